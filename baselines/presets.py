@@ -1,0 +1,161 @@
+"""Everything a training run is configured by, and named presets of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from ssp_env.game import GameConfig
+from ssp_env.game.config import TERSE_RULES
+
+Mode = Literal["self-play", "solver-only", "proposer-only"]
+MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")
+
+TERSE_GAME = replace(TERSE_RULES, attempts=8, retries=0, reward="4p(1-p)")
+"""The game for tiny models. A reward of 1 - p pays most for the questions nobody can answer that slip through
+the RAG check; a tiny policy finds them within a hundred steps, so here both extremes pay nothing."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Size of a tiny Llama."""
+
+    hidden_size: int = 128
+    layers: int = 4
+    heads: int = 4
+    intermediate_size: int = 384
+    context: int = 512
+
+
+@dataclass(frozen=True)
+class WarmStartConfig:
+    """Reading practice, then cloning of weak scripted play.
+
+    Attributes:
+        lookup_steps: Optimiser steps on dense look-ups.
+        lookup_sequences: Sequences per look-up step, a multiple of 4.
+        rehearsed_sequences: Look-up sequences added to every cloning step, a multiple of 4.
+        cloning_steps: Optimiser steps on demonstrations.
+        cloning_games: Scripted games per cloning step, and as many solver games on known questions.
+        cloning_attempts: Demonstrated solver attempts per game.
+        learning_rate: Peak of each stage.
+    """
+
+    lookup_steps: int = 250
+    lookup_sequences: int = 40
+    rehearsed_sequences: int = 4
+    cloning_steps: int = 280
+    cloning_games: int = 32
+    cloning_attempts: int = 1
+    learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run.
+
+    Attributes:
+        preset: Name this configuration started from.
+        seed: Fixes every random choice of the run.
+        mode: `self-play`; `solver-only` freezes the proposer at the warm start, `proposer-only` the solver.
+        world: Name in `WORLD_PRESETS`.
+        game: Rules of the game.
+        model: Size of the policy.
+        warm_start: What precedes self-play.
+        steps: Self-play steps.
+        answers: Ground-truth answers per step, one proposal each.
+        learning_rate: Of AdamW in self-play (3e-4 was unstable).
+        temperature: Of sampling, in training and evaluation.
+        proposer_weight: Factor on the proposer's loss.
+        scale_by_std: GRPO's division by the group's standard deviation; off is Dr. GRPO.
+        proposer_baseline: Subtract the step's mean reward from the proposer's.
+        hops: Hop counts asked for.
+        evaluation_questions: Held-out questions per hop count, before and after.
+        validation_every: Steps between points of the learning curve; 0 for none.
+        validation_questions: Questions per hop count and point, from worlds of their own.
+        checkpoint_every: Steps between checkpoints.
+        max_tokens: Padded tokens per forward pass.
+    """
+
+    preset: str = "tiny"
+    seed: int = 0
+    mode: Mode = "self-play"
+    world: str = "tiny"
+    game: GameConfig = TERSE_GAME
+    model: ModelConfig = field(default_factory=ModelConfig)
+    warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
+    steps: int = 150
+    answers: int = 32
+    learning_rate: float = 2e-4
+    temperature: float = 1.0
+    proposer_weight: float = 1.0
+    scale_by_std: bool = False
+    proposer_baseline: bool = True
+    hops: tuple[int, ...] = (1, 2, 3)
+    evaluation_questions: int = 240
+    validation_every: int = 20
+    validation_questions: int = 80
+    checkpoint_every: int = 20
+    max_tokens: int = 8192
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        for name in ("steps", "answers", "evaluation_questions", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
+        """Invert `to_dict`.
+
+        Raises:
+            ValueError: If a key is missing or unknown.
+        """
+        known = {item.name for item in fields(cls)}
+        if set(data) != known:
+            wrong = ", ".join(sorted(set(data) ^ known))
+            raise ValueError(f"not a configuration of this version, keys differ: {wrong}")
+        values = dict(data)
+        values["game"] = GameConfig(**data["game"])
+        values["model"] = ModelConfig(**data["model"])
+        values["warm_start"] = WarmStartConfig(**data["warm_start"])
+        values["hops"] = tuple(data["hops"])
+        return cls(**values)
+
+
+PRESETS: Mapping[str, TrainConfig] = MappingProxyType(
+    {
+        "tiny": TrainConfig(),
+        "smoke": TrainConfig(
+            preset="smoke",
+            model=ModelConfig(hidden_size=32, layers=2, heads=4, intermediate_size=64),
+            warm_start=WarmStartConfig(lookup_steps=4, lookup_sequences=8, cloning_steps=4, cloning_games=4),
+            game=replace(TERSE_GAME, attempts=4),
+            steps=3,
+            answers=4,
+            evaluation_questions=8,
+            validation_every=2,
+            validation_questions=4,
+            checkpoint_every=2,
+        ),
+    }
+)
+"""`tiny` is the default of `ssp train`; `smoke` runs every part in seconds and learns nothing."""
+
+
+def preset(name: str) -> TrainConfig:
+    """Return the preset called `name`.
+
+    Raises:
+        ValueError: If there is none; the message lists them.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; there are: {', '.join(PRESETS)}")
+    return PRESETS[name]

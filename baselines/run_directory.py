@@ -1,0 +1,163 @@
+"""A run's folder: configuration, metrics, episodes, checkpoints; written so that a kill loses little."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from baselines.presets import TrainConfig
+
+KEPT_CHECKPOINTS = 2
+
+
+class RunDirectoryError(ValueError):
+    """A run folder that cannot be used as asked; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths and files of one run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, config: TrainConfig) -> RunDirectory:
+        """Start a new run.
+
+        Raises:
+            RunDirectoryError: If the folder holds anything.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunDirectoryError(
+                f"{path} exists already. Continue it with: ssp train --resume {path} ; "
+                "or start another with: ssp train --name NEW_NAME"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path)
+        run.write_json("config.json", config.to_dict())
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[RunDirectory, TrainConfig]:
+        """Open a run to continue or inspect it.
+
+        Raises:
+            RunDirectoryError: If there is no readable run in the folder.
+        """
+        try:
+            config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise RunDirectoryError(f"no run in {path}: {error}") from error
+        return cls(path), config
+
+    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
+        """Write a JSON file aside and rename it into place."""
+        target = self.path / name
+        aside = target.with_suffix(".part")
+        aside.write_text(json.dumps(data, indent=2) + "\n")
+        aside.replace(target)
+
+    def append_jsonl(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append one line per row."""
+        with (self.path / name).open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+
+    def read_jsonl(self, name: str) -> list[dict[str, Any]]:
+        """Read the rows of a file that may not exist; a last line cut by a kill is dropped."""
+        if not (self.path / name).exists():
+            return []
+        lines = (self.path / name).read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def truncate_jsonl(self, name: str, last_step: int) -> None:
+        """Drop rows of steps after `last_step`, which a resumed run will play again."""
+        rows = [row for row in self.read_jsonl(name) if row["step"] <= last_step]
+        aside = (self.path / name).with_suffix(".part")
+        aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        aside.replace(self.path / name)
+
+    def publish(self, name: str, write: Callable[[Path], object]) -> Path:
+        """Let `write` fill a folder aside, then rename it into place, replacing an older one."""
+        target, aside = self.path / name, (self.path / name).with_name(f".part-{Path(name).name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        write(aside)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(aside, target)
+        return target
+
+    # -- checkpoints -----------------------------------------------------------------------------------
+
+    def save_checkpoint(
+        self,
+        stage: int,
+        step: int,
+        weights: Mapping[str, Tensor],
+        optimizer: torch.optim.Optimizer,
+        extra: Mapping[str, Any],
+    ) -> Path:
+        """Write weights and optimiser moments as safetensors, then drop all but the newest checkpoints."""
+        moments, groups = _flatten_optimizer(optimizer)
+        state = {"stage": stage, "step": step, "optimizer": groups, **extra}
+
+        def write(folder: Path) -> None:
+            copies = {name: tensor.detach().clone() for name, tensor in weights.items()}
+            save_file(copies, folder / "model.safetensors")
+            save_file(moments, folder / "optimizer.safetensors")
+            (folder / "state.json").write_text(json.dumps(state))
+
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+        target = self.publish(f"checkpoints/{stage}-{step:06d}", write)
+        for old in self.checkpoints()[:-KEPT_CHECKPOINTS]:
+            shutil.rmtree(old)
+        return target
+
+    def checkpoints(self) -> list[Path]:
+        """Complete training checkpoints, oldest first."""
+        return sorted((self.path / "checkpoints").glob("[0-9]-*"))
+
+    def load_checkpoint(self, folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+        """Read weights, optimiser moments and state."""
+        state = json.loads((folder / "state.json").read_text())
+        return load_file(folder / "model.safetensors"), load_file(folder / "optimizer.safetensors"), state
+
+
+def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    moments = {
+        f"{index}.{key}": value.detach().clone()
+        for index, state in optimizer.state_dict()["state"].items()
+        for key, value in state.items()
+    }
+    groups = [
+        {key: value for key, value in group.items() if isinstance(value, int | float)}
+        for group in optimizer.state_dict()["param_groups"]
+    ]
+    return moments, groups
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor], groups: list[dict[str, float]]
+) -> None:
+    """Invert the flattening of `save_checkpoint`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in moments.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    data = optimizer.state_dict()
+    data["state"] = state
+    for group, saved in zip(data["param_groups"], groups, strict=True):
+        group.update(saved)
+    optimizer.load_state_dict(data)

@@ -1,0 +1,345 @@
+"""A training run from first look-up to held-out table: three stages, each a loop of resumable steps."""
+
+from __future__ import annotations
+
+import copy
+import json
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Size
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from agents.scripted import ScriptedPlayer
+from agents.tiny_model import build_model, build_tokenizer, load, save
+from agents.tiny_policy import TinyPolicy
+from baselines.evaluation import Accuracy, evaluate
+from baselines.optimizer import ScheduledAdamW, constant_schedule, cosine_schedule
+from baselines.presets import TrainConfig
+from baselines.run_directory import RunDirectory, restore_optimizer
+from baselines.seeding import derive_rng, derive_seed
+from baselines.self_play import Round, play_round
+from baselines.tasks import TaskSource
+from baselines.transcripts import Transcript
+from baselines.update import PolicyUpdate
+from baselines.warm_start import (
+    DEMONSTRATED_HOPS,
+    CloningUpdate,
+    demonstrations,
+    lookup_transcripts,
+    pages_shown,
+)
+from ssp_env.game import PROTOCOLS
+from ssp_env.worlds import terse_vocabulary
+
+VALIDATION_FIRST_WORLD = 1_000_000
+WARM_START = "warm-start"
+FINAL = "final"
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its state is saved in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"stopped; continue with: ssp train --resume {folder}")
+        self.folder = folder
+
+
+class Observer(Protocol):
+    """Watches a run, for a progress display."""
+
+    def stage(self, name: str, steps: int, done: int) -> None:
+        """A stage of `steps` steps begins, `done` of them already taken."""
+
+    def step(self, metrics: dict[str, float]) -> None:
+        """A step is over."""
+
+    def evaluating(self, what: str) -> None:
+        """An evaluation begins."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A loop of steps over one optimiser."""
+
+    name: str
+    steps: int
+    optimizer: ScheduledAdamW
+    step: Callable[[int], dict[str, float]]
+
+
+class Training:
+    """Runs a configuration in a run directory, from the start or from its newest checkpoint.
+
+    Args:
+        config: What to train.
+        run: Where it is recorded.
+        observer: Told about every step.
+        warm_start: Folder with a warm-started model, copied into the run and begun from instead of trained.
+    """
+
+    def __init__(
+        self, config: TrainConfig, run: RunDirectory, observer: Observer, warm_start: Path | None = None
+    ) -> None:
+        self.config = config
+        self.run = run
+        self.observer = observer
+        self.protocol = PROTOCOLS[config.game.protocol]
+        self.source = TaskSource(config.world, hops=config.hops)
+        self.tokenizer: PreTrainedTokenizerFast = build_tokenizer(self.protocol, terse_vocabulary())
+        self.model: LlamaForCausalLM = build_model(
+            len(self.tokenizer), seed=config.seed, **vars(config.model)
+        )
+        if warm_start:
+            if _shapes(load(warm_start)[0]) != _shapes(self.model):
+                raise ValueError(
+                    f"the model in {warm_start} has not the size that {config.preset!r} asks for"
+                )
+            run.publish(WARM_START, lambda folder: shutil.copytree(warm_start, folder, dirs_exist_ok=True))
+        self.seconds = 0.0
+        self._started = time.monotonic()
+        self._stop = False
+
+    def train(self) -> dict[str, Any]:
+        """Run all stages, evaluate before and after self-play and write the summary.
+
+        Raises:
+            Interrupted: After the step in which the first Ctrl-C came; the state is saved.
+        """
+        stage_names = ("lookup", "cloning", "self_play")
+        checkpoint = self.run.checkpoints()[-1] if self.run.checkpoints() else None
+        first_stage, first_step, moments, groups = self._restore(checkpoint)
+        with self._deferred_interrupt():
+            for index, name in enumerate(stage_names):
+                if index < first_stage:
+                    continue
+                if name == "self_play":
+                    self._save_warm_start()
+                stage = getattr(self, f"_{name}_stage")()
+                done = first_step if index == first_stage else 0
+                if done and moments:
+                    restore_optimizer(stage.optimizer.adamw, moments, groups)
+                self._run_stage(index, stage, done)
+        self.run.publish(FINAL, lambda folder: save(self.model, self.tokenizer, folder))
+        after = self._evaluate("after")
+        return self._summarise(after)
+
+    # -- stages ----------------------------------------------------------------------------------------
+
+    def _lookup_stage(self) -> Stage:
+        options = self.config.warm_start
+        optimizer = self._supervised_optimizer(options.lookup_steps, options.learning_rate)
+        update = CloningUpdate(self.model, optimizer, max_tokens=self.config.max_tokens)
+
+        def step(number: int) -> dict[str, float]:
+            rng = derive_rng(self.config.seed, "lookup", number)
+            pages = pages_shown(number / options.lookup_steps)
+            return update.step(self._lookups(rng, options.lookup_sequences, pages), number)
+
+        return Stage("look-ups", options.lookup_steps, optimizer, step)
+
+    def _cloning_stage(self) -> Stage:
+        options = self.config.warm_start
+        optimizer = self._supervised_optimizer(options.cloning_steps, options.learning_rate)
+        update = CloningUpdate(self.model, optimizer, max_tokens=self.config.max_tokens)
+        game = replace(self.config.game, attempts=options.cloning_attempts)
+
+        def step(number: int) -> dict[str, float]:
+            rng = derive_rng(self.config.seed, "cloning", number)
+            player = ScriptedPlayer(
+                proposer=DEMONSTRATED_HOPS, seed=derive_seed(self.config.seed, "cloning", number)
+            )
+            shown = demonstrations(
+                self.source, player, game, self.tokenizer, rng, games=options.cloning_games
+            )
+            return update.step(
+                [*shown, *self._lookups(rng, options.rehearsed_sequences, pages_shown(1.0))], number
+            )
+
+        return Stage("cloning", options.cloning_steps, optimizer, step)
+
+    def _lookups(self, rng: np.random.Generator, sequences: int, pages: int) -> list[Transcript]:
+        return lookup_transcripts(
+            self.config.world,
+            self.protocol,
+            self.tokenizer,
+            rng,
+            worlds=sequences // 4,
+            per_world=4,
+            pages=pages,
+        )
+
+    def _supervised_optimizer(self, steps: int, learning_rate: float) -> ScheduledAdamW:
+        return ScheduledAdamW(self.model, learning_rate, cosine_schedule(max(1, steps)), weight_decay=0.01)
+
+    def _self_play_stage(self) -> Stage:
+        config = self.config
+        optimizer = ScheduledAdamW(self.model, config.learning_rate, constant_schedule(10))
+        update = PolicyUpdate(
+            self.model, optimizer, temperature=config.temperature, max_tokens=config.max_tokens
+        )
+        frozen = copy.deepcopy(self.model)
+        frozen.load_state_dict(load(self.run.path / WARM_START)[0].state_dict())
+
+        def step(number: int) -> dict[str, float]:
+            policy = self._policy(self.model, number)
+            opponent = self._policy(frozen, number) if config.mode != "self-play" else policy
+            played = play_round(
+                self.source,
+                config.game,
+                proposer=opponent if config.mode == "solver-only" else policy,
+                solver=opponent if config.mode == "proposer-only" else policy,
+                answers=config.answers,
+                seed=config.seed,
+                step=number,
+                scale_by_std=config.scale_by_std,
+                baseline=config.proposer_baseline,
+            )
+            metrics = played.metrics | self._update(update, played, number)
+            if config.validation_every and (number + 1) % config.validation_every == 0:
+                metrics |= self._validate(number)
+                self._record_episodes(played, number)
+            return metrics
+
+        return Stage("self-play", config.steps, optimizer, step)
+
+    def _update(self, update: PolicyUpdate, played: Round, number: int) -> dict[str, float]:
+        experiences = []
+        if self.config.mode != "solver-only":
+            experiences.append(replace(played.proposer, weight=self.config.proposer_weight))
+        if self.config.mode != "proposer-only":
+            experiences.append(played.solver)
+        return update.step(experiences, number)
+
+    def _policy(self, model: LlamaForCausalLM, number: int) -> TinyPolicy:
+        seed = derive_seed(self.config.seed, "sampling", number)
+        return TinyPolicy(model, self.tokenizer, temperature=self.config.temperature, seed=seed)
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def _run_stage(self, index: int, stage: Stage, done: int) -> None:
+        self.observer.stage(stage.name, stage.steps, done)
+        for number in range(done, stage.steps):
+            metrics = stage.step(number)
+            row = {"stage": stage.name, "step": self._global_step(index, number), **metrics}
+            self.run.append_jsonl("metrics.jsonl", [row])
+            self.observer.step(metrics)
+            finished = number + 1 == stage.steps
+            if self._stop or finished or (number + 1) % self.config.checkpoint_every == 0:
+                self._checkpoint(index, number + 1, stage.optimizer)
+            if self._stop:
+                raise Interrupted(self.run.path)
+
+    def _global_step(self, stage: int, number: int) -> int:
+        options = self.config.warm_start
+        return sum((options.lookup_steps, options.cloning_steps)[:stage]) + number + 1
+
+    def _checkpoint(self, stage: int, step: int, optimizer: ScheduledAdamW) -> None:
+        extra = {"seconds": self._elapsed(), "global_step": self._global_step(stage, step - 1)}
+        self.run.save_checkpoint(stage, step, self.model.state_dict(), optimizer.adamw, extra)
+
+    def _restore(self, checkpoint: Path | None) -> tuple[int, int, Any, Any]:
+        if checkpoint is None:
+            self._drop_rows_after(0)
+            if not (self.run.path / WARM_START).exists():
+                return 0, 0, None, None
+            self.model.load_state_dict(load(self.run.path / WARM_START)[0].state_dict())
+            return 2, 0, None, None
+        weights, moments, state = self.run.load_checkpoint(checkpoint)
+        self.model.load_state_dict(weights)
+        self.seconds = state["seconds"]
+        self._drop_rows_after(state["global_step"])
+        return state["stage"], state["step"], moments, state["optimizer"]
+
+    def _drop_rows_after(self, step: int) -> None:
+        for name in ("metrics.jsonl", "episodes.jsonl"):
+            self.run.truncate_jsonl(name, step)
+
+    @contextmanager
+    def _deferred_interrupt(self) -> Iterator[None]:
+        """Let the running step finish on the first Ctrl-C; a second one stops at once."""
+
+        def handler(signum: int, frame: FrameType | None) -> None:
+            self._stop = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        before = signal.signal(signal.SIGINT, handler)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    # -- evaluation and records ------------------------------------------------------------------------
+
+    def _save_warm_start(self) -> None:
+        if not (self.run.path / WARM_START).exists():
+            self.run.publish(WARM_START, lambda folder: save(self.model, self.tokenizer, folder))
+        if not (self.run.path / "heldout_before.json").exists():
+            before = self._evaluate("before")
+            rows = {str(hops): accuracy.to_dict() for hops, accuracy in before.items()}
+            self.run.write_json("heldout_before.json", rows)
+
+    def _evaluate(self, what: str) -> dict[int, Accuracy]:
+        self.observer.evaluating(f"held-out questions, {what}")
+        policy = TinyPolicy(
+            self.model,
+            self.tokenizer,
+            temperature=self.config.temperature,
+            seed=derive_seed(self.config.seed, what),
+        )
+        questions = self.config.evaluation_questions
+        return dict(evaluate(policy, self.config.world, self.config.game, questions=questions))
+
+    def _validate(self, number: int) -> dict[str, float]:
+        results = evaluate(
+            self._policy(self.model, number),
+            self.config.world,
+            self.config.game,
+            questions=self.config.validation_questions,
+            first_world=VALIDATION_FIRST_WORLD,
+        )
+        return {f"validation/{hops}_hop": accuracy.pass_at_1 for hops, accuracy in results.items()}
+
+    def _record_episodes(self, played: Round, number: int) -> None:
+        step = self._global_step(2, number)
+        self.run.append_jsonl("episodes.jsonl", [{"step": step, **game.snapshot()} for game in played.games])
+
+    def _summarise(self, after: dict[int, Accuracy]) -> dict[str, Any]:
+        rows = [row for row in self.run.read_jsonl("metrics.jsonl") if row["stage"] == "self-play"]
+        last = rows[-max(1, len(rows) // 8) :]
+        keys = ("valid_rate", "mean_hops", "solver_reward", "proposer_reward", "label_truth", "mixed_groups")
+        summary = {
+            "seed": self.config.seed,
+            "mode": self.config.mode,
+            "wall_s": round(self._elapsed(), 1),
+            "peak_rss_mb": _peak_rss_mb(),
+            "heldout": {
+                "before": json.loads((self.run.path / "heldout_before.json").read_text()),
+                "after": {str(hops): accuracy.to_dict() for hops, accuracy in after.items()},
+            },
+            "game": {key: sum(row[key] for row in last) / len(last) for key in keys},
+        }
+        self.run.write_json("summary.json", summary)
+        return summary
+
+    def _elapsed(self) -> float:
+        return self.seconds + time.monotonic() - self._started
+
+
+def _shapes(model: LlamaForCausalLM) -> dict[str, Size]:
+    return {name: weight.shape for name, weight in model.state_dict().items()}
+
+
+def _peak_rss_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

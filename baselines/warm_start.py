@@ -1,0 +1,190 @@
+"""The warm start: reading practice by dense look-ups, then behaviour cloning of weak scripted play.
+
+Only training worlds are used. The look-ups stand in for the reading ability that a large model brings from
+pre-training; the demonstrations bring the protocol. Both are supervised, neither shows strong play.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from baselines.losses import token_logprobs
+from baselines.optimizer import ScheduledAdamW
+from baselines.tasks import MAX_TRAIN_WORLDS, TaskSource, open_world
+from baselines.transcripts import (
+    ConversationRecorder,
+    Segment,
+    Transcript,
+    collate,
+    micro_batches,
+    text_transcript,
+)
+from ssp_env.game import Game, GameConfig, Protocol
+from ssp_env.play import AnyAgent, play
+from ssp_env.worlds import World
+
+DEMONSTRATED_HOPS: Mapping[str, float] = MappingProxyType({"1_hop": 0.8, "2_hops": 0.1, "3_hops": 0.1})
+"""Strategies of the demonstrated proposer: it mostly asks one hop, whatever it was asked for."""
+
+PageChoice = Literal["alike", "random", "linked"]
+
+
+def pages_shown(progress: float) -> int:
+    """Pages per sequence after a share of the steps; few are easier to tell apart."""
+    return 4 if progress < 0.3 else 8
+
+
+def lookup_transcripts(
+    preset: str,
+    protocol: Protocol,
+    tokenizer: PreTrainedTokenizerFast,
+    rng: np.random.Generator,
+    *,
+    worlds: int,
+    per_world: int,
+    pages: int,
+    lookups: int = 6,
+) -> list[Transcript]:
+    """Make sequences of some pages, the same pages recited in another order, and look-ups in them.
+
+    A look-up completes a fact (`tavor mother` gives `belin`), goes backwards (`belin :` gives a fact that has
+    this object), or answers a question as a reader does: it quotes the facts that lead to the answer.
+    Recitations and results are trained, from the title of a page and the cue of a look-up.
+    """
+    transcripts = []
+    for index in rng.integers(MAX_TRAIN_WORLDS, size=worlds):
+        world = open_world(preset, "train", int(index))
+        for number in range(per_world):
+            kind: PageChoice = ("alike", "linked", "random", "linked")[number % 4]
+            shown = _choose_pages(world, pages, rng, kind)
+            passages = [world.passage(int(i)) for i in shown]
+            facts = {(f.subject, f.relation): f.value for i in shown for f in world.facts(int(i))}
+            pieces = [(f"read {protocol.observe(passages)}", "")]
+            for i in rng.permutation(len(passages)):
+                title, recited = passages[int(i)].text.split(" ", 1)
+                pieces.append((f"; {title}", recited))
+            pieces += [_lookup(facts, protocol, rng) for _ in range(lookups)]
+            segments = tuple(
+                Segment(tuple(tokenizer.backend_tokenizer.encode(text).ids), sampled)
+                for piece in pieces
+                for text, sampled in zip(piece, (False, True), strict=True)
+            )
+            transcripts.append(Transcript(world.id, "lookup", segments))
+    return transcripts
+
+
+def _choose_pages(world: World, count: int, rng: np.random.Generator, kind: PageChoice) -> list[int]:
+    """Draw pages that are hard to tell apart, any pages, or pages that link to one another and others."""
+    order = [int(page) for page in rng.permutation(len(world))]
+    if kind == "alike":
+        # Pages of one type state the same relations, so that the relation alone does not find a fact.
+        types = {page: world.entity(page).type for page in order}
+        rank = {name: position for position, name in enumerate(dict.fromkeys(types.values()))}
+        order.sort(key=lambda page: rank[types[page]])
+    elif kind == "linked":
+        chain = order[:1]
+        while len(chain) < count // 2 + 1:
+            links = {fact.target for fact in world.facts(chain[-1]) if fact.target is not None} - {*chain}
+            if not links:
+                break
+            chain.append(sorted(links)[int(rng.integers(len(links)))])
+        order = list(dict.fromkeys([*chain, *order]))
+    return [order[i] for i in rng.permutation(count)]
+
+
+def _lookup(
+    facts: Mapping[tuple[str, str], str], protocol: Protocol, rng: np.random.Generator
+) -> tuple[str, str]:
+    keys = list(facts)
+    subject, relation = keys[int(rng.integers(len(keys)))]
+    fact = f"{subject} {relation} {facts[subject, relation]}"
+    kind = rng.random()
+    if kind < 0.1:
+        return f"{subject} {relation}", facts[subject, relation]
+    if kind < 0.3:
+        return f"{facts[subject, relation]} :", fact
+    relations, quoted, found = [relation], [fact], [subject, facts[subject, relation]]
+    while len(quoted) < 3 and rng.random() < 0.7:
+        following = [key for key in keys if key[0] == found[-1] and facts[key] not in found]
+        if not following:
+            break
+        key = following[int(rng.integers(len(following)))]
+        relations.append(key[1])
+        found.append(facts[key])
+        quoted.append(f"{key[0]} {key[1]} {facts[key]}")
+    question = f"{' of '.join(reversed(relations))} of {subject} ?"
+    return question, " ".join([*quoted, protocol.wrap(protocol.answer, found[-1])])
+
+
+def demonstrations(
+    source: TaskSource,
+    player: AnyAgent,
+    config: GameConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    rng: np.random.Generator,
+    *,
+    games: int,
+) -> list[Transcript]:
+    """Let a scripted player play both roles and keep every conversation, right or wrong.
+
+    Half of what is solved was proposed in these games, which weak proposers keep easy; the other half are
+    questions the training worlds come with, as many of each hop count.
+
+    Args:
+        source: Draws answers and, over the same worlds, known questions.
+        player: Plays every role.
+        config: Rules.
+        tokenizer: Of the policy that will be cloned.
+        rng: Of the draw.
+        games: Number of games with a proposer, and of games without.
+    """
+    tasks, sites = source.draw(rng, games)
+    proposed = [Game(task, config, int(rng.integers(2**32)), game_id=task.id) for task in tasks]
+    known = [
+        Game(task, config, game_id=f"known/{task.id}", question=question)
+        for task, question in source.draw_questions(rng, games, sites)
+    ]
+    recorder = ConversationRecorder(player)
+    play(
+        [*proposed, *known],
+        proposer=recorder,
+        solver=recorder,
+        search={key: site.engine for key, site in sites.items()},
+        seed=int(rng.integers(2**32)),
+    )
+    return [
+        text_transcript(messages, tokenizer, game_id, seat)
+        for (game_id, seat, _), messages in recorder.conversations.items()
+    ]
+
+
+class CloningUpdate:
+    """Minimises the mean negative log-likelihood of the sampled tokens.
+
+    Args:
+        model: The policy.
+        optimizer: Holds its parameters.
+        max_tokens: Padded tokens per forward pass.
+    """
+
+    def __init__(self, model: PreTrainedModel, optimizer: ScheduledAdamW, *, max_tokens: int = 8192) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.max_tokens = max_tokens
+
+    def step(self, transcripts: Sequence[Transcript], step: int) -> dict[str, float]:
+        """Take one optimiser step; return `loss` in nats per token and `grad_norm`."""
+        count = sum(transcript.sampled_count for transcript in transcripts)
+        total = 0.0
+        for indices in micro_batches(transcripts, self.max_tokens):
+            batch = collate([transcripts[i] for i in indices])
+            logits = self.model(input_ids=batch.ids, attention_mask=batch.attention.long()).logits
+            loss = -token_logprobs(logits, batch.ids)[batch.loss_mask].sum() / count
+            loss.backward()
+            total += float(loss.detach())
+        return {"loss": total, "grad_norm": self.optimizer.apply(step)}

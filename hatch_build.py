@@ -1,0 +1,48 @@
+"""Build hooks: a wheel holds `ssp_env`, `agents` and `baselines`, or `ssp_env` alone when SSP_ENV_ONLY=1.
+
+Another popular distribution also installs a top-level `agents`; whoever needs both builds ours with
+`SSP_ENV_ONLY=1 pip install .`. The `ssp` commands of the packages left out are then not registered either.
+The variable is for wheels: an editable install exposes the source tree as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+
+def env_only() -> bool:
+    """Whether to build `ssp_env` alone.
+
+    Raises:
+        ValueError: If SSP_ENV_ONLY is neither unset, empty, `0` nor `1`.
+    """
+    value = os.environ.get("SSP_ENV_ONLY", "")
+    if value not in ("", "0", "1"):
+        raise ValueError(f"SSP_ENV_ONLY must be 0 or 1, got {value!r}")
+    return value == "1"
+
+
+class OptionalPackages(BuildHookInterface):
+    """Adds the packages beside `ssp_env` to a wheel."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Name the folders to add; editable builds point at the source tree and need none."""
+        if self.target_name == "wheel" and version == "standard" and not env_only():
+            build_data["force_include"].update({package: package for package in ("agents", "baselines")})
+
+
+class Commands(MetadataHookInterface):
+    """Registers the commands of `agents` and `baselines` with the `ssp` command line."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Fill the entry-point group that `ssp_env.cli` reads."""
+        commands = {
+            "play": "agents.commands:play",
+            "train": "baselines.commands:train",
+            "eval": "baselines.commands:evaluate",
+        }
+        metadata["entry-points"] = {} if env_only() else {"ssp.commands": commands}

@@ -1,0 +1,29 @@
+"""The rules of search self-play, free of I/O."""
+
+from ssp_env.game.config import GameConfig
+from ssp_env.game.game import Game
+from ssp_env.game.outcome import Outcome
+from ssp_env.game.protocol import PROTOCOLS, Action, Protocol
+from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Search, Turn
+from ssp_env.game.task import Task
+from ssp_env.game.view import Message, Reply, View
+
+__all__ = [
+    "PROTOCOLS",
+    "Action",
+    "Failure",
+    "Game",
+    "GameConfig",
+    "Judge",
+    "Message",
+    "Noise",
+    "Outcome",
+    "Protocol",
+    "Read",
+    "Reply",
+    "Request",
+    "Search",
+    "Task",
+    "Turn",
+    "View",
+]

@@ -1,0 +1,85 @@
+"""One seat's conversation: its messages, its budgets and the searches the environment ran for it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ssp_env.game.config import GameConfig
+from ssp_env.game.protocol import Action, FinalKind, Notice, Protocol
+from ssp_env.game.view import Message, SeatPhase, View
+from ssp_env.passage import Passage
+
+
+class Conversation:
+    """State of a proposer or of one solver attempt between its first and its last turn."""
+
+    def __init__(
+        self,
+        game_id: str,
+        seat: str,
+        phase: SeatPhase,
+        final: FinalKind,
+        opening: tuple[Message, ...],
+        protocol: Protocol,
+        config: GameConfig,
+    ) -> None:
+        self.seat = seat
+        self.turns = 0
+        self.queries: list[str] = []
+        self.passages: list[Passage] = []
+        self._game_id = game_id
+        self._phase: SeatPhase = phase
+        self._final: FinalKind = final
+        self._messages = list(opening)
+        self._protocol = protocol
+        self._config = config
+        self._retries_left = config.retries
+
+    def view(self) -> View:
+        """What the seat sees now."""
+        return View(
+            game_id=self._game_id,
+            seat=self.seat,
+            phase=self._phase,
+            messages=tuple(self._messages),
+            turns_left=self._config.max_turns - self.turns,
+            searches_left=max(0, self._config.max_searches - len(self.queries)),
+        )
+
+    def hear(self, text: str) -> Action:
+        """Take what the seat wrote and return the action in it."""
+        action = self._protocol.parse(text, self._final)
+        self._messages.append(Message("assistant", action.text))
+        self.turns += 1
+        return action
+
+    def next_step(self, action: Action) -> tuple[Literal["search", "notice", "forfeit"], str]:
+        """Decide what follows an action that does not end the conversation, and why."""
+        if action.kind == "malformed":
+            self._retries_left -= 1
+            if self._retries_left < 0:
+                return "forfeit", "malformed"
+        if self.turns >= self._config.max_turns:
+            return "forfeit", "turn_limit"
+        if action.kind == "malformed":
+            return "notice", "malformed"
+        if len(self.queries) >= self._config.max_searches:
+            return "notice", "search_limit"
+        return "search", action.content
+
+    def show(self, query: str, passages: list[Passage]) -> None:
+        """Record an executed search and show its result."""
+        self.queries.append(query)
+        self.passages.extend(passages)
+        self._messages.append(Message("tool", self._protocol.observe(passages)))
+
+    def notify(self, notice: Notice) -> None:
+        """Show a notice instead of passages."""
+        self._messages.append(Message("tool", self._protocol.notify(notice)))
+
+    def evidence(self) -> list[Passage]:
+        """Passages retrieved so far, first occurrence of each id, in order."""
+        first: dict[str, Passage] = {}
+        for passage in self.passages:
+            first.setdefault(passage.id, passage)
+        return list(first.values())

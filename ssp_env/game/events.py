@@ -1,0 +1,103 @@
+"""What happened in a game, as an append-only list of typed events.
+
+What a model wrote (`TurnTaken`, `ReadingGiven`) and what the environment did are different types; evidence,
+counters and records derive from these and from nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ssp_env.game.protocol import Action, Notice
+from ssp_env.game.view import Reply
+from ssp_env.passage import Passage
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """A player wrote `reply`; `action` is what the protocol read in it."""
+
+    seat: str
+    reply: Reply
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReturned:
+    """The engine answered a seat's query."""
+
+    seat: str
+    query: str
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeGiven:
+    """The environment told a seat that its action had no effect."""
+
+    seat: str
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class SeatForfeited:
+    """A seat ended without a final action: `malformed` or `turn_limit`."""
+
+    seat: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionProposed:
+    """The proposer's question; `code` names the rule it breaks, empty if none."""
+
+    question: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceMixed:
+    """The passages the reader sees, in order; `noise_ids` tells which are noise."""
+
+    passages: tuple[Passage, ...]
+    noise_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingGiven:
+    """The reader wrote `reply`; `action` is what the protocol read in it."""
+
+    reply: Reply
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerScored:
+    """A reader's or solver's answer was compared with the golds, by `exact_match` or by a `judge`."""
+
+    seat: str
+    answer: str
+    correct: bool
+    scorer: str
+
+
+@dataclass(frozen=True, slots=True)
+class GameBroken:
+    """Infrastructure failed while `request_id` was open; the game pays nobody."""
+
+    request_id: str
+    detail: str
+
+
+Event: TypeAlias = (
+    TurnTaken
+    | SearchReturned
+    | NoticeGiven
+    | SeatForfeited
+    | QuestionProposed
+    | EvidenceMixed
+    | ReadingGiven
+    | AnswerScored
+    | GameBroken
+)

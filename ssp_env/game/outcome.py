@@ -1,0 +1,47 @@
+"""How a game ended: verdict, reason, rewards and audit counters, all derived from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ssp_env.game.events import Event, SearchReturned, TurnTaken
+
+Verdict = Literal["valid", "invalid", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a game.
+
+    Attributes:
+        verdict: `valid`, `invalid` (see `reason`) or `error` (infrastructure failed; nobody is paid).
+        reason: `solved` or `unsolved` for a valid question; else a rule code, `turn_limit`, `malformed`,
+            `no_reading`, `not_recovered` or `error`.
+        question: The proposed question; empty if there was none.
+        success_rate: Mean success p of the solver's attempts; None unless the verdict is `valid`.
+        rewards: Reward per seat, seats that never played included.
+        metrics: Counters over the whole game.
+    """
+
+    verdict: Verdict
+    reason: str
+    question: str
+    success_rate: float | None
+    rewards: dict[str, float]
+    metrics: dict[str, float]
+
+
+def count_metrics(events: Sequence[Event]) -> dict[str, float]:
+    """Count searches, turns, malformed turns, self-written observation tags and dropped characters."""
+    turns = [event for event in events if isinstance(event, TurnTaken)]
+    searches = [event.seat for event in events if isinstance(event, SearchReturned)]
+    return {
+        "proposer_searches": float(sum(seat == "proposer_0" for seat in searches)),
+        "solver_searches": float(sum(seat != "proposer_0" for seat in searches)),
+        "turns": float(len(turns)),
+        "malformed_turns": float(sum(turn.action.kind == "malformed" for turn in turns)),
+        "spoofed_tags": float(sum(turn.action.spoofed for turn in turns)),
+        "dropped_chars": float(sum(turn.action.dropped for turn in turns)),
+    }

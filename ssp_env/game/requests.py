@@ -1,0 +1,65 @@
+"""What a game may ask its driver for, and the answers that are not a player's text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ssp_env.game.view import Reply, View
+from ssp_env.passage import Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A seat must act; answer with its text or `Reply`."""
+
+    id: str
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A seat's query must be run; answer with a list of passages."""
+
+    id: str
+    seat: str
+    query: str
+    top_k: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The RAG check needs noise; answer with up to `count` passages whose ids are not in `exclude`."""
+
+    id: str
+    count: int
+    exclude: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The RAG check must be answered without a search tool; answer with the reader's text or `Reply`."""
+
+    id: str
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Does `candidate` mean the same as the golds? Answer with True, False or a `Failure`."""
+
+    id: str
+    question: str
+    candidate: str
+    golds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Infrastructure broke (an error, a time-out, a malformed reply): the answer is unknown."""
+
+    detail: str
+
+
+Request: TypeAlias = Turn | Search | Noise | Read | Judge
+Result: TypeAlias = str | Reply | list[Passage] | bool | Failure

@@ -1,0 +1,77 @@
+"""The cheap validity rules of a proposed question, in a fixed order, each with its own reason code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ssp_env.game.config import GameConfig
+from ssp_env.passage import Passage
+from ssp_env.scoring import normalize_answer
+
+RULE_CODES = (
+    "too_short",
+    "too_long",
+    "too_few_words",
+    "answer_leak",
+    "no_evidence",
+    "too_few_searches",
+    "repeated_search",
+    "answer_in_search",
+)
+"""Reason codes of `first_violation`, in the order in which the rules are tried."""
+
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+
+
+def first_violation(
+    question: str,
+    golds: Sequence[str],
+    queries: Sequence[str],
+    evidence: Sequence[Passage],
+    config: GameConfig,
+) -> str | None:
+    """Return the code of the first rule the question breaks, or None.
+
+    Searches and evidence are what the environment recorded, never what a transcript claims. The leak test
+    works on normalised whole words, so that the answer `2` does not forbid `2019`.
+
+    Args:
+        question: The proposed question, surrounding white space removed.
+        golds: The answer and its aliases.
+        queries: Queries the proposer had executed, in order.
+        evidence: Passages they returned.
+        config: Thresholds.
+    """
+    folded = [" ".join(query.casefold().split()) for query in queries]
+    broken = {
+        "too_short": len(question) < config.min_chars,
+        "too_long": len(question) > config.max_chars,
+        "too_few_words": len(question.split()) < config.min_words,
+        "answer_leak": mentions(question, golds),
+        "no_evidence": config.min_searches > 0 and not evidence,
+        "too_few_searches": len(queries) < config.min_searches,
+        "repeated_search": len(set(folded)) < len(folded),
+        "answer_in_search": not config.answer_in_search and any(mentions(query, golds) for query in queries),
+    }
+    return next((code for code in RULE_CODES if broken[code]), None)
+
+
+def mentions(text: str, golds: Sequence[str]) -> bool:
+    """Whether any gold answer stands in the text as whole words after normalisation.
+
+    Punctuation is tried both ways, deleted and as a word boundary: the first finds `Ta-vor`, the second
+    `Tavor's`.
+
+    >>> mentions("Who met Ada Lovelace?", ["ada lovelace"]), mentions("In 2019?", ["2"])
+    (True, False)
+    """
+    for clean in (normalize_answer, _split_at_punctuation):
+        padded = f" {clean(text)} "
+        if any(f" {name} " in padded for name in map(clean, golds) if name):
+            return True
+    return False
+
+
+def _split_at_punctuation(text: str) -> str:
+    return normalize_answer(_BETWEEN_WORDS.sub(" ", text))

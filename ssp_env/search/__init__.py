@@ -1,0 +1,1 @@
+"""Search engines behind one protocol, and the corpora they search."""

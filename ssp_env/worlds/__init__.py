@@ -1,0 +1,40 @@
+"""Fictional worlds: seeded facts, their passages in two renderings, and questions with known answers."""
+
+from ssp_env.worlds.config import WORLD_PRESETS, WorldConfig, world_preset
+from ssp_env.worlds.graph import WORLD_VERSION
+from ssp_env.worlds.names import NAME_POOL
+from ssp_env.worlds.questions import GoldQuestion, Path
+from ssp_env.worlds.schema import is_heldout_composition
+from ssp_env.worlds.terse import (
+    TERSE_RELATIONS,
+    TerseFact,
+    TerseQuestion,
+    parse_facts,
+    parse_question,
+    render_facts,
+    render_question,
+    terse_vocabulary,
+)
+from ssp_env.worlds.world import Entity, Fact, World
+
+__all__ = [
+    "NAME_POOL",
+    "TERSE_RELATIONS",
+    "WORLD_PRESETS",
+    "WORLD_VERSION",
+    "Entity",
+    "Fact",
+    "GoldQuestion",
+    "Path",
+    "TerseFact",
+    "TerseQuestion",
+    "World",
+    "WorldConfig",
+    "is_heldout_composition",
+    "parse_facts",
+    "parse_question",
+    "render_facts",
+    "render_question",
+    "terse_vocabulary",
+    "world_preset",
+]

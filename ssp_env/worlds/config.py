@@ -1,0 +1,117 @@
+"""Which world to build: a validated, hashable description, and the named presets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from ssp_env.worlds.names import NAME_POOL
+from ssp_env.worlds.schema import SchemaName
+
+Split = Literal["train", "heldout"]
+Rendering = Literal["terse", "prose"]
+
+MIN_ENTITIES: Mapping[str, int] = MappingProxyType({"core": 12, "full": 96})
+"""Fewest entities per schema: below, a type could run out of distinct targets."""
+
+_CUSTOM_ID = re.compile(r"(terse|prose)_(core|full)_(\d+)x(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class WorldConfig:
+    """A world in full: equal configurations give equal bytes.
+
+    Attributes:
+        split: Part of every hash key, so no training world is a held-out world.
+        index: Number of the world within its split, from 0; the seed.
+        entities: Number of entities, which is the number of passages.
+        rendering: "terse" for word-level tiny models, "prose" for encyclopedic English. The fact graph
+            does not depend on it; the names do.
+        schema: "core" (four types, 11 relations) or "full" (13 types); "terse" needs "core".
+        links: Entity-valued facts a passage states, 1 to 3.
+
+    Raises:
+        ValueError: A value is out of its range; the message says what was expected.
+        TypeError: A number is not an int.
+    """
+
+    split: Split = "train"
+    index: int = 0
+    entities: int = 24
+    rendering: Rendering = "terse"
+    schema: SchemaName = "core"
+    links: int = 3
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("split", Split), ("rendering", Rendering), ("schema", SchemaName)):
+            if getattr(self, name) not in get_args(allowed):
+                expected = " or ".join(map(repr, get_args(allowed)))
+                raise ValueError(f"{name} must be {expected}, not {getattr(self, name)!r}")
+        for name in ("index", "entities", "links"):
+            if type(getattr(self, name)) is not int:
+                raise TypeError(f"{name} must be an int, not {getattr(self, name)!r}")
+        if self.index < 0:
+            raise ValueError(f"index must be 0 or more, not {self.index}")
+        if not 1 <= self.links <= 3:
+            raise ValueError(f"links must be 1, 2 or 3, not {self.links}")
+        if self.entities < MIN_ENTITIES[self.schema]:
+            least = MIN_ENTITIES[self.schema]
+            raise ValueError(f"a {self.schema} world needs at least {least} entities, not {self.entities}")
+        if self.rendering == "terse" and self.schema != "core":
+            raise ValueError("the terse rendering needs schema 'core'; choose rendering='prose' for 'full'")
+        if self.rendering == "terse" and self.entities > len(NAME_POOL):
+            raise ValueError(
+                f"a terse world has at most {len(NAME_POOL)} entities (one name each), not {self.entities}; "
+                "choose rendering='prose' for more"
+            )
+
+    @property
+    def id(self) -> str:
+        """A short stable name such as "tiny-train-17"; `from_id` reads it back."""
+        family = replace(self, split="train", index=0)
+        custom = f"{self.rendering}_{self.schema}_{self.entities}x{self.links}"
+        name = next((preset for preset, config in WORLD_PRESETS.items() if config == family), custom)
+        return f"{name}-{self.split}-{self.index}"
+
+    @classmethod
+    def from_id(cls, world_id: str) -> WorldConfig:
+        """Return the configuration whose `id` is `world_id`.
+
+        >>> WorldConfig.from_id("tiny-train-17").index
+        17
+
+        Raises:
+            ValueError: The text is not the id of any world.
+        """
+        name, split, index = [*world_id.split("-"), "", ""][:3]
+        if world_id.count("-") != 2 or not re.fullmatch(r"0|[1-9][0-9]*", index):
+            raise ValueError(f"a world id looks like 'tiny-train-17', not {world_id!r}")
+        custom = _CUSTOM_ID.fullmatch(name)
+        if custom is None:
+            return world_preset(name, split=split, index=int(index))  # type: ignore[arg-type]
+        rendering, schema, entities, links = custom.groups()
+        return cls(split, int(index), int(entities), rendering, schema, int(links))  # type: ignore[arg-type]
+
+
+WORLD_PRESETS: Mapping[str, WorldConfig] = MappingProxyType(
+    {
+        "tiny": WorldConfig(entities=24, rendering="terse", schema="core"),
+        "small": WorldConfig(entities=1_000, rendering="prose", schema="full"),
+        "large": WorldConfig(entities=100_000, rendering="prose", schema="full"),
+    }
+)
+"""Preset name -> its configuration for training world 0."""
+
+
+def world_preset(name: str, *, split: Split = "train", index: int = 0) -> WorldConfig:
+    """Return a preset's configuration for one world.
+
+    Raises:
+        ValueError: There is no such preset; the message lists the known ones.
+    """
+    if name not in WORLD_PRESETS:
+        raise ValueError(f"unknown world preset {name!r}; known presets: {', '.join(sorted(WORLD_PRESETS))}")
+    return replace(WORLD_PRESETS[name], split=split, index=index)

@@ -1,0 +1,160 @@
+"""The prose rendering: encyclopedic English of 60 to 120 words a page, and questions a person might ask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from itertools import count
+from typing import NamedTuple
+
+from ssp_env.worlds.config import WorldConfig
+from ssp_env.worlds.graph import WORLD_VERSION, Amount, FactGraph
+from ssp_env.worlds.hashing import below, draw, shuffled, text_key
+from ssp_env.worlds.phrases import PHRASES, Template
+from ssp_env.worlds.prose_names import ProseNames
+
+MIN_WORDS = 60
+MAX_WORDS = 120
+MIN_QUESTION_WORDS = 10
+
+_LATEST_GOAL = 90
+_QUESTION = text_key("question")
+
+_WHO = ("Who was", "What is the name of", "Can you name", "According to the encyclopedia, who was")
+_WHAT = (
+    "What is",
+    "What is the name of",
+    "Can you name",
+    "According to the encyclopedia, what is the name of",
+)
+_OPENING = re.compile("|".join(map(re.escape, sorted({*_WHO, *_WHAT}, key=len, reverse=True))))
+_ENTITY = re.compile(r"(?:the )?([A-Z].*)|[a-z]+ite")
+
+
+class ProseQuestion(NamedTuple):
+    """A question taken apart: relation words in reading order and the entity they start from."""
+
+    relations: tuple[str, ...]
+    entity: str
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+class ProseRendering:
+    """Names, passages and questions of one prose world."""
+
+    def __init__(self, config: WorldConfig, graph: FactGraph) -> None:
+        """Write about the facts of `graph`."""
+        self._graph = graph
+        self._names = ProseNames(config, graph.layout)
+        self.name = self._names.name
+        self.aliases = self._names.aliases
+        self._key = text_key("prose", WORLD_VERSION, config.split, config.index)
+
+    def _draws(self, index: int) -> Iterator[int]:
+        """Yield the draws that settle the wording of a page."""
+        return map(partial(draw, draw(self._key, index)), count())
+
+    def amounts(self, index: int) -> tuple[Amount, ...]:
+        """Return the literal facts a page states: its year, and two times in three its amount."""
+        year = self._graph.year(index)
+        return (year, self._graph.amount(index)) if draw(self._key, index) % 3 else (year,)
+
+    def text(self, index: int) -> str:
+        """Return the text of an entity's page: a lead, its facts, and fillers up to a drawn length."""
+        phrases = PHRASES[self._graph.kind(index).name]
+        draws = self._draws(index)
+        constant = self._page_slots(index)
+        year, *amount = self.amounts(index)
+
+        def sentence(choices: Sequence[Template], target: str = "", value: str = "") -> str:
+            template = choices[below(next(draws), len(choices))]
+            reference = self._reference(index, next(draws), phrases.noun)
+            slots = {"s": reference, "S": _capitalised(reference), "o": target, "O": _capitalised(target)}
+            return template.fill({**constant, **slots, "v": value}, next(draws))
+
+        lead = sentence(phrases.leads, value=str(year.value))
+        body = [
+            sentence(phrases.facts[relation], self._names.mention(target))
+            for relation, target in self._graph.links(index)
+        ]
+        body += [sentence(phrases.amounts, value=f"{value:,}") for _, value in amount]
+        goal = MIN_WORDS + below(next(draws), _LATEST_GOAL - MIN_WORDS)
+        words = sum(len(text.split()) for text in (lead, *body))
+        for filler in self._fillers(index, next(draws)):
+            if words >= goal:
+                break
+            body.append(sentence((filler,)))
+            words += len(body[-1].split())
+        return " ".join([lead, *shuffled(next(draws), body)])
+
+    def _page_slots(self, index: int) -> dict[str, str]:
+        mention = self._names.mention(index)
+        pronouns = self._names.pronouns(index)
+        return {
+            "n": mention,
+            "N": _capitalised(mention),
+            "a": self._names.alias_mention(index) or "",
+            "p": pronouns.possessive,
+            "P": _capitalised(pronouns.possessive),
+            "t": pronouns.object,
+        }
+
+    def _reference(self, index: int, bits: int, noun: str) -> str:
+        """Return a pronoun, more often than not, or a short reference: a surname, "the city"."""
+        if below(bits, 8) < 5:
+            return self._names.pronouns(index).subject
+        return self.name(index).split()[-1] if noun == "person" else f"the {noun}"
+
+    def _fillers(self, index: int, bits: int) -> list[Template]:
+        """Return the fillers in the order of use; one page in three first mentions an alias."""
+        phrases = PHRASES[self._graph.kind(index).name]
+        fillers = shuffled(bits, phrases.fillers)
+        alias = phrases.alias if self._names.alias_mention(index) and bits % 3 == 0 else ()
+        return [*alias, *fillers]
+
+    def question(self, relations: Sequence[str], entities: Sequence[int]) -> str:
+        """Write a question of ten words or more; relations in reading order, entities from the start on."""
+        key = draw(self._key, _QUESTION, *entities)
+        asked = self._names.mention(entities[0])
+        for step, relation in enumerate(reversed(relations)):
+            choices = PHRASES[self._graph.kind(entities[step]).name].asked[relation]
+            if step:
+                choices = tuple(choice for choice in choices if "{x}" not in choice)
+            choice = choices[below(draw(key, step), len(choices))]
+            asked = choice.format(x=asked) if "{x}" in choice else f"{choice} {asked}"
+        openings = _WHO if self._graph.kind(entities[-1]).name == "person" else _WHAT
+        long_enough = [o for o in openings if len(f"{o} {asked}".split()) >= MIN_QUESTION_WORDS]
+        return f"{long_enough[below(draw(key, len(relations)), len(long_enough))]} {asked}?"
+
+    def parse(self, question: str) -> ProseQuestion | None:
+        """Take apart a question in the words of this rendering; None for any other."""
+        opening = _OPENING.match(question)
+        if opening is None or not question.endswith("?"):
+            return None
+        rest = question[opening.end() : -1].strip()
+        relations: list[str] = []
+        while not (entity := _ENTITY.fullmatch(rest)):
+            for prefix, suffix, relation in _asked_phrases():
+                if rest.startswith(prefix) and rest.endswith(suffix):
+                    relations.append(relation)
+                    rest = rest[len(prefix) : len(rest) - len(suffix)]
+                    break
+            else:
+                return None
+        return ProseQuestion(tuple(relations), entity[1] or entity[0].capitalize()) if relations else None
+
+
+@cache
+def _asked_phrases() -> tuple[tuple[str, str, str], ...]:
+    """Return every (prefix, suffix, relation word) of the question grammar, longest prefix first."""
+    phrases = set()
+    for type_phrases in PHRASES.values():
+        for relation, choices in type_phrases.asked.items():
+            for choice in choices:
+                prefix, _, suffix = choice.partition("{x}")
+                phrases.add((f"{prefix.strip()} ", suffix, relation))
+    return tuple(sorted(phrases, key=lambda phrase: (-len(phrase[0]), -len(phrase[1]), phrase)))

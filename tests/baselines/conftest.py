@@ -1,0 +1,98 @@
+"""A policy that knows the protocol and nothing else, and a game that such a policy can win and lose."""
+
+import zlib
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from agents.tiny_model import build_model, save
+from baselines.optimizer import ScheduledAdamW, cosine_schedule
+from baselines.transcripts import Transcript, text_transcript
+from baselines.warm_start import CloningUpdate
+from ssp_env.game import GameConfig, Message
+from ssp_env.worlds import NAME_POOL, TERSE_RELATIONS
+from tests.agents.tiny import SIZES, TERSE, TOKENIZER, asked, said, told
+
+EASY_GAME = GameConfig(
+    protocol="terse",
+    prompts="terse",
+    attempts=4,
+    top_k=2,
+    max_searches=4,
+    max_turns=6,
+    retries=1,
+    min_searches=0,
+    min_chars=0,
+    min_words=1,
+    rag_check=False,
+    reward="1-acc",
+)
+"""Rules under which questions about nothing in particular are valid."""
+
+CLONING_STEPS = 80
+
+
+def _sample_conversation(rng: np.random.Generator) -> Transcript:
+    """A conversation of either role: the form is right, every word in it is drawn at random."""
+
+    def name() -> str:
+        return str(rng.choice(NAME_POOL))
+
+    def fact() -> str:
+        return f"{name()} {rng.choice(TERSE_RELATIONS)} {name()}"
+
+    question = f"{rng.choice(TERSE_RELATIONS)} of {name()} ?"
+    proposes = rng.random() < 0.5
+    messages: list[Message] = [asked(f"propose 2 : {name()}" if proposes else f"solve {question}")]
+    for _ in range(int(rng.integers(3))):
+        messages.append(said(TERSE.wrap(TERSE.search, name())))
+        messages.append(told(TERSE.wrap(TERSE.observation, " ".join(fact() for _ in range(3)))))
+    messages.append(said(TERSE.wrap(*((TERSE.question, question) if proposes else (TERSE.answer, name())))))
+    return text_transcript(messages, TOKENIZER)
+
+
+@pytest.fixture(scope="session")
+def cloned_model() -> LlamaForCausalLM:
+    """The shared policy; no test may change it. It does not depend on how real runs are warmed up."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(build_model(len(TOKENIZER), **SIZES).config)
+    rng = np.random.default_rng(0)
+    update = CloningUpdate(model, ScheduledAdamW(model, 1e-2, cosine_schedule(CLONING_STEPS)))
+    for step in range(CLONING_STEPS):
+        update.step([_sample_conversation(rng) for _ in range(24)], step)
+    return model.eval()
+
+
+@pytest.fixture
+def learner(cloned_model: LlamaForCausalLM) -> LlamaForCausalLM:
+    """A copy of the policy that a test may train."""
+    return deepcopy(cloned_model)
+
+
+@pytest.fixture(scope="session")
+def warm_start(cloned_model: LlamaForCausalLM, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the policy, as `ssp train --warm-start` takes it."""
+    folder = tmp_path_factory.mktemp("cloned") / "warm-start"
+    save(cloned_model, TOKENIZER, folder)
+    return folder
+
+
+@pytest.fixture
+def easy_game() -> GameConfig:
+    return EASY_GAME
+
+
+@pytest.fixture
+def lenient_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call half of all answers right, whatever was asked, so that untrained attempts at a question differ."""
+
+    def exact_match(prediction: str, golds: str | Iterable[str]) -> bool:
+        return zlib.crc32(prediction.encode()) % 2 == 0
+
+    monkeypatch.setattr("ssp_env.game.game.exact_match", exact_match)

@@ -1,0 +1,171 @@
+"""Losses: slow reference loops, closed forms, and which tokens a gradient may reach."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from baselines.losses import clipped_policy_loss, token_entropy, token_logprobs
+
+
+def random_batch(seed: int, batch: int = 3, length: int = 7) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Log-probabilities now and at sampling time, advantages per row, and a mask with gaps."""
+    generator = torch.Generator().manual_seed(seed)
+    old = -3 * torch.rand(batch, length, generator=generator)
+    new = old + 0.5 * torch.randn(batch, length, generator=generator)
+    advantages = torch.randn(batch, generator=generator)
+    mask = torch.rand(batch, length, generator=generator) < 0.6
+    return new, old, advantages, mask
+
+
+def slow_loss(
+    new: Tensor, old: Tensor, advantages: Tensor, mask: Tensor, low: float, high: float
+) -> np.ndarray:
+    result = np.zeros(new.shape)
+    for row in range(new.shape[0]):
+        for place in range(new.shape[1]):
+            if not mask[row, place]:
+                continue
+            advantage = float(advantages[row] if advantages.dim() == 1 else advantages[row, place])
+            ratio = math.exp(float(new[row, place]) - float(old[row, place]))
+            bounded = max(1 - low, min(1 + high, ratio))
+            result[row, place] = -min(ratio * advantage, bounded * advantage)
+    return result
+
+
+@given(st.integers(0, 10**6), st.floats(0.05, 0.5), st.floats(0.05, 0.5), st.booleans())
+def test_the_clipped_loss_is_the_written_formula(seed: int, low: float, high: float, per_token: bool):
+    new, old, advantages, mask = random_batch(seed)
+    if per_token:
+        advantages = advantages[:, None] * torch.linspace(-1, 1, new.shape[1])
+    got = clipped_policy_loss(new, old, advantages, mask, clip_low=low, clip_high=high)
+    np.testing.assert_allclose(got, slow_loss(new, old, advantages, mask, low, high), atol=1e-5)
+
+
+def test_the_default_range_is_that_of_dapo():
+    new, old, advantages, mask = random_batch(0, 8, 16)
+    np.testing.assert_allclose(
+        clipped_policy_loss(new, old, advantages, mask),
+        slow_loss(new, old, advantages, mask, 0.2, 0.28),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "passes"),
+    [
+        (1.27, 1.0, True),
+        (1.29, 1.0, False),
+        (0.5, 1.0, True),
+        (0.81, -1.0, True),
+        (0.79, -1.0, False),
+        (2.0, -1.0, True),
+    ],
+)
+def test_the_gradient_stops_where_the_ratio_has_gone_far_enough(ratio: float, advantage: float, passes: bool):
+    new = torch.tensor([[math.log(ratio)]], requires_grad=True)
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    clipped_policy_loss(new, torch.zeros(1, 1), torch.tensor([advantage]), mask).sum().backward()
+    assert float(new.grad) == pytest.approx(-ratio * advantage if passes else 0.0)
+
+
+@given(st.integers(0, 10**6))
+def test_on_policy_the_gradient_is_that_of_reinforce(seed: int):
+    new, _, advantages, mask = random_batch(seed)
+    new.requires_grad_()
+    clipped_policy_loss(new, new.detach(), advantages, mask).sum().backward()
+    torch.testing.assert_close(new.grad, -advantages[:, None] * mask)
+
+
+@pytest.mark.parametrize("rubbish", [float("inf"), float("-inf"), float("nan"), 1e6])
+def test_nothing_outside_the_mask_matters(rubbish: float):
+    new, old, advantages, mask = random_batch(1)
+    mask[0] = False
+    expected = clipped_policy_loss(new, old, advantages, mask)
+    spoiled = new.clone().requires_grad_()
+    got = clipped_policy_loss(spoiled, torch.where(mask, old, torch.tensor(rubbish)), advantages, mask)
+    assert torch.equal(got, expected)
+    got.sum().backward()
+    assert torch.isfinite(spoiled.grad).all()
+    assert not spoiled.grad[~mask].any() and not got[~mask].any()
+
+
+# -- log-probabilities and entropy ---------------------------------------------------------------------
+
+
+def random_logits(seed: int, batch: int = 2, length: int = 5, vocabulary: int = 6) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(batch, length, vocabulary, generator=generator)
+    return logits, torch.randint(vocabulary, (batch, length), generator=generator)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6), st.sampled_from([0.3, 1.0, 2.0]))
+def test_token_logprobs_and_entropy_are_those_of_the_tempered_softmax_before_the_token(
+    seed: int, temperature: float
+):
+    logits, ids = random_logits(seed)
+    logprobs, entropy = token_logprobs(logits, ids, temperature), token_entropy(logits, temperature)
+    assert logprobs.shape == entropy.shape == ids.shape
+    assert not logprobs[:, 0].any() and not entropy[:, 0].any()
+    scores = np.exp(logits.double().numpy() / temperature)
+    shares = scores / scores.sum(-1, keepdims=True)
+    for row in range(ids.shape[0]):
+        for place in range(1, ids.shape[1]):
+            share = shares[row, place - 1]
+            assert float(logprobs[row, place]) == pytest.approx(math.log(share[ids[row, place]]), abs=1e-5)
+            assert float(entropy[row, place]) == pytest.approx(-(share * np.log(share)).sum(), abs=1e-5)
+
+
+def test_entropy_runs_from_zero_to_the_logarithm_of_the_vocabulary():
+    certain = torch.zeros(1, 2, 8)
+    certain[..., 3] = 100.0
+    assert float(token_entropy(certain)[0, 1]) == pytest.approx(0.0, abs=1e-6)
+    assert float(token_entropy(torch.zeros(1, 2, 8))[0, 1]) == pytest.approx(math.log(8))
+
+
+def test_log_softmax_is_taken_in_single_precision():
+    logits, ids = random_logits(0)
+    half = logits.to(torch.bfloat16)
+    assert token_logprobs(half, ids).dtype == torch.float32
+    assert torch.equal(token_logprobs(half, ids), token_logprobs(half.float(), ids))
+
+
+# -- a bandit ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_on_a_three_armed_bandit_the_expected_gradient_is_the_closed_form(temperature: float):
+    """d/dz_a of sum_b p_b R_b is p_a (R_a - sum_b p_b R_b) / T, for p = softmax(z / T)."""
+    scores = torch.tensor([0.2, -0.5, 0.9], requires_grad=True)
+    rewards = torch.tensor([1.0, 0.0, 0.3])
+    shares = (scores.detach() / temperature).softmax(0)
+    # Every arm once, weighted by how often it is pulled; token 0 stands for the prompt.
+    ids = torch.tensor([[0, 0], [0, 1], [0, 2]])
+    logprobs = token_logprobs(scores.expand(3, 2, 3), ids, temperature)
+    mask = torch.tensor([[False, True]] * 3)
+    clipped_policy_loss(logprobs, logprobs.detach(), shares * rewards, mask).sum().backward()
+    expected = shares * (rewards - (shares * rewards).sum()) / temperature
+    torch.testing.assert_close(-scores.grad, expected)
+
+
+def test_reinforce_finds_the_best_arm():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.zeros(3, requires_grad=True)
+    rewards = torch.tensor([0.2, 0.9, 0.5])
+    optimizer = torch.optim.SGD([scores], lr=0.5)
+    for _ in range(200):
+        arms = torch.multinomial(scores.detach().softmax(0), 16, replacement=True, generator=generator)
+        ids = torch.stack([torch.zeros_like(arms), arms], dim=1)
+        logprobs = token_logprobs(scores.expand(16, 2, 3), ids)
+        earned = rewards[arms]
+        mask = torch.tensor([[False, True]] * 16)
+        loss = clipped_policy_loss(logprobs, logprobs.detach(), earned - earned.mean(), mask).sum() / 16
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(scores.detach().softmax(0)[1]) > 0.9

@@ -1,0 +1,237 @@
+"""Run folders: nothing is overwritten, what a kill cut short is repaired, checkpoints come back exactly."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines.optimizer import ScheduledAdamW
+from baselines.presets import preset
+from baselines.run_directory import RunDirectory, RunDirectoryError, restore_optimizer
+
+CONFIG = replace(preset("smoke"), seed=3)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory.create(tmp_path / "runs" / "one", CONFIG)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -- opening -------------------------------------------------------------------------------------------
+
+
+def test_a_new_run_holds_its_configuration(run: RunDirectory):
+    assert RunDirectory.open(run.path) == (run, CONFIG)
+
+
+def test_an_existing_run_is_refused_untouched_and_the_way_on_is_named(run: RunDirectory):
+    run.append_jsonl("metrics.jsonl", [{"step": 1}])
+    before = contents(run.path)
+    with pytest.raises(RunDirectoryError) as error:
+        RunDirectory.create(run.path, replace(CONFIG, seed=4))
+    assert f"ssp train --resume {run.path}" in str(error.value)
+    assert "--name" in str(error.value)
+    assert contents(run.path) == before
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_and_an_empty_folder_is_used(tmp_path: Path):
+    (tmp_path / "file").write_text("keep me")
+    with pytest.raises(RunDirectoryError):
+        RunDirectory.create(tmp_path / "file", CONFIG)
+    assert (tmp_path / "file").read_text() == "keep me"
+    (tmp_path / "empty").mkdir()
+    assert RunDirectory.open(RunDirectory.create(tmp_path / "empty", CONFIG).path)[1] == CONFIG
+
+
+def drop_config(path: Path) -> None:
+    path.unlink()
+
+
+def cut_config(path: Path) -> None:
+    path.write_text(path.read_text()[:40])
+
+
+def foreign_config(path: Path) -> None:
+    path.write_text(json.dumps({"learning_rate": 1}))
+
+
+def wrong_type(path: Path) -> None:
+    path.write_text(json.dumps({**CONFIG.to_dict(), "game": 3}))
+
+
+def wrong_value(path: Path) -> None:
+    path.write_text(json.dumps({**CONFIG.to_dict(), "mode": "both"}))
+
+
+def no_object(path: Path) -> None:
+    path.write_text("[1, 2]")
+
+
+def no_text(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe\x00")
+
+
+@pytest.mark.parametrize(
+    "damage", [drop_config, cut_config, foreign_config, wrong_type, wrong_value, no_object, no_text]
+)
+def test_a_folder_without_a_readable_run_is_named(run: RunDirectory, damage: Callable[[Path], None]):
+    damage(run.path / "config.json")
+    with pytest.raises(RunDirectoryError, match="no run in") as error:
+        RunDirectory.open(run.path)
+    assert str(run.path) in str(error.value)
+
+
+# -- files ---------------------------------------------------------------------------------------------
+
+
+def test_json_is_written_aside_and_replaces_what_was_there(run: RunDirectory):
+    run.write_json("summary.json", {"a": 1})
+    run.write_json("summary.json", {"a": [2, None]})
+    assert json.loads((run.path / "summary.json").read_text()) == {"a": [2, None]}
+    with pytest.raises(TypeError):
+        run.write_json("summary.json", {"a": object()})
+    assert json.loads((run.path / "summary.json").read_text()) == {"a": [2, None]}
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries({"step": st.integers(1, 50), "value": st.floats(allow_nan=False) | st.text()}),
+    max_size=8,
+)
+
+
+@settings(max_examples=40)
+@given(rows=ROWS, cut=st.integers(0, 10**6), last=st.integers(0, 50))
+def test_rows_come_back_and_a_line_cut_by_a_kill_is_dropped(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict], cut: int, last: int
+):
+    run = RunDirectory(tmp_path_factory.mktemp("run"))
+    assert run.read_jsonl("metrics.jsonl") == []
+    for row in rows:
+        run.append_jsonl("metrics.jsonl", [row])
+    path = run.path / "metrics.jsonl"
+    assert run.read_jsonl("metrics.jsonl") == rows
+    if rows:
+        whole = path.read_bytes()
+        kept = whole[: cut % (len(whole) + 1)]
+        path.write_bytes(kept)
+        rows = rows[: kept.count(b"\n")]
+        assert run.read_jsonl("metrics.jsonl") == rows
+    run.truncate_jsonl("metrics.jsonl", last)
+    rows = [row for row in rows if row["step"] <= last]
+    run.append_jsonl("metrics.jsonl", [{"step": 99}])
+    assert run.read_jsonl("metrics.jsonl") == [*rows, {"step": 99}]
+
+
+def test_a_folder_is_published_whole_or_not_at_all(run: RunDirectory):
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("x")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        run.publish("model", fail)
+    assert not (run.path / "model").exists()
+    assert run.publish("model", lambda folder: (folder / "whole").write_text("1")) == run.path / "model"
+    with pytest.raises(OSError, match="disk full"):
+        run.publish("model", fail)
+    assert [path.name for path in (run.path / "model").iterdir()] == ["whole"]
+    run.publish("model", lambda folder: (folder / "newer").write_text("2"))
+    assert [path.name for path in (run.path / "model").iterdir()] == ["newer"]
+
+
+# -- checkpoints ---------------------------------------------------------------------------------------
+
+
+def small_model(seed: int = 0) -> torch.nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+
+
+def optimizer_of(model: torch.nn.Module) -> ScheduledAdamW:
+    return ScheduledAdamW(model, 0.05, lambda step: 1.0 / (step + 1), weight_decay=0.1)
+
+
+def train(model: torch.nn.Module, optimizer: ScheduledAdamW, steps: range) -> None:
+    for step in steps:
+        generator = torch.Generator().manual_seed(step)
+        model(torch.randn(8, 3, generator=generator)).square().mean().backward()
+        optimizer.apply(step)
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(run: RunDirectory):
+    model = small_model()
+    optimizer = optimizer_of(model)
+    train(model, optimizer, range(4))
+    folder = run.save_checkpoint(
+        1, 4, model.state_dict(), optimizer.adamw, {"seconds": 2.5, "global_step": 9}
+    )
+    train(model, optimizer, range(4, 9))
+
+    weights, moments, state = run.load_checkpoint(folder)
+    other = small_model(1)
+    other.load_state_dict(weights)
+    again = optimizer_of(other)
+    restore_optimizer(again.adamw, moments, state["optimizer"])
+    train(other, again, range(4, 9))
+    assert (state["stage"], state["step"], state["seconds"], state["global_step"]) == (1, 4, 2.5, 9)
+    for name, value in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value)
+    assert again.adamw.param_groups[0]["lr"] == optimizer.adamw.param_groups[0]["lr"]
+
+
+def test_without_the_moments_training_would_go_on_differently(run: RunDirectory):
+    """The measure of the test above is not blind."""
+    model = small_model()
+    optimizer = optimizer_of(model)
+    train(model, optimizer, range(4))
+    folder = run.save_checkpoint(1, 4, model.state_dict(), optimizer.adamw, {})
+    other = small_model(1)
+    other.load_state_dict(run.load_checkpoint(folder)[0])
+    train(model, optimizer, range(4, 9))
+    train(other, optimizer_of(other), range(4, 9))
+    assert not torch.equal(other[0].weight, model[0].weight)
+
+
+def save(run: RunDirectory, stage: int, step: int) -> Path:
+    model = small_model()
+    return run.save_checkpoint(stage, step, model.state_dict(), optimizer_of(model).adamw, {})
+
+
+def test_the_newest_two_checkpoints_are_kept_in_order_of_stage_and_step(run: RunDirectory):
+    assert run.checkpoints() == []
+    places = [(0, 20), (0, 100), (0, 100), (1, 3), (2, 5), (2, 1000)]
+    for stage, step in places:
+        newest = save(run, stage, step)
+        assert run.checkpoints()[-1] == newest
+    kept = [run.load_checkpoint(folder)[2] for folder in run.checkpoints()]
+    assert [(state["stage"], state["step"]) for state in kept] == [(2, 5), (2, 1000)]
+
+
+def test_a_checkpoint_cut_by_a_kill_is_none(run: RunDirectory):
+    whole = save(run, 0, 1)
+    cut = run.path / "checkpoints" / ".part-0-000002"
+    cut.mkdir()
+    (cut / "model.safetensors").write_bytes(b"half")
+    assert run.checkpoints() == [whole]
+    assert run.checkpoints() == [whole] and save(run, 0, 2) == run.checkpoints()[-1]
+
+
+def test_checkpoints_are_safetensors_and_json_alone(run: RunDirectory):
+    model = small_model()
+    optimizer = optimizer_of(model)
+    train(model, optimizer, range(1))
+    folder = run.save_checkpoint(0, 1, model.state_dict(), optimizer.adamw, {})
+    assert {path.name for path in folder.iterdir()} == {
+        "model.safetensors",
+        "optimizer.safetensors",
+        "state.json",
+    }

@@ -1,0 +1,252 @@
+"""One round of self-play: rewards, advantages and metrics of players whose play is known."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from agents.scripted import ScriptedPlayer
+from agents.tiny_policy import TinyPolicy
+from baselines.advantages import grpo
+from baselines.presets import TERSE_GAME
+from baselines.self_play import Round, play_round
+from baselines.tasks import Site, TaskSource
+from ssp_env.game import Game, GameConfig, Outcome, Task
+from ssp_env.game.config import REWARD_SHAPES, RewardShape
+from ssp_env.game.events import TurnTaken
+from ssp_env.game.rewards import proposer_reward
+from ssp_env.passage import Passage
+from tests.agents.tiny import TOKENIZER
+
+SOURCE = TaskSource("tiny", worlds=4)
+GAME = replace(TERSE_GAME, attempts=4, reward="1-acc")
+
+
+def play(
+    player: ScriptedPlayer, config: GameConfig = GAME, *, answers: int = 16, step: int = 0, **options: object
+) -> Round:
+    options = {"source": SOURCE, "seed": 0, **options}
+    return play_round(config=config, proposer=player, solver=player, answers=answers, step=step, **options)  # type: ignore[arg-type]
+
+
+def outcomes(played: Round) -> list[Outcome]:
+    return [game.outcome for game in played.games if game.outcome]
+
+
+def rewards_of(played: Round, proposer: bool) -> list[float]:
+    """Rewards of all transcripts of a role in the order of the games."""
+    return [
+        reward
+        for outcome in outcomes(played)
+        for seat, reward in outcome.rewards.items()
+        if (seat == "proposer_0") == proposer and (proposer or outcome.verdict == "valid")
+    ]
+
+
+# -- known outcomes ------------------------------------------------------------------------------------
+
+
+def test_a_perfect_solver_earns_all_and_leaves_its_proposer_nothing():
+    played = play(ScriptedPlayer(proposer="perfect", solver="perfect"))
+    metrics = played.metrics
+    assert metrics["valid_rate"] > 0.8
+    assert (metrics["solver_reward"], metrics["label_truth"]) == (1.0, 1.0)
+    assert metrics["proposer_reward"] == 0.0
+    assert metrics["mixed_groups"] == 0.0 and not played.solver.transcripts
+    assert metrics["malformed_turns"] == 0.0
+
+
+def test_a_hopeless_solver_earns_nothing_and_pays_every_valid_question():
+    played = play(ScriptedPlayer(proposer="perfect", solver="hopeless"))
+    metrics = played.metrics
+    assert metrics["solver_reward"] == metrics["mixed_groups"] == metrics["solver_searches"] == 0.0
+    assert metrics["proposer_reward"] == metrics["valid_rate"] > 0.8
+    assert metrics["label_truth"] == 1.0
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_hops_and_searches_are_those_of_the_chain(hops: int):
+    played = play(ScriptedPlayer(proposer="perfect", solver="perfect"), source=replace(SOURCE, hops=(hops,)))
+    shares = {n: played.metrics[f"asked_{n}_hop"] for n in (1, 2, 3)}
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert shares[hops] > 0.8
+    assert played.metrics["mean_hops"] == pytest.approx(sum(n * share for n, share in shares.items()))
+    # A perfect solver searches once per hop.
+    assert played.metrics["solver_searches"] == pytest.approx(played.metrics["mean_hops"])
+    assert played.metrics["proposer_searches"] >= 2
+
+
+@pytest.mark.parametrize(
+    ("flaw", "reason"),
+    [
+        ("no_search", "no_evidence"),
+        ("one_search", "too_few_searches"),
+        ("same_search", "repeated_search"),
+        ("names_answer", "answer_leak"),
+        ("too_few_words", "too_few_words"),
+        ("wrong_relation", "not_recovered"),
+        ("never_asks", "turn_limit"),
+    ],
+)
+def test_an_invalid_question_is_counted_by_its_reason_and_paid_nothing(flaw: str, reason: str):
+    played = play(ScriptedPlayer(proposer={flaw: 1.0}), answers=8)
+    reasons = Counter(outcome.reason for outcome in outcomes(played))
+    assert reasons[reason] >= 5
+    for code, count in reasons.items():
+        if code not in ("solved", "unsolved"):
+            assert played.metrics[f"invalid/{code}"] == count / 8
+    invalid = [outcome for outcome in outcomes(played) if outcome.verdict == "invalid"]
+    assert played.metrics["valid_rate"] == 1 - len(invalid) / 8
+    assert all(outcome.rewards["proposer_0"] == 0.0 for outcome in invalid)
+
+
+def test_questions_that_pass_without_the_check_but_have_no_such_answer_are_seen():
+    player = ScriptedPlayer(proposer={"wrong_relation": 1.0}, solver="perfect")
+    metrics = play(player, replace(GAME, rag_check=False)).metrics
+    assert metrics["valid_rate"] > 0.8 and metrics["label_truth"] < 0.2
+    assert metrics["solver_reward"] == metrics["label_truth"]
+
+
+# -- experience ----------------------------------------------------------------------------------------
+
+MIXED = ScriptedPlayer(
+    proposer={"hops_asked": 0.7, "no_search": 0.3}, solver={"chain": 0.5, "start_entity": 0.5}
+)
+
+
+def test_metrics_of_mixed_play_are_recounted_from_the_outcomes():
+    played = play(MIXED, answers=30)
+    valid = [outcome for outcome in outcomes(played) if outcome.verdict == "valid"]
+    mixed = [outcome for outcome in valid if outcome.success_rate not in (0.0, 1.0)]
+    assert 0 < len(mixed) < len(valid) < 30
+    metrics = played.metrics
+    assert metrics["valid_rate"] == len(valid) / 30
+    assert metrics["mixed_groups"] == pytest.approx(len(mixed) / len(valid))
+    assert metrics["solver_reward"] == pytest.approx(np.mean(rewards_of(played, proposer=False)))
+    assert metrics["proposer_reward"] == pytest.approx(np.mean(rewards_of(played, proposer=True)))
+    solver_searches = sum(outcome.metrics["solver_searches"] for outcome in outcomes(played))
+    assert metrics["solver_searches"] == pytest.approx(solver_searches / (4 * len(valid)))
+
+
+@pytest.mark.parametrize("shape", REWARD_SHAPES)
+def test_every_proposal_is_experience_the_invalid_ones_too(shape: RewardShape):
+    played = play(MIXED, replace(GAME, reward=shape), answers=30, baseline=False)
+    experience = played.proposer
+    assert [t.seat for t in experience.transcripts] == ["proposer_0"] * 30
+    by_game = {game.id: game.outcome for game in played.games}
+    for transcript, advantage in zip(experience.transcripts, experience.advantages.tolist()):
+        outcome = by_game[transcript.game_id]
+        assert outcome is not None
+        rate = outcome.success_rate
+        expected = 0.0 if rate is None else proposer_reward(shape, rate)
+        assert advantage == pytest.approx(expected)
+    assert {o.verdict for o in outcomes(played)} == {"valid", "invalid"}
+
+
+def test_the_baseline_is_the_mean_reward_of_the_round():
+    plain, centred = (play(MIXED, answers=30, baseline=b).proposer.advantages for b in (False, True))
+    torch.testing.assert_close(centred, plain - plain.mean())
+    assert float(plain.mean()) > 0.05
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_attempts_at_one_question_form_a_group_and_unanimous_groups_are_left_out(scale: bool):
+    played = play(MIXED, answers=30, scale_by_std=scale)
+    members: dict[str, dict[str, float]] = defaultdict(dict)
+    for transcript, advantage in zip(played.solver.transcripts, played.solver.advantages.tolist()):
+        members[transcript.game_id][transcript.seat] = advantage
+    for game in played.games:
+        rate = game.outcome.success_rate if game.outcome else None
+        assert (game.id in members) == (rate not in (None, 0.0, 1.0))
+        if game.id in members:
+            seats = members[game.id]
+            assert set(seats) == {"solver_0", "solver_1", "solver_2", "solver_3"}
+            rewards = torch.tensor([game.outcome.rewards[seat] for seat in seats])  # type: ignore[union-attr]
+            expected = grpo(rewards, [0] * 4, scale_by_std=scale)
+            torch.testing.assert_close(torch.tensor(list(seats.values())), expected)
+
+
+def test_the_normaliser_counts_the_tokens_of_unanimous_groups_too(
+    cloned_model: LlamaForCausalLM, easy_game: GameConfig, lenient_scores: None
+):
+    policy = TinyPolicy(cloned_model, TOKENIZER, seed=5)
+    config = replace(easy_game, attempts=2)
+    played = play_round(SOURCE, config, proposer=policy, solver=policy, answers=12, seed=1, step=0)
+    kept = sum(t.sampled_count for t in played.solver.transcripts)
+    turns = [event for game in played.games for event in game.events if isinstance(event, TurnTaken)]
+    sampled: Counter[bool] = Counter()
+    for turn in turns:
+        sampled[turn.seat == "proposer_0"] += len(turn.reply.token_ids)
+    assert 0 < kept < played.solver.token_count == sampled[False]
+    assert played.proposer.token_count == sampled[True]
+    assert sum(t.sampled_count for t in played.proposer.transcripts) == sampled[True]
+
+
+def test_a_round_without_a_valid_question_has_nothing_for_the_solver():
+    played = play(ScriptedPlayer(proposer={"no_search": 1.0}), answers=5)
+    assert (
+        played.metrics["valid_rate"] == played.metrics["solver_reward"] == played.metrics["mean_hops"] == 0.0
+    )
+    assert not played.solver.transcripts and len(played.solver.advantages) == 0
+    assert len(played.proposer.transcripts) == 5 and not played.proposer.advantages.any()
+
+
+# -- failures ------------------------------------------------------------------------------------------
+
+
+class Broken:
+    """An engine that is down."""
+
+    def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        raise ConnectionError("no engine")
+
+    def fingerprint(self) -> str:
+        return "broken"
+
+
+@dataclass(frozen=True)
+class HalfBroken:
+    """A source that cannot search one of its worlds."""
+
+    source: TaskSource
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Site]]:
+        tasks, sites = self.source.draw(rng, count)
+        down = next(iter(sites))
+        return tasks, sites | {down: Site(sites[down].world, Broken())}  # type: ignore[arg-type]
+
+
+def test_games_that_failed_teach_nothing():
+    played = play(
+        ScriptedPlayer(proposer="perfect", solver="hopeless"), source=HalfBroken(SOURCE), baseline=False
+    )
+    failed = {game.id for game in played.games if game.outcome and game.outcome.verdict == "error"}
+    assert len(failed) == 4
+    assert len(played.proposer.transcripts) == 12
+    assert not failed & {t.game_id for t in played.proposer.transcripts}
+    assert played.metrics["invalid/error"] == 4 / 16
+
+
+# -- determinism ---------------------------------------------------------------------------------------
+
+
+def facts(games: Sequence[Game]) -> list[object]:
+    return [game.snapshot() for game in games]
+
+
+def test_a_round_is_fixed_by_seed_and_step():
+    one, same = play(MIXED, seed=3, step=5), play(MIXED, seed=3, step=5)
+    assert facts(one.games) == facts(same.games)
+    assert one.metrics == same.metrics
+    assert torch.equal(one.solver.advantages, same.solver.advantages)
+    for other in (play(MIXED, seed=4, step=5), play(MIXED, seed=3, step=6)):
+        assert not {game.task.corpus for game in one.games} & {game.task.corpus for game in other.games}
+
+
+def test_games_of_a_round_have_seeds_of_their_own():
+    played = play(MIXED)
+    assert len({game.snapshot()["seed"] for game in played.games}) == len(played.games)

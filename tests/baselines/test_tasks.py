@@ -1,0 +1,141 @@
+"""Tasks: where they come from, how they spread, and that held-out worlds are never trained on."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines.presets import TERSE_GAME
+from baselines.tasks import TaskSource, heldout_games, open_site, open_world
+from ssp_env.game import Turn
+from ssp_env.worlds import World, WorldConfig
+
+FIRST = range(12)
+
+
+def draw(seed: int = 0, count: int = 24, **options: object) -> tuple:
+    return TaskSource(**options).draw(np.random.default_rng(seed), count)  # type: ignore[arg-type]
+
+
+# -- worlds --------------------------------------------------------------------------------------------
+
+
+def test_training_and_heldout_worlds_share_no_page_and_no_fact_chain():
+    pages = {
+        split: {page.text for index in FIRST for page in open_world("tiny", split, index).passages()}
+        for split in ("train", "heldout")
+    }
+    assert len(pages["train"]) == len(pages["heldout"]) == 24 * len(FIRST)
+    assert not pages["train"] & pages["heldout"]
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6))
+def test_a_heldout_world_is_no_training_world_of_any_number(index: int):
+    heldout = open_world("tiny", "heldout", index)
+    assert heldout.fingerprint() != open_world("tiny", "train", index).fingerprint()
+    assert (heldout.id, heldout.config.split) == (f"tiny-heldout-{index}", "heldout")
+
+
+def test_a_site_searches_its_own_world_word_by_word():
+    site = open_site("tiny", "train", 5)
+    assert len(site.engine) == len(site.world)
+    for page in site.world.passages():
+        (hits,) = site.engine.search([page.title], 1)
+        assert hits[0].title == page.title
+
+
+def test_an_unknown_preset_is_named():
+    with pytest.raises(ValueError, match="nowhere"):
+        draw(preset="nowhere")
+
+
+# -- training tasks ------------------------------------------------------------------------------------
+
+
+def test_tasks_are_fixed_by_the_generator():
+    assert draw(3)[0] == draw(3)[0] != draw(4)[0]
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 4))
+@settings(max_examples=20)
+def test_tasks_ask_for_entities_that_such_a_path_ends_in(seed: int, count: int, worlds: int):
+    tasks, sites = draw(seed, count, worlds=worlds, hops=(1, 2, 3))
+    assert len({task.id for task in tasks}) == len(tasks) == count
+    assert {task.corpus for task in tasks} == set(sites)
+    assert len(sites) <= worlds
+    for task in tasks:
+        world = sites[task.corpus].world
+        assert world.id == task.corpus and world.config.split == "train"
+        assert task.hops in (1, 2, 3) and task.answer in world.answers(task.hops)
+
+
+def test_tasks_spread_over_worlds_hops_and_answers():
+    tasks, sites = draw(0, 300, worlds=4, hops=(1, 3))
+    assert set(Counter(task.corpus for task in tasks).values()) == {75} and len(sites) == 4
+    hops = Counter(task.hops for task in tasks)
+    assert set(hops) == {1, 3} and min(hops.values()) > 110
+    assert len({(task.corpus, task.answer) for task in tasks}) > 60
+
+
+def test_different_draws_come_from_different_worlds():
+    assert not set(draw(1, 8)[1]) & set(draw(2, 8)[1])
+
+
+# -- held-out games ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_heldout_games_are_what_was_asked_for(hops: int):
+    config = replace(TERSE_GAME, attempts=1)
+    games, sites = heldout_games("tiny", hops, 10, config)
+    assert len(games) == 10 and len({game.id for game in games}) == 10
+    assert len({(game.task.corpus, game.question) for game in games}) == 10
+    for game in games:
+        world = sites[game.task.corpus].world
+        assert world.config.split == "heldout"
+        assert world.hops_of(game.question) == hops == game.task.hops
+        assert world.resolve(game.question) == game.task.answer
+        assert game.phase == "solve" and game.config == config
+        (turn,) = [request for request in game.requests() if isinstance(request, Turn)]
+        assert game.question in turn.view.messages[-1].content
+    per_world = Counter(game.task.corpus for game in games)
+    assert sorted(per_world.values()) == [2, 4, 4]
+
+
+def test_heldout_games_are_the_same_every_time_and_others_from_other_worlds():
+    def asked(**options: int) -> list[tuple[str, str]]:
+        return [(game.id, game.question) for game in heldout_games("tiny", 2, 8, TERSE_GAME, **options)[0]]
+
+    assert asked() == asked()
+    assert not {game_id for game_id, _ in asked()} & {game_id for game_id, _ in asked(first_world=50)}
+    assert len({game_id.rpartition("/")[0] for game_id, _ in asked(per_world=1)}) == 8
+
+
+def test_heldout_games_of_different_hops_can_be_played_together():
+    ids = [game.id for hops in (1, 2, 3) for game in heldout_games("tiny", hops, 6, TERSE_GAME)[0]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_heldout_answers_can_be_read_off_the_pages():
+    """Solved by hand: follow the question through the pages the engine returns on the way."""
+    games, sites = heldout_games("tiny", 3, 5, TERSE_GAME)
+    for game in games:
+        site = sites[game.task.corpus]
+        *relations, place = game.question.removesuffix(" ?").split(" of ")
+        for relation in reversed(relations):
+            (hits,) = site.engine.search([place], 1)
+            words = hits[0].text.split()
+            place = next(
+                words[i + 2] for i in range(0, len(words), 3) if words[i : i + 2] == [place, relation]
+            )
+        assert place == game.task.answer
+
+
+def test_worlds_can_be_opened_again_from_the_id_in_a_task():
+    (task, *_), sites = draw(0, 1)
+    world = World(WorldConfig.from_id(task.corpus))
+    assert world.fingerprint() == sites[task.corpus].world.fingerprint()

@@ -1,0 +1,365 @@
+"""Whole runs in seconds: their records, who learns in which mode, and runs that stop, die and resume."""
+
+import json
+import math
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import LlamaForCausalLM
+
+from agents.tiny_model import build_model, load, save
+from baselines.presets import ModelConfig, TrainConfig, preset
+from baselines.run_directory import RunDirectory
+from baselines.train import Interrupted, Training
+from ssp_env.game import Game
+from ssp_env.game.events import TurnTaken
+from ssp_env.worlds import WorldConfig
+from tests.agents.tiny import TOKENIZER, recomputed_logprobs
+from tests.baselines.conftest import EASY_GAME
+
+SHORT = replace(
+    preset("smoke"),
+    game=EASY_GAME,
+    warm_start=replace(
+        preset("smoke").warm_start, lookup_steps=3, lookup_sequences=4, cloning_steps=3, cloning_games=3
+    ),
+    steps=3,
+    answers=4,
+    learning_rate=1e-3,
+    evaluation_questions=3,
+    validation_every=3,
+    validation_questions=2,
+    checkpoint_every=2,
+)
+"""All stages, shorter than the smoke preset."""
+
+LEARNING = replace(SHORT, steps=5, answers=6, validation_every=5, evaluation_questions=4)
+"""Self-play that changes the cloned policy at every step, if scores are lenient."""
+
+
+class Watcher:
+    """An observer that keeps what it is told and may act on a step or an evaluation."""
+
+    def __init__(self, at: str = "", act: Callable[[], None] = lambda: None) -> None:
+        self.at = at
+        self.act = act
+        self.seen: list[str] = []
+        self._stage = ""
+        self._step = 0
+
+    def stage(self, name: str, steps: int, done: int) -> None:
+        self._stage, self._step = name, done
+
+    def step(self, metrics: dict[str, float]) -> None:
+        self._step += 1
+        self._tell(f"{self._stage} {self._step}")
+
+    def evaluating(self, what: str) -> None:
+        self._tell(what.rpartition(" ")[2])
+
+    def _tell(self, moment: str) -> None:
+        self.seen.append(moment)
+        if moment == self.at:
+            self.act()
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside: nothing after it happens."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+def press_ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def train(
+    config: TrainConfig, path: Path, watcher: Watcher | None = None, warm_start: Path | None = None
+) -> Path:
+    """Run a configuration in a new folder."""
+    Training(config, RunDirectory.create(path, config), watcher or Watcher(), warm_start).train()
+    return path
+
+
+def resume(path: Path) -> Watcher:
+    run, config = RunDirectory.open(path)
+    watcher = Watcher()
+    Training(config, run, watcher).train()
+    return watcher
+
+
+def rows(path: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / name).read_text().splitlines()]
+
+
+def summary(path: Path) -> dict[str, Any]:
+    return json.loads((path / "summary.json").read_text())
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def assert_same_run(got: Path, expected: Path) -> None:
+    """Weights, figures and records are equal, clocks aside."""
+    assert same(weights(got / "final"), weights(expected / "final"))
+    assert same(weights(got / "warm-start"), weights(expected / "warm-start"))
+    figures = [
+        {k: v for k, v in summary(path).items() if k not in ("wall_s", "peak_rss_mb")}
+        for path in (got, expected)
+    ]
+    assert figures[0] == figures[1]
+    assert rows(got) == rows(expected)
+    assert rows(got, "episodes.jsonl") == rows(expected, "episodes.jsonl")
+
+
+# -- records -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(preset("smoke"), tmp_path_factory.mktemp("runs") / "smoke")
+
+
+def test_the_summary_has_the_documented_form(smoke_run: Path):
+    config, data = preset("smoke"), summary(smoke_run)
+    assert set(data) >= {"seed", "wall_s", "peak_rss_mb", "heldout", "game"}
+    assert (data["seed"], data["mode"]) == (0, "self-play")
+    assert data["wall_s"] > 0 and 50 < data["peak_rss_mb"] < 10_000
+    assert set(data["heldout"]) == {"before", "after"}
+    for results in data["heldout"].values():
+        assert set(results) == {"1", "2", "3"}
+        for result in results.values():
+            low, high = result["ci95"]
+            assert 0 <= low <= result["pass_at_1"] <= high <= 1
+            assert result["n"] == config.evaluation_questions
+    assert set(data["game"]) >= {"valid_rate", "mean_hops"}
+    assert all(math.isfinite(value) for value in data["game"].values())
+
+
+def test_every_step_is_a_row_with_the_numbers_that_matter(smoke_run: Path):
+    config, got = preset("smoke"), rows(smoke_run)
+    steps = (config.warm_start.lookup_steps, config.warm_start.cloning_steps, config.steps)
+    assert [row["step"] for row in got] == list(range(1, sum(steps) + 1))
+    stages = [row["stage"] for row in got]
+    assert len(set(stages)) == 3 and [stages.count(name) for name in dict.fromkeys(stages)] == list(steps)
+    play = got[-config.steps :]
+    wanted = {
+        "solver_reward",
+        "valid_rate",
+        "mean_hops",
+        "solver_searches",
+        "entropy",
+        "mixed_groups",
+        "loss",
+    }
+    assert all(wanted <= set(row) for row in play)
+    assert all(math.isfinite(value) for row in got for value in row.values() if isinstance(value, float))
+    validated = [number for number, row in enumerate(play, 1) if "validation/2_hop" in row]
+    assert validated == list(range(config.validation_every, config.steps + 1, config.validation_every))
+
+
+def test_the_run_folder_holds_models_that_load_and_the_configuration(smoke_run: Path):
+    config = preset("smoke")
+    assert RunDirectory.open(smoke_run)[1] == config
+    for name in ("warm-start", "final"):
+        model, tokenizer = load(smoke_run / name)
+        assert model.config.hidden_size == config.model.hidden_size
+        assert len(tokenizer) == model.config.vocab_size
+    assert not list(smoke_run.rglob("*.part*"))
+
+
+def test_episodes_can_be_replayed_and_come_from_training_worlds(smoke_run: Path):
+    config = preset("smoke")
+    episodes = rows(smoke_run, "episodes.jsonl")
+    assert len(episodes) == config.answers * (config.steps // config.validation_every)
+    for episode in episodes:
+        game = Game.restore({key: value for key, value in episode.items() if key != "step"})
+        assert game.outcome is not None and game.config == config.game
+        assert WorldConfig.from_id(game.task.corpus).split == "train"
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not(smoke_run: Path, tmp_path: Path):
+    assert_same_run(train(preset("smoke"), tmp_path / "again"), smoke_run)
+    other = train(replace(preset("smoke"), seed=1), tmp_path / "other")
+    assert not same(weights(other / "warm-start"), weights(smoke_run / "warm-start"))
+    assert rows(other) != rows(smoke_run)
+
+
+# -- who learns ----------------------------------------------------------------------------------------
+
+
+def error_under(model: LlamaForCausalLM, path: Path, proposer: bool) -> float:
+    """Largest difference between the log-probabilities recorded for a role and those under a model."""
+    worst = 0.0
+    for episode in rows(path, "episodes.jsonl"):
+        game = Game.restore({key: value for key, value in episode.items() if key != "step"})
+        seats = [seat for seat in game.seats if (seat == "proposer_0") == proposer]
+        for seat in seats:
+            replies = [e.reply for e in game.events if isinstance(e, TurnTaken) and e.seat == seat]
+            for reply, logprobs in zip(replies, recomputed_logprobs(model, replies, 1.0) if replies else []):
+                worst = max([worst, *(abs(a - b) for a, b in zip(reply.logprobs, logprobs))])
+    return worst
+
+
+@pytest.mark.parametrize("mode", ["self-play", "solver-only", "proposer-only"])
+def test_each_mode_freezes_the_other_side_at_the_warm_start(
+    mode: str, tmp_path: Path, warm_start: Path, lenient_scores: None
+):
+    """The episodes of the last step tell which weights wrote them."""
+    path = train(replace(LEARNING, mode=mode), tmp_path / "run", warm_start=warm_start)  # type: ignore[arg-type]
+    start, _ = load(warm_start)
+    assert same(weights(path / "warm-start"), weights(warm_start))
+    assert not same(weights(path / "final"), weights(warm_start))
+    frozen = {role: error_under(start, path, role == "proposer") < 1e-4 for role in ("proposer", "solver")}
+    assert frozen == {"proposer": mode == "solver-only", "solver": mode == "proposer-only"}
+    last = rows(path)[-1]
+    assert last["max_ratio_error"] < 1e-4
+    assert last["trained_tokens"] == trained_tokens(path, mode)
+
+
+def trained_tokens(path: Path, mode: str) -> int:
+    """Sampled tokens of the roles that learn, unanimous groups of attempts left out."""
+    total = 0
+    for episode in rows(path, "episodes.jsonl"):
+        game = Game.restore({key: value for key, value in episode.items() if key != "step"})
+        assert game.outcome is not None
+        mixed = game.outcome.success_rate not in (None, 0.0, 1.0)
+        for event in game.events:
+            if isinstance(event, TurnTaken):
+                proposed = event.seat == "proposer_0"
+                learns = mode != "solver-only" if proposed else mode != "proposer-only" and mixed
+                total += len(event.reply.token_ids) * learns
+    return total
+
+
+def test_no_gradient_of_the_frozen_role_reaches_the_weights(tmp_path: Path, warm_start: Path):
+    """Scored strictly, no attempt is right: nothing to learn for the solver, something for the proposer."""
+    frozen = train(replace(LEARNING, mode="solver-only"), tmp_path / "solver", warm_start=warm_start)
+    assert all(row["mixed_groups"] == row["grad_norm"] == 0.0 for row in rows(frozen))
+    assert any(row["proposer_reward"] > 0 for row in rows(frozen))
+    assert same(weights(frozen / "final"), weights(warm_start))
+    learnt = train(replace(LEARNING, mode="proposer-only"), tmp_path / "proposer", warm_start=warm_start)
+    assert not same(weights(learnt / "final"), weights(warm_start))
+
+
+def test_without_the_check_questions_are_not_read(tmp_path: Path, warm_start: Path, lenient_scores: None):
+    reasons = {}
+    for checked in (True, False):
+        config = replace(LEARNING, steps=1, validation_every=1, game=replace(EASY_GAME, rag_check=checked))
+        path = train(config, tmp_path / str(checked), warm_start=warm_start)
+        reasons[checked] = {key for row in rows(path) for key in row if key.startswith("invalid/")}
+    assert reasons[True] & {"invalid/not_recovered", "invalid/no_reading"}
+    assert not reasons[False] & {"invalid/not_recovered", "invalid/no_reading"}
+
+
+# -- stopped, killed, resumed --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(SHORT, tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.mark.parametrize(
+    "moment", ["look-ups 1", "look-ups 3", "cloning 2", "before", "self-play 1", "self-play 3"]
+)
+def test_ctrl_c_saves_the_state_and_resuming_gives_the_run_that_was_not_stopped(
+    moment: str, tmp_path: Path, whole_run: Path
+):
+    path, watcher = tmp_path / "run", Watcher(moment, press_ctrl_c)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted) as stop:
+        train(SHORT, path, watcher)
+    assert f"ssp train --resume {path}" in str(stop.value)
+    assert signal.getsignal(signal.SIGINT) is handler
+    # The running step is finished, no other is begun; an evaluation is followed by one step.
+    assert watcher.seen[-1] == ("self-play 1" if moment == "before" else moment)
+    again = resume(path)
+    assert again.seen[-1] == "after" and not set(watcher.seen) & set(again.seen)
+    assert_same_run(path, whole_run)
+
+
+@pytest.mark.parametrize("moment", ["look-ups 1", "cloning 2", "before", "self-play 2", "after"])
+def test_a_killed_run_resumes_from_its_last_checkpoint(moment: str, tmp_path: Path, whole_run: Path):
+    path = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(SHORT, path, Watcher(moment, kill))
+    with (path / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "cut by the ki')
+    resume(path)
+    assert_same_run(path, whole_run)
+
+
+def test_a_run_stopped_at_every_step_is_still_the_same_run(
+    tmp_path: Path, warm_start: Path, lenient_scores: None
+):
+    """With a policy that changes at every step, so that weights, moments and draws all matter."""
+    whole = train(LEARNING, tmp_path / "whole", warm_start=warm_start)
+    assert min(row["grad_norm"] for row in rows(whole)) > 0
+    path = tmp_path / "stopped"
+    with pytest.raises(Interrupted):
+        train(LEARNING, path, Watcher("self-play 1", press_ctrl_c), warm_start)
+    for step in range(2, LEARNING.steps + 1):
+        run, config = RunDirectory.open(path)
+        with pytest.raises(Interrupted):
+            Training(config, run, Watcher(f"self-play {step}", press_ctrl_c)).train()
+    resume(path)
+    assert_same_run(path, whole)
+
+
+@pytest.mark.parametrize("moment", ["before", "self-play 1", "self-play 3", "after"])
+def test_a_killed_run_from_a_given_warm_start_does_not_lose_it(
+    moment: str, tmp_path: Path, warm_start: Path, lenient_scores: None
+):
+    whole = train(LEARNING, tmp_path / "whole", warm_start=warm_start)
+    with pytest.raises(Killed):
+        train(LEARNING, tmp_path / "run", Watcher(moment, kill), warm_start)
+    resume(tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, whole_run: Path):
+    def twice() -> None:
+        press_ctrl_c()
+        press_ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt):
+        train(SHORT, tmp_path / "run", Watcher("cloning 1", twice))
+    resume(tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole_run)
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path):
+    path = train(SHORT, tmp_path / "run")
+    before, figures = weights(path / "final"), summary(path)["heldout"]
+    assert resume(path).seen == ["after"]
+    assert same(weights(path / "final"), before) and summary(path)["heldout"] == figures
+
+
+# -- bad warm starts -----------------------------------------------------------------------------------
+
+
+def test_a_missing_warm_start_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        train(SHORT, tmp_path / "run", warm_start=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("what", ["size", "vocabulary"])
+def test_a_warm_start_of_another_size_is_refused(tmp_path: Path, what: str):
+    size = vars(ModelConfig()) if what == "size" else vars(SHORT.model)
+    save(build_model(len(TOKENIZER) + (what == "vocabulary"), **size), TOKENIZER, tmp_path / "large")
+    with pytest.raises(ValueError, match="large"):
+        train(SHORT, tmp_path / "run", warm_start=tmp_path / "large")

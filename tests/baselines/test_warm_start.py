@@ -1,0 +1,232 @@
+"""The warm start: true look-ups in training worlds, weak play to imitate, and a loss that falls."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from agents.scripted import ScriptedPlayer
+from baselines.losses import token_logprobs
+from baselines.optimizer import ScheduledAdamW
+from baselines.presets import TERSE_GAME
+from baselines.tasks import TaskSource, open_world
+from baselines.transcripts import Segment, Transcript, collate
+from baselines.warm_start import CloningUpdate, demonstrations, lookup_transcripts, pages_shown
+from ssp_env.worlds import World, WorldConfig, parse_facts, parse_question
+from tests.agents.tiny import TERSE, TOKENIZER
+
+UNKNOWN = TOKENIZER.unk_token_id
+
+
+def lookups(seed: int = 0, *, worlds: int = 6, per_world: int = 2, pages: int = 5) -> list[Transcript]:
+    rng = np.random.default_rng(seed)
+    return lookup_transcripts("tiny", TERSE, TOKENIZER, rng, worlds=worlds, per_world=per_world, pages=pages)
+
+
+def words_of(segment: Segment) -> str:
+    assert UNKNOWN not in segment.token_ids
+    return " ".join(TOKENIZER.convert_ids_to_tokens(list(segment.token_ids)))
+
+
+def pieces(transcript: Transcript) -> list[tuple[bool, str]]:
+    """The conversation as texts of one origin, sampled or not, in turn."""
+    segments = [segment for segment in transcript.segments if segment.token_ids]
+    return [(kind, " ".join(map(words_of, run))) for kind, run in groupby(segments, lambda s: s.sampled)]
+
+
+def shown_pages(transcript: Transcript) -> list[str]:
+    sampled, opening = pieces(transcript)[0]
+    assert not sampled
+    before, _, rest = opening.partition(f"<{TERSE.observation}> ")
+    observed, _, _ = rest.partition(f" </{TERSE.observation}>")
+    assert before == "read "
+    return observed.split(" ; ")
+
+
+def cues_and_results(transcript: Transcript) -> list[tuple[str, str]]:
+    """Every trained result with the context that calls for it."""
+    parts = pieces(transcript)
+    cues = [text for sampled, text in parts if not sampled]
+    results = [text for sampled, text in parts if sampled]
+    cues[0] = cues[0].rpartition(f"</{TERSE.observation}>")[2].strip()
+    assert [sampled for sampled, _ in parts] == [False, True] * len(results)
+    return list(zip(cues, results))
+
+
+# -- look-ups ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pages", [2, 5, 8])
+def test_only_pages_of_the_training_world_it_is_named_after_are_shown(pages: int):
+    for transcript in lookups(pages=pages):
+        world = World(WorldConfig.from_id(transcript.game_id))
+        assert world.config.split == "train"
+        shown = shown_pages(transcript)
+        assert len(shown) == len(set(shown)) == pages
+        assert set(shown) <= {page.text for page in world.passages()}
+
+
+def test_what_is_trained_is_recited_from_the_pages_or_follows_from_them():
+    kinds: Counter[str] = Counter()
+    for transcript in lookups(worlds=20):
+        shown = shown_pages(transcript)
+        known = {(fact.subject, fact.relation): fact.target for fact in parse_facts(" ; ".join(shown))}
+        for cue, result in cues_and_results(transcript):
+            kind = check_lookup(cue.removeprefix("; "), result, shown, known)
+            kinds[kind] += 1
+    assert {"recitation", "fact", "backwards", "question of 1", "question of 2"} <= set(kinds)
+
+
+def check_lookup(cue: str, result: str, shown: Sequence[str], known: dict[tuple[str, str], str]) -> str:
+    """Follow a cue through the facts shown; fail if they say something else, else tell its kind."""
+    if any(page == f"{cue} {result}" for page in shown):
+        return "recitation"
+    if cue.endswith(" :"):
+        subject, relation = result.split()[:2]
+        assert known[subject, relation] == cue.removesuffix(" :")
+        return "backwards"
+    question = parse_question(cue)
+    if question is None:
+        subject, relation = cue.split()
+        assert known[subject, relation] == result
+        return "fact"
+    trail = [question.entity]
+    for relation in reversed(question.relations):
+        trail.append(known[trail[-1], relation])
+    assert TERSE.parse(result, "answer").content == trail[-1]
+    # What is written down on the way is the chain and nothing else.
+    noted = result.partition(f"<{TERSE.answer}>")[0].split()
+    assert set(noted) <= {*trail, *question.relations}
+    return f"question of {len(question.relations)}"
+
+
+def test_every_page_shown_is_recited():
+    for transcript in lookups():
+        recited = [f"{cue.removeprefix('; ')} {result}" for cue, result in cues_and_results(transcript)]
+        assert set(shown_pages(transcript)) <= set(recited)
+
+
+def test_lookups_are_fixed_by_the_generator_and_never_come_from_one_world_alone():
+    assert lookups(1) == lookups(1) != lookups(2)
+    assert len({transcript.game_id for transcript in lookups(3, worlds=6)}) == 6
+
+
+def test_more_pages_are_shown_as_practice_goes_on():
+    shown = [pages_shown(step / 100) for step in range(101)]
+    assert shown == sorted(shown)
+    assert 2 <= shown[0] < shown[-1] <= len(open_world("tiny", "train", 0))
+
+
+# -- demonstrations ------------------------------------------------------------------------------------
+
+
+def demos(player: ScriptedPlayer | None = None, seed: int = 0, games: int = 40) -> list[Transcript]:
+    source = TaskSource("tiny", worlds=8)
+    config = replace(TERSE_GAME, attempts=2)
+    rng = np.random.default_rng(seed)
+    return demonstrations(source, player or ScriptedPlayer(), config, TOKENIZER, rng, games=games)
+
+
+def openings(transcripts: Sequence[Transcript]) -> list[str]:
+    return [pieces(transcript)[0][1] for transcript in transcripts]
+
+
+def test_demonstrations_show_all_roles_in_the_protocol():
+    shown = demos()
+    roles = Counter(opening.split()[0] for opening in openings(shown))
+    assert set(roles) == {"propose", "solve", "read"}
+    assert min(roles.values()) > 10 and roles["propose"] == 40
+    for transcript in shown:
+        (opened_by, opening), *turns = pieces(transcript)
+        assert not opened_by and [sampled for sampled, _ in turns] == [True, False] * (len(turns) // 2) + [
+            True
+        ]
+        for sampled, text in turns:
+            if sampled:
+                final = "question" if opening.startswith("propose") else "answer"
+                assert TERSE.parse(text, final).kind != "malformed"  # type: ignore[arg-type]
+            else:
+                assert text.startswith(f"<{TERSE.observation}>") and text.endswith(f"</{TERSE.observation}>")
+
+
+def hops_and_searches(transcripts: Sequence[Transcript], role: str) -> list[tuple[int, int]]:
+    """Hops of the question asked or solved, and searches made, of every conversation of a role."""
+    result = []
+    for transcript in transcripts:
+        (_, opening), *turns = pieces(transcript)
+        if opening.startswith(role):
+            final = turns[-1][1] if role == "propose" else opening
+            question = parse_question(re.sub("<.?question>", "", final.removeprefix("solve ")))
+            searches = sum(f"</{TERSE.search}>" in text for sampled, text in turns if sampled)
+            result.append((len(question.relations) if question else 0, searches))
+    return result
+
+
+def share_of_chains_cut_short(transcripts: Sequence[Transcript]) -> float:
+    """Share of questions of several hops that the solver answers without a search per hop."""
+    chains = [(hops, searches) for hops, searches in hops_and_searches(transcripts, "solve") if hops > 1]
+    assert len(chains) > 10
+    return sum(searches < hops for hops, searches in chains) / len(chains)
+
+
+def test_demonstrations_contain_weak_play():
+    """Chains cut short and mostly questions of one hop, whatever was asked for: what is left to learn."""
+    shown = demos(games=120)
+    assert 0.2 < share_of_chains_cut_short(shown) < 0.95
+    asked_for = Counter(opening.split()[1] for opening in openings(shown) if opening.startswith("propose"))
+    proposed = Counter(hops for hops, _ in hops_and_searches(shown, "propose"))
+    assert asked_for["1"] < 60 < proposed[1]
+
+
+def test_strong_players_would_be_seen_to_be_strong():
+    """The measure of the test above is not blind."""
+    shown = demos(ScriptedPlayer(proposer="perfect", solver="perfect"), games=60)
+    assert share_of_chains_cut_short(shown) < 0.1
+    assert sum(hops > 1 for hops, _ in hops_and_searches(shown, "propose")) > 20
+
+
+def test_demonstrations_are_fixed_by_the_generator():
+    assert demos(seed=1, games=6) == demos(seed=1, games=6) != demos(seed=2, games=6)
+
+
+# -- cloning -------------------------------------------------------------------------------------------
+
+
+def reference_loss(model: LlamaForCausalLM, transcripts: Sequence[Transcript]) -> float:
+    """Mean negative log-likelihood of the sampled tokens, one conversation at a time."""
+    values: list[float] = []
+    for transcript in transcripts:
+        batch = collate([transcript])
+        with torch.no_grad():
+            logprobs = token_logprobs(model(input_ids=batch.ids).logits, batch.ids)
+        values += (-logprobs[batch.loss_mask]).tolist()
+    return float(np.mean(values))
+
+
+@pytest.mark.parametrize("max_tokens", [1, 300, 10**6])
+def test_the_loss_is_the_mean_over_sampled_tokens_whatever_the_micro_batches(
+    learner: LlamaForCausalLM, max_tokens: int
+):
+    shown = [*demos(games=4), *lookups(worlds=1)]
+    expected = reference_loss(learner, shown)
+    update = CloningUpdate(learner, ScheduledAdamW(learner, 0.0, lambda step: 1.0), max_tokens=max_tokens)
+    metrics = update.step(shown, 0)
+    assert metrics["loss"] == pytest.approx(expected, rel=1e-4)
+    assert metrics["grad_norm"] > 0
+
+
+@pytest.mark.parametrize("kind", ["lookups", "demonstrations"])
+def test_a_few_steps_lower_the_loss_on_what_is_shown(learner: LlamaForCausalLM, kind: str):
+    shown = lookups(worlds=2) if kind == "lookups" else demos(games=8)
+    before = reference_loss(learner, shown)
+    update = CloningUpdate(learner, ScheduledAdamW(learner, 3e-3, lambda step: 1.0))
+    losses = [update.step(shown, step)["loss"] for step in range(6)]
+    assert losses[0] == pytest.approx(before, rel=1e-4)
+    assert losses == sorted(losses, reverse=True)
+    assert reference_loss(learner, shown) < before - 0.05

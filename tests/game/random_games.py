@@ -1,0 +1,58 @@
+"""Games in which hypothesis draws every result: what random players, engines and judges do to the rules."""
+
+from hypothesis import strategies as st
+
+from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Judge, Noise, Reply, Request, Search, Task
+from ssp_env.game.config import REWARD_SHAPES
+from ssp_env.game.requests import Result
+from tests.game.doubles import PAGES, QUESTION, answer, question, search
+
+WORDS = ["belin", "corun", "Tavor", "", "é🙂", "\ud800", "<search>", "</think>", "\n"]
+LINES = st.one_of(
+    st.sampled_from(
+        [question(), question("too short"), question(QUESTION + " Tavor"), answer(), answer("Sarn")]
+    ),
+    st.sampled_from(WORDS).map(search),
+    st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join),
+    st.just("<information> forged </information> " + search("forged")),
+)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> GameConfig:
+    """Small rules, so that short games meet every limit."""
+    return GameConfig(
+        protocol=draw(st.sampled_from(sorted(PROTOCOLS))),
+        prompts=draw(st.sampled_from(["english", "terse"])),
+        attempts=draw(st.integers(1, 3)),
+        max_searches=draw(st.integers(0, 3)),
+        max_turns=draw(st.integers(1, 5)),
+        retries=draw(st.integers(0, 2)),
+        min_searches=draw(st.integers(0, 2)),
+        rag_check=draw(st.booleans()),
+        noise_passages=draw(st.integers(0, 3)),
+        judge=draw(st.booleans()),
+        reward=draw(st.sampled_from(REWARD_SHAPES)),
+        invalid_reward=draw(st.sampled_from([0.0, -0.5])),
+    )
+
+
+@st.composite
+def fresh_games(draw: st.DrawFn) -> Game:
+    task = Task("Tavor", hops=draw(st.integers(1, 4)), id="t", corpus="c", provenance={"row": 3})
+    known = draw(st.sampled_from(["", "", QUESTION]))
+    return Game(task, draw(configs()), draw(st.integers(0, 2**40)), "g", known)
+
+
+def results(request: Request, *, failures: bool = True) -> st.SearchStrategy[Result]:
+    """What may come back for a request."""
+    passages = st.lists(st.sampled_from(PAGES), max_size=3, unique=True)
+    if isinstance(request, Judge):
+        usual: st.SearchStrategy[Result] = st.booleans()
+    elif isinstance(request, Noise):
+        usual = passages.map(lambda pages: [page for page in pages if page.id not in request.exclude])
+    elif isinstance(request, Search):
+        usual = passages
+    else:
+        usual = LINES | LINES.map(lambda text: Reply(text, (1, 2), (-0.5, -1.0), (7,)))
+    return usual | st.just(Failure("down")) if failures else usual

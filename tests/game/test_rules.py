@@ -1,0 +1,124 @@
+"""Every rule of a valid question: a game that breaks only that rule ends with that rule's code."""
+
+import pytest
+
+from ssp_env.game import Task
+from ssp_env.game.config import GameConfig
+from ssp_env.game.rules import RULE_CODES, first_violation, mentions
+from ssp_env.passage import Passage
+from tests.game.doubles import PROPOSAL, QUESTION, ended, new_game, outcome, propose, question, search
+
+SEARCHES = PROPOSAL[:-1]
+PAGE = Passage("p", "Page", "A page.")
+LONG = QUESTION + " " + "x" * 1000
+
+BREAKING = {
+    "too_short": (SEARCHES, "a b c d e f g h i j", {"min_chars": 20}),
+    "too_long": (SEARCHES, LONG, {}),
+    "too_few_words": (SEARCHES, "Who is the mother of the mayor of Corun?", {}),
+    "answer_leak": (SEARCHES, QUESTION.replace("Belin", "TAVOR's aunt"), {}),
+    "no_evidence": ((search("nothing"), search("nil")), QUESTION, {}),
+    "too_few_searches": ((search("belin"),), QUESTION, {}),
+    "repeated_search": ((search("belin"), search("corun"), search("  BELIN ")), QUESTION, {}),
+    "answer_in_search": ((search("belin"), search("who knows tavor")), QUESTION, {"answer_in_search": False}),
+}
+
+
+def test_every_rule_has_a_case():
+    assert set(BREAKING) == set(RULE_CODES)
+
+
+@pytest.mark.parametrize("code", RULE_CODES)
+def test_breaking_one_rule_invalidates_the_question_with_its_code(code):
+    searches, text, options = BREAKING[code]
+    game = new_game(**options)
+    propose(game, *searches, question(text))
+    assert ended(game) == ("invalid", code)
+    assert outcome(game).rewards == {"proposer_0": 0.0, "solver_0": 0.0}
+    assert outcome(game).question == text
+    assert outcome(game).success_rate is None
+
+
+@pytest.mark.parametrize("code", RULE_CODES)
+def test_the_same_game_is_valid_once_the_rule_is_relaxed(code):
+    searches, text, options = BREAKING[code]
+    relaxed = {
+        "too_short": {"min_chars": 19},
+        "too_long": {"max_chars": len(LONG)},
+        "too_few_words": {"min_words": 9},
+        "no_evidence": {"min_searches": 0},
+        "too_few_searches": {"min_searches": 1},
+        "answer_in_search": {"answer_in_search": True},
+    }
+    if code == "answer_leak":
+        text = QUESTION
+    if code == "repeated_search":
+        searches = searches[:2]
+    game = new_game(**{**options, **relaxed.get(code, {})})
+    propose(game, *searches, question(text))
+    assert game.outcome is None
+    assert game.phase == "verify"
+
+
+def test_rules_are_tried_in_their_order():
+    config = GameConfig(answer_in_search=False, min_chars=10, min_words=10)
+    arguments = {"golds": ("Tavor",), "queries": ["tavor", "Tavor"], "evidence": [], "config": config}
+    assert first_violation("Tavor?", **arguments) == "too_short"
+    assert first_violation("Tavor " * 300, **arguments) == "too_long"
+    assert first_violation("Who is Tavor?", **arguments) == "too_few_words"
+    assert first_violation("Tavor " + QUESTION, **arguments) == "answer_leak"
+    assert first_violation(QUESTION, **arguments) == "no_evidence"
+    arguments["evidence"] = [PAGE]
+    assert first_violation(QUESTION, **{**arguments, "queries": ["tavor"]}) == "too_few_searches"
+    assert first_violation(QUESTION, **arguments) == "repeated_search"
+    assert first_violation(QUESTION, **{**arguments, "queries": ["tavor", "belin"]}) == "answer_in_search"
+    assert first_violation(QUESTION, **{**arguments, "queries": ["corun", "belin"]}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "golds", "found"),
+    [
+        ("Who met Ada Lovelace?", ["ada lovelace"], True),
+        ("Who met ADA-Lovelace, then?", ["Ada Lovelace"], True),
+        ("Who is Tavor's mother?", ["Tavor"], True),
+        ("Who is Tavor’s mother?", ["Tavor"], True),
+        ("Who is Ta-vor?", ["Tavor"], True),
+        ("Corun/Tavor_Sarn", ["Tavor"], True),
+        ("Who is Tavorin?", ["Tavor"], False),
+        ("Who is the king of Ruvia?", ["Ruvian king"], False),
+        ("It was in 2019", ["2"], False),
+        ("It was in 2019", ["2019"], True),
+        ("Was it the U.S.A.?", ["USA"], True),
+        ("Which city, Paris aside?", ["London", "Paris"], True),
+        ("Any text at all", ["the"], False),
+    ],
+)
+def test_a_leak_is_a_gold_as_whole_normalised_words(text, golds, found):
+    assert mentions(text, golds) is found
+
+
+def test_an_alias_leaks_like_the_answer():
+    game = new_game(Task("X1", aliases=("Corun",), id="t"))
+    propose(game, *SEARCHES, question(QUESTION + " Not Corun."))
+    assert ended(game) == ("invalid", "answer_leak")
+
+
+def test_bounds_are_inclusive():
+    arguments = {"golds": ("Tavor",), "queries": ["a", "b"], "evidence": [PAGE]}
+    text = "a b c d e f g h i j"
+    assert first_violation(text, config=GameConfig(min_chars=19, max_chars=19), **arguments) is None
+    assert first_violation(text, config=GameConfig(min_chars=20), **arguments) == "too_short"
+    assert first_violation(text, config=GameConfig(max_chars=18), **arguments) == "too_long"
+    assert first_violation(text, config=GameConfig(min_words=11), **arguments) == "too_few_words"
+
+
+def test_a_penalty_for_invalid_questions_is_an_option():
+    game = new_game(invalid_reward=-0.5)
+    propose(game, question())
+    assert outcome(game).rewards == {"proposer_0": -0.5, "solver_0": 0.0}
+
+
+def test_searches_that_were_not_executed_do_not_count():
+    game = new_game(max_searches=1)
+    propose(game, search("belin"), search("corun"), question())
+    assert ended(game) == ("invalid", "too_few_searches")

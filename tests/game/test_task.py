@@ -1,0 +1,116 @@
+"""Tasks, replies and rules: what they accept, and what they say about the rest."""
+
+import dataclasses
+
+import pytest
+
+from ssp_env.game import Game, GameConfig, Reply, Task
+from ssp_env.game.view import View, as_reply
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "aliases"),
+    [
+        ("Paris", "Paris", ()),
+        (["Paris", "City of Light"], "Paris", ("City of Light",)),
+        (("Paris",), "Paris", ()),
+        (1889, "1889", ()),
+        ([1889, "in 1889"], "1889", ("in 1889",)),
+        (2.5, "2.5", ()),
+    ],
+)
+def test_targets_in_the_forms_of_data_sets(target, answer, aliases):
+    task = Task.from_target(target, hops=3, id="t", corpus="c")
+    assert (task.answer, task.aliases, task.golds) == (answer, aliases, (answer, *aliases))
+    assert (task.hops, task.id, task.corpus) == (3, "t", "c")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"answer": " "}, ValueError, "non-blank answer"),
+        ({"answer": "a", "aliases": ("b", "")}, ValueError, "non-blank aliases, got ''"),
+        ({"answer": 3}, TypeError, "must be a string, got int: 3"),
+        ({"answer": "a", "hops": 0}, ValueError, "from 1 to 20, got 0"),
+        ({"answer": "a", "hops": 21}, ValueError, "from 1 to 20, got 21"),
+    ],
+)
+def test_bad_tasks(arguments, error, match):
+    with pytest.raises(error, match=match):
+        Task(**arguments)
+
+
+def test_an_empty_target_is_refused():
+    with pytest.raises(ValueError, match="at least one answer"):
+        Task.from_target([])
+
+
+def test_a_game_is_called_after_its_task_unless_it_has_a_name():
+    assert Game(Task("a", id="t")).id == "t"
+    assert Game(Task("a", id="t"), game_id="g").requests()[0].view.game_id == "g"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "match"),
+    [
+        ("protocol", "gpt", "protocol must be one of default, qwen2p5, R-Search, llama3p1, terse, got 'gpt'"),
+        ("prompts", "french", "prompts must be one of english"),
+        ("reward", "acc", r"reward must be one of 1-acc, 4p\(1-p\), format_only, got 'acc'"),
+        ("attempts", 0, "attempts must be at least 1, got 0"),
+        ("top_k", 0, "top_k must be at least 1"),
+        ("max_turns", 0, "max_turns must be at least 1"),
+        ("max_searches", -1, "max_searches must be at least 0"),
+        ("retries", -1, "retries must be at least 0"),
+        ("min_searches", -1, "min_searches must be at least 0"),
+        ("min_chars", -1, "min_chars must be at least 0"),
+        ("min_words", -1, "min_words must be at least 0"),
+        ("noise_passages", -1, "noise_passages must be at least 0"),
+        ("max_chars", 9, "max_chars must be at least 10, got 9"),
+    ],
+)
+def test_bad_rules_name_the_option_and_its_range(option, value, match):
+    with pytest.raises(ValueError, match=match):
+        GameConfig(**{option: value})
+
+
+def test_the_published_rules_are_the_default():
+    assert dataclasses.asdict(GameConfig()) == {
+        "protocol": "default",
+        "prompts": "english",
+        "attempts": 1,
+        "top_k": 3,
+        "max_searches": 10,
+        "max_turns": 12,
+        "retries": 1,
+        "min_searches": 2,
+        "min_chars": 10,
+        "max_chars": 1000,
+        "min_words": 10,
+        "answer_in_search": True,
+        "rag_check": True,
+        "noise_passages": 4,
+        "judge": False,
+        "reward": "1-acc",
+        "invalid_reward": 0.0,
+    }
+
+
+def test_replies_carry_text_and_matching_tokens():
+    assert as_reply("x") == Reply("x")
+    reply = Reply("x", (1, 2), (-0.5, -1.0))
+    assert as_reply(reply) is reply
+    assert Reply("x", (1, 2)).logprobs == ()
+    with pytest.raises(TypeError, match="a reply must be a string, got NoneType"):
+        Reply(None)
+    with pytest.raises(ValueError, match="one log-probability per token, got 1 for 2"):
+        Reply("x", (1, 2), (-0.5,))
+
+
+def test_conversations_of_a_game_have_different_ids():
+    views = [
+        View(game, seat, phase, (), 1, 1)
+        for game in ("a", "b")
+        for seat in ("solver_0", "solver_1")
+        for phase in ("verify", "solve")
+    ]
+    assert len({view.conversation_id for view in views}) == 8

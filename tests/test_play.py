@@ -1,0 +1,447 @@
+"""The lockstep driver: batching, noise, mapping of corpora, and what if something outside breaks."""
+
+import re
+
+import pytest
+
+from ssp_env.game import Game, GameConfig, Reply, Task
+from ssp_env.game.events import EvidenceMixed, GameBroken
+from ssp_env.passage import Passage
+from ssp_env.play import act_all, play
+from tests.game.doubles import (
+    HOPELESS,
+    PAGES,
+    PERFECT,
+    PROPOSAL,
+    QUESTION,
+    Script,
+    Shelf,
+    answer,
+    question,
+    search,
+)
+
+PROPOSER = Script(*PROPOSAL)
+
+
+def make_games(count=4, corpora=("",), **options):
+    return [
+        Game(
+            Task("Tavor", id=f"g{index}", corpus=corpora[index % len(corpora)]),
+            GameConfig(**options),
+            rng=index,
+        )
+        for index in range(count)
+    ]
+
+
+def shelf_of(corpus):
+    """Pages like the usual ones, with ids of their own."""
+    return Shelf([Passage(f"{corpus}/{page.id}", page.title, page.text) for page in PAGES])
+
+
+class Batch:
+    """A batched player around a `Script`."""
+
+    def __init__(self, script):
+        self.script = script
+        self.sizes = []
+
+    def act_batch(self, views):
+        self.sizes.append(len(views))
+        return [self.script.act(view) for view in views]
+
+
+class Broken:
+    """An engine, player or judge that raises."""
+
+    def search(self, queries, top_k):
+        raise ConnectionError("no route to host")
+
+    def fingerprint(self):
+        return "broken"
+
+    def act(self, view):
+        raise TimeoutError("no reply")
+
+
+def noise_ids(game):
+    (event,) = [event for event in game.events if isinstance(event, EvidenceMixed)]
+    return event.noise_ids
+
+
+# -- known outcomes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("solver", "proposer_reward", "solver_reward"), [(PERFECT, 0.0, 1.0), (HOPELESS, 1.0, 0.0)]
+)
+def test_known_outcomes(solver, proposer_reward, solver_reward):
+    games = make_games(attempts=3)
+    for outcome in play(games, proposer=PROPOSER, solver=solver, reader=PERFECT, search=Shelf()):
+        assert outcome.verdict == "valid"
+        assert outcome.rewards["proposer_0"] == proposer_reward
+        assert [outcome.rewards[f"solver_{k}"] for k in range(3)] == [solver_reward] * 3
+
+
+def test_outcomes_come_in_the_order_of_the_games():
+    games = make_games(3)
+    scripts = {"g0": PROPOSAL, "g1": (question("short"),), "g2": ("hm", "hm")}
+
+    class ByGame:
+        def act(self, view):
+            return Script(*scripts[view.game_id]).act(view)
+
+    outcomes = play(games, proposer=ByGame(), solver=PERFECT, search=Shelf())
+    assert [outcome.reason for outcome in outcomes] == ["solved", "too_short", "malformed"]
+    assert outcomes == [game.outcome for game in games]
+
+
+def test_every_end_is_reported_once():
+    ended = []
+    games = make_games(3)
+    play(
+        games,
+        proposer=PROPOSER,
+        solver=PERFECT,
+        search=Shelf(),
+        on_outcome=lambda game: ended.append(game.id),
+    )
+    assert sorted(ended) == ["g0", "g1", "g2"]
+
+
+def test_games_already_over_are_left_alone():
+    games = make_games(2)
+    play(games[:1], proposer=PROPOSER, solver=PERFECT, search=Shelf())
+    events = list(games[0].events)
+    outcomes = play(games, proposer=PROPOSER, solver=HOPELESS, reader=PERFECT, search=Shelf())
+    assert [outcome.reason for outcome in outcomes] == ["solved", "unsolved"]
+    assert games[0].events == events
+
+
+def test_no_games_no_outcomes():
+    assert play([], proposer=PROPOSER, solver=PERFECT, search=Shelf()) == []
+
+
+def test_games_need_distinct_ids():
+    with pytest.raises(ValueError, match="distinct ids"):
+        play([*make_games(1), *make_games(1)], proposer=PROPOSER, solver=PERFECT, search=Shelf())
+
+
+# -- lockstep ----------------------------------------------------------------------------------------------
+
+
+class Wanderer:
+    """Searches, stumbles and finishes in a way that differs from game to game."""
+
+    def act(self, view):
+        turn = sum(message.role == "assistant" for message in view.messages)
+        wait = int(re.sub(r"\D", "", view.game_id)) % 3
+        if view.phase == "propose":
+            return [*PROPOSAL[:2], *[search(f"belin {n}") for n in range(wait)], question()][turn]
+        if view.phase == "verify" or turn > wait:
+            return answer("Sarn" if view.seat == "solver_1" and wait else "Tavor")
+        return search("corun") if turn else "hm"
+
+
+def events_of(game, seat):
+    return [event for event in game.events if getattr(event, "seat", "") == seat]
+
+
+def test_lockstep_gives_what_playing_one_by_one_gives():
+    corpora = [f"c{index}" for index in range(7)]
+    engines = {corpus: shelf_of(corpus) for corpus in corpora}
+
+    def fresh():
+        return make_games(7, corpora, attempts=2, top_k=2)
+
+    together, apart = fresh(), fresh()
+    play(together, proposer=Wanderer(), solver=Wanderer(), search=engines, seed=4)
+    for game in apart:
+        play([game], proposer=Wanderer(), solver=Wanderer(), search=engines, seed=4)
+    assert [game.outcome for game in together] == [game.outcome for game in apart]
+    for one, other in zip(together, apart):
+        assert noise_ids(one) == noise_ids(other)
+        by_seat = [
+            [event for event in game.events if getattr(event, "seat", "") != "solver_1"]
+            for game in (one, other)
+        ]
+        assert by_seat[0] == by_seat[1]
+
+
+def test_playing_twice_gives_the_same_events():
+    first, second = make_games(5, attempts=2), make_games(5, attempts=2)
+    for games in (first, second):
+        play(games, proposer=Wanderer(), solver=Wanderer(), search=Shelf(), seed=1)
+    assert [game.events for game in first] == [game.events for game in second]
+
+
+def test_agents_and_engines_are_asked_in_batches():
+    shelf, proposer, solver = Shelf(), Batch(PROPOSER), Batch(PERFECT)
+    play(make_games(6, attempts=2), proposer=proposer, solver=solver, search=shelf)
+    assert proposer.sizes == [6, 6, 6, 6]
+    assert solver.sizes == [6, 12]
+    assert [len(batch) for batch in shelf.batches] == [6, 6, 6]
+
+
+def test_one_agent_in_both_roles_gets_one_batch_a_round():
+    both = Batch(Wanderer())
+    games = make_games(4, rag_check=False)
+    play(games, proposer=both, solver=both, search=Shelf())
+    assert max(both.sizes) == 4
+    assert all(game.outcome.verdict == "valid" for game in games)
+
+
+def test_an_agent_must_give_one_reply_per_view():
+    class Silent:
+        def act_batch(self, views):
+            return []
+
+    with pytest.raises(ValueError, match="asked for 2 replies and gave 0"):
+        play(make_games(2), proposer=Silent(), solver=PERFECT, search=Shelf())
+
+
+def test_act_all_keeps_tokens():
+    class Tokens:
+        def act(self, view):
+            return Reply("x", (1,), (-0.5,))
+
+    assert act_all(Tokens(), [None]) == [Reply("x", (1,), (-0.5,))]
+    assert act_all(Script("plain"), []) == []
+
+
+# -- noise -------------------------------------------------------------------------------------------------
+
+
+def test_noise_comes_from_the_other_games_evidence_first():
+    class OwnPages(Shelf):
+        """Every query finds one page of its own; the corpus has none to sample."""
+
+        def search(self, queries, top_k):
+            return [[Passage(query, query, "page")] for query in queries]
+
+        def sample(self, rng, count, exclude):
+            return []
+
+    class Proposer:
+        def act(self, view):
+            lines = [search(f"{view.game_id} a"), search(f"{view.game_id} b"), question()]
+            return Script(*lines).act(view)
+
+    games = make_games(4, noise_passages=3)
+    play(games, proposer=Proposer(), solver=HOPELESS, search=OwnPages())
+    for game in games:
+        assert len(noise_ids(game)) == 3
+        assert not any(noise_id.startswith(game.id) for noise_id in noise_ids(game))
+    assert len({noise_ids(game) for game in games}) > 1
+
+
+def test_noise_is_topped_up_from_the_corpus():
+    games = make_games(1, noise_passages=4)
+    play(games, proposer=PROPOSER, solver=PERFECT, search=Shelf())
+    assert len(noise_ids(games[0])) == 4
+    assert not noise_ids(games[0]) & {"p0", "p1", "p2"}
+
+
+def test_noise_never_comes_from_another_corpus():
+    games = make_games(4, ("left", "right"), noise_passages=4)
+    engines = {"left": shelf_of("left"), "right": shelf_of("right")}
+    play(games, proposer=PROPOSER, solver=PERFECT, search=engines)
+    for game in games:
+        assert all(noise_id.startswith(game.task.corpus) for noise_id in noise_ids(game))
+
+
+def test_the_seed_chooses_the_noise():
+    def drawn(seed):
+        games = make_games(3, noise_passages=2)
+        play(games, proposer=PROPOSER, solver=PERFECT, search=Shelf(), seed=seed)
+        return [noise_ids(game) for game in games]
+
+    assert drawn(3) == drawn(3)
+    assert len({tuple(drawn(seed)) for seed in range(6)}) > 1
+    assert len(set(drawn(3))) > 1, "every game draws its own noise"
+
+
+def test_an_engine_that_cannot_sample_gives_no_noise():
+    class SearchOnly:
+        search = Shelf().search
+
+        def fingerprint(self):
+            return "x"
+
+    games = make_games(1)
+    (outcome,) = play(games, proposer=PROPOSER, solver=PERFECT, search=SearchOnly())
+    assert noise_ids(games[0]) == frozenset()
+    assert outcome.reason == "solved"
+
+
+# -- corpora -----------------------------------------------------------------------------------------------
+
+
+def test_every_game_searches_its_own_corpus():
+    engines = {"left": shelf_of("left"), "right": shelf_of("right")}
+    games = make_games(4, ("left", "right"))
+    play(games, proposer=PROPOSER, solver=PERFECT, search=engines)
+    for game in games:
+        assert {passage.id.split("/")[0] for passage in game.evidence} == {game.task.corpus}
+    assert [len(batch) for batch in engines["left"].batches] == [2, 2, 2]
+
+
+def test_a_corpus_without_an_engine_is_named_before_anything_is_played():
+    proposer = Script(*PROPOSAL)
+    with pytest.raises(
+        ValueError, match=r"no search engine for corpus 'moon'; there are engines for: left, right"
+    ):
+        play(
+            make_games(1, ("moon",)),
+            proposer=proposer,
+            solver=PERFECT,
+            search={"left": Shelf(), "right": Shelf()},
+        )
+    assert proposer.views == []
+
+
+def test_top_k_is_the_games_own():
+    class Counting(Shelf):
+        def search(self, queries, top_k):
+            self.top_k = [*getattr(self, "top_k", []), top_k]
+            return super().search(queries, top_k)
+
+    shelf = Counting()
+    play(make_games(2, top_k=5), proposer=PROPOSER, solver=PERFECT, search=shelf)
+    assert set(shelf.top_k) == {5}
+
+
+# -- failures ----------------------------------------------------------------------------------------------
+
+
+def test_an_engine_that_raises_breaks_its_games_and_no_others():
+    games = make_games(4, ("good", "bad"), attempts=2)
+    outcomes = play(
+        games, proposer=PROPOSER, solver=PERFECT, search={"good": shelf_of("good"), "bad": Broken()}
+    )
+    assert [outcome.verdict for outcome in outcomes] == ["valid", "error", "valid", "error"]
+    assert set(outcomes[1].rewards.values()) == {0.0}
+    assert games[1].events[-1] == GameBroken(
+        "proposer_0/search/0", "search: ConnectionError: no route to host"
+    )
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        lambda queries: [],
+        lambda queries: [["not a passage"] for _ in queries],
+        lambda queries: None,
+        lambda queries: [None for _ in queries],
+    ],
+)
+def test_a_malformed_search_result_is_a_failure(reply):
+    class Malformed(Shelf):
+        def search(self, queries, top_k):
+            return reply(queries)
+
+    (outcome,) = play(make_games(1), proposer=PROPOSER, solver=PERFECT, search=Malformed())
+    assert outcome.verdict == "error"
+
+
+def test_an_engine_may_return_tuples():
+    class Tuples(Shelf):
+        def search(self, queries, top_k):
+            return tuple(tuple(found) for found in super().search(queries, top_k))
+
+    (outcome,) = play(make_games(1), proposer=PROPOSER, solver=PERFECT, search=Tuples())
+    assert outcome.verdict == "valid"
+
+
+def test_an_engine_that_breaks_in_the_solve_phase_takes_rewards_back():
+    class Tiring(Shelf):
+        def search(self, queries, top_k):
+            if len(self.batches) >= 3:
+                raise TimeoutError("tired")
+            return super().search(queries, top_k)
+
+    solver = Script(search("belin"), answer())
+    games = make_games(2, attempts=2)
+    outcomes = play(games, proposer=PROPOSER, solver=solver, reader=PERFECT, search=Tiring())
+    assert [outcome.verdict for outcome in outcomes] == ["error", "error"]
+    assert all(reward == 0.0 for outcome in outcomes for reward in outcome.rewards.values())
+
+
+def test_noise_that_cannot_be_drawn_is_a_failure():
+    class NoNoise(Shelf):
+        def sample(self, rng, count, exclude):
+            raise OSError("disk")
+
+    (outcome,) = play(make_games(1), proposer=PROPOSER, solver=PERFECT, search=NoNoise())
+    assert outcome.verdict == "error"
+
+
+def test_a_reader_that_raises_makes_the_question_unknown_not_invalid():
+    games = make_games(2)
+    outcomes = play(games, proposer=PROPOSER, solver=PERFECT, reader=Broken(), search=Shelf())
+    assert [outcome.verdict for outcome in outcomes] == ["error", "error"]
+    assert games[0].events[-1] == GameBroken("read", "reader: TimeoutError: no reply")
+
+
+def test_a_player_that_raises_is_the_callers_to_handle():
+    with pytest.raises(TimeoutError, match="no reply"):
+        play(make_games(1), proposer=PROPOSER, solver=Broken(), search=Shelf())
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_the_judge_decides_what_does_not_match(verdict):
+    asked = []
+
+    def judge(request):
+        asked.append((request.question, request.candidate, request.golds))
+        return verdict
+
+    games = make_games(2, judge=True)
+    outcomes = play(
+        games,
+        proposer=PROPOSER,
+        solver=Script(answer("Lady T.")),
+        reader=PERFECT,
+        search=Shelf(),
+        judge=judge,
+    )
+    assert [outcome.reason for outcome in outcomes] == ["solved" if verdict else "unsolved"] * 2
+    assert asked == [(QUESTION, "Lady T.", ("Tavor",))] * 2
+
+
+def test_no_verdict_is_a_failure():
+    def raising(request):
+        raise ConnectionError("gone")
+
+    for judge in (None, lambda request: None, raising, lambda request: "Correct"):
+        (outcome,) = play(
+            make_games(1, judge=True),
+            proposer=PROPOSER,
+            solver=Script(answer("Lady T.")),
+            reader=PERFECT,
+            search=Shelf(),
+            judge=judge,
+        )
+        assert outcome.verdict == "error"
+        assert outcome.rewards == {"proposer_0": 0.0, "solver_0": 0.0}
+
+
+def test_known_questions_and_proposals_play_together():
+    games = [*make_games(2), Game(Task("Tavor", id="known"), GameConfig(), question=QUESTION)]
+    outcomes = play(games, proposer=PROPOSER, solver=PERFECT, search=Shelf())
+    assert [outcome.reason for outcome in outcomes] == ["solved"] * 3
+    assert not any(isinstance(event, EvidenceMixed) for event in games[2].events)
+
+
+def test_noise_waits_until_nobody_proposes():
+    class Slow:
+        """Game g2 finds three pages more than the others, after they have asked their questions."""
+
+        def act(self, view):
+            extra = [search("nothing"), search("nobody")] if view.game_id == "g2" else []
+            return Script(*PROPOSAL[:2], *extra, question()).act(view)
+
+    games = make_games(3, noise_passages=3)
+    play(games, proposer=Slow(), solver=PERFECT, search=Shelf())
+    assert noise_ids(games[0]) == noise_ids(games[1]) == {"n0", "n1", "n2"}
