@@ -12,6 +12,6 @@ settings.load_profile("ssp")
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    """Keep torch to one thread, which suits tiny tensors; the tests that need torch have imported it by now."""
+    """Keep torch to one thread, which suits tiny tensors; tests that need torch have imported it by now."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

