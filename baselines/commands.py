@@ -88,6 +88,7 @@ def evaluate(
 ) -> None:
     """Measure a tiny policy on held-out questions of one to three hops."""
     import torch
+    import transformers
 
     from agents.tiny_model import load
     from agents.tiny_policy import TinyPolicy
@@ -95,6 +96,7 @@ def evaluate(
     from baselines.presets import TERSE_GAME
 
     torch.set_num_threads(threads)
+    transformers.utils.logging.disable_progress_bar()
     model, tokenizer = load(checkpoint)
     policy = TinyPolicy(model, tokenizer, temperature=temperature, seed=seed)
     table = Table(title=f"Held-out accuracy of {checkpoint}")

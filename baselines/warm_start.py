@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -32,6 +32,7 @@ DEMONSTRATED_HOPS: Mapping[str, float] = MappingProxyType({"1_hop": 0.8, "2_hops
 """Strategies of the demonstrated proposer: it mostly asks one hop, whatever it was asked for."""
 
 PageChoice = Literal["alike", "random", "linked"]
+Fact: TypeAlias = tuple[str, str]  # subject and relation, which determine the object
 
 
 def pages_shown(progress: float) -> int:
@@ -98,27 +99,37 @@ def _choose_pages(world: World, count: int, rng: np.random.Generator, kind: Page
 
 
 def _lookup(
-    facts: Mapping[tuple[str, str], str], protocol: Protocol, rng: np.random.Generator
+    facts: Mapping[Fact, str], protocol: Protocol, rng: np.random.Generator
 ) -> tuple[str, str]:
     keys = list(facts)
     subject, relation = keys[int(rng.integers(len(keys)))]
-    fact = f"{subject} {relation} {facts[subject, relation]}"
     kind = rng.random()
     if kind < 0.1:
         return f"{subject} {relation}", facts[subject, relation]
     if kind < 0.3:
-        return f"{facts[subject, relation]} :", fact
-    relations, quoted, found = [relation], [fact], [subject, facts[subject, relation]]
-    while len(quoted) < 3 and rng.random() < 0.7:
-        following = [key for key in keys if key[0] == found[-1] and facts[key] not in found]
-        if not following:
-            break
-        key = following[int(rng.integers(len(following)))]
-        relations.append(key[1])
-        found.append(facts[key])
-        quoted.append(f"{key[0]} {key[1]} {facts[key]}")
-    question = f"{' of '.join(reversed(relations))} of {subject} ?"
-    return question, " ".join([*quoted, protocol.wrap(protocol.answer, found[-1])])
+        return f"{facts[subject, relation]} :", f"{subject} {relation} {facts[subject, relation]}"
+    chain = _chain(facts, int(rng.integers(1, 4)), rng)
+    quoted = " ".join(f"{key[0]} {key[1]} {facts[key]}" for key in chain)
+    question = f"{' of '.join(relation for _, relation in reversed(chain))} of {chain[0][0]} ?"
+    return question, f"{quoted} {protocol.wrap(protocol.answer, facts[chain[-1]])}"
+
+
+def _chain(facts: Mapping[Fact, str], hops: int, rng: np.random.Generator) -> list[Fact]:
+    """Draw facts of which each is about the object of the one before: `hops` of them if there are."""
+    keys = list(facts)
+    longest: list[Fact] = []
+    for start in rng.permutation(len(keys)):
+        chain = [keys[int(start)]]
+        while len(chain) < hops:
+            seen = {chain[0][0], *(facts[key] for key in chain)}
+            following = [key for key in keys if key[0] == facts[chain[-1]] and facts[key] not in seen]
+            if not following:
+                break
+            chain.append(following[int(rng.integers(len(following)))])
+        if len(chain) == hops:
+            return chain
+        longest = max(longest, chain, key=len)
+    return longest
 
 
 def demonstrations(

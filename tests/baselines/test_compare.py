@@ -1,0 +1,104 @@
+"""The comparison of arms: run once, from one warm start, reported for every seed."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from safetensors.torch import load_file
+
+from baselines import commands, compare
+from baselines.presets import preset
+
+QUICK = replace(
+    preset("smoke"),
+    steps=2,
+    answers=2,
+    evaluation_questions=2,
+    validation_every=1,
+    validation_questions=1,
+    warm_start=replace(
+        preset("smoke").warm_start, lookup_steps=1, lookup_sequences=4, cloning_steps=1, cloning_games=2
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compare")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "find_preset", lambda name: {"quick": QUICK}[name])
+        compare.main(preset="quick", seeds=[0, 1], out=folder, threads=1)
+    return folder
+
+
+def config(folder: Path, arm: str, seed: int) -> dict[str, Any]:
+    return json.loads((folder / f"{arm}-seed{seed}" / "config.json").read_text())
+
+
+def test_every_arm_of_a_seed_starts_from_the_same_weights_and_differs_in_one_thing(folder: Path):
+    arms = ("self-play", "solver-only", "proposer-only", "no-rag-check")
+    for seed in (0, 1):
+        starts = [
+            load_file(folder / f"{arm}-seed{seed}" / "warm-start" / "model.safetensors") for arm in arms
+        ]
+        assert all((starts[0][name] == start[name]).all() for start in starts for name in start)
+        whole = [config(folder, arm, seed) for arm in arms]
+        assert [run["mode"] for run in whole] == ["self-play", "solver-only", "proposer-only", "self-play"]
+        assert [run["game"]["rag_check"] for run in whole] == [True, True, True, False]
+        for run in whole:
+            del run["mode"], run["game"]["rag_check"]
+        assert whole == whole[:1] * 4
+        assert whole[0]["seed"] == seed
+
+
+def test_arms_that_have_ended_are_not_run_again(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compare, "find_preset", lambda name: QUICK)
+    monkeypatch.setattr(commands, "run_training", lambda *_: pytest.fail("trained again"))
+    compare.main(preset="quick", seeds=[0, 1], out=folder, threads=1)
+
+
+def test_a_picture_is_drawn(folder: Path):
+    assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def summary(pass_at_1: float, valid: float) -> dict[str, Any]:
+    accuracy = {str(hops): {"pass_at_1": pass_at_1 / hops} for hops in (1, 2, 3)}
+    before = {str(hops): {"pass_at_1": 0.1} for hops in (1, 2, 3)}
+    return {
+        "heldout": {"before": before, "after": accuracy},
+        "game": {"valid_rate": valid, "label_truth": 0.5, "mean_hops": 1.5},
+    }
+
+
+def test_the_table_gives_means_and_each_seed():
+    runs = [summary(0.9, 0.4), summary(0.6, 0.6)]
+    console = Console(file=io.StringIO(), width=120)
+    console.print(compare.comparison_table(dict.fromkeys(compare.ARMS, runs)))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    (row,) = [line for line in lines if "solver-only" in line]
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == [
+        "solver-only",
+        "0.750 (0.90, 0.60)",
+        "0.375 (0.45, 0.30)",
+        "0.250 (0.30, 0.20)",
+        "0.50",
+        "0.50",
+        "1.50",
+    ]
+    assert "0.100 (0.10, 0.10)" in next(line for line in lines if "warm start" in line)
+
+
+def test_curves_average_what_is_logged_at_every_step(tmp_path: Path):
+    rows = [{"stage": "cloning", "step": 1, "mean_hops": 9.0}]
+    rows += [
+        {"stage": "self-play", "step": 2 + i, "mean_hops": float(i), "label_truth": 0.25} for i in range(20)
+    ]
+    rows[-1]["validation/2_hop"] = 0.5
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert compare._curve(tmp_path, "mean_hops") == ([10, 20], [4.5, 14.5])
+    assert compare._curve(tmp_path, "unanswerable") == ([10, 20], [0.75, 0.75])
+    assert compare._curve(tmp_path, "validation/2_hop") == ([20], [0.5])
