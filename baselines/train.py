@@ -33,7 +33,6 @@ from baselines.tasks import TaskSource
 from baselines.transcripts import Transcript
 from baselines.update import PolicyUpdate
 from baselines.warm_start import (
-    DEMONSTRATED_HOPS,
     CloningUpdate,
     demonstrations,
     lookup_transcripts,
@@ -156,9 +155,7 @@ class Training:
 
         def step(number: int) -> dict[str, float]:
             rng = derive_rng(self.config.seed, "cloning", number)
-            player = ScriptedPlayer(
-                proposer=DEMONSTRATED_HOPS, seed=derive_seed(self.config.seed, "cloning", number)
-            )
+            player = ScriptedPlayer(seed=derive_seed(self.config.seed, "cloning", number))
             shown = demonstrations(
                 self.source, player, game, self.tokenizer, rng, games=options.cloning_games
             )

@@ -7,7 +7,6 @@ pre-training; the demonstrations bring the protocol. Both are supervised, neithe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -27,9 +26,6 @@ from baselines.transcripts import (
 from ssp_env.game import Game, GameConfig, Protocol
 from ssp_env.play import AnyAgent, play
 from ssp_env.worlds import World
-
-DEMONSTRATED_HOPS: Mapping[str, float] = MappingProxyType({"1_hop": 0.8, "2_hops": 0.1, "3_hops": 0.1})
-"""Strategies of the demonstrated proposer: it mostly asks one hop, whatever it was asked for."""
 
 PageChoice = Literal["alike", "random", "linked"]
 Fact: TypeAlias = tuple[str, str]  # subject and relation, which determine the object
@@ -98,9 +94,7 @@ def _choose_pages(world: World, count: int, rng: np.random.Generator, kind: Page
     return [order[i] for i in rng.permutation(count)]
 
 
-def _lookup(
-    facts: Mapping[Fact, str], protocol: Protocol, rng: np.random.Generator
-) -> tuple[str, str]:
+def _lookup(facts: Mapping[Fact, str], protocol: Protocol, rng: np.random.Generator) -> tuple[str, str]:
     keys = list(facts)
     subject, relation = keys[int(rng.integers(len(keys)))]
     kind = rng.random()
