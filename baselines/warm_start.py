@@ -30,6 +30,11 @@ from ssp_env.worlds import World
 PageChoice = Literal["alike", "random", "linked"]
 Fact: TypeAlias = tuple[str, str]  # subject and relation, which determine the object
 
+UNANSWERABLE = 0.25
+"""Share of question look-ups with a relation that no page shown states: the answer is the last entity
+reached, as it is for the scripted reader. A reader that has seen none takes the nearest fact for the missing
+one and lets unanswerable questions pass the RAG check."""
+
 
 def pages_shown(progress: float) -> int:
     """Pages per sequence after a share of the steps; few are easier to tell apart."""
@@ -103,9 +108,17 @@ def _lookup(facts: Mapping[Fact, str], protocol: Protocol, rng: np.random.Genera
     if kind < 0.3:
         return f"{facts[subject, relation]} :", f"{subject} {relation} {facts[subject, relation]}"
     chain = _chain(facts, int(rng.integers(1, 4)), rng)
-    quoted = " ".join(f"{key[0]} {key[1]} {facts[key]}" for key in chain)
-    question = f"{' of '.join(relation for _, relation in reversed(chain))} of {chain[0][0]} ?"
-    return question, f"{quoted} {protocol.wrap(protocol.answer, facts[chain[-1]])}"
+    relations = [relation for _, relation in chain]
+    reached = [chain[0][0], *(facts[key] for key in chain)]
+    if rng.random() < UNANSWERABLE:
+        place = int(rng.integers(len(chain)))
+        missing = sorted({key[1] for key in facts} - {key[1] for key in facts if key[0] == reached[place]})
+        if missing:
+            relations[place] = missing[int(rng.integers(len(missing)))]
+            chain = chain[:place]
+    quoted = [f"{key[0]} {key[1]} {facts[key]}" for key in chain]
+    question = f"{' of '.join(reversed(relations))} of {reached[0]} ?"
+    return question, " ".join([*quoted, protocol.wrap(protocol.answer, reached[len(chain)])])
 
 
 def _chain(facts: Mapping[Fact, str], hops: int, rng: np.random.Generator) -> list[Fact]:
