@@ -15,7 +15,7 @@ MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")
 
 TERSE_GAME = replace(TERSE_RULES, attempts=8, retries=0, reward="4p(1-p)")
 """The game for tiny models. A reward of 1 - p pays most for the questions nobody can answer that slip through
-the RAG check; a tiny policy finds them within a hundred steps, so here both extremes pay nothing."""
+the RAG check of a tiny policy, so here both extremes pay nothing."""
 
 
 @dataclass(frozen=True)
