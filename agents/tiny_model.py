@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -23,6 +24,22 @@ PAD, UNKNOWN = "<pad>", "<unk>"
 ROPE_THETA = 1e6
 LOOK_BACK_SHARPNESS = 6.0
 MATCH_SCALE = 2.0
+
+
+class _Copying(NamedTuple):
+    """What a head of the second layer compares and copies; note h is the token h tokens back."""
+
+    now: tuple[int, ...]
+    earlier: tuple[int, ...]
+    copied: int
+
+
+# From the last head to the first: two heads read facts backwards, all others forwards.
+_COPYING = (
+    _Copying(now=(0, 1), earlier=(1, 0), copied=2),
+    _Copying(now=(0,), earlier=(0,), copied=1),
+    _Copying(now=(0, 1), earlier=(1, 2), copied=0),
+)
 
 
 def protocol_words(protocol: Protocol) -> list[str]:
@@ -60,8 +77,8 @@ def build_model(
 ) -> LlamaForCausalLM:
     """Build a Llama with tied embeddings; equal seeds give equal weights.
 
-    Weights are random but for an induction circuit (Olsson et al. 2022) in the first two layers, so that
-    minutes of CPU time go into the game and not into discovering how to copy.
+    Weights are random but for an induction circuit (Olsson et al. 2022) and its mirror image in the first two
+    layers, so that minutes of CPU time go into the game and not into discovering how to copy.
 
     Raises:
         ValueError: If there are fewer than 2 layers or 3 heads, which the circuit needs.
@@ -93,37 +110,45 @@ def build_model(
 
 @torch.no_grad()
 def _write_induction_circuit(model: LlamaForCausalLM) -> None:
-    """Let the first layer note the tokens before each token and the second copy what followed the same two.
+    """Let the first layer note the tokens before each token, and the second copy by them.
 
-    Head h of the first layer attends a fixed distance back (a bias that the rotary embedding turns into a
-    distance) and writes that token into a subspace of its own. The heads of the second layer compare a
-    token and its predecessor with the two predecessors of every earlier token.
+    Head h of the first layer attends h tokens back and notes that token in a subspace of its own. A head of
+    the second layer compares notes of the current token with notes of earlier ones and copies a note from
+    where they agree: what followed the same two tokens, or what stood before the same one.
     """
     config = model.config
     heads, width = config.num_attention_heads, config.hidden_size
     size = width // heads
     first, second = (layer.self_attn for layer in model.model.layers[:2])
     identity = torch.nn.init.orthogonal_(torch.empty(size, width))
-    subspaces = torch.nn.init.orthogonal_(torch.empty(width, width)).view(width, heads, size)
+    notes = torch.nn.init.orthogonal_(torch.empty(width, width)).view(width, heads, size)
     _look_back(first, config)
     first.v_proj.weight.copy_(identity.repeat(heads, 1))
-    first.o_proj.weight.copy_(subspaces.reshape(width, width))
-    coherent = [i for i in range(size // 2) if ROPE_THETA ** (-2 * i / size) < 0.01]
-    slots = torch.tensor([*coherent, *(i + size // 2 for i in coherent)])
-    near, far = slots[0::2], slots[1::2]
-    for projection, subspace in ((second.q_proj, (0, 1)), (second.k_proj, (1, 2))):
-        projection.weight.zero_()
-        for head in range(heads):
+    first.o_proj.weight.copy_(notes.reshape(width, width))
+    second.q_proj.weight.zero_()
+    second.k_proj.weight.zero_()
+    slots = _slow_slots(size)
+    for head in range(heads):
+        copying = _COPYING[min(heads - head - 1, len(_COPYING) - 1)]
+        rows = range(head * size, (head + 1) * size)
+        for projection, compared in ((second.q_proj, copying.now), (second.k_proj, copying.earlier)):
             generator = torch.Generator().manual_seed(head)
-            for rows, source in zip((near, far), subspace, strict=True):
-                mixing = torch.nn.init.orthogonal_(torch.empty(size, size), generator=generator)[: len(rows)]
-                projection.weight[head * size + rows] = MATCH_SCALE * mixing @ subspaces[:, source].T
-    second.v_proj.weight.copy_(subspaces[:, 0].T.repeat(heads, 1))
+            for part, note in enumerate(compared):
+                chosen = slots[part :: len(compared)]
+                mixing = torch.nn.init.orthogonal_(torch.empty(size, size), generator=generator)
+                projection.weight[rows[0] + chosen] = MATCH_SCALE * mixing[: len(chosen)] @ notes[:, note].T
+        second.v_proj.weight[rows] = notes[:, copying.copied].T
     second.o_proj.weight.copy_(identity.T.repeat(1, heads))
 
 
+def _slow_slots(size: int) -> torch.Tensor:
+    """Dimensions of a head that the rotary embedding hardly turns within a context."""
+    slow = [i for i in range(size // 2) if ROPE_THETA ** (-2 * i / size) < 0.01]
+    return torch.tensor([*slow, *(i + size // 2 for i in slow)])
+
+
 def _look_back(attention: LlamaAttention, config: LlamaConfig) -> None:
-    """Make head h attend h tokens back."""
+    """Make head h attend h tokens back: a bias that the rotary embedding turns into a distance."""
     size = config.hidden_size // config.num_attention_heads
     half, sharp = size // 2, min(4, size // 2)
     angles = ROPE_THETA ** (-torch.arange(half) / half)

@@ -42,6 +42,10 @@ def train(
         config = replace(config, game=replace(config.game, rag_check=rag_check))
         if steps is not None:
             config = replace(config, steps=steps)
+        if warm_start is not None:
+            from baselines.train import check_warm_start
+
+            check_warm_start(warm_start, config)
         run = RunDirectory.create(RUNS / (name or f"{preset}-{mode}-seed{seed}"), config)
     console = Console()
     console.print(f"run folder: {run.path} ({config.mode}, seed {config.seed})", highlight=False)

@@ -38,16 +38,16 @@ class WarmStartConfig:
         lookup_sequences: Sequences per look-up step, a multiple of 4.
         rehearsed_sequences: Look-up sequences added to every cloning step, a multiple of 4.
         cloning_steps: Optimiser steps on demonstrations.
-        cloning_games: Scripted games per cloning step, and as many solver games on known questions.
+        cloning_games: Scripted games per cloning step.
         cloning_attempts: Demonstrated solver attempts per game.
         learning_rate: Peak of each stage.
     """
 
-    lookup_steps: int = 250
+    lookup_steps: int = 320
     lookup_sequences: int = 40
     rehearsed_sequences: int = 4
     cloning_steps: int = 280
-    cloning_games: int = 32
+    cloning_games: int = 56
     cloning_attempts: int = 1
     learning_rate: float = 2e-3
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -67,20 +67,6 @@ class TaskSource:
             answer = answers[int(rng.integers(len(answers)))]
             tasks.append(Task(answer, hops=hops, id=str(number), corpus=site.world.id))
         return tasks, sites
-
-    def draw_questions(
-        self, rng: np.random.Generator, count: int, sites: Mapping[str, Site]
-    ) -> list[tuple[Task, str]]:
-        """Draw questions that the training worlds of `sites` come with, as many of each hop count."""
-        keys = list(sites)
-        drawn = []
-        for number in range(count):
-            world = sites[keys[number % len(keys)]].world
-            hops = int(rng.choice(list(self.hops)))
-            (gold,) = world.questions(hops, 1, rng)
-            task = Task(gold.answer, hops=hops, id=str(number), corpus=world.id)
-            drawn.append((task, gold.question))
-        return drawn
 
 
 def heldout_games(

@@ -95,15 +95,9 @@ class Training:
         self.observer = observer
         self.protocol = PROTOCOLS[config.game.protocol]
         self.source = TaskSource(config.world, hops=config.hops)
-        self.tokenizer: PreTrainedTokenizerFast = build_tokenizer(self.protocol, terse_vocabulary())
-        self.model: LlamaForCausalLM = build_model(
-            len(self.tokenizer), seed=config.seed, **vars(config.model)
-        )
+        self.model, self.tokenizer = _build(config)
         if warm_start:
-            if _shapes(load(warm_start)[0]) != _shapes(self.model):
-                raise ValueError(
-                    f"the model in {warm_start} has not the size that {config.preset!r} asks for"
-                )
+            check_warm_start(warm_start, config)
             run.publish(WARM_START, lambda folder: shutil.copytree(warm_start, folder, dirs_exist_ok=True))
         self.seconds = 0.0
         self._started = time.monotonic()
@@ -331,6 +325,22 @@ class Training:
 
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - self._started
+
+
+def check_warm_start(folder: Path, config: TrainConfig) -> None:
+    """Make sure that a run can begin from the model in a folder.
+
+    Raises:
+        FileNotFoundError: If the folder holds no checkpoint.
+        ValueError: If the checkpoint cannot be read, or is of another size than the configuration's.
+    """
+    if _shapes(load(folder)[0]) != _shapes(_build(config)[0]):
+        raise ValueError(f"the model in {folder} has not the size that {config.preset!r} asks for")
+
+
+def _build(config: TrainConfig) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    tokenizer = build_tokenizer(PROTOCOLS[config.game.protocol], terse_vocabulary())
+    return build_model(len(tokenizer), seed=config.seed, **vars(config.model)), tokenizer
 
 
 def _shapes(model: LlamaForCausalLM) -> dict[str, Size]:

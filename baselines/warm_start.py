@@ -25,7 +25,7 @@ from baselines.transcripts import (
 )
 from ssp_env.game import Game, GameConfig, Protocol
 from ssp_env.play import AnyAgent, play
-from ssp_env.worlds import World
+from ssp_env.worlds import World, render_question
 
 PageChoice = Literal["alike", "random", "linked"]
 Fact: TypeAlias = tuple[str, str]  # subject and relation, which determine the object
@@ -50,12 +50,13 @@ def lookup_transcripts(
     worlds: int,
     per_world: int,
     pages: int,
-    lookups: int = 6,
+    recited: int = 2,
+    lookups: int = 11,
 ) -> list[Transcript]:
-    """Make sequences of some pages, the same pages recited in another order, and look-ups in them.
+    """Make sequences of some pages, a few of them recited, and look-ups in them.
 
-    A look-up completes a fact (`tavor mother` gives `belin`), goes backwards (`belin :` gives a fact that has
-    this object), or answers a question as a reader does: it quotes the facts that lead to the answer.
+    A look-up completes a fact (`tavor mother` gives `belin`), answers a question as a reader does, quoting
+    the facts that lead to the answer, or writes one as a proposer does, quoting the facts backwards.
     Recitations and results are trained, from the title of a page and the cue of a look-up.
     """
     transcripts = []
@@ -67,9 +68,9 @@ def lookup_transcripts(
             passages = [world.passage(int(i)) for i in shown]
             facts = {(f.subject, f.relation): f.value for i in shown for f in world.facts(int(i))}
             pieces = [(f"read {protocol.observe(passages)}", "")]
-            for i in rng.permutation(len(passages)):
-                title, recited = passages[int(i)].text.split(" ", 1)
-                pieces.append((f"; {title}", recited))
+            for i in rng.permutation(len(passages))[:recited]:
+                title, facts_stated = passages[int(i)].text.split(" ", 1)
+                pieces.append((f"; {title}", facts_stated))
             pieces += [_lookup(facts, protocol, rng) for _ in range(lookups)]
             segments = tuple(
                 Segment(tuple(tokenizer.backend_tokenizer.encode(text).ids), sampled)
@@ -103,11 +104,25 @@ def _lookup(facts: Mapping[Fact, str], protocol: Protocol, rng: np.random.Genera
     keys = list(facts)
     subject, relation = keys[int(rng.integers(len(keys)))]
     kind = rng.random()
-    if kind < 0.1:
+    if kind < 0.05:
         return f"{subject} {relation}", facts[subject, relation]
-    if kind < 0.3:
-        return f"{facts[subject, relation]} :", f"{subject} {relation} {facts[subject, relation]}"
     chain = _chain(facts, int(rng.integers(1, 4)), rng)
+    if kind < 0.4:
+        return _asking(facts, chain, protocol)
+    return _answering(facts, chain, protocol, rng)
+
+
+def _asking(facts: Mapping[Fact, str], chain: Sequence[Fact], protocol: Protocol) -> tuple[str, str]:
+    from_answer = chain[::-1]
+    quoted = " ".join(f"{facts[key]} {key[1]} {key[0]}" for key in from_answer)
+    question = render_question([relation for _, relation in from_answer], chain[0][0])
+    asked = f"{quoted} {protocol.wrap(protocol.question, question)}"
+    return f"propose {len(chain)} : {facts[chain[-1]]}", asked
+
+
+def _answering(
+    facts: Mapping[Fact, str], chain: Sequence[Fact], protocol: Protocol, rng: np.random.Generator
+) -> tuple[str, str]:
     relations = [relation for _, relation in chain]
     reached = [chain[0][0], *(facts[key] for key in chain)]
     if rng.random() < UNANSWERABLE:
@@ -116,9 +131,9 @@ def _lookup(facts: Mapping[Fact, str], protocol: Protocol, rng: np.random.Genera
         if missing:
             relations[place] = missing[int(rng.integers(len(missing)))]
             chain = chain[:place]
+    answer = protocol.wrap(protocol.answer, reached[len(chain)])
     quoted = [f"{key[0]} {key[1]} {facts[key]}" for key in chain]
-    question = f"{' of '.join(reversed(relations))} of {reached[0]} ?"
-    return question, " ".join([*quoted, protocol.wrap(protocol.answer, reached[len(chain)])])
+    return render_question(relations[::-1], reached[0]), " ".join([*quoted, answer])
 
 
 def _chain(facts: Mapping[Fact, str], hops: int, rng: np.random.Generator) -> list[Fact]:
@@ -148,28 +163,21 @@ def demonstrations(
     *,
     games: int,
 ) -> list[Transcript]:
-    """Let a scripted player play both roles and keep every conversation, right or wrong.
-
-    Half of what is solved was proposed in these games, which weak proposers keep easy; the other half are
-    questions the training worlds come with, as many of each hop count.
+    """Let a scripted player play whole games and keep every conversation, right or wrong.
 
     Args:
-        source: Draws answers and, over the same worlds, known questions.
+        source: Draws answers.
         player: Plays every role.
         config: Rules.
         tokenizer: Of the policy that will be cloned.
         rng: Of the draw.
-        games: Number of games with a proposer, and of games without.
+        games: Number of games.
     """
     tasks, sites = source.draw(rng, games)
-    proposed = [Game(task, config, int(rng.integers(2**32)), game_id=task.id) for task in tasks]
-    known = [
-        Game(task, config, game_id=f"known/{task.id}", question=question)
-        for task, question in source.draw_questions(rng, games, sites)
-    ]
+    opened = [Game(task, config, int(rng.integers(2**32)), game_id=task.id) for task in tasks]
     recorder = ConversationRecorder(player)
     play(
-        [*proposed, *known],
+        opened,
         proposer=recorder,
         solver=recorder,
         search={key: site.engine for key, site in sites.items()},

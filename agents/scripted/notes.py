@@ -126,3 +126,12 @@ def quoting(facts: Iterable[TerseFact], action: str) -> str:
     'belin seat corun <search> corun </search>'
     """
     return " ".join([*(word for fact in facts for word in fact), action])
+
+
+def quoting_backwards(facts: Iterable[TerseFact], action: str) -> str:
+    """Put the facts an action rests on before it, each from its target to its subject.
+
+    >>> quoting_backwards([TerseFact("belin", "seat", "corun")], "<search> belin </search>")
+    'corun seat belin <search> belin </search>'
+    """
+    return " ".join([*(word for fact in facts for word in reversed(fact)), action])

@@ -123,10 +123,14 @@ def facts_shown(view: View) -> set[TerseFact]:
 
 
 def taken_apart(reply: str, phase: str) -> tuple[list[TerseFact], Action]:
-    """The facts quoted before an action, and the action; nothing else may be there."""
+    """The facts quoted before an action, and the action; nothing else may be there.
+
+    A proposer, who works backwards, quotes each fact from its target to its subject.
+    """
     quoted, tag, written = reply.partition("<")
-    facts = parse_facts(quoted)
-    assert " ".join(word for fact in facts for word in fact) == quoted.strip()
+    words = quoted.split()
+    threes = [words[i : i + 3] for i in range(0, len(words), 3)]
+    facts = [TerseFact(*(three[::-1] if phase == "propose" else three)) for three in threes]
     assert written.count("<") == 1  # of the closing tag
     assert reply.endswith(">")
     action = TERSE.parse(tag + written, "question" if phase == "propose" else "answer")
@@ -422,7 +426,7 @@ def test_proposer_backs_out_of_an_entity_that_nothing_mentions():
     sutim = "sutim mayor tavom sutim employer nodun"
     messages = ["propose 2 : tavom", "<search> tavom </search>", shown(PAGES[2], sutim)]
     reply = ScriptedProposer("perfect").act(view_of(*messages, phase="propose"))
-    assert reply == "sutim mayor tavom <search> sutim </search>"
+    assert reply == "tavom mayor sutim <search> sutim </search>"
     messages += ["<search> sutim </search>", shown(sutim)]
     view = view_of(*messages, phase="propose")
     # People are pointed to by these; `mayor` is known already.
@@ -434,7 +438,7 @@ def test_proposer_backs_out_of_an_entity_that_nothing_mentions():
     replies = {
         ScriptedProposer("perfect", seed).act(view_of(*messages, phase="propose")) for seed in range(9)
     }
-    chain = "gatar director tavom belin employer gatar"
+    chain = "tavom director gatar gatar employer belin"
     assert replies == {f"{chain} <question> director of employer of belin ? </question>"}
 
 
@@ -443,7 +447,7 @@ def test_proposer_asks_a_shorter_chain_when_searches_run_out():
     messages = ["propose 3 : tavom", "<search> tavom </search>", pages, "<search> sutim </search>", pages]
     view = view_of(*messages, phase="propose", searches_left=0)
     reply = ScriptedProposer("perfect").act(view)
-    assert reply == "sutim mayor tavom <question> mayor of sutim ? </question>"
+    assert reply == "tavom mayor sutim <question> mayor of sutim ? </question>"
     messages = ["propose 1 : tavom", "<search> tavom </search>", shown("none")]
     nothing = view_of(*messages, phase="propose", searches_left=0)
     assert TERSE.parse(ScriptedProposer("perfect").act(nothing), "question").kind == "search"

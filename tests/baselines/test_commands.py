@@ -63,3 +63,10 @@ def test_a_stopped_run_goes_on_with_the_printed_command_and_ends_with_table_and_
     assert [line.split("│")[4].strip() for line in measured.stdout.splitlines() if "│" in line][-3:] == [
         "3"
     ] * 3
+
+
+def test_a_wrong_warm_start_is_refused_before_a_run_folder_is_made(folder: Path):
+    for wrong, said in (("nowhere", "no checkpoint in nowhere"), ("runs/mine/warm-start", "not the size")):
+        refused = ssp(folder, "train", "--name", "other", "--warm-start", wrong)
+        assert refused.returncode == 1 and said in refused.stderr and "Traceback" not in refused.stderr
+        assert not (folder / "runs/other").exists()
