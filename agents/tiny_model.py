@@ -16,6 +16,7 @@ from transformers import (
 )
 from transformers.models.llama.modeling_llama import LlamaAttention
 
+from agents.scripted.notes import LINK
 from ssp_env.game import Protocol
 from ssp_env.game.prompts.terse import PROMPT_WORDS
 from ssp_env.game.task import MAX_HOPS
@@ -36,18 +37,18 @@ class _Copying(NamedTuple):
 
 # From the last head to the first: two heads read facts backwards, all others forwards.
 _COPYING = (
-    _Copying(now=(0, 1), earlier=(1, 0), copied=2),
-    _Copying(now=(0,), earlier=(0,), copied=1),
+    _Copying(now=(1, 3), earlier=(1, 0), copied=2),  # belin is mayor of -> corun, from corun mayor belin
+    _Copying(now=(1,), earlier=(0,), copied=1),  # belin is -> mayor
     _Copying(now=(0, 1), earlier=(1, 2), copied=0),
 )
 
 
 def protocol_words(protocol: Protocol) -> list[str]:
-    """Every word that the terse prompts and the protocol use besides a world's own."""
+    """Every word that terse prompts, scripted players and the protocol use besides a world's own."""
     tags = (protocol.think, protocol.search, protocol.question, protocol.answer, protocol.observation)
     words = [mark + tag + ">" for tag in tags for mark in ("<", "</")]
     digits = [str(number) for number in range(1, MAX_HOPS + 1)]
-    return [*words, *protocol.notices.values(), *PROMPT_WORDS, *digits]
+    return [*words, *protocol.notices.values(), *PROMPT_WORDS, *digits, LINK]
 
 
 def build_tokenizer(protocol: Protocol, vocabulary: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -81,10 +82,10 @@ def build_model(
     layers, so that minutes of CPU time go into the game and not into discovering how to copy.
 
     Raises:
-        ValueError: If there are fewer than 2 layers or 3 heads, which the circuit needs.
+        ValueError: If there are fewer than 2 layers or 4 heads, which the circuit needs.
     """
-    if layers < 2 or heads < 3:
-        raise ValueError(f"the tiny model needs at least 2 layers and 3 heads, got {layers} and {heads}")
+    if layers < 2 or heads < 4:
+        raise ValueError(f"the tiny model needs at least 2 layers and 4 heads, got {layers} and {heads}")
     config = LlamaConfig(
         vocab_size=vocabulary_size,
         hidden_size=hidden_size,

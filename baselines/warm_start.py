@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from agents.scripted.notes import backwards
 from baselines.losses import token_logprobs
 from baselines.optimizer import ScheduledAdamW
 from baselines.tasks import MAX_TRAIN_WORLDS, TaskSource, open_world
@@ -25,7 +26,7 @@ from baselines.transcripts import (
 )
 from ssp_env.game import Game, GameConfig, Protocol
 from ssp_env.play import AnyAgent, play
-from ssp_env.worlds import World, render_question
+from ssp_env.worlds import TerseFact, World, render_question
 
 PageChoice = Literal["alike", "random", "linked"]
 Fact: TypeAlias = tuple[str, str]  # subject and relation, which determine the object
@@ -114,7 +115,7 @@ def _lookup(facts: Mapping[Fact, str], protocol: Protocol, rng: np.random.Genera
 
 def _asking(facts: Mapping[Fact, str], chain: Sequence[Fact], protocol: Protocol) -> tuple[str, str]:
     from_answer = chain[::-1]
-    quoted = " ".join(f"{facts[key]} {key[1]} {key[0]}" for key in from_answer)
+    quoted = backwards([TerseFact(*key, facts[key]) for key in from_answer])
     question = render_question([relation for _, relation in from_answer], chain[0][0])
     asked = f"{quoted} {protocol.wrap(protocol.question, question)}"
     return f"propose {len(chain)} : {facts[chain[-1]]}", asked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,8 @@ from ssp_env.game.protocol import FinalKind
 from ssp_env.worlds import TerseFact, TerseQuestion, parse_facts, parse_question
 
 TERSE = PROTOCOLS["terse"]
+LINK = "is"
+"""The one word with which facts are read backwards and no page is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +130,12 @@ def quoting(facts: Iterable[TerseFact], action: str) -> str:
     return " ".join([*(word for fact in facts for word in fact), action])
 
 
-def quoting_backwards(facts: Iterable[TerseFact], action: str) -> str:
-    """Put the facts an action rests on before it, each from its target to its subject.
+def backwards(chain: Sequence[TerseFact]) -> str:
+    """Read facts from target to subject, each the target of the next.
 
-    >>> quoting_backwards([TerseFact("belin", "seat", "corun")], "<search> belin </search>")
-    'corun seat belin <search> belin </search>'
+    >>> backwards([TerseFact("belin", "seat", "corun"), TerseFact("tavom", "mayor", "belin")])
+    'corun is seat of belin is mayor of tavom'
     """
-    return " ".join([*(word for fact in facts for word in reversed(fact)), action])
+    return " ".join(
+        [*(fact.target for fact in chain[:1]), *(f"{LINK} {f.relation} of {f.subject}" for f in chain)]
+    )

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from agents.scripted.backward import BackwardSearch, Chain
 from agents.scripted.mixture import Strength, draw_strategy, generator, pick, resolve_mixture
-from agents.scripted.notes import TERSE, Notes, can_search, quoting_backwards
+from agents.scripted.notes import TERSE, Notes, backwards, can_search
 from ssp_env.game import View
 from ssp_env.worlds import TerseQuestion, render_question
 
@@ -48,9 +48,9 @@ class ScriptedProposer:
     `same_search`, `names_answer` and `too_few_words` break a rule, `wrong_relation` and `wrong_start` ask
     one hop that leads elsewhere or nowhere, `never_asks` searches until the turns run out.
 
-    A search for an entity quotes the fact that led to it, an honest question the chain it asks for, all read
-    backwards as the search goes: from the answer to its relation and subject, on to what that subject is the
-    target of. A question that goes wrong on purpose quotes nothing.
+    A search for an entity quotes the fact that led to it, an honest question the chain it asks for, both read
+    backwards (`tavom is mayor of belin`), as the search goes. A question that goes wrong on purpose quotes
+    nothing.
 
     Args:
         strength: A key of `PROPOSER_STRENGTHS`, or weights of one's own by strategy.
@@ -81,12 +81,12 @@ class ScriptedProposer:
         if chains and not queries:
             chosen = chains[int(generator(self.seed, view, "chain").integers(len(chains)))]
             question = TERSE.wrap(TERSE.question, render_question(*_as_question(chosen)))
-            return quoting_backwards(chosen, question)
+            return f"{backwards(chosen)} {question}"
         return self._search(queries or [answer], notes, view, search)
 
     def _search(self, queries: list[str], notes: Notes, view: View, known: BackwardSearch) -> str:
         query = pick(queries, self.seed, view, f"query {len(notes.searches)}")
-        return quoting_backwards(known.reason_for(query), TERSE.wrap(TERSE.search, query))
+        return f"{backwards(known.reason_for(query))} {TERSE.wrap(TERSE.search, query)}".lstrip()
 
     def _go_wrong(self, flaw: str, notes: Notes, answer: str, view: View) -> str:
         search = BackwardSearch(answer, 1, notes)

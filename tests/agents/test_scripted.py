@@ -125,12 +125,17 @@ def facts_shown(view: View) -> set[TerseFact]:
 def taken_apart(reply: str, phase: str) -> tuple[list[TerseFact], Action]:
     """The facts quoted before an action, and the action; nothing else may be there.
 
-    A proposer, who works backwards, quotes each fact from its target to its subject.
+    A proposer, who works backwards, quotes them as one chain: `corun is seat of belin is mayor of tavom`.
     """
     quoted, tag, written = reply.partition("<")
     words = quoted.split()
-    threes = [words[i : i + 3] for i in range(0, len(words), 3)]
-    facts = [TerseFact(*(three[::-1] if phase == "propose" else three)) for three in threes]
+    facts = parse_facts(quoted)
+    if phase == "propose":
+        names, relations = words[::4], words[2::4]
+        facts = [TerseFact(*fact) for fact in zip(names[1:], relations, names, strict=False)]
+        assert {*words[1::4]} <= {"is"} and {*words[3::4]} <= {"of"} and len(words) in (0, 4 * len(facts) + 1)
+    else:
+        assert [word for fact in facts for word in fact] == words
     assert written.count("<") == 1  # of the closing tag
     assert reply.endswith(">")
     action = TERSE.parse(tag + written, "question" if phase == "propose" else "answer")
@@ -426,7 +431,7 @@ def test_proposer_backs_out_of_an_entity_that_nothing_mentions():
     sutim = "sutim mayor tavom sutim employer nodun"
     messages = ["propose 2 : tavom", "<search> tavom </search>", shown(PAGES[2], sutim)]
     reply = ScriptedProposer("perfect").act(view_of(*messages, phase="propose"))
-    assert reply == "tavom mayor sutim <search> sutim </search>"
+    assert reply == "tavom is mayor of sutim <search> sutim </search>"
     messages += ["<search> sutim </search>", shown(sutim)]
     view = view_of(*messages, phase="propose")
     # People are pointed to by these; `mayor` is known already.
@@ -438,7 +443,7 @@ def test_proposer_backs_out_of_an_entity_that_nothing_mentions():
     replies = {
         ScriptedProposer("perfect", seed).act(view_of(*messages, phase="propose")) for seed in range(9)
     }
-    chain = "tavom director gatar gatar employer belin"
+    chain = "tavom is director of gatar is employer of belin"
     assert replies == {f"{chain} <question> director of employer of belin ? </question>"}
 
 
@@ -447,7 +452,7 @@ def test_proposer_asks_a_shorter_chain_when_searches_run_out():
     messages = ["propose 3 : tavom", "<search> tavom </search>", pages, "<search> sutim </search>", pages]
     view = view_of(*messages, phase="propose", searches_left=0)
     reply = ScriptedProposer("perfect").act(view)
-    assert reply == "tavom mayor sutim <question> mayor of sutim ? </question>"
+    assert reply == "tavom is mayor of sutim <question> mayor of sutim ? </question>"
     messages = ["propose 1 : tavom", "<search> tavom </search>", shown("none")]
     nothing = view_of(*messages, phase="propose", searches_left=0)
     assert TERSE.parse(ScriptedProposer("perfect").act(nothing), "question").kind == "search"
@@ -462,7 +467,7 @@ def test_every_turn_is_one_well_formed_action_in_the_vocabulary(proposer, solver
     games = new_games(3, 16)
     run(ScriptedPlayer(proposer=proposer, solver=solver, reader="perfect"), games)
     tags = ("search", "question", "answer")
-    vocabulary = {*terse_vocabulary(), *(mark + tag + ">" for tag in tags for mark in ("<", "</"))}
+    vocabulary = {*terse_vocabulary(), "is", *(mark + tag + ">" for tag in tags for mark in ("<", "</"))}
     turns = [event for game in games for event in game.events if isinstance(event, TurnTaken)]
     assert turns
     for turn in turns:

@@ -123,7 +123,8 @@ def check_asking(cue: str, result: str, known: dict[tuple[str, str], str]) -> st
         reached = known[reached, relation]
     assert reached == answer
     noted = result.partition(f"<{TERSE.question}>")[0].split()
-    assert noted == [word for fact in reversed(trail) for word in reversed(fact)]
+    assert noted[::4] == [answer, *(subject for subject, _, _ in reversed(trail))]
+    assert noted[2::4] == [relation for _, relation, _ in reversed(trail)]
     return f"asking for {hops}"
 
 
