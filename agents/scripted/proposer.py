@@ -32,7 +32,7 @@ PROPOSER_STRENGTHS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "perfect": {"hops_asked": 1.0},
         "strong": {"hops_asked": 1.0},
-        "weak": {"1_hop": 0.80, "2_hops": 0.17, "3_hops": 0.03},
+        "weak": {"1_hop": 0.75, "2_hops": 0.15, "3_hops": 0.10},
         "guess": dict.fromkeys((*_FLAWS, "never_asks"), 1.0),
     }
 )
