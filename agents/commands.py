@@ -34,7 +34,11 @@ def play(
     proposer: Annotated[str, typer.Option(help=f"Who writes questions: {_player('proposer')}")] = "strong",
     solver: Annotated[str, typer.Option(help=f"Who answers them: {_player('solver')}")] = "weak",
     reader: Annotated[
-        str, typer.Option(help=f"Who reads in the RAG check; the solver if not given: {_player('reader')}")
+        str,
+        typer.Option(
+            help="Who reads in the RAG check; if not given, the solver, or `perfect` if that is scripted: "
+            f"{_player('reader')}"
+        ),
     ] = "",
     games: Annotated[int, typer.Option(help="Games to play.", min=1)] = 3,
     attempts: Annotated[int, typer.Option(help="Solver attempts per question.", min=1)] = 1,
@@ -62,6 +66,8 @@ def play(
         attempts=attempts, top_k=top_k, max_turns=max_turns, min_searches=min_searches, rag_check=rag_check
     )
     console = Console()
+    # Scripted solvers are too weak to read: few questions would pass their check.
+    reader = reader or ("perfect" if solver in SCRIPTED["solver"] else "")
     names = {"proposer": proposer, "solver": solver, **({"reader": reader} if reader else {})}
     with console.status("Opening the world" if corpus is None else f"Indexing {corpus}"):
         setting = (

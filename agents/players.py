@@ -98,7 +98,8 @@ class Cast:
 
 def _common_style(readers: Mapping[str, tuple[str, Reads]]) -> Reads:
     """The one prompt style that all players read."""
-    by_style = {reads: f"--{role} {name}" for role, (name, reads) in readers.items()}
+    # Backwards, so that an error names the first role of a style, which is one the user chose.
+    by_style = {reads: f"--{role} {name}" for role, (name, reads) in list(readers.items())[::-1]}
     if len(by_style) == 1:
         return next(iter(by_style))
     if "terse" in by_style:

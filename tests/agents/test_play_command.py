@@ -100,6 +100,12 @@ def test_scripted_players_in_a_tiny_world():
     assert run("--games", 2, "--quiet").output.count("outcome") == 0
 
 
+def test_beside_a_scripted_solver_a_reader_that_can_read_is_the_default():
+    shown = run("--games", 4, "--quiet").output
+    assert "proposer strong, solver weak, reader perfect; world" in shown
+    assert "4 of 4 (100%" in shown and "not_recovered" not in shown
+
+
 def test_the_same_seed_shows_the_same_games():
     assert run("--games", 3, "--seed", 1).output == run("--games", 3, "--seed", 1).output
     assert run("--games", 3, "--seed", 1).output != run("--games", 3, "--seed", 2).output
