@@ -8,9 +8,11 @@ from types import MappingProxyType
 from agents.scripted.mixture import Strength, draw_strategy, pick, resolve_mixture
 from agents.scripted.notes import TERSE, Notes, can_search, quoting, walk
 from ssp_env.game import View
-from ssp_env.worlds import TerseFact
+from ssp_env.worlds import TerseFact, TerseQuestion
 
-SOLVER_STRATEGIES = ("chain", "one_hop", "random_value", "start_entity")
+SOLVER_STRATEGIES = ("chain", "two_hops", "one_hop", "random_value", "start_entity")
+
+_CHAINS = ("chain", "two_hops")
 
 SOLVER_STRENGTHS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -19,8 +21,8 @@ SOLVER_STRENGTHS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "one_hop": {"one_hop": 1.0},
         "guess": {"random_value": 0.75, "start_entity": 0.25},
         "hopeless": {"start_entity": 1.0},
-        # 35 % chain, 45 % one hop, 20 % guess: a policy cloned from it has all to gain from reinforcement.
-        "weak": {"chain": 0.35, "one_hop": 0.45, "random_value": 0.15, "start_entity": 0.05},
+        # A policy cloned from it has all to gain, and two hops do not teach it three.
+        "weak": {"chain": 0.1, "two_hops": 0.25, "one_hop": 0.45, "random_value": 0.15, "start_entity": 0.05},
     }
 )
 """Mixtures by name. `hopeless` is never right, since a valid question does not name its answer."""
@@ -29,10 +31,11 @@ SOLVER_STRENGTHS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 class ScriptedSolver:
     """Plays `solver_0`, `solver_1`, ... in the terse game.
 
-    Strategies: `chain` searches each entity of the chain in turn, then answers; `one_hop` searches the
-    entity the question names and answers with the relation next to it, so it is right for one hop only;
+    Strategies: `chain` searches each entity of the chain in turn, then answers; `two_hops` does so as if
+    the question ended after two hops; `one_hop` searches the entity the question names and answers with the
+    relation next to it, so it is right for one hop only;
     `random_value` makes the same search and answers with any value on that page; `start_entity` answers
-    with the entity the question names. The first two quote the fact that led to an entity when they search
+    with the entity the question names. The first three quote the fact that led to an entity when they search
     it or answer with it; guesses quote nothing.
 
     Args:
@@ -54,17 +57,18 @@ class ScriptedSolver:
         query = _next_query(notes, strategy)
         if query and can_search(view):
             # A chain that goes in a circle reaches an entity more than once: the first time counts.
-            reason = [fact for fact in walk(notes.question(), notes.facts).steps if fact.target == query][:1]
+            steps = walk(_question(notes, strategy), notes.facts).steps
+            reason = [fact for fact in steps if fact.target == query][:1]
             return quoting(reason, TERSE.wrap(TERSE.search, query))
         reason, answer = self._answer(notes, strategy, view)
         return quoting(reason, TERSE.wrap(TERSE.answer, answer))
 
     def _answer(self, notes: Notes, strategy: str, view: View) -> tuple[list[TerseFact], str]:
-        question = notes.question()
+        question = _question(notes, strategy)
         if strategy == "start_entity":
             return [], question.entity
         walked = walk(question, notes.facts)
-        if strategy == "chain" and question.relations:
+        if strategy in _CHAINS and question.relations:
             return list(walked.steps[-1:]), walked.trail[-1]
         if strategy == "one_hop" and walked.steps:
             return [walked.steps[0]], walked.steps[0].target
@@ -73,12 +77,18 @@ class ScriptedSolver:
         return [], pick(values, self.seed, view, "value")
 
 
+def _question(notes: Notes, strategy: str) -> TerseQuestion:
+    """The question as a strategy sees it; the relation next to the entity is the first hop."""
+    question = notes.question()
+    return question._replace(relations=question.relations[-2:]) if strategy == "two_hops" else question
+
+
 def _next_query(notes: Notes, strategy: str) -> str | None:
     """The search that comes next; None if it is time to answer."""
     if strategy == "start_entity":
         return None
-    question = notes.question()
-    if strategy != "chain":
+    question = _question(notes, strategy)
+    if strategy not in _CHAINS:
         return None if notes.searches else question.entity
     trail, _, missing = walk(question, notes.facts)
     # Every entity but the answer is searched, even if a page seen on the way tells what comes after it.

@@ -253,12 +253,15 @@ def test_guessing_proposer_shows_every_flaw():
         ("one_hop", 1, 1.0, 1.0),
         ("one_hop", 2, 0.0, 0.0),
         ("one_hop", 3, 0.0, 0.0),
+        ({"two_hops": 1}, 1, 1.0, 1.0),
+        ({"two_hops": 1}, 2, 1.0, 1.0),
+        ({"two_hops": 1}, 3, 0.0, 0.0),
         ("guess", 1, 0.15, 0.40),
         ("guess", 2, 0.0, 0.10),
         ("hopeless", 1, 0.0, 0.0),
         ("weak", 1, 0.80, 0.90),
         ("weak", 2, 0.31, 0.41),
-        ("weak", 3, 0.30, 0.40),
+        ("weak", 3, 0.06, 0.16),
     ],
 )
 def test_solver_success_by_strength_and_hops(strength, hops, low, high):
