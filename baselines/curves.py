@@ -35,7 +35,7 @@ def plot_run(rows: Sequence[Row], summary: Mapping[str, Any], path: Path) -> Non
         steps,
         {"solver_reward": "solver", "proposer_reward": "proposer", "mixed_groups": "mixed groups"},
     )
-    _lines(axes[0, 2], "Questions", steps, {"valid_rate": "valid", "label_truth": "valid and true"})
+    _lines(axes[0, 2], "Questions", steps, {"valid_rate": "valid", "label_truth": "true, of the valid"})
     _lines(
         axes[1, 0],
         "Share of hops among valid questions",
