@@ -86,7 +86,7 @@ class TrainConfig:
     game: GameConfig = TERSE_GAME
     model: ModelConfig = field(default_factory=ModelConfig)
     warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
-    steps: int = 120
+    steps: int = 220
     answers: int = 32
     learning_rate: float = 2e-4
     temperature: float = 1.0
