@@ -137,7 +137,7 @@ def test_options_of_the_comparison_with_the_paper_exist():
 
 
 def test_linked_and_named_files_exist():
-    links = [link for link in re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", README) if "://" not in link]
+    links = [link for link in re.findall(r"\[[^\]]*\]\(([^)]+)\)", README) if "://" not in link]
     named = re.findall(r"`((?:ssp_env|agents|baselines)/[\w./]*)`", README)
     assert links and named
     assert [path for path in (*links, *named) if not (ROOT / path).exists()] == []
