@@ -119,7 +119,8 @@ def plot_comparison(out: Path, seeds: Sequence[int], path: Path) -> None:
         ("mixed_groups", "Share of mixed groups"),
     ]
     figure, axes = plt.subplots(2, 3, figsize=(16, 8), constrained_layout=True)
-    figure.suptitle(f"Same warm start, same number of games; mean of {len(seeds)} seeds, each seed faint")
+    averaged = f"mean of {len(seeds)} seeds, each seed faint" if len(seeds) > 1 else f"seed {seeds[0]}"
+    figure.suptitle(f"Same warm start, same number of games; {averaged}")
     for axis, (key, title) in zip(axes.flat, panels, strict=True):
         axis.set_title(title)
         axis.set_xlabel("step")
