@@ -63,8 +63,8 @@ def play(
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")
     config = GameConfig(
-        attempts=attempts, top_k=top_k, max_turns=max_turns, min_searches=min_searches, rag_check=rag_check
-    )
+        attempts=attempts, top_k=top_k, min_searches=min_searches, rag_check=rag_check
+    ).with_budget(max_turns=max_turns)
     console = Console()
     # Scripted solvers are too weak to read: few questions would pass their check.
     reader = reader or ("perfect" if solver in SCRIPTED["solver"] else "")

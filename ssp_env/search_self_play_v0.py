@@ -44,9 +44,10 @@ agent's own budgets.
 
 `infos[agent]["messages"]` is the same conversation as chat messages, `{"role": ..., "content": ...}`, for
 agents with a chat template; further `turns`, `searches` and `clipped_chars` count what the agent did. When
-the game is over `verdict`, `reason`, `success_rate` and `metrics` are added. Neither observation nor infos
-of a solver ever hold the answer or the proposer's words other than the question; `render` and `game` hide
-nothing and are for spectators.
+the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells what
+was rejected and why and, where an oracle knows, whether the label is true (see `ssp_env.audit`). Neither
+observation nor infos of a solver ever hold the answer or the proposer's words other than the question;
+`render` and `game` hide nothing and are for spectators.
 
 ### Rewards
 
@@ -61,6 +62,7 @@ all agents are truncated with reward 0 and `infos[agent]["reason"] == "error"`.
 invented names, rendered tersely, which needs no network. `reset(options={"task": Task(...)})` plays a given
 task. `search`: a search engine, or engines by `Task.corpus`. `config`: the rules. `reader`: `"solver"`, or
 a function from a `View` to text. `judge`: decides answers that do not match exactly; needs `config.judge`.
+`oracle`: tells the audit the right answers of a question.
 `max_chars`: longer actions are cut.
 
 ### Example
@@ -94,6 +96,7 @@ from gymnasium.utils import EzPickle
 from pettingzoo import AECEnv
 from pettingzoo.utils import OrderEnforcingWrapper
 
+from ssp_env.audit import Oracle, audit
 from ssp_env.game import (
     Game,
     GameConfig,
@@ -142,6 +145,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         config: Rules; by default the published ones, or `TERSE_RULES` over the embedded world.
         reader: Who answers the RAG check: `"solver"`, or a function from a `View` to text.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
+        oracle: Knows the right answers of questions, for the audit; the embedded world brings its own.
         render_mode: `human`, `ansi` or None.
         max_chars: Greatest length of an action; longer texts are cut.
         max_prompt_chars: Greatest length of a prompt; the oldest text is cut.
@@ -165,6 +169,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         config: GameConfig | None = None,
         reader: Literal["solver"] | ReaderFunction = "solver",
         judge: JudgeFunction | None = None,
+        oracle: Oracle | None = None,
         render_mode: str | None = None,
         max_chars: int = 8192,
         max_prompt_chars: int = 262_144,
@@ -176,6 +181,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
             config=config,
             reader=reader,
             judge=judge,
+            oracle=oracle,
             render_mode=render_mode,
             max_chars=max_chars,
             max_prompt_chars=max_prompt_chars,
@@ -188,6 +194,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         self._search = search
         self._reader = reader
         self._judge = judge
+        self._oracle = oracle
         self._max_chars = max_chars
         self._max_prompt_chars = max_prompt_chars
         self._rng: np.random.Generator | None = None
@@ -206,12 +213,13 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         return self.action_spaces[agent]
 
     def _make_observation_space(self) -> Dict:
+        budgets = (self.config.proposer, self.config.solver)
         return Dict(
             {
                 "prompt": UnicodeText(self._max_prompt_chars),
                 "phase": Discrete(len(PHASES)),
-                "turns_left": Discrete(self.config.max_turns + 1),
-                "searches_left": Discrete(self.config.max_searches + 1),
+                "turns_left": Discrete(max(budget.max_turns for budget in budgets) + 1),
+                "searches_left": Discrete(max(budget.max_searches for budget in budgets) + 1),
             }
         )
 
@@ -241,8 +249,9 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         self.game = Game(task, self.config, int(self._rng.integers(2**63)))
         self._rendered = 0
         self._clipped = dict.fromkeys(self.possible_agents, 0)
+        budget = self.config.solver
         self._views = {
-            agent: View(self.game.id, agent, "solve", (), self.config.max_turns, self.config.max_searches)
+            agent: View(self.game.id, agent, "solve", (), budget.max_turns, budget.max_searches)
             for agent in self.possible_agents
         }
         self.agents = list(self.possible_agents)
@@ -304,6 +313,9 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
 
     # -- between turns ---------------------------------------------------------------------------------
 
+    def _world_oracle(self) -> Oracle | None:
+        return _embedded_world().answers_to if self._tasks is None else None
+
     def _arena(self) -> tuple[Sequence[Task], Engines]:
         if self._tasks is None or self._search is None:
             return _embedded_arena()
@@ -333,7 +345,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         if isinstance(request, Search):
             return run_searches(self._engine, [request.query], request.top_k)[0]
         if isinstance(request, Noise):
-            return sample_noise(self._engine, self._rng, request.count, request.exclude)
+            return sample_noise(self._engine, self._rng, request.passages, request.exclude)
         if isinstance(request, Judge):
             return ask_judge(self._judge, request)
         reader, view = self._reader, request.view
@@ -377,6 +389,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
             info["reason"] = outcome.reason
             info["success_rate"] = outcome.success_rate
             info["metrics"] = dict(outcome.metrics)
+            info["audit"] = audit(self.game, self._oracle or self._world_oracle())
         return info
 
     def _described(self, start: int) -> str:
@@ -388,9 +401,14 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
 
 
 @lru_cache(maxsize=1)
+def _embedded_world() -> World:
+    return World(world_preset("tiny"))
+
+
+@lru_cache(maxsize=1)
 def _embedded_arena() -> tuple[list[Task], SearchEngine]:
     """One task per entity and hop count of the first tiny training world, and the engine over its pages."""
-    world = World(world_preset("tiny"))
+    world = _embedded_world()
     tasks = [
         Task(entity.name, entity.aliases, hops, id=f"{world.id}/{entity.name}/{hops}")
         for entity in world.entities()

@@ -15,7 +15,7 @@ from ssp_env.game import PROTOCOLS, GameConfig, Task
 from ssp_env.passage import Passage
 from ssp_env.search_self_play_v0 import PHASES
 from ssp_env.spaces import UnicodeText
-from tests.game.doubles import PAGES, PROPOSAL, QUESTION, TASK, Shelf, answer, question, search
+from tests.game.doubles import PAGES, PROPOSAL, QUESTION, TASK, Shelf, answer, question, rules, search
 
 MARKER = "Zyxwvut"
 
@@ -26,10 +26,8 @@ def right_reader(view):
 
 def make(**arguments):
     """The environment over the shelf of the game tests; `game` options go into the rules."""
-    rules = arguments.pop("game", {})
-    return search_self_play_v0.env(
-        **{"tasks": [TASK], "search": Shelf(), "config": GameConfig(**rules), **arguments}
-    )
+    config = rules(**arguments.pop("game", {}))
+    return search_self_play_v0.env(**{"tasks": [TASK], "search": Shelf(), "config": config, **arguments})
 
 
 def started(**arguments):

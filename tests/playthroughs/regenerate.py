@@ -13,7 +13,7 @@ from ssp_env.game import Failure, Game, GameConfig, Judge, Noise, Request, Searc
 from ssp_env.game.requests import Result
 from ssp_env.passage import Passage
 from ssp_env.rendering import render_events, render_outcome, render_task
-from tests.game.doubles import PROPOSAL, TASK, Shelf, answer, question, search
+from tests.game.doubles import PROPOSAL, TASK, Shelf, answer, question, rules, search
 
 FOLDER = Path(__file__).parent
 TERSE_PAGES = [
@@ -69,8 +69,13 @@ SCENARIOS = {
     ),
     "judged": Scenario(
         "A judge accepts an answer that does not match word for word; 4p(1-p) pays nothing for p = 1.",
-        {"proposer_0": PROPOSAL, "reader": (answer(),), "solver_0": (answer("Lady Tavor of Corun"),)},
-        rules={"judge": True, "reward": "4p(1-p)", "noise_passages": 0},
+        {
+            "proposer_0": PROPOSAL,
+            "reader": (answer(),),
+            "solver_0": (answer("Lady Tavor of Corun"),),
+            "solver_1": (answer(),),
+        },
+        rules={"judge": True, "reward": "4p(1-p)", "attempts": 2, "noise_passages": 0},
         verdict=True,
     ),
     "terse": Scenario(
@@ -128,7 +133,7 @@ SCENARIOS = {
 
 def playthrough(scenario: Scenario) -> str:
     """Play a scenario and write down everything that was asked, answered, recorded and paid."""
-    game = Game(scenario.task, GameConfig(**scenario.rules), rng=0)  # type: ignore[arg-type]
+    game = Game(scenario.task, rules(**scenario.rules), rng=0)  # type: ignore[arg-type]
     parts = [scenario.about + "\n", render_task(scenario.task), f"rules: {_changed(game.config)}\n"]
     shown: dict[tuple[str, str, str], int] = {}
     said: dict[str, int] = {}
@@ -159,7 +164,7 @@ def _asked(request: Request, shown: dict[tuple[str, str, str], int]) -> Iterator
     view = getattr(request, "view", None)
     if isinstance(view, View):
         budget = f"turns left {view.turns_left}, searches left {view.searches_left}"
-        yield f"== {request.id} ({view.phase}, {budget})"
+        yield f"== {request.id} ({view.probe or view.phase}, {budget})"
         for message in view.messages[shown.get(view.conversation_id, 0) :]:
             yield f"[{message.role}]\n{message.content}"
         shown[view.conversation_id] = len(view.messages)

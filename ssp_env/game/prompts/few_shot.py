@@ -97,6 +97,9 @@ _OBSERVATORY = (
     _page("Comet Lira", "Comet Lira is a comet that returns every 44 years. It was last seen in 1975."),
 )
 
+_PEOPLE = "Marta Velling; Nora Tully; Terry Nolan; Carl Oster"
+"""Everybody whom the pages of the first two demonstrations name."""
+
 _Search = tuple[str, tuple[Passage, ...]]
 
 
@@ -178,6 +181,26 @@ def reader(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tu
             ]
         )
         for one in _DEMONSTRATIONS
+    ]
+    return _message(shown, _reading(protocol, question, passages))
+
+
+def closed_book(protocol: Protocol, question: str) -> tuple[Message, ...]:
+    """One user message: demonstrations of a question and an answer, then the question."""
+    shown = [
+        f"Question: {one.question}\n{protocol.wrap(protocol.answer, one.answer)}" for one in _DEMONSTRATIONS
+    ]
+    return _message(shown, f"Question: {question}")
+
+
+def all_answers(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """One user message: a question with one answer, one with two, then passages and question."""
+    pages = [page for one in _DEMONSTRATIONS[:2] for _, found in one.proposing for page in found]
+    first = _DEMONSTRATIONS[0]
+    several = f"Which people are named in the passages?\n{protocol.wrap(protocol.answer, _PEOPLE)}"
+    shown = [
+        f"{_reading(protocol, first.question, pages)}\n{protocol.wrap(protocol.answer, first.answer)}",
+        f"{protocol.observe(pages)}\nQuestion: {several}",
     ]
     return _message(shown, _reading(protocol, question, passages))
 
