@@ -158,7 +158,7 @@ class Game:
         self._ask(request, lambda reply: self._take_turn(seat, reply))
 
     def _take_turn(self, seat: Conversation, reply: Reply) -> None:
-        action = seat.hear(reply.text)
+        action = seat.hear(reply)
         self.events.append(TurnTaken(seat.seat, reply, action))
         if action.kind in ("question", "answer"):
             self._finish(seat, action.content)
@@ -220,7 +220,7 @@ class Game:
         self._ask(Read("read", view), self._take_reading)
 
     def _take_reading(self, reply: Reply) -> None:
-        action: Action = self.protocol.parse(reply.text, "answer", may_search=False)
+        action: Action = self.protocol.parse(reply, "answer", may_search=False)
         self.events.append(ReadingGiven(reply, action))
         if action.kind != "answer":
             self._end("invalid", "no_reading")
