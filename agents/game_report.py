@@ -127,6 +127,8 @@ def _judged(good: bool, words: str) -> Text:
 
 def _written(action: Action, protocol: Protocol) -> Text:
     text = Text(visible(action.text.strip()))
+    if action.call is not None:
+        text.append(visible(f" {action.call.name} {action.call.arguments}"), style="cyan")
     if action.code:
         text.append(f" ({action.code})", style="yellow")
     styles = {

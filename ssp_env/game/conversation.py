@@ -50,8 +50,8 @@ class Conversation:
 
     def hear(self, reply: Reply) -> Action:
         """Take what the seat wrote and return the action in it."""
-        action = self._protocol.parse(reply.text, self._final)
-        self._messages.append(Message("assistant", action.text))
+        action = self._protocol.parse(reply, self._final)
+        self._messages.append(self._protocol.said(action))
         self.turns += 1
         self._tokens += len(reply.token_ids)
         return action
@@ -83,11 +83,14 @@ class Conversation:
         """Record an executed search and show its result."""
         self.queries.append(query)
         self.passages.extend(passages)
-        self._messages.append(Message("tool", self._protocol.observe(passages)))
+        self._reply(self._protocol.observe(passages))
 
     def notify(self, notice: Notice) -> None:
         """Show a notice instead of passages."""
-        self._messages.append(Message("tool", self._protocol.notify(notice)))
+        self._reply(self._protocol.notify(notice))
+
+    def _reply(self, content: str) -> None:
+        self._messages.append(self._protocol.answered(self._messages[-1], content))
 
     def evidence(self) -> list[Passage]:
         """Passages retrieved so far, first occurrence of each id, in order."""

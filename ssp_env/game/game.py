@@ -264,7 +264,7 @@ class Game:
         return style(self.protocol, self.question, self._mixed)
 
     def _take_reading(self, probe: Probe, reply: Reply, left: tuple[Probe, ...]) -> None:
-        action: Action = self.protocol.parse(reply.text, "answer", may_search=False)
+        action: Action = self.protocol.parse(reply, "answer", may_search=False)
         self.events.append(ReadingGiven(reply, action, probe))
         said = action.content if action.kind == "answer" else ""
         answers = listed(said) if probe == "uniqueness" else [said] * bool(said)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ssp_env.game.config import GameConfig, HopCheck
 from ssp_env.passage import Passage
-from ssp_env.scoring import normalize_answer
+from ssp_env.scoring import fold_disguises, normalize_answer
 
 RULE_CODES = (
     "too_short",
@@ -49,7 +49,7 @@ def first_violation(
         hops: Number of hops asked for.
         earlier: Questions this one must differ from.
     """
-    folded = [" ".join(query.casefold().split()) for query in queries]
+    folded = [" ".join(_BETWEEN_WORDS.sub(" ", fold_disguises(query)).split()) for query in queries]
     broken = {
         "too_short": len(question) < config.min_chars,
         "too_long": len(question) > config.max_chars,
@@ -84,11 +84,12 @@ def mentions(text: str, golds: Sequence[str]) -> bool:
     """Whether any gold answer stands in the text as whole words after normalisation.
 
     Punctuation is tried both ways, deleted and as a word boundary: the first finds `Ta-vor`, the second
-    `Tavor's`.
+    `Tavor's`. Full-width letters, accents and invisible characters hide nothing.
 
     >>> mentions("Who met Ada Lovelace?", ["ada lovelace"]), mentions("In 2019?", ["2"])
     (True, False)
     """
+    text, golds = fold_disguises(text), [fold_disguises(gold) for gold in golds]
     for clean in (normalize_answer, _split_at_punctuation):
         padded = f" {clean(text)} "
         if any(f" {name} " in padded for name in map(clean, golds) if name):

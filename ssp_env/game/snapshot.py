@@ -9,7 +9,7 @@ from typing import Any
 from ssp_env.game.config import GameConfig
 from ssp_env.game.requests import Failure, Result
 from ssp_env.game.task import Task
-from ssp_env.game.view import Reply, as_reply
+from ssp_env.game.view import Reply, ToolCall, as_reply
 from ssp_env.passage import Passage
 
 SNAPSHOT_VERSION = 2
@@ -69,8 +69,11 @@ def _encode_result(result: Result) -> dict[str, Any]:
 
 def _decode_result(data: Mapping[str, Any]) -> Result:
     if "reply" in data:
-        tokens = {key: tuple(value) for key, value in data["reply"].items() if key != "text"}
-        return Reply(data["reply"]["text"], **tokens)
+        tokens = {
+            key: tuple(value) for key, value in data["reply"].items() if key not in ("text", "tool_calls")
+        }
+        calls = tuple(ToolCall(**call) for call in data["reply"].get("tool_calls", ()))
+        return Reply(data["reply"]["text"], tool_calls=calls, **tokens)
     if "passages" in data:
         return [Passage(**passage) for passage in data["passages"]]
     if "failure" in data:
