@@ -2,7 +2,8 @@
 
 The package holds the game (`ssp_env.game`, rules without I/O), search engines and worlds it is played on,
 and the drivers that play it: `ssp_env.play`, the PettingZoo environment `ssp_env.search_self_play_v0`, the
-Gymnasium environments `ssp_env.gym` and the command line `ssp`. It imports no deep-learning library; players live in `agents`, learners in `baselines`.
+Gymnasium environments `ssp_env.gym` and the command line `ssp`. It imports no deep-learning library; players
+live in `agents`, learners in `baselines`.
 Importing this module registers the environments with PettingZoo and Gymnasium and loads nothing else: import
 what you need by its full name.
 """

@@ -29,8 +29,12 @@ class TurnBasedParallelEnv(ParallelEnv[str, dict[str, Any], str | None]):  # typ
         self.render_mode = aec.render_mode
         self.possible_agents = list(aec.possible_agents)
         self.agents: list[str] = []
-        self.observation_spaces = {agent: aec.observation_space(agent) for agent in self.possible_agents}
-        self.action_spaces = {agent: aec.action_space(agent) for agent in self.possible_agents}
+        self.observation_spaces: dict[str, Space[Any]] = {
+            agent: aec.observation_space(agent) for agent in self.possible_agents
+        }
+        self.action_spaces: dict[str, Space[Any]] = {
+            agent: aec.action_space(agent) for agent in self.possible_agents
+        }
 
     def observation_space(self, agent: str) -> Space[Any]:
         """Return the agent's observation space, always the same object."""
