@@ -73,8 +73,9 @@ def run_version(version: str, cycles: int) -> Results:
 def table(version: str, results: Results) -> str:
     """Format the results: a line per configuration, a column per test."""
     tests = list(dict.fromkeys(test for row in results.values() for test in row))
-    first = max(len(name) for name in results)
-    lines = ["  ".join([f"{'PettingZoo ' + version:{first}}", *tests])]
+    title = f"PettingZoo {version}"
+    first = max(map(len, [title, *results]))
+    lines = ["  ".join([f"{title:{first}}", *tests])]
     for name, row in results.items():
         cells = [
             f"{'' if test not in row else 'FAIL' if row[test] else 'pass':{len(test)}}" for test in tests

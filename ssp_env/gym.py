@@ -115,6 +115,11 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
         """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`)."""
         return self._env.render()
 
+    @property
+    def view(self) -> View:
+        """What the agent sees, in the form that players take; only while the game is going on."""
+        return self._env.view
+
     def _start(self, options: Mapping[str, Any]) -> None:
         self._env.reset(seed=int(self.np_random.integers(2**63)), options=options)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import partial
 from typing import Any, SupportsFloat, TypeAlias
 
 import gymnasium
@@ -87,7 +86,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
-        if not (hasattr(search, "search") or callable(search)):
+        if not (isinstance(search, SearchEngine) or callable(search)):
             raise TypeError(f"search must be a search engine or a function, got {type(search).__name__}")
         self._search = search
         self._max_searches = max_searches
@@ -147,14 +146,12 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         if isinstance(search, SearchEngine):
             found = run_searches(search, [query], self._top_k)[0]
         else:
-            found = guarded("search", partial(search, query))
+            found = guarded("search", lambda: _as_pages(search(query)))
         if isinstance(found, Failure):
             return found
-        shown = found if isinstance(found, str) else guarded("search", partial(self._protocol.observe, found))
-        if isinstance(shown, str):
-            self._executed += 1
-            self._query = query
-        return shown
+        self._executed += 1
+        self._query = query
+        return found if isinstance(found, str) else self._protocol.observe(found)
 
     def _kept(self, observation: Any) -> Any:
         """Remember what the wrapped environment showed last, out of the agent's reach."""
@@ -186,6 +183,16 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             )
         charset = "".join(space.character_list)
         return UnicodeText(space.max_length, min_length=space.min_length, charset=charset)
+
+
+def _as_pages(found: Any) -> str | list[Passage]:
+    if isinstance(found, str):
+        return found
+    pages = list(found)
+    for page in pages:
+        if not isinstance(page, Passage):
+            raise TypeError(f"expected a text or passages, got {type(page).__name__}")
+    return pages
 
 
 def _text_key(space: Space[Any]) -> str | None:
