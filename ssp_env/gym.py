@@ -20,6 +20,8 @@ environment that repeats itself with its seed they must answer equal views alike
 Vector environments: `SyncVectorEnv` and `AsyncVectorEnv(shared_memory=False)`. Gymnasium's shared memory
 cannot carry text, so `AsyncVectorEnv` with its default `shared_memory=True` raises an error that says so.
 
+`SearchAction` gives any other text environment a search action.
+
 >>> import gymnasium, ssp_env
 >>> env = gymnasium.make("SearchSelfPlay/Solver-v0")
 >>> observation, info = env.reset(seed=0)
@@ -117,7 +119,7 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
 
     @property
     def view(self) -> View:
-        """What the agent sees, in the form that players take; only while the game is going on."""
+        """What the agent sees, in the form that players take; only while a game is going on."""
         return self._env.view
 
     def _start(self, options: Mapping[str, Any]) -> None:

@@ -308,7 +308,9 @@ class raw_env(AECEnv[str, dict[str, Any], str | None]):  # type: ignore[misc]
 
     @property
     def view(self) -> View:
-        """What the selected agent sees, in the form that players take; only while the game is going on."""
+        """What the selected agent sees, in the form that players take; only while a game is going on."""
+        if not self.agents or self.game.outcome is not None:
+            raise ResetNeeded("no game is going on: nobody is to act")
         return self._request.view
 
     def observe(self, agent: str) -> dict[str, Any]:
@@ -323,7 +325,13 @@ class raw_env(AECEnv[str, dict[str, Any], str | None]):  # type: ignore[misc]
         }
 
     def render(self) -> str | None:
-        """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`)."""
+        """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`).
+
+        Raises:
+            gymnasium.error.ResetNeeded: If there was no game yet.
+        """
+        if not hasattr(self, "game"):
+            raise ResetNeeded("there was no game yet: call reset() before render()")
         if self.render_mode == "ansi":
             return self._described(0)
         if self.render_mode == "human":

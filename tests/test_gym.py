@@ -142,6 +142,15 @@ def test_default_questions_vary_with_the_seed_and_are_all_asked():
     assert prompts == {f"solve {text}" for text, _ in embedded_questions()}
 
 
+def test_questions_without_a_search_engine_are_about_the_embedded_world():
+    text, task = embedded_questions()[0]
+    env = SolverEnv(questions=[(text, task.answer)])
+    observation, _ = env.reset(seed=0)
+    assert observation["prompt"] == f"solve {text}"
+    env.step(f"<search> {parse_question(text).entity} </search>")
+    assert env.step(answer(task.answer))[1] == 1.0
+
+
 def test_a_wrong_answer_is_paid_nothing():
     env = solver()
     observation, info = env.reset(seed=0)

@@ -45,7 +45,7 @@ def say(env, infos, *lines):
 def test_both_faces_play_the_same_game_from_the_same_seed_and_actions(seed):
     tasks = [TASK, Task("Sarn", id="s")]
     options = {
-        "game": {"attempts": 2, "noise_passages": 2, "retries": 3},
+        "game": {"attempts": 2, "noise_passages": 2},
         "tasks": tasks,
         "render_mode": "ansi",
     }

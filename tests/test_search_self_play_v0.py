@@ -555,6 +555,9 @@ def test_the_view_is_what_players_take():
     assert (view.seat, view.phase) == ("proposer_0", "propose")
     say(env, *PROPOSAL)
     assert (env.view.seat, env.view.phase) == ("solver_0", "verify")
+    env.abort("enough")
+    with pytest.raises(ResetNeeded, match="nobody is to act"):
+        _ = env.unwrapped.view
 
 
 def test_a_driver_whose_player_broke_down_ends_the_game_as_error():
@@ -583,6 +586,12 @@ def test_the_raw_environment_needs_a_reset_before_it_steps_and_after_the_end():
     for action in ("text", None):
         with pytest.raises(ResetNeeded, match=r"call reset\(\) before step\(\)"):
             env.step(action)
+
+
+def test_there_is_nothing_to_render_before_a_game():
+    for face in (search_self_play_v0.raw_env, search_self_play_v0.parallel_env):
+        with pytest.raises(ResetNeeded, match=r"call reset\(\) before render\(\)"):
+            face(render_mode="ansi").render()
 
 
 def test_the_wrapped_environment_warns_after_the_end_and_changes_nothing():

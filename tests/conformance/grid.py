@@ -43,9 +43,6 @@ PAGES = [
     *(Passage(f"other-{number}", f"Other {number}", "Nobody lives here.") for number in range(6)),
 ]
 
-# Of two searches, a question, the right answer, a wrong one and noise.
-_SHARES = (0.1, 0.1, 0.25, 0.35, 0.1, 0.1)
-
 
 @dataclass(frozen=True)
 class Configuration:
@@ -68,21 +65,18 @@ CONFIGURATIONS = [
 
 
 class PlausibleText(UnicodeText):
-    """Samples what a player might write: mostly proper actions of a protocol, now and then noise."""
+    """Samples what an agent might write: mostly proper actions of a protocol, now and then noise."""
 
-    def __init__(self, max_length: int, protocol: Protocol) -> None:
+    def __init__(self, max_length: int, protocol: Protocol, agent: str) -> None:
         super().__init__(max_length)
-        self._lines = [
-            protocol.wrap(protocol.search, "belin"),
-            protocol.wrap(protocol.search, "mayor of corun"),
-            protocol.wrap(protocol.question, "Who is the mayor of the home of Belin?"),
-            protocol.wrap(protocol.answer, "Tavor"),
-            protocol.wrap(protocol.answer, "Belin"),
-        ]
+        searches = [protocol.wrap(protocol.search, query) for query in ("belin", "mayor of corun")]
+        question = protocol.wrap(protocol.question, "Who is the mayor of the home of Belin?")
+        answers = [protocol.wrap(protocol.answer, name) for name in ("Tavor", "Tavor", "Tavor", "Belin")]
+        self._lines = [*searches, *([question] * 4 if agent == "proposer_0" else answers)]
 
     def sample(self, *arguments: Any, **keywords: Any) -> str:
         """Sample an action."""
-        choice = int(self.np_random.choice(len(_SHARES), p=_SHARES))
+        choice = int(self.np_random.integers(len(self._lines) + 1))
         return super().sample() if choice == len(self._lines) else self._lines[choice]
 
 
@@ -99,7 +93,6 @@ def make(face: Callable[..., Any], configuration: Configuration, **arguments: An
         config=GameConfig(
             protocol=configuration.protocol,
             attempts=configuration.attempts,
-            retries=3,
             min_searches=0,
             min_words=0,
             noise_passages=2,
@@ -111,7 +104,7 @@ def make(face: Callable[..., Any], configuration: Configuration, **arguments: An
     for spaces in {
         id(spaces): spaces for spaces in (env.action_spaces, env.unwrapped.action_spaces)
     }.values():
-        spaces.update({agent: PlausibleText(96, protocol) for agent in spaces})
+        spaces.update({agent: PlausibleText(96, protocol, agent) for agent in spaces})
     return env
 
 

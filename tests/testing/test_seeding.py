@@ -108,8 +108,14 @@ def test_a_dictionary_that_is_reused_is_not_compared_with_itself():
             shared.update(observations)
             return shared, infos
 
-    with pytest.raises(AssertionError, match="observations of reset"):
-        check_parallel_seeding(lambda: Reusing("reset"))
+        def step(self, actions):
+            observations, *rest = super().step(actions)
+            shared.update(observations)
+            return shared, *rest
+
+    for cheat, name in (("reset", "reset"), ("late observations", "step 2")):
+        with pytest.raises(AssertionError, match=f"observations of {name}"):
+            check_parallel_seeding(lambda cheat=cheat: Reusing(cheat))
 
 
 def test_a_policy_takes_the_game_to_its_end():
