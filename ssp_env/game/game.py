@@ -159,6 +159,10 @@ class Game:
             game.submit(request_id, result)
         return game
 
+    def __reduce__(self) -> tuple[Callable[[Mapping[str, Any]], Game], tuple[dict[str, Any]]]:
+        # Open requests hold functions, which do not pickle; a replay makes them anew.
+        return Game.restore, (self.snapshot(),)
+
     def fork(self, count: int) -> list[Game]:
         """Return `count` independent copies that share nothing with this game but their past."""
         data = self.snapshot()

@@ -1,6 +1,8 @@
 """Snapshots: at every step of any game, the game comes back whole, and a copy shares nothing with it."""
 
 import json
+import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -168,3 +170,16 @@ def test_passages_keep_their_scores():
     page = type(PAGES[0])("x", "Title", "Text", 1.25)
     game.submit(game.requests()[0].id, [page])
     assert Game.restore(json.loads(json.dumps(game.snapshot()))).evidence == [page]
+
+
+def test_games_pickle_and_copy_in_the_middle_and_go_on_alike():
+    game = new_game()
+    propose(game)
+    copies = [pickle.loads(pickle.dumps(game)), deepcopy(game)]
+    for each in (game, *copies):
+        read(each)
+        say(each, "solver_0", answer())
+    for each in copies:
+        assert each.events == game.events
+        assert each.outcome == game.outcome
+        assert each.outcome is not game.outcome
