@@ -119,8 +119,8 @@ def rescore(
 ) -> None:
     """Score recorded games by other rules or rewards, without playing; rules not given stay as recorded.
 
-    What the record does not tell is counted as `unknown`: a question that the recorded rules refused was never
-    answered, so nobody knows how it would have ended.
+    What the record does not tell is counted as `unknown`: a question that the recorded rules refused was
+    never answered, so nobody knows how it would have ended.
     """
     given = {
         "reward": reward,
@@ -162,8 +162,8 @@ def export(
         Literal["chat", "parquet", "verl"],
         typer.Option(
             "--to",
-            help="chat: JSON Lines with `messages`, one row per conversation. parquet: a folder with games.parquet "
-            "and trajectories.parquet. verl: Parquet with the valid questions in the columns of verl.",
+            help="chat: JSON Lines with `messages`, one row per conversation. parquet: a folder with "
+            "games.parquet and trajectories.parquet. verl: Parquet with the valid questions in verl's columns.",
             show_default=False,
         ),
     ],
@@ -182,7 +182,7 @@ def export(
     ] = "tool",
     data_source: Annotated[str, typer.Option(help="Name of the data source in verl rows.")] = "ssp_env",
 ) -> None:
-    """Write recorded games as training data. Games that failed are left out of conversations and questions."""
+    """Write recorded games as training data, without the conversations of games that failed."""
     roles = cast(list[Role], role or list(TRAINED_ROLES))
     if unknown := set(roles) - set(ROLES):
         raise ValueError(f"--role must be one of {', '.join(ROLES)}, got {', '.join(sorted(unknown))}")

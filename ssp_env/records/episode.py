@@ -60,7 +60,7 @@ class Episode:
             package=ssp_env.__version__,
             game_id=game.id,
             engine=engine,
-            snapshot=game.snapshot(),
+            snapshot=to_plain(game.snapshot()),
             events=plain_events(game),
             outcome=to_plain(game.outcome),
             extra=dict(extra or {}),
@@ -75,13 +75,13 @@ class Episode:
         """
         if "schema" not in data:
             raise ValueError(
-                f'expected a record with "schema": {SCHEMA_VERSION}, got one without "schema"; a game written '
-                "before records had one comes back with ssp_env.game.Game.restore(json.loads(line))"
+                f'expected a record with "schema": {SCHEMA_VERSION}, got one without "schema"; a game '
+                "written before records had one comes back with ssp_env.game.Game.restore(json.loads(line))"
             )
         if data["schema"] != SCHEMA_VERSION:
             raise ValueError(
-                f"expected a record of schema {SCHEMA_VERSION}, got schema {shown(data['schema'])} written by "
-                f"ssp-env {data.get('package', '(unknown)')}: read it with that version"
+                f"expected a record of schema {SCHEMA_VERSION}, got schema {shown(data['schema'])}, "
+                f"written by ssp-env {data.get('package', '(unknown)')}: read it with that version"
             )
         for name, types, words in _FORM:
             if name not in data:

@@ -44,7 +44,7 @@ def chat_rows(
 def trajectory_rows(
     episodes: Iterable[Episode], roles: Collection[Role] = TRAINED_ROLES, tool_role: ToolRole = "tool"
 ) -> Iterator[dict[str, Any]]:
-    """Make the rows of `chat_rows` with the sampled tokens beside the messages; the arguments are the same."""
+    """Make the rows of `chat_rows` with the tokens beside the messages; the arguments are the same."""
     for episode in episodes:
         for trajectory in _paid(episode, roles):
             yield {

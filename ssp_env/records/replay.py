@@ -1,7 +1,8 @@
 """Playing a recorded game again from what was recorded, under its own rules or others.
 
-The rules are asked, never restated: the game runs anew, and each request it opens is answered with the recorded
-result of the same request. A request that differs or was never made then has no answer, and the end is unknown.
+The rules are asked, never restated: the game runs anew, and each request it opens is answered with the
+recorded result of the same request. A request that differs or was never made then has no answer, and the end
+is unknown.
 """
 
 from __future__ import annotations
@@ -88,12 +89,14 @@ def replay_under(episode: Episode, config: GameConfig, judge: JudgeFunction | No
     while game.outcome is None:
         # In the order of the record, so that attempts interleave as they did.
         waiting = sorted(game.requests(), key=lambda request: position.get(request.id, len(position)))
-        answers = [(request, _answer(request, given, judge)) for request in waiting]
-        known = next((pair for pair in answers if not isinstance(pair[1], _Unknown)), None)
-        if known is None:
-            _, missing = answers[0]
-            return Retold(game, tuple(steps), str(missing), tuple(verdicts))
-        request, result = known
+        missing = ""
+        for request in waiting:
+            result = _answer(request, given, judge)
+            if not isinstance(result, _Unknown):
+                break
+            missing = missing or result.why
+        else:
+            return Retold(game, tuple(steps), missing, tuple(verdicts))
         if judge is not None and isinstance(request, Judge) and isinstance(result, bool):
             verdicts.append((request.id, result))
         steps.append(_step(game, request, result))
@@ -101,7 +104,7 @@ def replay_under(episode: Episode, config: GameConfig, judge: JudgeFunction | No
 
 
 def retold(episode: Episode) -> Retold:
-    """Play again what gave an episode its events: the game as played, or as the rules it was scored by see it.
+    """Play again what gave an episode its events: as played, or by the rules it was scored by.
 
     Raises:
         ValueError: If the record does not replay.
@@ -140,9 +143,6 @@ def difference_from(episode: Episode, game: Game) -> str:
 @dataclass(frozen=True, slots=True)
 class _Unknown:
     why: str
-
-    def __str__(self) -> str:
-        return self.why
 
 
 def _answer(request: Request, given: Mapping[str, Step], judge: JudgeFunction | None) -> Result | _Unknown:
