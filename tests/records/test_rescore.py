@@ -26,7 +26,11 @@ def reason(episode):
 def test_the_recorded_rules_give_the_recorded_score(game):
     episode = Episode.of(game)
     again = rescore(episode, episode.config)
-    assert (again.events, again.outcome, again.snapshot) == (episode.events, episode.outcome, episode.snapshot)
+    assert (again.events, again.outcome, again.snapshot) == (
+        episode.events,
+        episode.outcome,
+        episode.snapshot,
+    )
 
 
 @settings(max_examples=100)
@@ -78,7 +82,9 @@ def test_a_question_that_failed_the_check_is_unknown_without_it():
     assert reason(scored(game, rag_check=False)) == "solver_0/turn/0 was never asked"
 
 
-@pytest.mark.parametrize("changes", [{"max_turns": 9}, {"max_searches": 3}, {"top_k": 1}, {"prompts": "terse"}])
+@pytest.mark.parametrize(
+    "changes", [{"max_turns": 9}, {"max_searches": 3}, {"top_k": 1}, {"prompts": "terse"}]
+)
 def test_rules_that_change_what_players_see_are_unknown(changes):
     assert reason(scored(solved_game(), **changes)).endswith("was asked differently")
 
@@ -163,4 +169,7 @@ def test_a_comparison_counts_reasons_and_averages_what_is_known_both_ways():
     assert comparison.after == {"solved": 1, "unknown": 1, "error": 1}
     assert comparison.changes == {("too_few_words", "unknown"): 1}
     assert comparison.missing == {"noise was never asked": 1}
-    assert (comparison.compared, comparison.rewards) == (1, {"proposer_0": (0.0, 1.0), "solver_0": (1.0, 1.0)})
+    assert (comparison.compared, comparison.rewards) == (
+        1,
+        {"proposer_0": (0.0, 1.0), "solver_0": (1.0, 1.0)},
+    )
