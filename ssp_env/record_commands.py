@@ -163,7 +163,7 @@ def export(
         typer.Option(
             "--to",
             help="chat: JSON Lines with `messages`, one row per conversation. parquet: a folder with "
-            "games.parquet and trajectories.parquet. verl: Parquet with the valid questions in verl's columns.",
+            "games.parquet and trajectories.parquet. verl: Parquet of valid questions in verl's columns.",
             show_default=False,
         ),
     ],

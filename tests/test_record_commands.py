@@ -1,4 +1,4 @@
-"""`ssp replay`, `ssp rescore`, `ssp export`: what people see of recorded games, and what they are told is wrong."""
+"""`ssp replay`, `ssp rescore`, `ssp export`: what people see of recorded games, and what is refused."""
 
 import json
 import re
