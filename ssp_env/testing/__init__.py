@@ -1,4 +1,4 @@
-"""Checks that search engines, agents, readers and judges of your own keep to what the game expects of them."""
+"""Checks that your own search engines, agents, readers and judges keep to what the game expects of them."""
 
 from ssp_env.testing.agents import check_agent, check_reader
 from ssp_env.testing.engines import check_engine, check_fixed_engine

@@ -6,7 +6,10 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
+
+import numpy as np
 
 from ssp_env.game import Game, GameConfig, Noise, Read, Reply, Search, Task, Turn, View
 from ssp_env.game.config import TERSE_RULES
@@ -15,17 +18,11 @@ from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.testing.engines import PASSAGES
 from ssp_env.testing.verdict import attempt, require
+from ssp_env.worlds import World, world_preset
 
 Role = Literal["proposer", "solver", "reader"]
 ALL_ROLES: tuple[Role, ...] = ("proposer", "solver", "reader")
 _PHASES: dict[Role, str] = {"proposer": "propose", "solver": "solve", "reader": "verify"}
-
-_TERSE_PAGES = (
-    Passage("0", "belin", "belin home corun belin rival ardo"),
-    Passage("1", "corun", "corun mayor sarn corun river oly"),
-    Passage("2", "sarn", "sarn mother tavor sarn home oly"),
-    Passage("3", "ardo", "ardo home oly ardo mother belin"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +31,9 @@ class Case:
 
     task: Task
     question: str
-    queries: tuple[str, str]
+    queries: tuple[str, ...]
 
 
-_TERSE_CASES = (
-    Case(Task("tavor", hops=2, id="case-0"), "mother of mayor of corun ?", ("sarn", "corun")),
-    Case(Task("ardo", hops=1, id="case-1"), "rival of belin ?", ("ardo", "belin")),
-)
 _PROSE_CASES = (
     Case(
         Task("Tavor", hops=3, id="case-0"),
@@ -145,15 +138,27 @@ def check_reader(
 
 
 def _cases(config: GameConfig) -> tuple[Case, ...]:
-    return _TERSE_CASES if config.prompts == "terse" else _PROSE_CASES
+    return _setting(config.prompts == "terse")[0]
+
+
+@lru_cache(maxsize=2)
+def _setting(terse: bool) -> tuple[tuple[Case, ...], BM25Engine]:
+    """Two tasks and the engine they are played over: a tiny world, or a few pages of prose."""
+    if not terse:
+        return _PROSE_CASES, BM25Engine(PASSAGES)
+    world = World(world_preset("tiny"))
+    cases = tuple(
+        Case(Task(gold.answer, hops=2, id=f"case-{number}"), gold.question, gold.entities[:2])
+        for number, gold in enumerate(world.questions(2, 2, np.random.default_rng(0)))
+    )
+    return cases, BM25Engine(world.passages(), stem=False, all_words_first=True)
 
 
 def _play(
     agent: Any, role: Role, cases: Sequence[Case], config: GameConfig, *, finds: bool = True
 ) -> list[Game]:
     """Let the agent play one role in all cases at once, a turn in each at a time."""
-    terse = config.prompts == "terse"
-    engine = BM25Engine(_TERSE_PAGES if terse else PASSAGES, stem=not terse, all_words_first=terse)
+    _, engine = _setting(config.prompts == "terse")
     games = [_open(role, case, config, engine) for case in cases]
     while waiting := [(game, request) for game in games for request in _turns(game, role)]:
         replies = _replies(agent, [request.view for _, request in waiting])
