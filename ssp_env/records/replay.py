@@ -111,9 +111,10 @@ def retold(episode: Episode) -> Retold:
     """
     if episode.scored_by is None:
         return replay(episode)
-    verdicts = dict(episode.scored_by["verdicts"])
+    verdicts = episode.scored_by["verdicts"]
     config = Game.restore({**episode.snapshot, "config": episode.scored_by["config"], "inputs": []}).config
-    return replay_under(episode, config, (lambda request: verdicts.get(request.id)) if verdicts else None)
+    given = None if verdicts is None else dict(verdicts)
+    return replay_under(episode, config, None if given is None else lambda request: given.get(request.id))
 
 
 def first_difference(episode: Episode) -> str:

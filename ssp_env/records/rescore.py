@@ -38,7 +38,7 @@ def rescore(episode: Episode, config: GameConfig, judge: JudgeFunction | None = 
     told = replay_under(episode, config, judge)
     scored_by = {
         "config": told.game.snapshot()["config"],
-        "verdicts": [list(verdict) for verdict in told.verdicts],
+        "verdicts": None if judge is None else [list(verdict) for verdict in told.verdicts],
         "unknown": told.unknown,
     }
     return replace(

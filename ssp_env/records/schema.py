@@ -42,7 +42,7 @@ def episode_schema() -> dict[str, Any]:
                     _closed(
                         {
                             "config": config,
-                            "verdicts": {"type": "array", "items": _pair({"type": "boolean"})},
+                            "verdicts": _or_null({"type": "array", "items": _pair({"type": "boolean"})}),
                             "unknown": {"type": "string"},
                         }
                     )

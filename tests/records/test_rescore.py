@@ -137,6 +137,8 @@ def test_a_judge_that_cannot_tell_leaves_the_game_unknown():
         raise RuntimeError("no model")
 
     assert "expected True or False, got None" in reason(scored(judged_game(), lambda request: None))
+    silent = scored(judged_game(), lambda request: None)
+    assert (silent.outcome, silent.scored_by["verdicts"], first_difference(silent)) == (None, [], "")
     assert "RuntimeError: no model" in reason(scored(judged_game(), broken))
 
 
