@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -25,12 +23,14 @@ from rich.progress import Task as ProgressTask
 from rich.table import Table
 from rich.text import Text
 
-from agents.game_report import print_game, summary_table
 from agents.players import Cast
 from agents.setting import Setting
 from ssp_env import play as driver
 from ssp_env.game import Game, GameConfig, Reply, View
+from ssp_env.game_report import print_game, summary_table
 from ssp_env.play import AnyAgent
+from ssp_env.records import EpisodeWriter
+from ssp_env.search.engine import SearchEngine
 
 PATIENCE_SECONDS = 2.0
 
@@ -85,7 +85,7 @@ def play_session(
         setting: Engine and tasks.
         config: Rules.
         seed: Of the shuffle of evidence and the draw of noise.
-        out: New JSON Lines file that gets each game as it ends, as `Game.snapshot` with its outcome.
+        out: New file that gets each game as it ends, as `ssp_env.records` writes it.
         quiet: Print no games.
 
     Returns:
@@ -99,7 +99,7 @@ def play_session(
     wrapped = {id(player): MeteredPlayer(player, meter) for player in cast.players.values()}
     players = {role: wrapped[id(player)] for role, player in cast.players.items()}
     games = [Game(task, config, rng=seed + number) for number, task in enumerate(setting.tasks)]
-    with _recording(out) as record, _progress(console, len(games), meter) as advance:
+    with _recording(out, setting.engine) as record, _progress(console, len(games), meter) as advance:
 
         def on_outcome(game: Game) -> None:
             record(game)
@@ -119,24 +119,14 @@ def play_session(
     return summary_table(games, meter.seconds, meter.tokens)
 
 
-def episode(game: Game) -> dict[str, Any]:
-    """A finished game as plain data: its snapshot, which `Game.restore` reads, and its outcome."""
-    assert game.outcome is not None
-    return {**game.snapshot(), "outcome": asdict(game.outcome)}
-
-
 @contextmanager
-def _recording(path: Path | None) -> Iterator[Callable[[Game], None]]:
+def _recording(path: Path | None, engine: SearchEngine) -> Iterator[Callable[[Game], None]]:
     """Append games to a new file; what is written survives an interruption."""
     if path is None:
         yield lambda game: None
         return
-    with path.open("x", encoding="utf-8", buffering=1) as file:
-
-        def record(game: Game) -> None:
-            file.write(json.dumps(episode(game)) + "\n")
-
-        yield record
+    with EpisodeWriter(path) as writer:
+        yield lambda game: writer.write(game, engine.fingerprint())
 
 
 @contextmanager

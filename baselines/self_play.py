@@ -16,6 +16,7 @@ from baselines.update import Experience
 from ssp_env.audit import audit
 from ssp_env.game import Game, GameConfig
 from ssp_env.play import AnyAgent, play
+from ssp_env.search.engine import SearchEngine
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Round:
 
     Attributes:
         games: All games, over.
+        engines: What was searched, by `Task.corpus`.
         proposer: Experience of the proposer; invalid questions carry their reward too.
         solver: Experience of the solver; groups in which all attempts scored alike are left out, their
             tokens still count in the normaliser.
@@ -31,6 +33,7 @@ class Round:
     """
 
     games: Sequence[Game]
+    engines: Mapping[str, SearchEngine]
     proposer: Experience
     solver: Experience
     metrics: dict[str, float]
@@ -66,7 +69,7 @@ def play_round(
         Game(task, config, derive_rng(seed, step, index, "game"), game_id=task.id)
         for index, task in enumerate(tasks)
     ]
-    engines = {key: site.engine for key, site in sites.items()}
+    engines: dict[str, SearchEngine] = {key: site.engine for key, site in sites.items()}
     play(games, proposer=proposer, solver=solver, search=engines, seed=derive_seed(seed, step, "noise"))
     proposals: list[tuple[Transcript, float]] = []
     attempts: list[tuple[Transcript, float]] = []
@@ -79,7 +82,7 @@ def play_round(
     solver_experience, mixed_share = _solver_experience(attempts, scale_by_std)
     metrics = _metrics(games, sites)
     metrics["mixed_groups"] = mixed_share
-    return Round(games, _proposer_experience(proposals, baseline), solver_experience, metrics)
+    return Round(games, engines, _proposer_experience(proposals, baseline), solver_experience, metrics)
 
 
 def _proposer_experience(proposals: Sequence[tuple[Transcript, float]], baseline: bool) -> Experience:

@@ -39,11 +39,13 @@ from baselines.warm_start import (
     pages_shown,
 )
 from ssp_env.game import PROTOCOLS
+from ssp_env.records import EpisodeWriter, keep_episodes
 from ssp_env.worlds import terse_vocabulary
 
 VALIDATION_FIRST_WORLD = 1_000_000
 WARM_START = "warm-start"
 FINAL = "final"
+EPISODES = "episodes.jsonl"
 
 
 class Interrupted(Exception):
@@ -253,8 +255,8 @@ class Training:
         return state["stage"], state["step"], moments, state["optimizer"]
 
     def _drop_rows_after(self, step: int) -> None:
-        for name in ("metrics.jsonl", "episodes.jsonl"):
-            self.run.truncate_jsonl(name, step)
+        self.run.truncate_jsonl("metrics.jsonl", step)
+        keep_episodes(self.run.path / EPISODES, lambda episode: episode.extra["step"] <= step)
 
     @contextmanager
     def _deferred_interrupt(self) -> Iterator[None]:
@@ -302,8 +304,10 @@ class Training:
         return {f"validation/{hops}_hop": accuracy.pass_at_1 for hops, accuracy in results.items()}
 
     def _record_episodes(self, played: Round, number: int) -> None:
-        step = self._global_step(2, number)
-        self.run.append_jsonl("episodes.jsonl", [{"step": step, **game.snapshot()} for game in played.games])
+        extra = {"step": self._global_step(2, number)}
+        with EpisodeWriter(self.run.path / EPISODES, append=True) as writer:
+            for game in played.games:
+                writer.write(game, played.engines[game.task.corpus].fingerprint(), extra)
 
     def _summarise(self, after: dict[int, Accuracy]) -> dict[str, Any]:
         rows = [row for row in self.run.read_jsonl("metrics.jsonl") if row["stage"] == "self-play"]

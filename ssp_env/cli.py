@@ -39,6 +39,7 @@ def build_app() -> typer.Typer:
     import typer
 
     from ssp_env.commands import search, world
+    from ssp_env.record_commands import export, replay, rescore
 
     app = typer.Typer(
         name="ssp",
@@ -48,8 +49,8 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
     )
-    app.command()(world)
-    app.command()(search)
+    for command in (world, search, replay, rescore, export):
+        app.command()(command)
     for entry in sorted(entry_points(group=COMMAND_GROUP), key=lambda entry: entry.name):
         app.command(entry.name)(entry.load())
     return app

@@ -15,14 +15,17 @@ from typer.testing import CliRunner
 from agents import session, smollm2, tiny_model
 from agents.chat_model import ChatModel
 from agents.commands import play
-from agents.game_report import print_game, summary_table
 from agents.players import Cast
 from agents.session import MeteredPlayer
 from agents.setting import corpus_setting, draw_tasks, rules, world_setting
 from agents.tiny_policy import TinyPolicy
 from ssp_env.data import AnswerEntry
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Reply, Task
+from ssp_env.game_report import print_game, summary_table
 from ssp_env.play import play as drive
+from ssp_env.records import first_difference, read_episodes
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.corpus import read_corpus
 from tests.agents.tiny import VOCABULARY
 from tests.agents.tiny import tiny_model as tiny_llama
 
@@ -125,10 +128,10 @@ def test_a_language_model_over_a_corpus(corpus, smollm2_is, tmp_path):
     assert "invalid: answer_leak" in result.output
     assert "[bold]island[/bold] \\x1b[2J of Funen" in result.output
     assert "tokens sampled" in result.output
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert sorted(row["outcome"]["reason"] for row in rows) == ["answer_leak", "solved"]
-    for row in rows:
-        assert Game.restore(row).outcome.rewards == row["outcome"]["rewards"]
+    episodes = list(read_episodes(out))
+    assert sorted(episode.outcome["reason"] for episode in episodes) == ["answer_leak", "solved"]
+    assert [first_difference(episode) for episode in episodes] == ["", ""]
+    assert {episode.engine for episode in episodes} == {BM25Engine(read_corpus(corpus)).fingerprint()}
 
 
 def test_without_the_rag_check_nobody_reads(corpus, smollm2_is):

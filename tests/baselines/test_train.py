@@ -16,9 +16,11 @@ from transformers import LlamaForCausalLM
 from agents.tiny_model import build_model, load, save
 from baselines.presets import ModelConfig, TrainConfig, preset
 from baselines.run_directory import RunDirectory
+from baselines.tasks import open_site
 from baselines.train import Interrupted, Training
 from ssp_env.game import Game
 from ssp_env.game.events import TurnTaken
+from ssp_env.records import first_difference, read_episodes
 from ssp_env.worlds import WorldConfig
 from tests.agents.tiny import TOKENIZER, recomputed_logprobs
 from tests.baselines.conftest import EASY_GAME
@@ -183,12 +185,14 @@ def test_the_run_folder_holds_models_that_load_and_the_configuration(smoke_run: 
 
 def test_episodes_can_be_replayed_and_come_from_training_worlds(smoke_run: Path):
     config = preset("smoke")
-    episodes = rows(smoke_run, "episodes.jsonl")
+    episodes = list(read_episodes(smoke_run / "episodes.jsonl"))
     assert len(episodes) == config.answers * (config.steps // config.validation_every)
     for episode in episodes:
-        game = Game.restore({key: value for key, value in episode.items() if key != "step"})
-        assert game.outcome is not None and game.config == config.game
-        assert WorldConfig.from_id(game.task.corpus).split == "train"
+        game = Game.restore(episode.snapshot)
+        assert first_difference(episode) == "" and game.config == config.game
+        world = WorldConfig.from_id(game.task.corpus)
+        assert world.split == "train"
+        assert episode.engine == open_site(config.world, "train", world.index).engine.fingerprint()
 
 
 def test_equal_seeds_give_equal_runs_and_others_do_not(smoke_run: Path, tmp_path: Path):
@@ -204,8 +208,8 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(smoke_run: Path, tmp_path
 def error_under(model: LlamaForCausalLM, path: Path, proposer: bool) -> float:
     """Largest difference between the log-probabilities recorded for a role and those under a model."""
     worst = 0.0
-    for episode in rows(path, "episodes.jsonl"):
-        game = Game.restore({key: value for key, value in episode.items() if key != "step"})
+    for episode in read_episodes(path / "episodes.jsonl"):
+        game = Game.restore(episode.snapshot)
         seats = [seat for seat in game.seats if (seat == "proposer_0") == proposer]
         for seat in seats:
             replies = [e.reply for e in game.events if isinstance(e, TurnTaken) and e.seat == seat]
@@ -233,8 +237,8 @@ def test_each_mode_freezes_the_other_side_at_the_warm_start(
 def trained_tokens(path: Path, mode: str) -> int:
     """Sampled tokens of the roles that learn, unanimous groups of attempts left out."""
     total = 0
-    for episode in rows(path, "episodes.jsonl"):
-        game = Game.restore({key: value for key, value in episode.items() if key != "step"})
+    for episode in read_episodes(path / "episodes.jsonl"):
+        game = Game.restore(episode.snapshot)
         assert game.outcome is not None
         mixed = game.outcome.success_rate not in (None, 0.0, 1.0)
         for event in game.events:

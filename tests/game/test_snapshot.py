@@ -79,6 +79,27 @@ def test_any_game_ends_and_its_outcome_agrees_with_its_events(game, data):
         assert outcome.rewards["proposer_0"] == penalty
 
 
+@settings(max_examples=100)
+@given(fresh_games(), st.data())
+def test_forks_at_every_step_have_the_same_future_and_leave_the_game_alone(game, data):
+    while game.requests():
+        before = state(game)
+        texts = [json.dumps(game.snapshot())]
+        first, second = game.fork(2)
+        same, other = (Game.restore(json.loads(text)) for text in texts * 2)
+        while first.requests():
+            request = data.draw(st.sampled_from(first.requests()))
+            result = data.draw(results(request))
+            for copy in (first, second, same):
+                copy.submit(request.id, result)
+            assert state(first) == state(second) == state(same)
+        assert first.outcome is not None
+        assert state(game) == state(other) == before
+        assert json.dumps(game.snapshot()) == texts[0]
+        request = data.draw(st.sampled_from(game.requests()))
+        game.submit(request.id, data.draw(results(request)))
+
+
 def test_forks_share_the_past_and_nothing_else():
     game = new_game(rag_check=False)
     propose(game)

@@ -1,11 +1,16 @@
 """Golden playthroughs: scripted games written out in full, one file each beside this one.
 
-`python -m tests.playthroughs.regenerate` writes them anew; look at the difference before you commit it.
+`python -m tests.playthroughs.regenerate --check` plays them again and shows how they differ from the files,
+with status 1 if they do; without `--check` it writes the files anew. Look at the difference before you commit
+it.
 """
 
+import argparse
+import difflib
 import json
+import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +55,8 @@ class Scenario:
     about: str
     lines: dict[str, tuple[str | Reply, ...]]
     task: Task = TASK
+    question: str = ""
+    earlier: tuple[str, ...] = ()
     rules: dict[str, object] = field(default_factory=dict)
     pages: list[Passage] | None = None
     verdict: bool = False
@@ -73,6 +80,27 @@ class Scenario:
 
 def _call(id: str, name: str, query: str) -> ToolCall:
     return ToolCall(id, name, json.dumps({"query": query}))
+
+
+TERSE_TASK = Task("tavor", hops=2, id="terse")
+TERSE_OPTIONS = {"protocol": "terse", "prompts": "terse", "top_k": 2, "min_chars": 6, "min_words": 4}
+TERSE_SEARCHES = ("<search> sarn </search>", "<search> corun </search>")
+TERSE_QUESTION = "<question> mother of mayor of corun ? </question>"
+
+
+def terse(about: str, *proposals: str | Reply, earlier: tuple[str, ...] = (), **options: object) -> Scenario:
+    """A terse game in which only the proposer speaks."""
+    task = replace(TERSE_TASK, hops=options.pop("hops", TERSE_TASK.hops))
+    rules = {**TERSE_OPTIONS, **options}
+    lines = {"proposer_0": proposals}
+    return Scenario(about, lines, task, earlier=earlier, rules=rules, pages=TERSE_PAGES)
+
+
+def probed(about: str, *readings: str) -> Scenario:
+    """A terse game with readings of all three kinds, each as given."""
+    lines = {"proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION), "reader": readings}
+    rules = {**TERSE_OPTIONS, "noise_passages": 1, "closed_book": True, "uniqueness": True}
+    return Scenario(about, lines, TERSE_TASK, rules=rules, pages=TERSE_PAGES)
 
 
 SCENARIOS = {
@@ -174,12 +202,123 @@ SCENARIOS = {
         rules={"attempts": 2, "rag_check": False},
         failing="solver_1/search/0",
     ),
+    "five_attempts": Scenario(
+        "A known question in few-shot prompts; two of five attempts are right, one forfeits.",
+        {
+            "solver_0": (search("belin"), answer()),
+            "solver_1": (answer("Tavor of Ruvia"),),
+            "solver_2": ("I cannot say.", "Really not."),
+            "solver_3": (answer("Sarn"),),
+            "solver_4": (search("nobody 1"), "hm", answer("Corun")),
+        },
+        question="Who is the mother of the mayor of Corun?",
+        rules={"protocol": "llama3p1", "prompts": "few_shot", "attempts": 5, "reward": "4p(1-p)"},
+    ),
+    "judge_refuses": Scenario(
+        "The judge refuses what the reader answered: the answer is not recovered.",
+        {"proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION), "reader": ("<answer> tavor of oly </answer>",)},
+        TERSE_TASK,
+        rules={**TERSE_OPTIONS, "judge": True, "noise_passages": 2},
+        pages=TERSE_PAGES,
+    ),
+    "judge_fails": Scenario(
+        "The judge of the second attempt fails: the success of the first is not paid either.",
+        {"solver_0": ("<answer> tavor </answer>",), "solver_1": ("<answer> the lady </answer>",)},
+        TERSE_TASK,
+        question="mother of mayor of corun ?",
+        rules={**TERSE_OPTIONS, "judge": True, "attempts": 2},
+        failing="solver_1/judge",
+    ),
+    "reader_fails": Scenario(
+        "The reader times out: whether the question is valid stays unknown.",
+        {"proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION)},
+        TERSE_TASK,
+        rules={**TERSE_OPTIONS, "noise_passages": 0},
+        pages=TERSE_PAGES,
+        failing="read",
+    ),
+    "no_reading": Scenario(
+        "The reader asks for a search, which it does not have, in place of an answer.",
+        {"proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION), "reader": ("<search> sarn </search>",)},
+        TERSE_TASK,
+        rules={**TERSE_OPTIONS, "noise_passages": 0},
+        pages=TERSE_PAGES,
+    ),
+    "turn_limit": terse("A proposer that searches in its last turn.", *TERSE_SEARCHES, max_turns=2),
+    "too_short": terse("A question of too few characters.", "<question> a of b </question>", min_chars=8),
+    "too_long": terse("A question of too many characters.", *TERSE_SEARCHES, TERSE_QUESTION, max_chars=20),
+    "too_few_words": terse("A question of too few words.", "<question> mother : corun </question>"),
+    "answer_leak": terse("A question that names the answer.", "<question> who is Tavor 's child </question>"),
+    "no_evidence": terse(
+        "A proposer whose only search finds nothing.", "<search> nobody </search>", TERSE_QUESTION
+    ),
+    "too_few_searches": terse("A proposer that searches once.", TERSE_SEARCHES[0], TERSE_QUESTION),
+    "repeated_search": terse(
+        "A proposer that searches for the same in other letters.",
+        TERSE_SEARCHES[0],
+        "<search> SARN </search>",
+        TERSE_QUESTION,
+    ),
+    "answer_in_search": terse(
+        "A proposer that searches for the answer where that is forbidden.",
+        TERSE_SEARCHES[0],
+        "<search> mother tavor sarn </search>",
+        TERSE_QUESTION,
+        answer_in_search=False,
+    ),
+    "wrong_hop_count": terse(
+        "A proposer that searches twice where three hops are asked for.",
+        *TERSE_SEARCHES,
+        TERSE_QUESTION,
+        hop_check="exact",
+        hops=3,
+    ),
+    "near_duplicate": terse(
+        "A question that was asked before, in other letters.",
+        *TERSE_SEARCHES,
+        TERSE_QUESTION,
+        earlier=("home of belin ?", "Mother of mayor of Corun ?"),
+        max_similarity=0.8,
+    ),
+    "token_limit": terse(
+        "A proposer whose second turn takes it over its tokens.",
+        Reply(TERSE_SEARCHES[0], (1, 2, 3)),
+        Reply(TERSE_QUESTION, (4, 5, 6)),
+        max_tokens=5,
+    ),
+    "closed_book": probed(
+        "The reader knows the answer without any page.",
+        "<answer> tavor </answer>",
+        "<answer> tavor </answer>",
+    ),
+    "not_unique": probed(
+        "Asked for every answer that fits, the reader lists a second one.",
+        "<answer> tavor </answer>",
+        "<answer> none </answer>",
+        "<answer> tavor ; belin </answer>",
+    ),
 }
+
+
+def open_game(scenario: Scenario) -> Game:
+    """The game of a scenario before its first turn."""
+    return Game(
+        scenario.task, rules(**scenario.rules), rng=0, question=scenario.question, earlier=scenario.earlier
+    )
+
+
+def finished_game(scenario: Scenario) -> Game:
+    """The game of a scenario after its last turn."""
+    game, said = open_game(scenario), dict[str, int]()
+    while game.requests():
+        request = game.requests()[0]
+        game.submit(request.id, scenario.result(request, said))
+    return game
 
 
 def playthrough(scenario: Scenario) -> str:
     """Play a scenario and write down everything that was asked, answered, recorded and paid."""
-    game = Game(scenario.task, rules(**scenario.rules), rng=0)  # type: ignore[arg-type]
+    game = open_game(scenario)
     parts = [scenario.about + "\n", render_task(scenario.task), f"rules: {_changed(game.config)}\n"]
     shown: dict[tuple[str, str, str], int] = {}
     said: dict[str, int] = {}
@@ -190,6 +329,7 @@ def playthrough(scenario: Scenario) -> str:
         parts.append(_answered(result) + "\n")
         game.submit(request.id, result)
     assert game.outcome is not None
+    assert {seat: len(lines) for seat, lines in scenario.lines.items()} == said, "some lines were never said"
     metrics = ", ".join(f"{name} {value:g}" for name, value in game.outcome.metrics.items())
     parts += [
         "\n== events\n",
@@ -202,8 +342,18 @@ def playthrough(scenario: Scenario) -> str:
 
 def _changed(config: GameConfig) -> str:
     published = asdict(GameConfig())
-    changed = {key: value for key, value in asdict(config).items() if value != published[key]}
-    return ", ".join(f"{key}={value}" for key, value in changed.items()) or "published"
+    changed = [
+        f"{seat}.{key}={value}"
+        for seat in ("proposer", "solver")
+        for key, value in asdict(getattr(config, seat)).items()
+        if value != published[seat][key]
+    ]
+    changed += [
+        f"{key}={value}"
+        for key, value in asdict(config).items()
+        if key not in ("proposer", "solver") and value != published[key]
+    ]
+    return ", ".join(changed) or "published"
 
 
 def _asked(request: Request, shown: dict[tuple[str, str, str], int]) -> Iterator[str]:
@@ -231,8 +381,32 @@ def _answered(result: Result) -> str:
     return f"-> {result}"
 
 
+def difference(name: str) -> str:
+    """How a game differs from its file, as a unified diff; empty if it does not."""
+    path = FOLDER / f"{name}.txt"
+    on_file = path.read_bytes().decode() if path.exists() else ""
+    played = playthrough(SCENARIOS[name])
+    return "".join(
+        line if line.endswith("\n") else line + "\n"
+        for line in difflib.unified_diff(
+            on_file.splitlines(keepends=True),
+            played.splitlines(keepends=True),
+            f"{path.name} (on file)",
+            f"{path.name} (played now)",
+        )
+    )
+
+
 def main() -> None:
-    """Write every playthrough anew."""
+    """Write every playthrough anew, or compare."""
+    parser = argparse.ArgumentParser(description="Write the golden playthroughs anew, or compare with them.")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; show differences, status 1 if any"
+    )
+    if parser.parse_args().check:
+        differences = [text for name in SCENARIOS if (text := difference(name))]
+        print("".join(differences), end="")
+        sys.exit(f"{len(differences)} of {len(SCENARIOS)} games differ" if differences else 0)
     for name, scenario in SCENARIOS.items():
         (FOLDER / f"{name}.txt").write_bytes(playthrough(scenario).encode())
 

@@ -1,0 +1,191 @@
+"""Recorded games as training data: chat rows, Parquet tables, and questions in verl's form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ssp_env.game import Message, Turn
+from ssp_env.game.outcome import count_metrics
+from ssp_env.records.episode import Episode
+from ssp_env.records.plain import json_line
+from ssp_env.records.replay import retold
+from ssp_env.records.trajectories import Role, Trajectory, trajectories
+
+TRAINED_ROLES: tuple[Role, ...] = ("proposer", "solver")
+ToolRole = Literal["tool", "user"]
+
+
+def chat_rows(
+    episodes: Iterable[Episode], roles: Collection[Role] = TRAINED_ROLES, tool_role: ToolRole = "tool"
+) -> Iterator[dict[str, Any]]:
+    """Make one row per trajectory with `messages` in the conversational format of OpenAI and TRL.
+
+    Games that failed and games whose rescoring is unknown have no rewards and give no rows.
+
+    Args:
+        episodes: The records.
+        roles: Whose trajectories.
+        tool_role: Role of the messages the environment wrote; `user` for chat templates without `tool`.
+
+    Raises:
+        ValueError: If a record does not replay.
+    """
+    for episode in episodes:
+        for trajectory in _paid(episode, roles):
+            yield {
+                **_about(episode, trajectory),
+                "messages": [_chat_message(message, tool_role) for message in trajectory.messages],
+            }
+
+
+def trajectory_rows(
+    episodes: Iterable[Episode], roles: Collection[Role] = TRAINED_ROLES, tool_role: ToolRole = "tool"
+) -> Iterator[dict[str, Any]]:
+    """Make the rows of `chat_rows` with the tokens beside the messages; the arguments are the same."""
+    for episode in episodes:
+        for trajectory in _paid(episode, roles):
+            yield {
+                **_about(episode, trajectory),
+                "messages": [_flat_message(message, tool_role) for message in trajectory.messages],
+                "input_ids": trajectory.input_ids,
+                "loss_mask": trajectory.loss_mask,
+                "logprobs": trajectory.logprobs,
+            }
+
+
+def game_rows(episodes: Iterable[Episode]) -> Iterator[dict[str, Any]]:
+    """Make one row per game, failed ones included; figures are null where a rescoring is unknown."""
+    for episode in episodes:
+        task, outcome = episode.snapshot["task"], episode.outcome or {}
+        rewards = outcome.get("rewards", {})
+        yield {
+            "game_id": episode.game_id,
+            "corpus": task["corpus"],
+            "answer": _encodable(task["answer"]),
+            "aliases": [_encodable(alias) for alias in task["aliases"]],
+            "hops": task["hops"],
+            "question": _encodable(outcome.get("question", "")),
+            "verdict": outcome.get("verdict", "unknown"),
+            "reason": outcome.get("reason", "unknown"),
+            "success_rate": outcome.get("success_rate"),
+            "rewards": [{"seat": seat, "reward": reward} for seat, reward in rewards.items()],
+            **{name: outcome.get("metrics", {}).get(name) for name in count_metrics(())},
+            "engine": episode.engine,
+            "package": episode.package,
+            "config": json_line((episode.scored_by or episode.snapshot)["config"]),
+            "extra": json_line(episode.extra),
+        }
+
+
+def verl_rows(episodes: Iterable[Episode], data_source: str = "ssp_env") -> Iterator[dict[str, Any]]:
+    """Make one row per valid question, with the columns verl and the released code of the paper train on.
+
+    Args:
+        episodes: The records.
+        data_source: Name by which verl chooses a reward function.
+
+    Raises:
+        ValueError: If a record does not replay.
+    """
+    index = 0
+    for episode in episodes:
+        if episode.outcome is None or episode.outcome["verdict"] != "valid":
+            continue
+        requests = (step.request for step in retold(episode).steps)
+        opening = next(
+            found.view for found in requests if isinstance(found, Turn) and found.view.phase == "solve"
+        )
+        task, question = episode.snapshot["task"], _encodable(episode.outcome["question"])
+        truth = {"target": [_encodable(gold) for gold in (task["answer"], *task["aliases"])]}
+        search = {"create_kwargs": {"data_source": data_source, "ground_truth": truth, "question": question}}
+        yield {
+            "data_source": data_source,
+            "prompt": [_flat_message(message, "tool") for message in opening.messages],
+            "ability": "fact-reasoning",
+            "reward_model": {"ground_truth": truth, "style": "rule"},
+            "extra_info": {
+                "index": index,
+                "split": "train",
+                "question": question,
+                "game_id": episode.game_id,
+                "hops": task["hops"],
+                "success_rate": episode.outcome["success_rate"],
+                "need_tools_kwargs": True,
+                "tools_kwargs": {"search": search},
+            },
+        }
+        index += 1
+
+
+def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Write rows as JSON Lines to a new file, which appears when it is whole; returns their number."""
+
+    def write(aside: Path) -> int:
+        count = 0
+        with aside.open("w", encoding="ascii", newline="\n") as file:
+            for row in rows:
+                file.write(json_line(row) + "\n")
+                count += 1
+        return count
+
+    return publish(path, write)
+
+
+def publish(path: Path, write: Callable[[Path], int]) -> int:
+    """Let `write` fill a file aside, then rename it into place.
+
+    Raises:
+        ValueError: If the file exists.
+    """
+    if path.exists():
+        raise ValueError(f"{path} exists already: choose another file, or delete it")
+    aside = path.with_name(path.name + ".part")
+    try:
+        count = write(aside)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    aside.replace(path)
+    return count
+
+
+def _paid(episode: Episode, roles: Collection[Role]) -> Iterator[Trajectory]:
+    if episode.outcome is not None and episode.outcome["verdict"] != "error":
+        yield from (found for found in trajectories(retold(episode)) if found.role in roles)
+
+
+def _about(episode: Episode, trajectory: Trajectory) -> dict[str, Any]:
+    assert episode.outcome is not None
+    return {
+        "game_id": episode.game_id,
+        "seat": trajectory.seat,
+        "role": trajectory.role,
+        "reward": trajectory.reward,
+        "correct": trajectory.correct,
+        "verdict": episode.outcome["verdict"],
+        "reason": episode.outcome["reason"],
+    }
+
+
+def _chat_message(message: Message, tool_role: ToolRole) -> dict[str, Any]:
+    """Role and content, and tool calls in OpenAI's shape if there are any."""
+    return {**message.to_openai(), **_spoken(message, tool_role)}
+
+
+def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str]:
+    """The message with the same keys every time and text alone in them, as a table needs it."""
+    calls = json.dumps(message.to_openai()["tool_calls"]) if message.tool_calls else ""
+    return {**_spoken(message, tool_role), "tool_calls": calls, "tool_call_id": message.tool_call_id}
+
+
+def _spoken(message: Message, tool_role: ToolRole) -> dict[str, str]:
+    role = tool_role if message.role == "tool" else message.role
+    return {"role": role, "content": _encodable(message.content)}
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which neither Parquet nor most readers of JSON take."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,173 @@
+"""Files of episodes: JSON Lines that are appended to line by line and read one game at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ssp_env.data.lines import DataFileError, read_lines, shown
+from ssp_env.game import Game
+from ssp_env.records.episode import Episode
+
+_TAIL_BYTES = 1 << 16
+
+
+class TornLine(DataFileError):
+    """The last line of a file was cut short: its writer was killed while it wrote."""
+
+
+class EpisodeWriter:
+    """Appends episodes to a JSON Lines file; every game handed over survives the end of the process.
+
+    Args:
+        path: The file.
+        append: Go on with a file that exists, from which a torn last line is cut; else it must be new.
+
+    Raises:
+        FileExistsError: If the file exists and `append` is off.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
+        self.path = Path(path)
+        if append and self.path.exists():
+            _cut_torn_line(self.path)
+        self._file = self.path.open("a" if append else "x", encoding="ascii", newline="\n", buffering=1)
+
+    def write(self, game: Game, engine: str = "", extra: Mapping[str, Any] | None = None) -> None:
+        """Append a finished game; the arguments are those of `Episode.of`."""
+        self.write_episode(Episode.of(game, engine, extra))
+
+    def write_episode(self, episode: Episode) -> None:
+        """Append an episode.
+
+        Raises:
+            ValueError: If it holds a number JSON has no name for; nothing is written then.
+        """
+        self._file.write(episode.to_line() + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> EpisodeWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_episodes(
+    path: str | os.PathLike[str], *, on_torn: Callable[[TornLine], object] | None = None
+) -> Iterator[Episode]:
+    """Stream the episodes of a file, gzipped or not, one game in memory at a time.
+
+    Args:
+        path: JSON Lines as `EpisodeWriter` writes them.
+        on_torn: Called with what is wrong with a torn last line, after which the reading ends as usual.
+
+    Raises:
+        TornLine: If the last line is torn and `on_torn` is None; every whole line has been yielded by then.
+        DataFileError: If the file cannot be read or another line is no episode of this schema.
+    """
+    for _, episode in numbered_episodes(path, on_torn=on_torn):
+        yield episode
+
+
+def numbered_episodes(
+    path: str | os.PathLike[str], *, on_torn: Callable[[TornLine], object] | None = None
+) -> Iterator[tuple[int, Episode]]:
+    """Do what `read_episodes` does, each episode with the number of its line, from 1."""
+    bad: tuple[int, Exception] | None = None
+    for number, line in read_lines(path):
+        if bad is not None:
+            break
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            # Torn if nothing follows, malformed if something does.
+            bad = (number, error)
+            continue
+        yield number, _episode(data, path, number)
+    else:
+        if bad is not None and not _ends_with_line_break(path):
+            torn = TornLine(
+                "expected a whole record, got a torn last line: its writer was stopped while it wrote; "
+                "the games before it are whole",
+                path,
+                bad[0],
+            )
+            if on_torn is None:
+                raise torn
+            on_torn(torn)
+            return
+    if bad is not None:
+        raise DataFileError(f"expected one JSON object a line, got invalid JSON: {bad[1]}", path, bad[0])
+
+
+def keep_episodes(path: str | os.PathLike[str], keep: Callable[[Episode], bool]) -> None:
+    """Drop the episodes `keep` says no to, and a torn last line; the file is replaced in one step.
+
+    A file that does not exist stays that way.
+    """
+    target = Path(path)
+    if not target.exists():
+        return
+    aside = target.with_name(target.name + ".part")
+    aside.unlink(missing_ok=True)
+    with EpisodeWriter(aside) as writer:
+        for episode in read_episodes(target, on_torn=lambda torn: None):
+            if keep(episode):
+                writer.write_episode(episode)
+    aside.replace(target)
+
+
+def _episode(data: object, path: str | os.PathLike[str], number: int) -> Episode:
+    try:
+        if not isinstance(data, dict):
+            raise ValueError(f"expected one JSON object a line, got {shown(data)}")
+        return Episode.from_data(data)
+    except ValueError as error:
+        raise DataFileError(str(error), path, number) from error
+
+
+def _ends_with_line_break(path: str | os.PathLike[str]) -> bool:
+    # A gzipped file is packed whole, so its last line cannot have been torn by its writer.
+    with open(path, "rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Drop what stands after the last line break, or end the line if it is whole."""
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        tail = b""
+        start = end
+        while start and b"\n" not in tail:
+            start = max(0, start - _TAIL_BYTES)
+            file.seek(start)
+            tail = file.read(end - start)
+        last = tail.rpartition(b"\n")[2]
+        if not last:
+            return
+        if _is_json(last):
+            file.seek(end)
+            file.write(b"\n")
+        else:
+            file.truncate(end - len(last))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

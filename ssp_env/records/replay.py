@@ -1,0 +1,180 @@
+"""Playing a recorded game again from what was recorded, under its own rules or others.
+
+The rules are asked, never restated: the game runs anew, and each request it opens is answered with the
+recorded result of the same request. A request that differs or was never made then has no answer, and the end
+is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from ssp_env.game import Failure, Game, GameConfig, Judge, Request
+from ssp_env.game.events import Event
+from ssp_env.game.requests import Result
+from ssp_env.game.snapshot import decode
+from ssp_env.play import JudgeFunction, ask_judge
+from ssp_env.records.episode import Episode, plain_events
+from ssp_env.records.plain import json_line, to_plain
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A request, what was handed back for it, and the events this caused."""
+
+    request: Request
+    result: Result
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retold:
+    """A recorded game played again.
+
+    Attributes:
+        game: The game; not over if `unknown` says why.
+        steps: What was handed to it, in order.
+        unknown: What the record does not tell; empty if the game came to its end.
+        verdicts: Request ids and verdicts that came from a judge given now, not from the record.
+    """
+
+    game: Game
+    steps: tuple[Step, ...]
+    unknown: str = ""
+    verdicts: tuple[tuple[str, bool], ...] = ()
+
+
+def replay(episode: Episode) -> Retold:
+    """Play a game again exactly as it was played.
+
+    Raises:
+        ValueError: If the snapshot is of another version, or its results do not fit this version's game.
+    """
+    game = episode.opening()
+    steps = []
+    for request_id, result in _inputs(episode):
+        request = next((request for request in game.requests() if request.id == request_id), None)
+        if request is None:
+            open_now = ", ".join(request.id for request in game.requests()) or "none"
+            raise ValueError(
+                f"game {episode.game_id!r} does not replay: a result for {request_id!r} was recorded, "
+                f"open are: {open_now}"
+            )
+        try:
+            steps.append(_step(game, request, result))
+        except TypeError as error:
+            raise ValueError(f"game {episode.game_id!r} does not replay: {error}") from error
+    return Retold(game, tuple(steps))
+
+
+def replay_under(episode: Episode, config: GameConfig, judge: JudgeFunction | None = None) -> Retold:
+    """Play a recorded game again under other rules, as far as the record goes.
+
+    Args:
+        episode: The record.
+        config: The rules to score by.
+        judge: Decides every answer the rules put to a judge; None takes the recorded verdicts.
+
+    Raises:
+        ValueError: If the record does not replay under its own rules.
+    """
+    given = {step.request.id: step for step in replay(episode).steps}
+    position = {request_id: number for number, request_id in enumerate(given)}
+    game = _opening_under(episode, config)
+    steps: list[Step] = []
+    verdicts: list[tuple[str, bool]] = []
+    while game.outcome is None:
+        # In the order of the record, so that attempts interleave as they did.
+        waiting = sorted(game.requests(), key=lambda request: position.get(request.id, len(position)))
+        missing = ""
+        for request in waiting:
+            result = _answer(request, given, judge)
+            if not isinstance(result, _Unknown):
+                break
+            missing = missing or result.why
+        else:
+            return Retold(game, tuple(steps), missing, tuple(verdicts))
+        if judge is not None and isinstance(request, Judge) and isinstance(result, bool):
+            verdicts.append((request.id, result))
+        steps.append(_step(game, request, result))
+    return Retold(game, tuple(steps), "", tuple(verdicts))
+
+
+def retold(episode: Episode) -> Retold:
+    """Play again what gave an episode its events: as played, or by the rules it was scored by.
+
+    Raises:
+        ValueError: If the record does not replay.
+    """
+    if episode.scored_by is None:
+        return replay(episode)
+    verdicts = episode.scored_by["verdicts"]
+    config = Game.restore({**episode.snapshot, "config": episode.scored_by["config"], "inputs": []}).config
+    given = None if verdicts is None else dict(verdicts)
+    return replay_under(episode, config, None if given is None else lambda request: given.get(request.id))
+
+
+def first_difference(episode: Episode) -> str:
+    """Replay an episode and say where it first differs from its record; empty if nowhere.
+
+    Events and outcome are compared as JSON text, to the byte.
+    """
+    try:
+        game = retold(episode).game
+    except ValueError as error:
+        return str(error)
+    return difference_from(episode, game)
+
+
+def difference_from(episode: Episode, game: Game) -> str:
+    """Say where a replayed game first differs from its record; empty if nowhere."""
+    pairs = zip_longest(episode.events, plain_events(game))
+    for number, (recorded, replayed) in enumerate(pairs, start=1):
+        if _text(recorded) != _text(replayed):
+            return f"event {number}: recorded {_text(recorded)}, replayed {_text(replayed)}"
+    outcome = to_plain(game.outcome)
+    if _text(episode.outcome) != _text(outcome):
+        return f"outcome: recorded {_text(episode.outcome)}, replayed {_text(outcome)}"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    why: str
+
+
+def _answer(request: Request, given: Mapping[str, Step], judge: JudgeFunction | None) -> Result | _Unknown:
+    if judge is not None and isinstance(request, Judge):
+        verdict = ask_judge(judge, request)
+        return _Unknown(f"{request.id}: {verdict.detail}") if isinstance(verdict, Failure) else verdict
+    if request.id not in given:
+        return _Unknown(f"{request.id} was never asked")
+    step = given[request.id]
+    return step.result if step.request == request else _Unknown(f"{request.id} was asked differently")
+
+
+def _step(game: Game, request: Request, result: Result) -> Step:
+    before = len(game.events)
+    game.submit(request.id, result)
+    return Step(request, result, tuple(game.events[before:]))
+
+
+def _opening_under(episode: Episode, config: GameConfig) -> Game:
+    # The game alone knows how its rules are written down.
+    encoded = Game(episode.opening().task, config).snapshot()["config"]
+    return Game.restore({**episode.snapshot, "config": encoded, "inputs": []})
+
+
+def _inputs(episode: Episode) -> list[tuple[str, Result]]:
+    try:
+        *_, inputs = decode(episode.snapshot)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"expected a snapshot of this version, got one it cannot read: {error}") from error
+    return inputs
+
+
+def _text(data: Any) -> str:
+    return "none" if data is None else json_line(data)

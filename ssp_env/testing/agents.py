@@ -1,0 +1,278 @@
+"""Checks of an agent or a reader: every phase, one view or many, alone and among interleaved games."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+
+from ssp_env.game import Game, GameConfig, Noise, Read, Reply, Search, Task, Turn, View
+from ssp_env.game.config import TERSE_RULES
+from ssp_env.game.events import AnswerScored, NoticeGiven, ReadingGiven, SeatForfeited
+from ssp_env.passage import Passage
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.testing.engines import PASSAGES
+from ssp_env.testing.verdict import attempt, require
+from ssp_env.worlds import World, world_preset
+
+Role = Literal["proposer", "solver", "reader"]
+ALL_ROLES: tuple[Role, ...] = ("proposer", "solver", "reader")
+_PHASES: dict[Role, str] = {"proposer": "propose", "solver": "solve", "reader": "verify"}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A task with a question for it and searches that find its evidence."""
+
+    task: Task
+    question: str
+    queries: tuple[str, ...]
+
+
+_PROSE_CASES = (
+    Case(
+        Task("Tavor", hops=3, id="case-0"),
+        "Which astronomer taught the mayor of the harbour town in which the glass blower Belin lives?",
+        ("astronomer Tavor", "mayor of Corun"),
+    ),
+    Case(
+        Task("Aller", hops=2, id="case-1"),
+        "On which river lies the harbour town in which the glass blower called Belin lives?",
+        ("river Aller", "glass blower Belin"),
+    ),
+)
+
+
+def check_agent(
+    agent: Any,
+    *,
+    roles: Collection[Role] = ALL_ROLES,
+    config: GameConfig = TERSE_RULES,
+    deterministic: bool = True,
+    keeps_budgets: bool = True,
+) -> None:
+    """Check an agent: `act(view)` or `act_batch(views)`, plain or async, returning text or `Reply`.
+
+    Args:
+        agent: The agent.
+        roles: What it plays.
+        config: Rules, prompts and tags of the games it is tried in; a terse game by default.
+        deterministic: Require the same replies to the same conversations, whatever else is played meanwhile;
+            turn off for an agent that samples.
+        keeps_budgets: Require that it ends every conversation with a question or an answer, in time, and
+            searches no more when it has no search left.
+
+    Raises:
+        ConformanceError: At the first check that fails.
+    """
+    methods = [name for name in ("act", "act_batch") if callable(getattr(agent, name, None))]
+    require(
+        bool(methods),
+        "methods",
+        expected="act(view) or act_batch(views)",
+        came=f"{type(agent).__name__} with neither",
+        why="the drivers call one of them",
+    )
+    if "act_batch" in methods:
+        require(
+            list(_call(agent, "act_batch", [])) == [],
+            "empty batch",
+            expected="no replies to no views",
+            came="something else",
+            why="a round may have no turn for an agent",
+        )
+    for role in roles:
+        alone = [_play(agent, role, [case], config)[0] for case in _cases(config)]
+        together = _play(agent, role, _cases(config), config)
+        backwards = _play(agent, role, _cases(config)[::-1], config)[::-1]
+        if deterministic:
+            _check_same(role, alone, together, "with its turns between those of another game")
+            _check_same(role, alone, backwards, "with the other game asked first")
+        # Whatever a player does without pages, it must not raise.
+        _play(agent, role, _cases(config), config, finds=False)
+        if keeps_budgets:
+            for game in (*alone, *together):
+                _check_budgets(role, game)
+
+
+def check_reader(
+    reader: Any, *, config: GameConfig = TERSE_RULES, deterministic: bool = True, recovers: bool = True
+) -> None:
+    """Check who answers the RAG check: an agent that sees pages and a question and has no search tool.
+
+    Args:
+        reader: The reader.
+        config: Rules, prompts and tags of the games it is tried in; a terse game by default.
+        deterministic: As in `check_agent`.
+        recovers: Require the right answer to at least one of two questions whose pages state it.
+
+    Raises:
+        ConformanceError: At the first check that fails.
+    """
+    only: tuple[Role, ...] = ("reader",)
+    check_agent(reader, roles=only, config=config, deterministic=deterministic, keeps_budgets=False)
+    games = _play(reader, "reader", _cases(config), config)
+    for game in games:
+        (reading,) = [event for event in game.events if isinstance(event, ReadingGiven)]
+        require(
+            reading.action.kind == "answer",
+            "reading",
+            expected=f"an answer such as {game.protocol.wrap(game.protocol.answer, 'tavor')}",
+            came=reading.reply.text,
+            why="a question whose reading has no answer is invalid, whatever it is worth",
+        )
+    if recovers:
+        scored = [event for game in games for event in game.events if isinstance(event, AnswerScored)]
+        require(
+            any(event.correct for event in scored),
+            "recovery",
+            expected=f"one of {[game.task.answer for game in games]} from pages that state them",
+            came=[event.answer for event in scored],
+            why="a reader that recovers nothing makes every question invalid",
+        )
+
+
+def _cases(config: GameConfig) -> tuple[Case, ...]:
+    return _setting(config.prompts == "terse")[0]
+
+
+@lru_cache(maxsize=2)
+def _setting(terse: bool) -> tuple[tuple[Case, ...], BM25Engine]:
+    """Two tasks and the engine they are played over: a tiny world, or a few pages of prose."""
+    if not terse:
+        return _PROSE_CASES, BM25Engine(PASSAGES)
+    world = World(world_preset("tiny"))
+    cases = tuple(
+        Case(Task(gold.answer, hops=2, id=f"case-{number}"), gold.question, gold.entities[:2])
+        for number, gold in enumerate(world.questions(2, 2, np.random.default_rng(0)))
+    )
+    return cases, BM25Engine(world.passages(), stem=False, all_words_first=True)
+
+
+def _play(
+    agent: Any, role: Role, cases: Sequence[Case], config: GameConfig, *, finds: bool = True
+) -> list[Game]:
+    """Let the agent play one role in all cases at once, a turn in each at a time."""
+    _, engine = _setting(config.prompts == "terse")
+    games = [_open(role, case, config, engine) for case in cases]
+    while waiting := [(game, request) for game in games for request in _turns(game, role)]:
+        replies = _replies(agent, [request.view for _, request in waiting])
+        for (game, request), reply in zip(waiting, replies, strict=True):
+            game.submit(request.id, reply)
+            _serve(game, engine if finds else None)
+    return games
+
+
+def _open(role: Role, case: Case, config: GameConfig, engine: BM25Engine) -> Game:
+    if role == "solver":
+        return Game(case.task, config, question=case.question)
+    game = Game(case.task, config)
+    if role == "reader":
+        tags = game.protocol
+        lines = [tags.wrap(tags.search, query) for query in case.queries]
+        for line in (*lines, tags.wrap(tags.question, case.question)):
+            (turn,) = game.requests()
+            game.submit(turn.id, line)
+            _serve(game, engine)
+        if not _turns(game, role):
+            raise ValueError(f"these rules never ask a reader: the question ended as {game.outcome}")
+    return game
+
+
+def _turns(game: Game, role: Role) -> list[Turn | Read]:
+    asked = [request for request in game.requests() if isinstance(request, Turn | Read)]
+    return [request for request in asked if request.view.phase == _PHASES[role]]
+
+
+def _serve(game: Game, engine: BM25Engine | None) -> None:
+    """Answer every open search and request for noise; an engine that is None finds nothing."""
+    while found := [request for request in game.requests() if isinstance(request, Search | Noise)]:
+        request = found[0]
+        hits: list[Passage] = []
+        if engine is not None and isinstance(request, Search):
+            (hits,) = engine.search([request.query], request.top_k)
+        game.submit(request.id, hits)
+
+
+def _replies(agent: Any, views: Sequence[View]) -> list[str | Reply]:
+    if callable(getattr(agent, "act_batch", None)):
+        replies = list(_call(agent, "act_batch", views))
+    else:
+        replies = [_call(agent, "act", view) for view in views]
+    require(
+        len(replies) == len(views),
+        "replies",
+        expected=f"{len(views)} replies to {len(views)} views, in their order",
+        came=f"{len(replies)}",
+        why="replies are matched with games by position",
+    )
+    for view, reply in zip(views, replies):
+        require(
+            isinstance(reply, str | Reply),
+            "replies",
+            expected=f"text or a Reply in phase {view.phase}",
+            came=reply,
+            why="the game reads nothing else",
+        )
+    return replies
+
+
+def _call(agent: Any, method: str, argument: object) -> Any:
+    def call() -> Any:
+        value = getattr(agent, method)(argument)
+        return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+
+    phases = (
+        [view.phase for view in argument] if isinstance(argument, list) else getattr(argument, "phase", "")
+    )
+    return attempt(
+        call,
+        f"{method} in phase {phases}",
+        expected="a reply to any view of the game",
+        why="what a player raises ends the run",
+    )
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return await value
+
+
+def _check_same(role: Role, alone: Sequence[Game], others: Sequence[Game], words: str) -> None:
+    for game, other in zip(alone, others, strict=True):
+        expected, came = (_said(one) for one in (game, other))
+        require(
+            came == expected,
+            f"interleaved games, {role}",
+            expected=f"the replies it gave playing this game alone: {expected}",
+            came=f"{came} {words}",
+            why="thousands of games run at once; state must be kept per View.conversation_id or not at all",
+        )
+
+
+def _said(game: Game) -> list[str]:
+    inputs = game.snapshot()["inputs"]
+    return [result["reply"]["text"] for _, result in inputs if "reply" in result]
+
+
+def _check_budgets(role: Role, game: Game) -> None:
+    forfeits = [event.code for event in game.events if isinstance(event, SeatForfeited)]
+    require(
+        not forfeits,
+        f"budgets, {role}",
+        expected="a question or an answer before turns and retries run out (View.turns_left)",
+        came=f"a forfeit as {forfeits}, having said {_said(game)}",
+        why="a forfeit earns nothing",
+    )
+    notices = [event.notice for event in game.events if isinstance(event, NoticeGiven)]
+    require(
+        "search_limit" not in notices,
+        f"budgets, {role}",
+        expected="no search when View.searches_left is 0",
+        came=f"another search, having said {_said(game)}",
+        why="it is not executed and costs a turn",
+    )

@@ -1,0 +1,55 @@
+"""How a check fails: what was expected, what came, and why it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+_SHOWN_CHARACTERS = 300
+
+
+class ConformanceError(AssertionError):
+    """Something does not keep to what the game expects.
+
+    Attributes:
+        check: Name of the failed check.
+    """
+
+    def __init__(self, check: str, expected: str, came: str, why: str) -> None:
+        self.check = check
+        super().__init__(f"{check}: expected {expected}; got {came}. Why it matters: {why}.")
+
+
+def require(holds: bool, check: str, *, expected: str, came: object, why: str) -> None:
+    """Fail a check unless it holds.
+
+    Args:
+        holds: Whether it holds.
+        check: Its name.
+        expected: What should have come.
+        came: What came; text is shown as it is, anything else by its `repr`.
+        why: What goes wrong in games if it does not hold.
+
+    Raises:
+        ConformanceError: If it does not hold.
+    """
+    if not holds:
+        raise ConformanceError(check, expected, _shown(came), why)
+
+
+def attempt(call: Callable[[], Value], check: str, *, expected: str, why: str) -> Value:
+    """Call foreign code; an exception fails the check.
+
+    Raises:
+        ConformanceError: If the call raises.
+    """
+    try:
+        return call()
+    except Exception as error:
+        raise ConformanceError(check, expected, f"{type(error).__name__}: {error}", why) from error
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -1,0 +1,61 @@
+"""What README and docs show works: Python runs and prints what it says, commands parse, named files exist."""
+
+import importlib.util
+import json
+import re
+import shlex
+from contextlib import redirect_stdout
+from io import StringIO
+from itertools import chain
+
+import pytest
+
+from tests.markdown import PAGES, ROOT, blocks, commands, expected_output, parse_ssp
+
+PYTHON = [
+    pytest.param(example, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, example in enumerate(blocks(page, "python"))
+]
+SSP = [*chain.from_iterable(commands(page, "ssp") for page in PAGES)]
+MODULES = [*chain.from_iterable(commands(page, "python -m") for page in PAGES)]
+JSON = [*chain.from_iterable(blocks(page, "json") for page in PAGES)]
+
+
+@pytest.mark.parametrize("example", PYTHON)
+def test_python_examples_print_what_they_say(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(example, "example", "exec"), {"__name__": "example"})
+    assert printed.getvalue().splitlines() == expected_output(example) != []
+
+
+@pytest.mark.parametrize("arguments", SSP, ids=shlex.join)
+def test_ssp_commands_parse(arguments):
+    parse_ssp(arguments)
+
+
+@pytest.mark.parametrize("arguments", MODULES, ids=shlex.join)
+def test_modules_that_are_run_exist(arguments):
+    assert importlib.util.find_spec(arguments[0]) is not None
+
+
+@pytest.mark.parametrize("text", JSON, ids=range(len(JSON)))
+def test_json_examples_are_json(text):
+    assert json.loads(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_linked_and_named_files_exist(page):
+    text = page.read_text(encoding="utf-8")
+    links = [link.split("#")[0] for link in re.findall(r"\[[^\]]*\]\(([^)]+)\)", text) if "://" not in link]
+    named = re.findall(r"`((?:ssp_env|agents|baselines|tests)/[\w./]*)`", text)
+    missing = [link for link in links if link and not (page.parent / link).exists()]
+    assert missing + [path for path in named if not (ROOT / path).exists()] == []
+    assert links or named
+
+
+def test_every_kind_of_example_is_there():
+    assert len(PYTHON) >= 8 and JSON and MODULES
+    assert {arguments[0] for arguments in SSP} >= {"play", "replay", "rescore", "export", "train", "world"}
