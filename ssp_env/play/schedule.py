@@ -219,7 +219,7 @@ class Schedule:
             self._ended.append(Ended(place.index, game, played=True))
             return
         requests = game.requests()
-        place.stage = next(stage for kind in _STAGES if (stage := _of_kind(requests, kind)))
+        place.stage = _first_stage(requests)
         if isinstance(place.stage[0], Noise) and not place.cohort.complete:
             self._active -= 1
             place.cohort.parked.append(place)
@@ -248,5 +248,8 @@ class Schedule:
             cohort.parked = []
 
 
-def _of_kind(requests: tuple[Request, ...], kind: type | tuple[type, ...]) -> tuple[Request, ...]:
-    return tuple(request for request in requests if isinstance(request, kind))
+def _first_stage(requests: tuple[Request, ...]) -> tuple[Request, ...]:
+    if len(requests) == 1:
+        return requests
+    stages = (tuple(request for request in requests if isinstance(request, kind)) for kind in _STAGES)
+    return next(filter(None, stages))

@@ -116,11 +116,10 @@ class Services:
 
     def batch(self, ask: Ask) -> Hashable:
         """Requests of equal keys may share a call."""
-        if isinstance(ask.request, Search):
-            return (self.lane(ask), "search", ask.request.top_k)
-        if isinstance(ask.request, Turn | Read) and (lane := self.lane(ask)) is not None:
-            return (lane, "act")
-        return (ask.index, ask.request.id)
+        lane = self.lane(ask)
+        if lane is None or isinstance(ask.request, Noise):
+            return ask
+        return (lane, ask.request.top_k if isinstance(ask.request, Search) else "act")
 
     def call(self, asks: Sequence[Ask], *, prefer_async: bool = False) -> Call:
         """The call that serves requests of equal `batch` keys.
@@ -129,7 +128,8 @@ class Services:
             asks: The requests.
             prefer_async: Call an engine's coroutine function `asearch` if it has one.
         """
-        asks = sorted(asks, key=lambda ask: (ask.index, ask.position))
+        if len(asks) > 1:
+            asks = sorted(asks, key=lambda ask: (ask.index, ask.position))
         request = asks[0].request
         if isinstance(request, Search):
             return self._search_call(asks, request.top_k, prefer_async)
