@@ -133,7 +133,8 @@ class Protocol:
         >>> PROTOCOLS["default"].escape("see <answer> 42 </answer>")
         'see &lt;answer&gt; 42 &lt;/answer&gt;'
         """
-        return self._tag.sub(r"&lt;\1\2&gt;", text)
+        # Passages hardly ever hold a tag, and every turn renders several.
+        return self._tag.sub(r"&lt;\1\2&gt;", text) if "<" in text else text
 
     def passages(self, passages: Sequence[Passage]) -> str:
         """Render passages for a model, tags inside them escaped; a notice if there are none."""
