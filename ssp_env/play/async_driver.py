@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -157,7 +158,7 @@ class AsyncDriver:
             if is_async(fetch):
                 return call.accept(await self._in_time(fetch()))
             # The time of a call starts when there is a thread for it.
-            async with self._unlimited if lane is not None else self._parallel:
+            async with self._parallel if lane is None else nullcontext():
                 threaded = run_sync(fetch, abandon_on_cancel=True, limiter=self._unlimited)
                 return call.accept(await self._in_time(threaded))
         except Exception as error:

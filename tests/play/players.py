@@ -45,7 +45,7 @@ class Wanderer:
         if view.phase == "verify":
             return answer("Sarn" if number_of(view) % 5 == 4 else "Tavor")
         if turn > wait:
-            return answer("Sarn" if wait == 1 else "Tavor")
+            return answer("Sarn" if wait == 1 or number_of(view) % 4 == 3 else "Tavor")
         return search("corun") if turn else "hm"
 
 
