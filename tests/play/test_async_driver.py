@@ -62,9 +62,7 @@ class Never:
 # -- who is asked, and how ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "player", [Wanderer(), Batched(Wanderer()), Hurried(Wanderer()), HurriedBatch(Wanderer())]
-)
+@pytest.mark.parametrize("kind", [lambda player: player, Batched, Hurried, HurriedBatch])
 @pytest.mark.parametrize("engine", [Shelf(), AsyncShelf()])
 def test_players_and_engines_of_every_kind_play_the_same_games(kind, engine):
     player = kind(Wanderer())
