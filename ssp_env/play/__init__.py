@@ -18,14 +18,15 @@ from ssp_env.play.agents import (
     JudgeFunction,
     act_all,
 )
-from ssp_env.play.async_driver import AsyncDriver, play_async
+from ssp_env.play.async_driver import DEFAULT_THREADS, AsyncDriver, play_async
 from ssp_env.play.driver import Driver, play
 from ssp_env.play.results import ask_judge, engine_of, guarded, run_searches, sample_noise
 from ssp_env.play.schedule import DEFAULT_COHORT, Ended
-from ssp_env.play.services import Services
+from ssp_env.play.services import PlayerErrorRule, Services
 
 __all__ = [
     "DEFAULT_COHORT",
+    "DEFAULT_THREADS",
     "Agent",
     "AnyAgent",
     "AnyAsyncAgent",
@@ -38,6 +39,7 @@ __all__ = [
     "Driver",
     "Ended",
     "JudgeFunction",
+    "PlayerErrorRule",
     "Services",
     "act_all",
     "ask_judge",
