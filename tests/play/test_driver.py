@@ -115,6 +115,16 @@ def test_one_agent_in_both_roles_gets_one_batch_a_round():
     assert all(game.outcome.verdict == "valid" for game in games)
 
 
+def test_attempts_wait_for_proposals_so_that_their_batch_is_large():
+    solver = Batched(PERFECT)
+    games = [
+        *make_games(2, rag_check=False),
+        Game(Task("Tavor", id="known"), GameConfig(), question=QUESTION),
+    ]
+    play(games, proposer=PROPOSER, solver=solver, search=Shelf())
+    assert solver.sizes == [3]
+
+
 def test_an_agent_must_give_one_reply_per_view():
     class Silent:
         def act_batch(self, views):
