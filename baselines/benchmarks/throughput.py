@@ -26,7 +26,7 @@ from agents.scripted import ScriptedPlayer
 from baselines.benchmarks.other_libraries import (
     NEEDS,
     pettingzoo_turns_per_second,
-    textarena_turns_per_second,
+    textarena_turn_time,
     tic_tac_toe,
 )
 from baselines.benchmarks.tape import Scene, TapeEngine
@@ -47,7 +47,6 @@ def main(
     passages: Annotated[int, typer.Option(help="Size of the world that is searched.", min=200)] = 10_000,
     games: Annotated[int, typer.Option(help="Games per measurement.", min=1)] = 256,
     repeats: Annotated[int, typer.Option(help="Measurements; medians are shown.", min=1)] = 7,
-    seconds: Annotated[float, typer.Option(help="Length of TextArena's loop.", min=0.1)] = 3.0,
     others: Annotated[bool, typer.Option(help="Measure other libraries too.")] = True,
 ) -> None:
     """Measure, and print tables."""
@@ -55,11 +54,11 @@ def main(
     versions = f"ssp-env {__version__}, tantivy {version('tantivy')}, NumPy {version('numpy')}"
     console.print(f"{versions}, Python {platform.python_version()}, {sys.platform}", highlight=False)
     scene = Scene.open(passages)
-    own_turns_per_second = _print_own_time(console, scene, games, repeats)
+    _print_own_time(console, scene, games, repeats)
     _print_games_per_second(console, games)
     _print_long_turns(console, scene, repeats)
     if others:
-        _print_other_libraries(console, own_turns_per_second, seconds)
+        _print_other_libraries(console, scene, games, repeats)
 
 
 # -- the environment's own time ----------------------------------------------------------------------------
@@ -85,7 +84,7 @@ def query_time(scene: Scene, queries: Sequence[str], top_k: int = 3) -> float:
     return (process_time() - started) / len(queries)
 
 
-def _print_own_time(console: Console, scene: Scene, games: int, repeats: int) -> float:
+def _print_own_time(console: Console, scene: Scene, games: int, repeats: int) -> None:
     engine = TapeEngine(scene.engine)
     own_time(scene, engine, games)  # fills the tape
     queries = list(engine.found)
@@ -105,7 +104,6 @@ def _print_own_time(console: Console, scene: Scene, games: int, repeats: int) ->
     )
     table.add_row("ratio", f"{ratio:.2f}", f"median of {repeats} pairs, measured in turn; below 1 is the aim")
     console.print(table)
-    return 1.0 / own
 
 
 # -- games per second --------------------------------------------------------------------------------------
@@ -226,32 +224,42 @@ def _print_long_turns(console: Console, scene: Scene, repeats: int) -> None:
 # -- other libraries ---------------------------------------------------------------------------------------
 
 
-def _print_other_libraries(console: Console, own_turns_per_second: float, seconds: float) -> None:
-    table = Table(title="Turns per second beside other libraries, one after the other in this run")
+def _print_other_libraries(console: Console, scene: Scene, games: int, repeats: int) -> None:
+    table = Table(title="Turns per second beside other libraries, measured in turn in this run")
     for heading in ("environment", "turns/s", "ratio to ours", "meaning"):
         table.add_column(heading, justify="right" if "/s" in heading or "ratio" in heading else "left")
-    table.add_row(
-        "ssp-env, play", f"{own_turns_per_second:,.0f}", "1.00", "players and search from memory, as above"
-    )
+    _compare_with_textarena(table, scene, games, repeats)
+    _compare_with_pettingzoo(table)
+    console.print(table)
+
+
+def _compare_with_textarena(table: Table, scene: Scene, games: int, repeats: int) -> None:
+    engine = TapeEngine(scene.engine)
+    own_time(scene, engine, games)  # fills the tape
     try:
-        rate, name = textarena_turns_per_second(seconds)
-        ratio = rate / own_turns_per_second
-        table.add_row(
-            f"{name}, TicTacToe-v0", f"{rate:,.0f}", f"{ratio:.2f}", "its two-player loop, scripted moves"
-        )
+        pairs = [(own_time(scene, engine, games), textarena_turn_time(games)) for _ in range(repeats)]
     except ImportError:
-        table.add_row("textarena", "", "", escape(NEEDS))
+        table.add_row("textarena, TicTacToe-v0", "", "", escape(NEEDS))
+        return
+    own, other = median(mine for mine, _ in pairs), median(theirs for _, theirs in pairs)
+    ratio = median(mine / theirs for mine, theirs in pairs)
+    meaning = "CPU time; three passages a search, players and search from memory"
+    table.add_row("ssp-env, play", f"{1 / own:,.0f}", "1.00", meaning)
+    name = f"textarena {version('textarena')}, TicTacToe-v0"
+    table.add_row(name, f"{1 / other:,.0f}", f"{ratio:.2f}", "CPU time; its two-player loop, scripted moves")
+
+
+def _compare_with_pettingzoo(table: Table) -> None:
     ours = pettingzoo_turns_per_second(lambda: search_self_play_v0.env(max_chars=TEXT_LIMIT))
     zoo = f"pettingzoo {version('pettingzoo')}"
-    meaning = f"PettingZoo's performance_benchmark, random texts up to {TEXT_LIMIT} characters"
+    meaning = f"wall clock; PettingZoo's performance_benchmark, random texts up to {TEXT_LIMIT} characters"
     table.add_row("ssp-env, search_self_play_v0", f"{ours:,.0f}", "1.00", meaning)
     try:
         rate = pettingzoo_turns_per_second(tic_tac_toe)
-        meaning = "PettingZoo's performance_benchmark, random moves"
+        meaning = "wall clock; PettingZoo's performance_benchmark, random moves"
         table.add_row(f"{zoo}, tictactoe_v3", f"{rate:,.0f}", f"{rate / ours:.2f}", meaning)
     except ImportError:
         table.add_row(f"{zoo}, tictactoe_v3", "", "", escape(NEEDS))
-    console.print(table)
 
 
 if __name__ == "__main__":

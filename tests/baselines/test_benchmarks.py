@@ -72,7 +72,7 @@ def test_what_is_not_installed_is_named_with_the_way_to_get_it(monkeypatch):
         make()
         return 100.0
 
-    monkeypatch.setattr(throughput, "textarena_turns_per_second", missing)
+    monkeypatch.setattr(throughput, "textarena_turn_time", missing)
     monkeypatch.setattr(throughput, "tic_tac_toe", missing)
     monkeypatch.setattr(throughput, "pettingzoo_turns_per_second", pettingzoo)
     assert run().count("ssp-env[benchmark]") == 2
