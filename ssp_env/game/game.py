@@ -6,7 +6,8 @@ The phases are propose, (rules), verify, solve and done; several solver attempts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any, Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ from ssp_env.game.rules import first_violation
 from ssp_env.game.task import Task
 from ssp_env.game.view import Reply, View, as_reply
 from ssp_env.passage import Passage
-from ssp_env.scoring import exact_match
+from ssp_env.scoring import exact_match, fold_disguises
 
 Phase = Literal["propose", "verify", "solve", "done"]
 PROPOSER = "proposer_0"
@@ -48,7 +49,7 @@ class Game:
         task: The answer to ask for.
         config: Rules; defaults are the published ones.
         rng: Seed of the shuffle of evidence and noise; a generator draws one.
-        game_id: Identifier shown in views; defaults to the task's id.
+        game_id: Identifier shown in views, as a digest if it names the answer; defaults to the task's id.
         question: Play a known question: the game opens in the solve phase and nobody proposes.
     """
 
@@ -63,6 +64,7 @@ class Game:
         self.task = task
         self.config = config or GameConfig()
         self.id = game_id or task.id
+        self._public_id = _public_id(self.id, task.golds)
         self.phase: Phase = "propose"
         self.outcome: Outcome | None = None
         self.question = question
@@ -79,7 +81,7 @@ class Game:
         self._given_question = question
         opening = self._prompts.proposer(self.protocol, task.answer, task.hops)
         self._proposer = Conversation(
-            self.id, PROPOSER, "propose", "question", opening, self.protocol, self.config
+            self._public_id, PROPOSER, "propose", "question", opening, self.protocol, self.config
         )
         if question:
             self._open_attempts()
@@ -216,7 +218,7 @@ class Game:
         mixed = [passages[index] for index in self._rng.permutation(len(passages))]
         self.events.append(EvidenceMixed(tuple(mixed), frozenset(passage.id for passage in noise)))
         messages = self._prompts.reader(self.protocol, self.question, mixed)
-        view = View(self.id, "solver_0", "verify", messages, turns_left=1, searches_left=0)
+        view = View(self._public_id, "solver_0", "verify", messages, turns_left=1, searches_left=0)
         self._ask(Read("read", view), self._take_reading)
 
     def _take_reading(self, reply: Reply) -> None:
@@ -239,7 +241,9 @@ class Game:
         self.phase = "solve"
         opening = self._prompts.solver(self.protocol, self.question)
         for seat in self.seats[1:]:
-            attempt = Conversation(self.id, seat, "solve", "answer", opening, self.protocol, self.config)
+            attempt = Conversation(
+                self._public_id, seat, "solve", "answer", opening, self.protocol, self.config
+            )
             self._ask_turn(attempt)
 
     def _score_answer(self, seat: str, answer: str, proceed: Callable[[bool], None]) -> None:
@@ -280,6 +284,14 @@ class Game:
             rewards[PROPOSER] = self.config.invalid_reward
         metrics = count_metrics(self.events)
         self.outcome = Outcome(verdict, reason, self.question, success_rate, rewards, metrics)
+
+
+def _public_id(game_id: str, golds: Sequence[str]) -> str:
+    """The id that views carry: nobody may read the answer out of `world/tavor/2`."""
+    name, *answers = ("".join(filter(str.isalnum, fold_disguises(text))) for text in (game_id, *golds))
+    if not any(answer in name for answer in answers):
+        return game_id
+    return blake2b(game_id.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 def _check_result(request: Request, result: Result) -> None:
