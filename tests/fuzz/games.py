@@ -62,7 +62,7 @@ def play_game(rng: random.Random, texts: TextGenerator, tally: Tally, protocol: 
         game.submit(request.id, _result(request, game, rng, texts))
         for event in game.events[seen:]:
             if isinstance(event, TurnTaken | ReadingGiven):
-                _check_action(game, event)
+                check_action(game, event)
                 tally.turns += 1
                 action = event.action
                 name = f"{action.kind}/{action.code}" if action.code else action.kind
@@ -71,7 +71,7 @@ def play_game(rng: random.Random, texts: TextGenerator, tally: Tally, protocol: 
                 tally.notices[event.notice] += 1
             elif isinstance(event, SeatForfeited):
                 tally.notices[f"forfeit: {event.code}"] += 1
-    _check_end(game, thoroughly=rng.random() < 0.02)
+    check_end(game, thoroughly=rng.random() < 0.02)
     tally.games += 1
     assert game.outcome is not None
     tally.reasons[game.outcome.reason] += 1
@@ -120,7 +120,8 @@ def _result(request: Request, game: Game, rng: random.Random, texts: TextGenerat
     return [Passage(f"x{index}", texts.passage_text(), texts.passage_text()) for index in range(count)]
 
 
-def _check_action(game: Game, event: TurnTaken | ReadingGiven) -> None:
+def check_action(game: Game, event: TurnTaken | ReadingGiven) -> None:
+    """Check what was read in a reply."""
     action, text = event.action, event.reply.text
     assert text.startswith(action.text) and len(action.text) + action.dropped == len(text)
     assert (action.kind == "malformed") == (not action.content) == bool(action.code)
@@ -128,7 +129,8 @@ def _check_action(game: Game, event: TurnTaken | ReadingGiven) -> None:
     action.content.encode("utf-8")
 
 
-def _check_end(game: Game, *, thoroughly: bool) -> None:
+def check_end(game: Game, *, thoroughly: bool) -> None:
+    """Check a finished game; thoroughly means that it is also stored, restored and rendered."""
     assert game.outcome is not None
     assert set(game.outcome.rewards) == set(game.seats)
     if thoroughly:

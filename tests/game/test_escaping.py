@@ -23,6 +23,7 @@ CONTROL_TOKENS = [
     "<|START_OF_TURN_TOKEN|>",
     "<|channel|>",
     "<|turn>",
+    "<|>",
     "<turn|>",
     "<｜User｜>",
     "<｜begin▁of▁sentence｜>",

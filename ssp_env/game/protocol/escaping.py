@@ -115,7 +115,7 @@ class _AsciiForms(dict[int, str]):
 
 _ASCII_FORMS = _AsciiForms()
 _CONTROL_TOKEN = re.compile(
-    rf"<\||\|>|<[\s/{_HIDDEN}]*(?:{'|'.join(map(_spaced, _CONTROL_NAMES))})[\s/{_HIDDEN}]*>"
+    rf"<\|>?|\|>|<[\s/{_HIDDEN}]*(?:{'|'.join(map(_spaced, _CONTROL_NAMES))})[\s/{_HIDDEN}]*>"
     rf"|\[[\s/{_HIDDEN}]*(?:{'|'.join(map(_spaced, _BRACKETED_NAMES))})[\s{_HIDDEN}]*\]",
     re.IGNORECASE,
 )
