@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of parser, rules and game with atheris: `python -m tests.fuzz.coverage_guided`.
 
 atheris is not among the project's dependencies; install it where this runs (`pip install atheris`). Arguments
-are libFuzzer's, for instance `-max_total_time=300 -max_len=4096`. An exception ends the run and leaves the input
-that raised it in a file `crash-...`; give that file as argument to see it again.
+are libFuzzer's, for instance `-max_total_time=300 -max_len=4096`. An exception ends the run and leaves the
+input that raised it in a file `crash-...`; give that file as argument to see it again.
 """
 
 from __future__ import annotations
