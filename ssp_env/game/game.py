@@ -33,6 +33,7 @@ from ssp_env.game.protocol import PROTOCOLS, Action, Notice
 from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Result, Search, Turn
 from ssp_env.game.rewards import proposer_reward
 from ssp_env.game.rules import first_violation
+from ssp_env.game.surrogates import replace_surrogates, storable
 from ssp_env.game.task import Task
 from ssp_env.game.view import Reply, View, as_reply
 from ssp_env.passage import Passage
@@ -67,7 +68,7 @@ class Game:
         self._public_id = _public_id(self.id, task.golds)
         self.phase: Phase = "propose"
         self.outcome: Outcome | None = None
-        self.question = question
+        self.question = question = replace_surrogates(question)
         self.events: list[Event] = []
         self.protocol = PROTOCOLS[self.config.protocol]
         self.seats = (PROPOSER, *(f"solver_{k}" for k in range(self.config.attempts)))
@@ -114,6 +115,8 @@ class Game:
         if isinstance(request, Turn | Read) and isinstance(result, str):
             result = as_reply(result)
         _check_result(request, result)
+        if isinstance(result, list):
+            result = [storable(passage) for passage in result]
         self._inputs.append((request_id, result))
         if isinstance(result, Failure):
             self._break(request_id, result.detail)

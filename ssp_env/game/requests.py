@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ssp_env.game.surrogates import replace_surrogates
 from ssp_env.game.view import Reply, View
 from ssp_env.passage import Passage
 
@@ -59,6 +60,9 @@ class Failure:
     """Infrastructure broke (an error, a time-out, a malformed reply): the answer is unknown."""
 
     detail: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", replace_surrogates(self.detail))
 
 
 Request: TypeAlias = Turn | Search | Noise | Read | Judge

@@ -1,8 +1,8 @@
 """Processor time per byte from 1 KB to 1 MB: `python -m tests.fuzz.linearity`.
 
-For ordinary and adversarial texts, every protocol's parser and everything else that touches foreign text. The
-ratio compares the time per byte at 1 MB with that at 1 KB: 1 is linear, 1000 quadratic. Exits with 1 if a ratio
-exceeds --limit.
+For ordinary and adversarial texts, every protocol's parser and everything else that touches foreign text.
+The ratio compares the time per byte at 1 MB with that at 1 KB: 1 is linear, 1000 quadratic. Exits with 1 if a
+ratio exceeds --limit.
 """
 
 from __future__ import annotations
