@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from ssp_env.passage import Passage
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -19,5 +20,6 @@ def replace_surrogates(text: str) -> str:
 
 def storable(passage: Passage) -> Passage:
     """Return the passage without lone surrogates; usually the same object."""
-    whole = Passage(*map(replace_surrogates, (passage.id, passage.title, passage.text)), passage.score)
+    id, title, text = map(replace_surrogates, (passage.id, passage.title, passage.text))
+    whole = Passage(id, title, text, passage.score)
     return passage if whole == passage else whole
