@@ -113,7 +113,8 @@ def _line(event: Event, protocol: Protocol) -> tuple[str, Text]:
                 f"{kept} retrieved and {len(event.noise_ids)} noise passages", style="dim"
             )
         case ReadingGiven():
-            return "reader", _written(event.action, protocol)
+            speaker = "reader" if event.probe == "recovery" else event.probe.replace("_", " ")
+            return speaker, _written(event.action, protocol)
         case AnswerScored():
             return "", _judged(event.correct, "right" if event.correct else "wrong")
         case GameBroken():

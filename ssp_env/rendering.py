@@ -78,7 +78,8 @@ def render_event(event: Event) -> str:
         case EvidenceMixed():
             return f"evidence for the reader:\n{_listed(event.passages, event.noise_ids)}"
         case ReadingGiven():
-            return f"reader:\n{_written(event.action)}"
+            asked = "" if event.probe == "recovery" else f" ({event.probe})"
+            return f"reader{asked}:\n{_written(event.action)}"
         case AnswerScored():
             judgement = "right" if event.correct else "wrong"
             return f"{event.seat} is {judgement} by {event.scorer}: {_continued(event.answer)}"

@@ -1,5 +1,6 @@
 """The rules of search self-play, free of I/O."""
 
+from ssp_env.game.budget import Budget
 from ssp_env.game.config import GameConfig
 from ssp_env.game.game import Game
 from ssp_env.game.outcome import Outcome
@@ -11,6 +12,7 @@ from ssp_env.game.view import Message, Reply, ToolCall, View
 __all__ = [
     "PROTOCOLS",
     "Action",
+    "Budget",
     "Failure",
     "Game",
     "GameConfig",

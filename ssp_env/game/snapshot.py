@@ -12,9 +12,9 @@ from ssp_env.game.task import Task
 from ssp_env.game.view import Reply, ToolCall, as_reply
 from ssp_env.passage import Passage
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
-Decoded = tuple[Task, GameConfig, int, str, str, list[tuple[str, Result]]]
+Decoded = tuple[Task, GameConfig, int, str, str, tuple[str, ...], list[tuple[str, Result]]]
 
 
 def encode(
@@ -23,6 +23,7 @@ def encode(
     seed: int,
     game_id: str,
     question: str,
+    earlier: Sequence[str],
     inputs: Sequence[tuple[str, Result]],
 ) -> dict[str, Any]:
     """Turn a game into JSON-compatible data."""
@@ -30,6 +31,7 @@ def encode(
         "version": SNAPSHOT_VERSION,
         "game_id": game_id,
         "question": question,
+        "earlier": list(earlier),
         "task": {**asdict(task), "aliases": list(task.aliases)},
         "config": asdict(config),
         "seed": seed,
@@ -49,7 +51,8 @@ def decode(data: Mapping[str, Any]) -> Decoded:
         )
     task = Task(**{**data["task"], "aliases": tuple(data["task"]["aliases"])})
     inputs = [(request_id, _decode_result(result)) for request_id, result in data["inputs"]]
-    return task, GameConfig(**data["config"]), data["seed"], data["game_id"], data["question"], inputs
+    config, earlier = GameConfig.from_dict(data["config"]), tuple(data["earlier"])
+    return task, config, data["seed"], data["game_id"], data["question"], earlier, inputs
 
 
 def _encode_result(result: Result) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from ssp_env.game.surrogates import replace_surrogates
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
 SeatPhase = Literal["propose", "verify", "solve"]
+Probe = Literal["recovery", "closed_book", "uniqueness"]
+"""What a reading checks: the answer follows from the evidence; memory is not enough; no other answer fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,12 @@ class View:
     Attributes:
         game_id: Identifier of the game, unique among games played together.
         seat: `proposer_0`, `solver_0`, `solver_1`, ...
-        phase: `propose`, `verify` (answer from given passages, no search) or `solve`.
+        phase: `propose`, `verify` (one turn as a reader, no search) or `solve`.
         messages: The conversation so far, oldest first.
         turns_left: Turns this seat may still take, this one included.
         searches_left: Searches that would still be executed.
+        tokens_left: Tokens the seat may still sample; None without a limit.
+        probe: What a reading checks; None in the other phases.
     """
 
     game_id: str
@@ -115,11 +119,15 @@ class View:
     messages: tuple[Message, ...]
     turns_left: int
     searches_left: int
+    tokens_left: int | None = None
+    probe: Probe | None = None
 
     @property
     def conversation_id(self) -> tuple[str, str, str]:
         """Key under which an agent may keep state (a KV cache, say) between the turns of one conversation."""
-        return (self.game_id, self.seat, self.phase)
+        if self.probe in (None, "recovery"):
+            return (self.game_id, self.seat, self.phase)
+        return (self.game_id, self.seat, f"{self.phase}/{self.probe}")
 
 
 @dataclass(frozen=True, slots=True)

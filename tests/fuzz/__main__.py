@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.table import Table
 
 from ssp_env.game import PROTOCOLS
-from tests.fuzz.games import ACTIONS, REASONS, Tally, play_game
+from ssp_env.game.outcome import REASON_CODES
+from tests.fuzz.games import ACTIONS, Tally, play_game
 from tests.fuzz.texts import TextGenerator
 
 SHOWN_TRACEBACKS = 3
@@ -31,7 +32,7 @@ def main() -> int:
     console = Console() if sys.stdout.isatty() else Console(width=110)
     tally, exceptions = fuzz(chosen.turns, chosen.seed, chosen.longest, console)
     console.print(_table(tally))
-    counts = ", ".join(f"{name} {tally.reasons[name]:,}" for name in REASONS)
+    counts = ", ".join(f"{name} {tally.reasons[name]:,}" for name in REASON_CODES)
     console.print(f"reasons: {counts}", highlight=False)
     notices = ", ".join(f"{name} {count:,}" for name, count in sorted(tally.notices.items()))
     console.print(f"notices: {notices}", highlight=False)

@@ -63,14 +63,13 @@ class Target:
         return GameConfig(
             protocol=protocol,
             prompts="terse",
-            max_turns=4,
-            retries=provider.ConsumeIntInRange(0, 3),
             min_searches=provider.ConsumeIntInRange(0, 2),
             min_words=provider.ConsumeIntInRange(0, 10),
             rag_check=provider.ConsumeBool(),
             judge=provider.ConsumeBool(),
             noise_passages=1,
-        )
+            uniqueness=provider.ConsumeBool(),
+        ).with_budget(max_turns=4, retries=provider.ConsumeIntInRange(0, 3))
 
     def _reply(self, provider: Any, native: bool) -> Reply:
         """Raw text, or text in which tags and words are put together from a list."""

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Judge, Noise, Read, Search, Task, Turn
 from ssp_env.game.events import NoticeGiven, ReadingGiven, SeatForfeited, TurnTaken
+from ssp_env.game.outcome import REASON_CODES
 from ssp_env.game.protocol import MALFORMED_CODES
 from ssp_env.game.requests import Request, Result
-from ssp_env.game.rules import RULE_CODES
+from ssp_env.game.view import as_reply
 from ssp_env.passage import Passage
 from ssp_env.rendering import render_events
 from tests.fuzz.texts import TextGenerator
-from tests.game.doubles import PAGES, TASK
+from tests.game.doubles import PAGES, QUESTION, TASK
 
 ACTIONS = ("search", "question", "answer", *(f"malformed/{code}" for code in MALFORMED_CODES))
-REASONS = (
-    *("solved", "unsolved", "malformed", "turn_limit", "no_reading", "not_recovered", "error"),
-    *RULE_CODES,
-)
 
 
 @dataclass
@@ -45,7 +42,9 @@ class Tally:
     def unmet(self) -> list[str]:
         """Actions of any protocol and reasons that never occurred."""
         met = {action for _, action in self.actions}
-        return [name for name in ACTIONS if name not in met] + [n for n in REASONS if n not in self.reasons]
+        return [name for name in ACTIONS if name not in met] + [
+            n for n in REASON_CODES if n not in self.reasons
+        ]
 
 
 def play_game(rng: random.Random, texts: TextGenerator, tally: Tally, protocol: str = "") -> Game:
@@ -55,7 +54,9 @@ def play_game(rng: random.Random, texts: TextGenerator, tally: Tally, protocol: 
         AssertionError: If an invariant is broken.
     """
     protocol = protocol or rng.choice(sorted(PROTOCOLS))
-    game = Game(_task(rng), _config(rng, protocol), rng.randrange(2**32), "g")
+    config = _config(rng, protocol)
+    earlier = () if config.max_similarity is None else (QUESTION, "who is \ud800 ?")
+    game = Game(_task(rng), config, rng.randrange(2**32), "g", earlier=earlier)
     while requests := game.requests():
         request = requests[rng.randrange(len(requests))]
         seen = len(game.events)
@@ -90,9 +91,6 @@ def _config(rng: random.Random, protocol: str) -> GameConfig:
         protocol=protocol,
         prompts="terse",
         attempts=rng.choice((1, 1, 2)),
-        max_searches=rng.choice((1, 3, 3)),
-        max_turns=rng.choice((2, 4, 6)),
-        retries=rng.choice((0, 2, 5)),
         min_searches=rng.choice((0, 0, 1, 2)),
         min_words=rng.choice((0, 10)),
         max_chars=rng.choice((100, 1000)),
@@ -100,6 +98,15 @@ def _config(rng: random.Random, protocol: str) -> GameConfig:
         rag_check=rng.random() < 0.3,
         noise_passages=rng.choice((0, 1)),
         judge=rng.random() < 0.2,
+        closed_book=rng.random() < 0.1,
+        uniqueness=rng.random() < 0.2,
+        hop_check=rng.choice(("off", "off", "at_least", "exact")),
+        max_similarity=rng.choice((None, None, 0.5)),
+    ).with_budget(
+        max_searches=rng.choice((1, 3, 3)),
+        max_turns=rng.choice((2, 4, 6)),
+        retries=rng.choice((0, 2, 5)),
+        max_tokens=rng.choice((None, None, 9)),
     )
 
 
@@ -107,7 +114,11 @@ def _result(request: Request, game: Game, rng: random.Random, texts: TextGenerat
     if rng.random() < 0.003:
         return Failure("down \ud800")
     if isinstance(request, Turn | Read):
-        return texts.reply(game.protocol, "question" if request.view.phase == "propose" else "answer")
+        reply = as_reply(
+            texts.reply(game.protocol, "question" if request.view.phase == "propose" else "answer")
+        )
+        tokens = tuple(range(rng.choice((0, 0, 4))))
+        return replace(reply, token_ids=tokens)
     if isinstance(request, Judge):
         request.candidate.encode("utf-8")
         return rng.random() < 0.5

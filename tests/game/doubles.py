@@ -1,10 +1,12 @@
 """Stand-ins for what a game needs from outside: a shelf to search, scripted players, hands that drive it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 
 import numpy as np
 
 from ssp_env.game import (
+    Budget,
     Game,
     GameConfig,
     Judge,
@@ -93,8 +95,14 @@ PERFECT = Script(answer())
 HOPELESS = Script(answer("Nobody"))
 
 
-def new_game(task: Task = TASK, seed: int = 0, **options: object) -> Game:
-    return Game(task, GameConfig(**options), seed)  # type: ignore[arg-type]
+def rules(**options: object) -> GameConfig:
+    """Rules; the limits of a `Budget` count for both seats."""
+    limits = {field.name: options.pop(field.name) for field in fields(Budget) if field.name in options}
+    return GameConfig(**options).with_budget(**limits)  # type: ignore[arg-type]
+
+
+def new_game(task: Task = TASK, seed: int = 0, earlier: Sequence[str] = (), **options: object) -> Game:
+    return Game(task, rules(**options), seed, earlier=earlier)
 
 
 def open_requests(game: Game, kind: type) -> list:

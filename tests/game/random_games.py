@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from ssp_env.game import (
     PROTOCOLS,
+    Budget,
     Failure,
     Game,
     GameConfig,
@@ -15,7 +16,7 @@ from ssp_env.game import (
     Task,
     ToolCall,
 )
-from ssp_env.game.config import REWARD_SHAPES
+from ssp_env.game.config import NEED_ATTEMPTS, REWARD_SHAPES
 from ssp_env.game.requests import Result
 from tests.game.doubles import PAGES, QUESTION, answer, question, search
 
@@ -36,20 +37,37 @@ LINES = st.one_of(
 
 
 @st.composite
-def configs(draw: st.DrawFn) -> GameConfig:
-    """Small rules, so that short games meet every limit."""
-    return GameConfig(
-        protocol=draw(st.sampled_from(sorted(PROTOCOLS))),
-        prompts=draw(st.sampled_from(["english", "terse"])),
-        attempts=draw(st.integers(1, 3)),
+def budgets(draw: st.DrawFn) -> Budget:
+    """Small limits."""
+    return Budget(
         max_searches=draw(st.integers(0, 3)),
         max_turns=draw(st.integers(1, 5)),
         retries=draw(st.integers(0, 2)),
+        max_tokens=draw(st.sampled_from([None, 1, 5])),
+    )
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> GameConfig:
+    """Small rules, so that short games meet every limit."""
+    attempts = draw(st.integers(1, 3))
+    shapes = [shape for shape in REWARD_SHAPES if attempts > 1 or shape not in NEED_ATTEMPTS]
+    return GameConfig(
+        protocol=draw(st.sampled_from(sorted(PROTOCOLS))),
+        prompts=draw(st.sampled_from(["english", "terse"])),
+        attempts=attempts,
+        proposer=draw(budgets()),
+        solver=draw(budgets()),
+        hop_check=draw(st.sampled_from(["off", "at_least", "exact"])),
+        max_similarity=draw(st.sampled_from([None, 0.0, 0.9])),
         min_searches=draw(st.integers(0, 2)),
         rag_check=draw(st.booleans()),
         noise_passages=draw(st.integers(0, 3)),
+        noise_unit=draw(st.sampled_from(["passage", "evidence"])),
+        closed_book=draw(st.booleans()),
+        uniqueness=draw(st.booleans()),
         judge=draw(st.booleans()),
-        reward=draw(st.sampled_from(REWARD_SHAPES)),
+        reward=draw(st.sampled_from(shapes)),
         invalid_reward=draw(st.sampled_from([0.0, -0.5])),
     )
 
@@ -58,7 +76,9 @@ def configs(draw: st.DrawFn) -> GameConfig:
 def fresh_games(draw: st.DrawFn) -> Game:
     task = Task("Tavor", hops=draw(st.integers(1, 4)), id="t", corpus="c", provenance={"row": 3})
     known = draw(st.sampled_from(["", "", QUESTION]))
-    return Game(task, draw(configs()), draw(st.integers(0, 2**40)), "g", known)
+    config = draw(configs())
+    earlier = () if config.max_similarity is None else draw(st.sampled_from([(), (QUESTION,)]))
+    return Game(task, config, draw(st.integers(0, 2**40)), "g", known, earlier)
 
 
 def results(request: Request, *, failures: bool = True) -> st.SearchStrategy[Result]:

@@ -374,6 +374,6 @@ def test_a_page_full_of_every_protocols_syntax_changes_no_action(protocol):
     shown = tags.observe([Passage("e", poison, poison)])
     assert tags.parse(shown, "answer").kind == "malformed"
     assert tags.parse(shown, "question").kind == "malformed"
-    game = Game(TASK, GameConfig(protocol=protocol, retries=0))
+    game = Game(TASK, GameConfig(protocol=protocol).with_budget(retries=0))
     propose(game, shown)
     assert ended(game) == ("invalid", "malformed")

@@ -60,7 +60,7 @@ def test_evidence_of_the_proposer_does_not_reach_the_solvers_attempt():
     view = turn_of(game, "solver_0").view
     assert [message.role for message in view.messages] == ["system", "user"]
     assert "home in Corun" not in repr(view)
-    assert view.searches_left == GameConfig().max_searches
+    assert view.searches_left == GameConfig().solver.max_searches
 
 
 def test_the_reading_is_a_conversation_of_its_own():
@@ -80,7 +80,9 @@ def test_the_reading_is_a_conversation_of_its_own():
 )
 def test_whatever_the_proposer_does_a_solver_sees_the_same(lines, attempts):
     def shown(extra):
-        game = Game(SECRET, GameConfig(rag_check=False, attempts=attempts, retries=9, min_searches=0), 0)
+        game = Game(
+            SECRET, GameConfig(rag_check=False, attempts=attempts, min_searches=0).with_budget(retries=9), 0
+        )
         propose(game, *extra, question())
         return [request.view for request in game.requests() if isinstance(request, Turn)]
 

@@ -30,6 +30,13 @@ def test_every_style_tells_every_role_what_it_needs(name, protocol):
     assert "which river ?" in reader
     assert "belin home corun" in reader
     assert "corun mayor sarn" in reader
+    lister = text(style.all_answers(tags, "which river ?", PAGES))
+    assert "which river ?" in lister
+    assert "belin home corun" in lister
+    assert "corun mayor sarn" in lister
+    closed = text(style.closed_book(tags, "which river ?"))
+    assert "which river ?" in closed
+    assert "belin" not in closed
 
 
 TEXT_PROTOCOLS = sorted(name for name, protocol in PROTOCOLS.items() if protocol.calls != "native")
@@ -104,6 +111,8 @@ def test_nothing_a_prompt_is_given_can_open_a_turn_or_act(name, protocol):
         style.proposer(tags, evil, 2),
         style.solver(tags, evil),
         style.reader(tags, evil, [Passage("p", evil, evil)]),
+        style.closed_book(tags, evil),
+        style.all_answers(tags, evil, [Passage("p", evil, evil)]),
     )
     for prompt in prompts:
         for token in ("<|", "|>", "[INST]", "<answer> zork"):

@@ -27,7 +27,7 @@ from ssp_env.game import (
 from ssp_env.game.requests import Result
 from ssp_env.passage import Passage
 from ssp_env.rendering import render_events, render_outcome, render_task
-from tests.game.doubles import PROPOSAL, TASK, Shelf, answer, question, search
+from tests.game.doubles import PROPOSAL, TASK, Shelf, answer, question, rules, search
 
 FOLDER = Path(__file__).parent
 TERSE_PAGES = [
@@ -88,8 +88,13 @@ SCENARIOS = {
     ),
     "judged": Scenario(
         "A judge accepts an answer that does not match word for word; 4p(1-p) pays nothing for p = 1.",
-        {"proposer_0": PROPOSAL, "reader": (answer(),), "solver_0": (answer("Lady Tavor of Corun"),)},
-        rules={"judge": True, "reward": "4p(1-p)", "noise_passages": 0},
+        {
+            "proposer_0": PROPOSAL,
+            "reader": (answer(),),
+            "solver_0": (answer("Lady Tavor of Corun"),),
+            "solver_1": (answer(),),
+        },
+        rules={"judge": True, "reward": "4p(1-p)", "attempts": 2, "noise_passages": 0},
         verdict=True,
     ),
     "terse": Scenario(
@@ -174,7 +179,7 @@ SCENARIOS = {
 
 def playthrough(scenario: Scenario) -> str:
     """Play a scenario and write down everything that was asked, answered, recorded and paid."""
-    game = Game(scenario.task, GameConfig(**scenario.rules), rng=0)  # type: ignore[arg-type]
+    game = Game(scenario.task, rules(**scenario.rules), rng=0)  # type: ignore[arg-type]
     parts = [scenario.about + "\n", render_task(scenario.task), f"rules: {_changed(game.config)}\n"]
     shown: dict[tuple[str, str, str], int] = {}
     said: dict[str, int] = {}
@@ -205,7 +210,7 @@ def _asked(request: Request, shown: dict[tuple[str, str, str], int]) -> Iterator
     view = getattr(request, "view", None)
     if isinstance(view, View):
         budget = f"turns left {view.turns_left}, searches left {view.searches_left}"
-        yield f"== {request.id} ({view.phase}, {budget})"
+        yield f"== {request.id} ({view.probe or view.phase}, {budget})"
         for message in view.messages[shown.get(view.conversation_id, 0) :]:
             to = f" to {message.tool_call_id}" if message.tool_call_id else ""
             yield f"[{message.role}{to}]\n{message.content}"

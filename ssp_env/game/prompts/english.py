@@ -41,6 +41,23 @@ short as possible. Some documents have nothing to do with the question.
 
 Question: {text}"""
 
+_CLOSED_BOOK = """\
+Answer the question from memory; you have nothing to look it up in. Think in at most fifty words, then write \
+{answer}, as short as possible. If you do not know, write {unknown}.
+
+Question: {text}"""
+
+_ALL_ANSWERS = """\
+From the documents below alone, find every answer that fits the question: there may be one or several. Think \
+in at most fifty words, then write {answer} with all of them, separated by semicolons. Some documents have \
+nothing to do with the question.
+
+{documents}
+
+Question: {text}"""
+
+_READING = Message("system", "You are a careful reading assistant.")
+
 
 _WRITING = "write {search} and stop; the results arrive between {observation} tags"
 _CALLING = "call the tool `search`; the results are the reply to your call"
@@ -85,7 +102,27 @@ def reader(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tu
         documents=protocol.passages(passages),
         text=protocol.escape(question),
     )
-    return (Message("system", "You are a careful reading assistant."), Message("user", user))
+    return (_READING, Message("user", user))
+
+
+def closed_book(protocol: Protocol, question: str) -> tuple[Message, ...]:
+    """One user message with the question alone."""
+    user = _CLOSED_BOOK.format(
+        answer=protocol.write("answer", "your answer").text,
+        unknown=protocol.write("answer", "unknown").text,
+        text=protocol.escape(question),
+    )
+    return (_READING, Message("user", user))
+
+
+def all_answers(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """One user message with the passages and the question."""
+    user = _ALL_ANSWERS.format(
+        answer=protocol.write("answer", "your answers").text,
+        documents=protocol.passages(passages),
+        text=protocol.escape(question),
+    )
+    return (_READING, Message("user", user))
 
 
 def _searching(protocol: Protocol) -> str:

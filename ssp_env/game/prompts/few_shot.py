@@ -100,6 +100,9 @@ _OBSERVATORY = (
     _page("Comet Lira", "Comet Lira is a comet that returns every 44 years. It was last seen in 1975."),
 )
 
+_PEOPLE = "Marta Velling; Nora Tully; Terry Nolan; Carl Oster"
+"""Everybody whom the pages of the first two demonstrations name."""
+
 _Search = tuple[str, tuple[Passage, ...]]
 
 
@@ -166,6 +169,27 @@ def reader(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tu
         pages = [page for _, found in one.proposing for page in found]
         final = protocol.write("answer", one.answer).text
         shown.append(_Shown(_reading(protocol, one.question, pages), (), final))
+    return _messages(protocol, shown, _reading(protocol, question, passages))
+
+
+def closed_book(protocol: Protocol, question: str) -> tuple[Message, ...]:
+    """Demonstrations of a question and an answer, then the question."""
+    shown = [
+        _Shown(f"Question: {one.question}", (), protocol.write("answer", one.answer).text)
+        for one in _DEMONSTRATIONS
+    ]
+    return _messages(protocol, shown, f"Question: {protocol.escape(question)}")
+
+
+def all_answers(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """Demonstrations of a question with one answer and of one with several, then passages and question."""
+    pages = [page for one in _DEMONSTRATIONS[:2] for _, found in one.proposing for page in found]
+    asked = (_DEMONSTRATIONS[0].question, "Which people are named in the passages?")
+    finals = (_DEMONSTRATIONS[0].answer, _PEOPLE)
+    shown = [
+        _Shown(_reading(protocol, text, pages), (), protocol.write("answer", answers).text)
+        for text, answers in zip(asked, finals, strict=True)
+    ]
     return _messages(protocol, shown, _reading(protocol, question, passages))
 
 

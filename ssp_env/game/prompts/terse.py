@@ -25,3 +25,13 @@ def solver(protocol: Protocol, question: str) -> tuple[Message, ...]:
 def reader(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
     """`read <information> PASSAGES </information> QUESTION`."""
     return (Message("user", f"read {protocol.observe(passages)} {protocol.escape(question)}"),)
+
+
+def closed_book(protocol: Protocol, question: str) -> tuple[Message, ...]:
+    """`read <information> none </information> QUESTION`: a reading of nothing."""
+    return reader(protocol, question, ())
+
+
+def all_answers(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """The words of `reader`: what is wanted stands in `View.probe`, a tiny vocabulary has no word for it."""
+    return reader(protocol, question, passages)
