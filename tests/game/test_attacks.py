@@ -335,6 +335,17 @@ def test_a_huge_answer_does_not_reach_the_judge():
     assert game.events[-2].action.code == "too_long"
 
 
+def test_a_reading_that_lists_hundreds_of_aliases_exhausts_nothing():
+    aliases = tuple(f"b{number}" for number in range(300))
+    game = Game(
+        Task("a", aliases=aliases, id="t"), GameConfig(rag_check=False, uniqueness=True, noise_passages=0)
+    )
+    propose(game)
+    read(game, answer("; ".join(aliases)))
+    assert game.phase == "solve"
+    assert sum(isinstance(event, AnswerScored) for event in game.events) == 300
+
+
 @pytest.mark.parametrize("task_id", ["tavor", "world/Tavor/2", "q-TAVOR-of-ruvia", "ｔａｖｏｒ"])
 def test_the_answer_does_not_travel_in_ids(task_id):
     task = Task("Tavor", hops=2, id=task_id, provenance={"source": "Tavor"})
