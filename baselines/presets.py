@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ssp_env.game import GameConfig
-from ssp_env.game.config import TERSE_RULES
+from ssp_env.game.config import NEED_ATTEMPTS, TERSE_RULES
 
 Mode = Literal["self-play", "solver-only", "proposer-only"]
 MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")
@@ -103,6 +103,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if self.game.reward in NEED_ATTEMPTS and self.game.attempts < 2:
+            raise ValueError(
+                f"reward {self.game.reward!r} pays nothing with one attempt; set attempts to 2 or more, got 1"
+            )
         for name in ("steps", "answers", "evaluation_questions", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

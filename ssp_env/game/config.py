@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from ssp_env.game.budget import Budget
@@ -47,7 +47,8 @@ class GameConfig:
         closed_book: Whether a question is refused that the reader answers without any passage.
         uniqueness: Whether a question is refused for which the reader lists an answer beside the right one.
         judge: Whether an answer that fails exact match goes to a judge.
-        reward: Shape of the proposer's reward in the solver's mean success p.
+        reward: Shape of the proposer's reward in the solver's mean success p; `NEED_ATTEMPTS` names those
+            that need several attempts.
         invalid_reward: The proposer's reward for an invalid question (a negative one collapses training,
             paper appendix B.3).
 
@@ -98,17 +99,20 @@ class GameConfig:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
         if self.max_similarity is not None and not 0 <= self.max_similarity <= 1:
             raise ValueError(f"max_similarity must be from 0 to 1, or None, got {self.max_similarity}")
-        if self.reward in NEED_ATTEMPTS and self.attempts < 2:
-            raise ValueError(
-                f"reward {self.reward!r} pays nothing with one attempt; set attempts to 2 or more, got 1"
-            )
         for name, budget in (("proposer", self.proposer), ("solver", self.solver)):
             if not isinstance(budget, Budget):
                 raise TypeError(f"{name} must be a Budget, got {type(budget).__name__}")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GameConfig:
-        """Rebuild the rules from `dataclasses.asdict`, whose budgets are mappings."""
+        """Rebuild the rules from `dataclasses.asdict`, whose budgets are mappings.
+
+        Raises:
+            ValueError: If there are options this version does not know, or one is out of its range.
+        """
+        known = {option.name for option in fields(cls)}
+        if unknown := sorted(set(data) - known):
+            raise ValueError(f"unknown rules {', '.join(unknown)}: written by another version of ssp-env?")
         budgets = {seat: Budget(**data[seat]) for seat in ("proposer", "solver") if seat in data}
         return cls(**{**data, **budgets})
 

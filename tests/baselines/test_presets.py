@@ -60,3 +60,9 @@ def test_the_smoke_preset_is_the_whole_run_in_little():
     assert smoke.warm_start.lookup_steps and smoke.warm_start.cloning_steps
     assert {field.name for field in fields(smoke)} == set(smoke.to_dict())
     assert smoke.steps * smoke.answers < tiny.steps * tiny.answers / 50
+
+
+def test_a_reward_that_never_pays_is_refused():
+    game = replace(preset("smoke").game, attempts=1)
+    with pytest.raises(ValueError, match=r"reward '4p\(1-p\)' pays nothing with one attempt"):
+        replace(preset("smoke"), game=game)

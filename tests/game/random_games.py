@@ -16,7 +16,7 @@ from ssp_env.game import (
     Task,
     ToolCall,
 )
-from ssp_env.game.config import NEED_ATTEMPTS, REWARD_SHAPES
+from ssp_env.game.config import REWARD_SHAPES
 from ssp_env.game.requests import Result
 from tests.game.doubles import PAGES, QUESTION, answer, question, search
 
@@ -51,7 +51,6 @@ def budgets(draw: st.DrawFn) -> Budget:
 def configs(draw: st.DrawFn) -> GameConfig:
     """Small rules, so that short games meet every limit."""
     attempts = draw(st.integers(1, 3))
-    shapes = [shape for shape in REWARD_SHAPES if attempts > 1 or shape not in NEED_ATTEMPTS]
     return GameConfig(
         protocol=draw(st.sampled_from(sorted(PROTOCOLS))),
         prompts=draw(st.sampled_from(["english", "terse"])),
@@ -67,7 +66,7 @@ def configs(draw: st.DrawFn) -> GameConfig:
         closed_book=draw(st.booleans()),
         uniqueness=draw(st.booleans()),
         judge=draw(st.booleans()),
-        reward=draw(st.sampled_from(shapes)),
+        reward=draw(st.sampled_from(REWARD_SHAPES)),
         invalid_reward=draw(st.sampled_from([0.0, -0.5])),
     )
 
