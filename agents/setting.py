@@ -112,4 +112,5 @@ def rules(prompts: str, terse: bool, config: GameConfig) -> GameConfig:
             "scripted players and tiny checkpoints can read terse worlds only: "
             "choose --world tiny, or language models such as --proposer smollm2 --solver smollm2"
         )
-    return replace(config, protocol="terse", prompts="terse", max_searches=4, retries=0, min_words=4)
+    config = config.with_budget(max_searches=4, retries=0)
+    return replace(config, protocol="terse", prompts="terse", min_words=4)

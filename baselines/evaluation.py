@@ -54,7 +54,7 @@ def evaluate(
         first_world: Index of the first held-out world.
     """
     results = {}
-    single = replace(config, attempts=1)
+    single = replace(config, attempts=1, reward="1-acc")
     for count in hops:
         games, sites = heldout_games(preset, count, questions, single, first_world=first_world)
         engines = {key: site.engine for key, site in sites.items()}

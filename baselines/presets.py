@@ -13,7 +13,7 @@ from ssp_env.game.config import TERSE_RULES
 Mode = Literal["self-play", "solver-only", "proposer-only"]
 MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")
 
-TERSE_GAME = replace(TERSE_RULES, attempts=8, retries=0, reward="4p(1-p)")
+TERSE_GAME = replace(TERSE_RULES, attempts=8, reward="4p(1-p)").with_budget(retries=0)
 """The game for tiny models. A reward of 1 - p pays most for the questions nobody can answer that slip through
 the RAG check of a tiny policy, so here both extremes pay nothing."""
 
@@ -123,7 +123,7 @@ class TrainConfig:
             wrong = ", ".join(sorted(set(data) ^ known))
             raise ValueError(f"not a configuration of this version, keys differ: {wrong}")
         values = dict(data)
-        values["game"] = GameConfig(**data["game"])
+        values["game"] = GameConfig.from_dict(data["game"])
         values["model"] = ModelConfig(**data["model"])
         values["warm_start"] = WarmStartConfig(**data["warm_start"])
         values["hops"] = tuple(data["hops"])

@@ -13,6 +13,7 @@ from baselines.seeding import derive_rng, derive_seed
 from baselines.tasks import Site, TaskSource
 from baselines.transcripts import Transcript, game_transcripts
 from baselines.update import Experience
+from ssp_env.audit import audit
 from ssp_env.game import Game, GameConfig
 from ssp_env.play import AnyAgent, play
 from ssp_env.search.engine import SearchEngine
@@ -113,7 +114,7 @@ def _metrics(games: Sequence[Game], sites: Mapping[str, Site]) -> dict[str, floa
     outcomes = [game.outcome for game in games if game.outcome is not None]
     valid = [game for game in games if game.outcome is not None and game.outcome.verdict == "valid"]
     asked = [hops for game in valid if (hops := sites[game.task.corpus].world.hops_of(game.question))]
-    true = [sites[game.task.corpus].world.resolve(game.question) == game.task.answer for game in valid]
+    audits = [audit(game, sites[game.task.corpus].world.answers_to) for game in valid]
     solved = [game.outcome.success_rate or 0.0 for game in valid if game.outcome]
     solver_games = max(1, sum(game.config.attempts for game in valid))
     metrics = {
@@ -121,7 +122,7 @@ def _metrics(games: Sequence[Game], sites: Mapping[str, Site]) -> dict[str, floa
         "proposer_reward": _mean([outcome.rewards["proposer_0"] for outcome in outcomes]),
         "valid_rate": len(valid) / len(games),
         "mean_hops": _mean(asked),
-        "label_truth": _mean(true),
+        "label_truth": _mean([found["label_true"] for found in audits if "label_true" in found]),
         "proposer_searches": _mean([outcome.metrics["proposer_searches"] for outcome in outcomes]),
         "solver_searches": sum(outcome.metrics["solver_searches"] for outcome in outcomes) / solver_games,
         "malformed_turns": _mean([outcome.metrics["malformed_turns"] for outcome in outcomes]),

@@ -113,7 +113,8 @@ def _line(event: Event, protocol: Protocol) -> tuple[str, Text]:
                 f"{kept} retrieved and {len(event.noise_ids)} noise passages", style="dim"
             )
         case ReadingGiven():
-            return "reader", _written(event.action, protocol)
+            speaker = "reader" if event.probe == "recovery" else event.probe.replace("_", " ")
+            return speaker, _written(event.action, protocol)
         case AnswerScored():
             return "", _judged(event.correct, "right" if event.correct else "wrong")
         case GameBroken():
@@ -126,6 +127,8 @@ def _judged(good: bool, words: str) -> Text:
 
 def _written(action: Action, protocol: Protocol) -> Text:
     text = Text(visible(action.text.strip()))
+    if action.call is not None:
+        text.append(visible(f" {action.call.name} {action.call.arguments}"), style="cyan")
     if action.code:
         text.append(f" ({action.code})", style="yellow")
     styles = {

@@ -216,21 +216,33 @@ def _draw_noise(
     engines: Mapping[str, SearchEngine],
     seed: int,
 ) -> None:
-    found: dict[str, dict[str, Passage]] = {}
-    for game in games:
-        found.setdefault(game.task.corpus, {}).update((passage.id, passage) for passage in game.evidence)
+    evidence: dict[str, dict[str, list[Passage]]] = {}
+    for game in sorted(games, key=lambda game: game.id):
+        if game.evidence:
+            evidence.setdefault(game.task.corpus, {})[game.id] = game.evidence
     for game, request in requests:
         # By the game's id, so that a game draws the same in any company.
         rng = np.random.default_rng([seed, *game.id.encode()])
-        foreign = found[game.task.corpus]
-        pool = [foreign[key] for key in sorted(foreign) if key not in request.exclude]
-        drawn = [pool[i] for i in rng.permutation(len(pool))[: request.count]]
-        result: Result = drawn
-        if len(drawn) < request.count:
-            known = request.exclude | {passage.id for passage in drawn}
-            more = sample_noise(engines[game.id], rng, request.count - len(drawn), known)
-            result = more if isinstance(more, Failure) else drawn + more
+        found = evidence.get(game.task.corpus, {})
+        units = _foreign_units(request, [found[key] for key in found if key != game.id])
+        drawn = [units[i] for i in rng.permutation(len(units))[: request.count]]
+        noise = list({passage.id: passage for unit in drawn for passage in unit}.values())
+        result: Result = noise
+        missing = request.passages if not drawn else request.count - len(drawn)
+        if missing > 0 and (request.unit == "passage" or not drawn):
+            known = request.exclude | {passage.id for passage in noise}
+            more = sample_noise(engines[game.id], rng, missing, known)
+            result = more if isinstance(more, Failure) else noise + more
         _submit(game, request, result)
+
+
+def _foreign_units(request: Noise, evidence: Sequence[Sequence[Passage]]) -> list[list[Passage]]:
+    """What noise is drawn from: the passages other games found, one by one or a game's all together."""
+    foreign = [[passage for passage in found if passage.id not in request.exclude] for found in evidence]
+    if request.unit == "evidence":
+        return [found for found in foreign if found]
+    passages = {passage.id: passage for found in foreign for passage in found}
+    return [[passages[key]] for key in sorted(passages)]
 
 
 def _judge_answers(asked: Pending, judge: JudgeFunction | None) -> None:

@@ -78,7 +78,8 @@ def render_event(event: Event) -> str:
         case EvidenceMixed():
             return f"evidence for the reader:\n{_listed(event.passages, event.noise_ids)}"
         case ReadingGiven():
-            return f"reader:\n{_written(event.action)}"
+            asked = "" if event.probe == "recovery" else f" ({event.probe})"
+            return f"reader{asked}:\n{_written(event.action)}"
         case AnswerScored():
             judgement = "right" if event.correct else "wrong"
             return f"{event.seat} is {judgement} by {event.scorer}: {_continued(event.answer)}"
@@ -87,11 +88,15 @@ def render_event(event: Event) -> str:
 
 
 def _written(action: Action) -> str:
-    lines = [_indented(action.text)]
+    lines = [_indented(action.text)] if action.text or action.call is None else []
+    if action.call is not None:
+        lines.append(f"  (calls {_continued(action.call.name)}: {_continued(action.call.arguments)})")
     if action.spoofed:
         lines.append(f"  (observation tags of its own, without effect: {action.spoofed})")
     if action.dropped:
         lines.append(f"  (characters after the action, dropped: {action.dropped})")
+    if action.dropped_calls:
+        lines.append(f"  (further calls, without effect: {action.dropped_calls})")
     if action.code:
         lines.append(f"  (malformed: {action.code})")
     return "\n".join(lines)

@@ -1,12 +1,15 @@
 """Search self-play as a PettingZoo environment: one proposer, K attempts of a solver, text in and text out.
 
-| Creation      | `search_self_play_v0.env()` or `pettingzoo.make("aec", "ssp/search_self_play-v0")` |
+| AEC API       | `search_self_play_v0.env()` or `pettingzoo.make("aec", "ssp/search_self_play-v0")` |
 |---------------|------------------------------------------------------------------------------------|
+| Parallel API  | `parallel_env()` or `pettingzoo.make("parallel", "ssp/search_self_play-v0")`       |
 | Agents        | `proposer_0`, `solver_0`, ..., `solver_{K-1}`                                      |
 | Actions       | `UnicodeText(0, max_chars)`: what a language model writes                          |
 | Observations  | `Dict(prompt, phase, turns_left, searches_left)`, the same for every agent         |
 | Render modes  | `human` prints what happened, `ansi` returns it                                    |
-| Parallel API  | no: agents act in turns                                                            |
+| Pickling      | both, at any time, also in the middle of a game, if `search` and functions pickle  |
+
+`pettingzoo.make` came with PettingZoo 1.27 and knows the name once `ssp_env` is imported.
 
 ### The game
 
@@ -34,6 +37,11 @@ The proposer takes all its turns; then, if `reader` is `"solver"`, `solver_0` ta
 `verify`; then `solver_0` takes all turns of its attempt, then `solver_1`, and so on. All agents terminate
 in the same step, the one that ends the game, and are paid there.
 
+In the parallel API the same agents act in the same order, one a step: `infos[agent]["active_agent"]` names
+who is to act, the same name for every agent, from `reset` on; it is None once the game is over. Only that
+agent's action is used. The others may send None or "" or be left out; what they send is ignored. In the
+step that ends the game `agents` becomes empty.
+
 ### Observations
 
 `prompt` is the agent's own conversation from its opening message to the newest page, as one text: an agent
@@ -44,9 +52,10 @@ agent's own budgets.
 
 `infos[agent]["messages"]` is the same conversation as chat messages, `{"role": ..., "content": ...}`, for
 agents with a chat template; further `turns`, `searches` and `clipped_chars` count what the agent did. When
-the game is over `verdict`, `reason`, `success_rate` and `metrics` are added. Neither observation nor infos
-of a solver ever hold the answer or the proposer's words other than the question; `render` and `game` hide
-nothing and are for spectators.
+the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells what
+was rejected and why and, where an oracle knows, whether the label is true (see `ssp_env.audit`). Neither
+observation nor infos of a solver ever hold the answer or the proposer's words other than the question;
+`render` and `game` hide nothing and are for spectators.
 
 ### Rewards
 
@@ -58,10 +67,23 @@ all agents are truncated with reward 0 and `infos[agent]["reason"] == "error"`.
 ### Arguments
 
 `tasks`: answers to draw from at reset, with `search`. By default both come from a small generated world of
-invented names, rendered tersely, which needs no network. `reset(options={"task": Task(...)})` plays a given
-task. `search`: a search engine, or engines by `Task.corpus`. `config`: the rules. `reader`: `"solver"`, or
-a function from a `View` to text. `judge`: decides answers that do not match exactly; needs `config.judge`.
-`max_chars`: longer actions are cut.
+invented names, rendered tersely, which needs no network. `search`: a search engine, or engines by
+`Task.corpus`. `config`: the rules. `reader`: `"solver"`, or a function from a `View` to text. `judge`:
+decides answers that do not match exactly; needs `config.judge`. `oracle`: tells the audit the right answers
+of a question. `max_chars`: longer actions are cut, and `clipped_chars` counts what was lost.
+`max_prompt_chars`: see above.
+
+`reset(options={"task": Task(...)})` plays a given task. With `"question": "..."` beside it nobody proposes
+and nothing is checked: the game opens with the first turn of `solver_0` on that question. Other options are
+ignored.
+
+### Errors
+
+What an agent writes is never an error. Calls out of order and wrong types are, and change nothing: an
+action that is neither a string nor a `ssp_env.game.Reply` is a `TypeError`; `step` before `reset` or after
+the end is a `gymnasium.error.ResetNeeded`, where PettingZoo's order-enforcing wrapper around `env()` does
+not answer first (an error of its own before `reset`, a warning after the end). In the parallel API a missing
+action of the active agent and an action of an unknown agent are `ValueError`s.
 
 ### Example
 
@@ -84,21 +106,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Dict, Discrete
-from gymnasium.utils import EzPickle
 from pettingzoo import AECEnv
 from pettingzoo.utils import OrderEnforcingWrapper
 
+from ssp_env.audit import Oracle, audit
+from ssp_env.embedded import embedded_engine, embedded_tasks, embedded_world
 from ssp_env.game import (
+    Failure,
     Game,
     GameConfig,
     Judge,
-    Message,
     Noise,
     Read,
     Reply,
@@ -112,12 +135,11 @@ from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import ReadingGiven, SearchReturned, TurnTaken
 from ssp_env.game.requests import Result
 from ssp_env.game.view import as_reply
+from ssp_env.parallel import TurnBasedParallelEnv
 from ssp_env.play import JudgeFunction, ask_judge, engine_of, guarded, run_searches, sample_noise
 from ssp_env.rendering import render_events, render_outcome, render_task
-from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.engine import SearchEngine
 from ssp_env.spaces import UnicodeText
-from ssp_env.worlds import World, world_preset
 
 ReaderFunction = Callable[[View], str | Reply]
 Engines = SearchEngine | Mapping[str, SearchEngine]
@@ -125,7 +147,7 @@ Engines = SearchEngine | Mapping[str, SearchEngine]
 PHASES = ("propose", "verify", "solve", "done")
 
 
-def env(**kwargs: Any) -> AECEnv[str, dict[str, Any], str | None]:
+def env(**kwargs: Any) -> AECEnv[str, dict[str, Any], str | Reply | None]:
     """Make the environment with checks on the order of calls; takes the arguments of `raw_env`.
 
     There is no `AssertOutOfBoundsWrapper`: a long reply of a language model is cut, not an error.
@@ -133,7 +155,12 @@ def env(**kwargs: Any) -> AECEnv[str, dict[str, Any], str | None]:
     return OrderEnforcingWrapper(raw_env(**kwargs))
 
 
-class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignore[misc]
+def parallel_env(**kwargs: Any) -> TurnBasedParallelEnv:
+    """Make the environment with the parallel API; takes the arguments of `raw_env`."""
+    return TurnBasedParallelEnv(raw_env(**kwargs))
+
+
+class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[misc]
     """The environment itself; the module docstring is its rule book.
 
     Args:
@@ -142,6 +169,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         config: Rules; by default the published ones, or `TERSE_RULES` over the embedded world.
         reader: Who answers the RAG check: `"solver"`, or a function from a `View` to text.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
+        oracle: Knows the right answers of questions, for the audit; the embedded world brings its own.
         render_mode: `human`, `ansi` or None.
         max_chars: Greatest length of an action; longer texts are cut.
         max_prompt_chars: Greatest length of a prompt; the oldest text is cut.
@@ -165,21 +193,11 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         config: GameConfig | None = None,
         reader: Literal["solver"] | ReaderFunction = "solver",
         judge: JudgeFunction | None = None,
+        oracle: Oracle | None = None,
         render_mode: str | None = None,
         max_chars: int = 8192,
         max_prompt_chars: int = 262_144,
     ) -> None:
-        EzPickle.__init__(
-            self,
-            tasks=tasks,
-            search=search,
-            config=config,
-            reader=reader,
-            judge=judge,
-            render_mode=render_mode,
-            max_chars=max_chars,
-            max_prompt_chars=max_prompt_chars,
-        )
         super().__init__()
         self.config = config or (TERSE_RULES if tasks is None else GameConfig())
         _check_arguments(tasks, search, self.config, reader, judge, render_mode)
@@ -188,9 +206,11 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         self._search = search
         self._reader = reader
         self._judge = judge
+        self._oracle = oracle
         self._max_chars = max_chars
         self._max_prompt_chars = max_prompt_chars
         self._rng: np.random.Generator | None = None
+        self.agents: list[str] = []
         self.possible_agents = ["proposer_0", *(f"solver_{k}" for k in range(self.config.attempts))]
         self.observation_spaces = {agent: self._make_observation_space() for agent in self.possible_agents}
         self.action_spaces = {agent: UnicodeText(max_chars) for agent in self.possible_agents}
@@ -206,12 +226,13 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         return self.action_spaces[agent]
 
     def _make_observation_space(self) -> Dict:
+        budgets = (self.config.proposer, self.config.solver)
         return Dict(
             {
                 "prompt": UnicodeText(self._max_prompt_chars),
                 "phase": Discrete(len(PHASES)),
-                "turns_left": Discrete(self.config.max_turns + 1),
-                "searches_left": Discrete(self.config.max_searches + 1),
+                "turns_left": Discrete(max(budget.max_turns for budget in budgets) + 1),
+                "searches_left": Discrete(max(budget.max_searches for budget in budgets) + 1),
             }
         )
 
@@ -223,26 +244,26 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         Args:
             seed: Seed of the tasks, shuffles and noise of this and the following games; None goes on with the
                 generator there is.
-            options: `task` plays a given `Task`; other keys are ignored.
+            options: `task` plays a given `Task`; `question` beside it asks the solvers at once; other keys
+                are ignored.
 
         Raises:
-            TypeError: If `options["task"]` is not a `Task`.
-            ValueError: If there is no engine for its corpus.
+            TypeError: If `options["task"]` is not a `Task`, or `options["question"]` not a string.
+            ValueError: If there is no engine for the task's corpus, or a question is blank or has no task.
         """
         if seed is not None or self._rng is None:
             self._rng = np.random.default_rng(seed)
-        tasks, search = self._arena()
-        task = (options or {}).get("task")
+        task, question = _check_options(options or {})
         if task is None:
+            tasks = embedded_tasks() if self._tasks is None else self._tasks
             task = tasks[int(self._rng.integers(len(tasks)))]
-        if not isinstance(task, Task):
-            raise TypeError(f"options['task'] must be a Task, got {type(task).__name__}")
-        self._engine = engine_of(task, search)
-        self.game = Game(task, self.config, int(self._rng.integers(2**63)))
+        self._engine_of(task)
+        self.game = Game(task, self.config, int(self._rng.integers(2**63)), question=question)
         self._rendered = 0
         self._clipped = dict.fromkeys(self.possible_agents, 0)
+        budget = self.config.solver
         self._views = {
-            agent: View(self.game.id, agent, "solve", (), self.config.max_turns, self.config.max_searches)
+            agent: View(self.game.id, agent, "solve", (), budget.max_turns, budget.max_searches)
             for agent in self.possible_agents
         }
         self.agents = list(self.possible_agents)
@@ -252,28 +273,54 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         self.truncations = dict.fromkeys(self.agents, False)
         self._advance()
 
-    def step(self, action: str | None) -> None:
+    def step(self, action: str | Reply | None) -> None:
         """Let the selected agent write `action`.
 
         Args:
-            action: Any text, cut after `max_chars`; None, and only None, for an agent whose game is over.
+            action: Any text, cut after `max_chars`, or a `Reply`, which may carry tokens and native tool
+                calls beside its text; None, and only None, for an agent whose game is over.
 
         Raises:
-            TypeError: If the action of a live agent is not a string.
+            TypeError: If the action of a live agent is neither.
             ValueError: If the action of an agent whose game is over is not None.
+            gymnasium.error.ResetNeeded: If no game is going on.
         """
+        if not self.agents:
+            raise ResetNeeded("no game is going on: call reset() before step()")
         seat = self.agent_selection
         if self.terminations[seat] or self.truncations[seat]:
             self._was_dead_step(action)
             return
-        if not isinstance(action, str):
+        if not isinstance(action, str | Reply):
             raise TypeError(
-                f'an action must be a string ("" for an empty reply), got {type(action).__name__}'
+                f'an action must be a string ("" for an empty reply) or a Reply, got {type(action).__name__}'
             )
-        self._clipped[seat] += max(0, len(action) - self._max_chars)
-        self.game.submit(self._request.id, str(action[: self._max_chars]))
+        reply = action if isinstance(action, Reply) else Reply(str(action))
+        self._clipped[seat] += max(0, len(reply.text) - self._max_chars)
+        self.game.submit(self._request.id, replace(reply, text=reply.text[: self._max_chars]))
         self._remember(seat)
         self._advance()
+
+    def abort(self, detail: str) -> None:
+        """End the game as `error`, which pays nobody: for a driver whose player broke down.
+
+        Args:
+            detail: What happened, for spectators.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If no game is going on or it is over.
+        """
+        if not self.agents or self.game.outcome is not None:
+            raise ResetNeeded("no game is going on: call reset() before abort()")
+        self.game.submit(self._request.id, Failure(detail))
+        self._advance()
+
+    @property
+    def view(self) -> View:
+        """What the selected agent sees, in the form that players take; only while a game is going on."""
+        if not self.agents or self.game.outcome is not None:
+            raise ResetNeeded("no game is going on: nobody is to act")
+        return self._request.view
 
     def observe(self, agent: str) -> dict[str, Any]:
         """Return what an agent knows now; may be called for any agent at any time."""
@@ -287,7 +334,13 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         }
 
     def render(self) -> str | None:
-        """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`)."""
+        """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`).
+
+        Raises:
+            gymnasium.error.ResetNeeded: If there was no game yet.
+        """
+        if not hasattr(self, "game"):
+            raise ResetNeeded("there was no game yet: call reset() before render()")
         if self.render_mode == "ansi":
             return self._described(0)
         if self.render_mode == "human":
@@ -304,10 +357,11 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
 
     # -- between turns ---------------------------------------------------------------------------------
 
-    def _arena(self) -> tuple[Sequence[Task], Engines]:
-        if self._tasks is None or self._search is None:
-            return _embedded_arena()
-        return self._tasks, self._search
+    def _world_oracle(self) -> Oracle | None:
+        return embedded_world().answers_to if self._tasks is None else None
+
+    def _engine_of(self, task: Task) -> SearchEngine:
+        return embedded_engine() if self._search is None else engine_of(task, self._search)
 
     def _advance(self) -> None:
         """Serve the game until an agent must act or the game is over, and tell the agents."""
@@ -331,9 +385,10 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
     def _fetch(self, request: Request) -> Result:
         assert self._rng is not None
         if isinstance(request, Search):
-            return run_searches(self._engine, [request.query], request.top_k)[0]
+            return run_searches(self._engine_of(self.game.task), [request.query], request.top_k)[0]
         if isinstance(request, Noise):
-            return sample_noise(self._engine, self._rng, request.count, request.exclude)
+            engine = self._engine_of(self.game.task)
+            return sample_noise(engine, self._rng, request.passages, request.exclude)
         if isinstance(request, Judge):
             return ask_judge(self._judge, request)
         reader, view = self._reader, request.view
@@ -357,15 +412,13 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
             event for event in reversed(self.game.events) if isinstance(event, TurnTaken | ReadingGiven)
         )
         view = self._views[seat]
-        messages = (*view.messages, Message("assistant", written.action.text))
+        messages = (*view.messages, self.game.protocol.said(written.action))
         self._views[seat] = replace(view, messages=messages, turns_left=view.turns_left - 1)
 
     def _info(self, agent: str) -> dict[str, Any]:
         events = [event for event in self.game.events if getattr(event, "seat", "") == agent]
         info: dict[str, Any] = {
-            "messages": [
-                {"role": message.role, "content": message.content} for message in self._views[agent].messages
-            ],
+            "messages": [message.to_openai() for message in self._views[agent].messages],
             "turns": sum(isinstance(event, TurnTaken) for event in events),
             "searches": sum(isinstance(event, SearchReturned) for event in events),
             "clipped_chars": self._clipped[agent],
@@ -377,6 +430,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
             info["reason"] = outcome.reason
             info["success_rate"] = outcome.success_rate
             info["metrics"] = dict(outcome.metrics)
+            info["audit"] = audit(self.game, self._oracle or self._world_oracle())
         return info
 
     def _described(self, start: int) -> str:
@@ -387,16 +441,16 @@ class raw_env(AECEnv[str, dict[str, Any], str | None], EzPickle):  # type: ignor
         return "".join(parts[start:])
 
 
-@lru_cache(maxsize=1)
-def _embedded_arena() -> tuple[list[Task], SearchEngine]:
-    """One task per entity and hop count of the first tiny training world, and the engine over its pages."""
-    world = World(world_preset("tiny"))
-    tasks = [
-        Task(entity.name, entity.aliases, hops, id=f"{world.id}/{entity.name}/{hops}")
-        for entity in world.entities()
-        for hops in (1, 2, 3)
-    ]
-    return tasks, BM25Engine(world.passages(), stem=False, drop_stop_words=False)
+def _check_options(options: Mapping[str, Any]) -> tuple[Task | None, str]:
+    task, question = options.get("task"), options.get("question", "")
+    if task is not None and not isinstance(task, Task):
+        raise TypeError(f"options['task'] must be a Task, got {type(task).__name__}")
+    if not isinstance(question, str):
+        raise TypeError(f"options['question'] must be a string, got {type(question).__name__}")
+    if "question" in options and (task is None or not question.strip()):
+        wrong = "no task" if task is None else f"the question {question!r}"
+        raise ValueError(f"options['question'] needs text, and options['task'] with its answer; got {wrong}")
+    return task, question
 
 
 def _check_arguments(

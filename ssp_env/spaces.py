@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import string
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+from gymnasium.error import CustomSpaceError
 from gymnasium.spaces import Box, Text
 from gymnasium.spaces.utils import flatten, flatten_space, is_space_dtype_shape_equiv, unflatten
+from gymnasium.vector.utils import create_shared_memory
 from numpy.typing import NDArray
 
 SAMPLED_CHARACTERS = string.printable + "éßøλЖשع中あ한🙂"
@@ -97,3 +99,11 @@ def _flatten_space_unicode_text(space: UnicodeText) -> Box:
 @is_space_dtype_shape_equiv.register(UnicodeText)
 def _is_unicode_text_equiv(space_1: UnicodeText, space_2: Any) -> bool:
     return bool(space_1 == space_2)
+
+
+@create_shared_memory.register(UnicodeText)
+def _refuse_shared_memory(space: UnicodeText, n: int = 1, ctx: Any = None) -> NoReturn:
+    # Gymnasium's buffer for Text decodes each string once, at construction, and shows garbage ever after.
+    raise CustomSpaceError(
+        "shared memory cannot carry text: use gymnasium.vector.AsyncVectorEnv(..., shared_memory=False)"
+    )

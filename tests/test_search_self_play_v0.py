@@ -5,17 +5,19 @@ import pickle
 import numpy as np
 import pettingzoo
 import pytest
-from gymnasium.spaces import flatten, unflatten
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Text, flatten, unflatten
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, render_test, seed_test
 from pettingzoo.utils.conversions import turn_based_aec_to_parallel
 from pettingzoo.utils.wrappers import AssertOutOfBoundsWrapper
 
 from ssp_env import search_self_play_v0
-from ssp_env.game import PROTOCOLS, GameConfig, Task
+from ssp_env.game import PROTOCOLS, GameConfig, Reply, Task
+from ssp_env.game.events import TurnTaken
 from ssp_env.passage import Passage
 from ssp_env.search_self_play_v0 import PHASES
 from ssp_env.spaces import UnicodeText
-from tests.game.doubles import PAGES, PROPOSAL, QUESTION, TASK, Shelf, answer, question, search
+from tests.game.doubles import PAGES, PROPOSAL, QUESTION, TASK, Shelf, answer, question, rules, search
 
 MARKER = "Zyxwvut"
 
@@ -26,10 +28,8 @@ def right_reader(view):
 
 def make(**arguments):
     """The environment over the shelf of the game tests; `game` options go into the rules."""
-    rules = arguments.pop("game", {})
-    return search_self_play_v0.env(
-        **{"tasks": [TASK], "search": Shelf(), "config": GameConfig(**rules), **arguments}
-    )
+    config = rules(**arguments.pop("game", {}))
+    return search_self_play_v0.env(**{"tasks": [TASK], "search": Shelf(), "config": config, **arguments})
 
 
 def started(**arguments):
@@ -55,34 +55,16 @@ def finish(env):
 
 # -- official tests ----------------------------------------------------------------------------------------
 
-RULES = [GameConfig(protocol=name, attempts=k) for name in sorted(PROTOCOLS) for k in (1, 5)]
+# tests/conformance has the grid of configurations; here are the environment's defaults.
+
 READERS = ["solver", right_reader]
 
 
-@pytest.mark.parametrize("reader", READERS, ids=["solver", "injected"])
-@pytest.mark.parametrize("rules", RULES, ids=lambda rules: f"{rules.protocol}-{rules.attempts}")
-def test_official_api_test(rules, reader):
-    # Short actions, so that random text now and then keeps clear of the length limits.
-    api_test(make(config=rules, reader=reader, max_chars=64), num_cycles=8)
-
-
-@pytest.mark.parametrize("reader", READERS, ids=["solver", "injected"])
-@pytest.mark.parametrize("attempts", [1, 5])
-def test_official_seed_test(attempts, reader):
-    rules = GameConfig(attempts=attempts, min_searches=0, min_words=0, min_chars=0)
-    seed_test(lambda: make(config=rules, reader=reader), num_cycles=8)
-    seed_test(lambda: search_self_play_v0.env(), num_cycles=8)
-
-
-@pytest.mark.parametrize("attempts", [1, 5])
-def test_official_render_test(attempts, capsys):
-    render_test(lambda render_mode: make(render_mode=render_mode, game={"attempts": attempts}))
+def test_the_embedded_world_passes_the_official_tests(capsys):
+    api_test(search_self_play_v0.env(), num_cycles=8)
+    seed_test(search_self_play_v0.env, num_cycles=8)
     render_test(search_self_play_v0.env)
     assert "task: " in capsys.readouterr().out
-
-
-def test_the_embedded_world_passes_the_api_test():
-    api_test(search_self_play_v0.env(), num_cycles=8)
 
 
 class Talker:
@@ -148,8 +130,14 @@ def test_agents_and_spaces_exist_before_reset():
     for agent in env.possible_agents:
         assert env.action_space(agent) is env.action_space(agent)
         assert isinstance(env.action_space(agent), UnicodeText)
+        # Tianshou insists on equal spaces.
         assert env.observation_space(agent) == env.observation_space("proposer_0")
+        assert env.action_space(agent) == env.action_space("proposer_0")
+        # PettingZoo's api_test would look for a dtype under this key.
         assert "observation" not in env.observation_space(agent).spaces
+        # TorchRL keeps as text what has Text among its ancestors.
+        assert isinstance(env.action_space(agent), Text)
+        assert isinstance(env.observation_space(agent)["prompt"], Text)
     with pytest.raises(AttributeError, match="before reset"):
         _ = env.agents
 
@@ -517,6 +505,103 @@ def test_tasks_are_played_over_their_own_corpus():
     assert left.batches == []
 
 
+def test_a_given_question_goes_to_the_solvers_at_once():
+    env = started(game={"attempts": 2})
+    env.reset(seed=0, options={"task": TASK, "question": QUESTION})
+    assert env.agent_selection == "solver_0"
+    assert PHASES[env.observe("solver_0")["phase"]] == "solve"
+    assert QUESTION in env.observe("solver_0")["prompt"]
+    assert env.observe("proposer_0")["prompt"] == ""
+    say(env, search("belin"), answer(), answer("Nobody"))
+    assert env.rewards == {"proposer_0": 0.5, "solver_0": 1.0, "solver_1": 0.0}
+    assert env.infos["proposer_0"]["turns"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"question": QUESTION}, ValueError, r"options\['question'\] needs text, .* got no task"),
+        ({"task": TASK, "question": " "}, ValueError, "got the question ' '"),
+        ({"task": TASK, "question": 3}, TypeError, r"options\['question'\] must be a string, got int"),
+        ({"task": Task("Tavor", corpus="moon")}, ValueError, "no search engine for corpus 'moon'"),
+    ],
+)
+def test_bad_options_say_what_was_expected(options, error, match):
+    env = make(search={"": Shelf()})
+    env.reset(seed=0)
+    say(env, search("belin"))
+    with pytest.raises(error, match=match):
+        env.reset(options=options)
+
+
+@pytest.mark.parametrize(
+    ("build", "match"),
+    [
+        (lambda: Task(""), "non-blank answer"),
+        (lambda: Task("Tavor", hops=0), "hops must be from 1 to 20, got 0"),
+        (lambda: Task("Tavor", hops=99), "hops must be from 1 to 20, got 99"),
+        (lambda: GameConfig(attempts=0), "attempts must be at least 1, got 0"),
+    ],
+)
+def test_games_that_cannot_be_played_cannot_be_asked_for(build, match):
+    with pytest.raises(ValueError, match=match):
+        build()
+
+
+def test_the_view_is_what_players_take():
+    env = started()
+    view = env.view
+    assert (view.seat, view.phase) == ("proposer_0", "propose")
+    say(env, *PROPOSAL)
+    assert (env.view.seat, env.view.phase) == ("solver_0", "verify")
+    env.abort("enough")
+    with pytest.raises(ResetNeeded, match="nobody is to act"):
+        _ = env.unwrapped.view
+
+
+def test_a_driver_whose_player_broke_down_ends_the_game_as_error():
+    env = started()
+    say(env, search("belin"))
+    env.abort("the model server is down")
+    assert set(env.truncations.values()) == {True}
+    assert set(env.rewards.values()) == {0.0}
+    assert env.infos["solver_0"]["reason"] == "error"
+    with pytest.raises(ResetNeeded, match="abort"):
+        env.abort("again")
+    finish(env)
+    with pytest.raises(ResetNeeded, match="abort"):
+        env.abort("again")
+
+
+def test_the_raw_environment_needs_a_reset_before_it_steps_and_after_the_end():
+    env = make().unwrapped
+    with pytest.raises(ResetNeeded, match=r"call reset\(\) before step\(\)"):
+        env.step("text")
+    with pytest.raises(ResetNeeded, match="abort"):
+        env.abort("too early")
+    env.reset(seed=0)
+    say(env, question("short"))
+    finish(env)
+    for action in ("text", None):
+        with pytest.raises(ResetNeeded, match=r"call reset\(\) before step\(\)"):
+            env.step(action)
+
+
+def test_there_is_nothing_to_render_before_a_game():
+    for face in (search_self_play_v0.raw_env, search_self_play_v0.parallel_env):
+        with pytest.raises(ResetNeeded, match=r"call reset\(\) before render\(\)"):
+            face(render_mode="ansi").render()
+
+
+def test_the_wrapped_environment_warns_after_the_end_and_changes_nothing():
+    env = started()
+    say(env, question("short"))
+    finish(env)
+    events = list(env.unwrapped.game.events)
+    env.step("text")
+    assert env.unwrapped.game.events == events
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
@@ -595,13 +680,48 @@ def test_rendering_without_a_mode_warns():
 # -- packaging ---------------------------------------------------------------------------------------------
 
 
-def test_pickles_as_pettingzoo_expects():
+@pytest.mark.parametrize("said", range(8))
+def test_pickles_before_and_in_the_middle_of_a_game(said):
+    lines = [*PROPOSAL, answer(), search("belin"), answer("Nobody"), answer()]
+    env = started(game={"attempts": 2, "noise_passages": 2})
+    say(env, *lines[:said])
+    copy = pickle.loads(pickle.dumps(env))
+    for each in (env, copy):
+        each.action_space("proposer_0").seed(3)
+    for line in lines[said:]:
+        assert copy.last() == env.last()
+        assert copy.agent_selection == env.agent_selection
+        say(env, line)
+        say(copy, line)
+    assert copy.unwrapped.game.events == env.unwrapped.game.events
+    assert finish(copy) == finish(env)
+    env.reset()
+    copy.reset()
+    assert copy.last() == env.last()
+
+
+def test_pickles_before_the_first_reset_and_over_the_embedded_world():
     for env in (search_self_play_v0.env(), make(reader=right_reader, game={"attempts": 2})):
         copy = pickle.loads(pickle.dumps(env))
         for each in (env, copy):
             each.reset(seed=9)
         assert copy.possible_agents == env.possible_agents
         assert copy.last() == env.last()
+    env = search_self_play_v0.env()
+    env.reset(seed=9)
+    say(env, search("nobody"))
+    copy = pickle.loads(pickle.dumps(env))
+    say(env, search("belin"))
+    say(copy, search("belin"))
+    assert copy.last() == env.last()
+
+
+def test_a_pickled_action_space_goes_on_sampling_where_it_was():
+    env = started()
+    env.action_space("solver_0").seed(1)
+    env.action_space("solver_0").sample()
+    copy = pickle.loads(pickle.dumps(env))
+    assert copy.action_space("solver_0").sample() == env.action_space("solver_0").sample()
 
 
 @pytest.mark.skipif(not hasattr(pettingzoo, "register"), reason="the registry came with PettingZoo 1.27")
@@ -631,3 +751,20 @@ def test_construction_does_no_work():
     env.reset(seed=0)
     assert calls == []
     env.close()
+
+
+def test_a_reply_keeps_its_tokens_and_native_tool_calls():
+    env = started(game={"protocol": "openai", "min_searches": 1})
+    call = PROTOCOLS["openai"].write("search", "belin", call_id="c1").tool_calls
+    env.step(Reply("looking", (1, 2, 3), tool_calls=call))
+    _, said, found = env.infos["proposer_0"]["messages"][-3:]
+    assert said["tool_calls"][0]["id"] == found["tool_call_id"] == "c1"
+    assert "home in Corun" in found["content"]
+    (turn,) = [event for event in env.unwrapped.game.events if isinstance(event, TurnTaken)]
+    assert turn.reply.token_ids == (1, 2, 3)
+
+
+def test_a_long_reply_is_cut_like_a_long_text():
+    env = started(max_chars=20)
+    env.step(Reply("x" * 30 + question(), (1,)))
+    assert env.infos["proposer_0"]["clipped_chars"] == 10 + len(question())

@@ -5,8 +5,9 @@ import pickle
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.error import CustomSpaceError
 from gymnasium.spaces import Dict, Discrete, Text, flatdim, flatten, flatten_space, unflatten
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import batch_space, create_shared_memory
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,3 +106,9 @@ def test_vector_environments_compare_spaces_by_bounds():
     equivalent = gymnasium.spaces.utils.is_space_dtype_shape_equiv
     assert equivalent(UnicodeText(5), UnicodeText(5, charset="ab"))
     assert not equivalent(UnicodeText(5), UnicodeText(6))
+
+
+def test_shared_memory_which_shows_garbage_for_text_is_refused():
+    for space in (UnicodeText(5), Dict({"prompt": UnicodeText(5), "turns": Discrete(3)})):
+        with pytest.raises(CustomSpaceError, match="shared_memory=False"):
+            create_shared_memory(space, n=2)

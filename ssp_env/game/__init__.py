@@ -1,16 +1,18 @@
 """The rules of search self-play, free of I/O."""
 
+from ssp_env.game.budget import Budget
 from ssp_env.game.config import GameConfig
 from ssp_env.game.game import Game
 from ssp_env.game.outcome import Outcome
 from ssp_env.game.protocol import PROTOCOLS, Action, Protocol
 from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Search, Turn
 from ssp_env.game.task import Task
-from ssp_env.game.view import Message, Reply, View
+from ssp_env.game.view import Message, Reply, ToolCall, View
 
 __all__ = [
     "PROTOCOLS",
     "Action",
+    "Budget",
     "Failure",
     "Game",
     "GameConfig",
@@ -24,6 +26,7 @@ __all__ = [
     "Request",
     "Search",
     "Task",
+    "ToolCall",
     "Turn",
     "View",
 ]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+from ssp_env.game.budget import Budget
 from ssp_env.game.prompts import PROMPT_STYLES
 from ssp_env.game.protocol import PROTOCOLS
 
-RewardShape = Literal["1-acc", "4p(1-p)", "format_only"]
-REWARD_SHAPES: tuple[RewardShape, ...] = ("1-acc", "4p(1-p)", "format_only")
+RewardShape = Literal["1-acc", "1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability", "format_only"]
+REWARD_SHAPES: tuple[RewardShape, ...] = (
+    "1-acc", "1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability", "format_only",
+)  # fmt: skip
+NEED_ATTEMPTS: tuple[RewardShape, ...] = ("1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability")
+"""Shapes that pay nothing at p = 0 and p = 1, hence nothing at all with a single attempt."""
+NoiseUnit = Literal["passage", "evidence"]
+HopCheck = Literal["off", "at_least", "exact"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +29,23 @@ class GameConfig:
         prompts: Name of a prompt style in `PROMPT_STYLES`.
         attempts: K, independent attempts of the solver per valid question.
         top_k: Passages returned per search.
-        max_searches: Searches executed per seat; later ones get a notice (paper section 4.1: 10).
-        max_turns: Turns a seat may take; a search asked for in the last one is not executed.
-        retries: Malformed turns a seat may take before it forfeits.
+        proposer: Budget of the proposer.
+        solver: Budget of each attempt of the solver.
         min_searches: Searches the proposer must have made, all different (released code: 2).
+        hop_check: Whether the proposer must have made at least, or exactly, as many searches as hops were
+            asked for.
         min_chars: Least length of a question in characters.
         max_chars: Greatest length of a question in characters.
         min_words: Least number of white-space separated words in a question.
         answer_in_search: Whether the proposer's searches may name the answer.
-        rag_check: Whether a question must pass the RAG check to be valid.
+        max_similarity: Greatest similarity to an earlier question (see `rules.similarity`), from 0 to 1;
+            None allows repetition.
+        rag_check: Whether a reader must recover the answer from the evidence (paper section 3.3).
         noise_passages: Noise passages mixed into the reader's evidence (paper table 3: 4).
+        noise_unit: What counts as one of them: `passage`, as published, or `evidence`, everything another
+            game's proposer retrieved, as in the released code.
+        closed_book: Whether a question is refused that the reader answers without any passage.
+        uniqueness: Whether a question is refused for which the reader lists an answer beside the right one.
         judge: Whether an answer that fails exact match goes to a judge.
         reward: Shape of the proposer's reward in the solver's mean success p.
         invalid_reward: The proposer's reward for an invalid question (a negative one collapses training,
@@ -38,22 +53,27 @@ class GameConfig:
 
     Raises:
         ValueError: If an option is out of its range; the message names the range.
+        TypeError: If a budget is not a `Budget`.
     """
 
     protocol: str = "default"
     prompts: str = "english"
     attempts: int = 1
     top_k: int = 3
-    max_searches: int = 10
-    max_turns: int = 12
-    retries: int = 1
+    proposer: Budget = Budget()  # noqa: RUF009 - frozen
+    solver: Budget = Budget()  # noqa: RUF009
     min_searches: int = 2
+    hop_check: HopCheck = "off"
     min_chars: int = 10
     max_chars: int = 1000
     min_words: int = 10
     answer_in_search: bool = True
+    max_similarity: float | None = None
     rag_check: bool = True
     noise_passages: int = 4
+    noise_unit: NoiseUnit = "passage"
+    closed_book: bool = False
+    uniqueness: bool = False
     judge: bool = False
     reward: RewardShape = "1-acc"
     invalid_reward: float = 0.0
@@ -63,26 +83,49 @@ class GameConfig:
             ("protocol", self.protocol, tuple(PROTOCOLS)),
             ("prompts", self.prompts, PROMPT_STYLES),
             ("reward", self.reward, REWARD_SHAPES),
+            ("noise_unit", self.noise_unit, ("passage", "evidence")),
+            ("hop_check", self.hop_check, ("off", "at_least", "exact")),
         )
         for name, value, known in choices:
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         least = {
-            "attempts": 1, "top_k": 1, "max_searches": 0, "max_turns": 1, "retries": 0, "min_searches": 0,
-            "min_chars": 0, "min_words": 0, "noise_passages": 0, "max_chars": self.min_chars,
+            "attempts": 1, "top_k": 1, "min_searches": 0, "min_chars": 0, "min_words": 0, "noise_passages": 0,
+            "max_chars": self.min_chars,
         }  # fmt: skip
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        if self.max_similarity is not None and not 0 <= self.max_similarity <= 1:
+            raise ValueError(f"max_similarity must be from 0 to 1, or None, got {self.max_similarity}")
+        if self.reward in NEED_ATTEMPTS and self.attempts < 2:
+            raise ValueError(
+                f"reward {self.reward!r} pays nothing with one attempt; set attempts to 2 or more, got 1"
+            )
+        for name, budget in (("proposer", self.proposer), ("solver", self.solver)):
+            if not isinstance(budget, Budget):
+                raise TypeError(f"{name} must be a Budget, got {type(budget).__name__}")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> GameConfig:
+        """Rebuild the rules from `dataclasses.asdict`, whose budgets are mappings."""
+        budgets = {seat: Budget(**data[seat]) for seat in ("proposer", "solver") if seat in data}
+        return cls(**{**data, **budgets})
+
+    def with_budget(self, **limits: Any) -> GameConfig:
+        """The same rules with some limits of both seats set.
+
+        >>> GameConfig().with_budget(max_turns=5).solver
+        Budget(max_searches=10, max_turns=5, retries=1, max_tokens=None)
+        """
+        return replace(self, proposer=replace(self.proposer, **limits), solver=replace(self.solver, **limits))
 
 
 TERSE_RULES = GameConfig(
     protocol="terse",
     prompts="terse",
     top_k=2,
-    max_searches=4,
-    max_turns=6,
     min_chars=6,
     min_words=4,
-)
+).with_budget(max_searches=4, max_turns=6)
 """Rules that fit the short questions of a terse world."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ssp_env.game.config import GameConfig
+from ssp_env.game.budget import Budget
 from ssp_env.game.protocol import Action, FinalKind, Notice, Protocol
-from ssp_env.game.view import Message, SeatPhase, View
+from ssp_env.game.view import Message, Reply, SeatPhase, View
 from ssp_env.passage import Passage
 
 
@@ -21,10 +21,11 @@ class Conversation:
         final: FinalKind,
         opening: tuple[Message, ...],
         protocol: Protocol,
-        config: GameConfig,
+        budget: Budget,
     ) -> None:
         self.seat = seat
         self.turns = 0
+        self._tokens = 0
         self.queries: list[str] = []
         self.passages: list[Passage] = []
         self._game_id = game_id
@@ -32,8 +33,8 @@ class Conversation:
         self._final: FinalKind = final
         self._messages = list(opening)
         self._protocol = protocol
-        self._config = config
-        self._retries_left = config.retries
+        self._budget = budget
+        self._retries_left = budget.retries
 
     def view(self) -> View:
         """What the seat sees now."""
@@ -42,40 +43,54 @@ class Conversation:
             seat=self.seat,
             phase=self._phase,
             messages=tuple(self._messages),
-            turns_left=self._config.max_turns - self.turns,
-            searches_left=max(0, self._config.max_searches - len(self.queries)),
+            turns_left=self._budget.max_turns - self.turns,
+            searches_left=max(0, self._budget.max_searches - len(self.queries)),
+            tokens_left=self._tokens_left(),
         )
 
-    def hear(self, text: str) -> Action:
+    def hear(self, reply: Reply) -> Action:
         """Take what the seat wrote and return the action in it."""
-        action = self._protocol.parse(text, self._final)
-        self._messages.append(Message("assistant", action.text))
+        action = self._protocol.parse(reply, self._final)
+        self._messages.append(self._protocol.said(action))
         self.turns += 1
+        self._tokens += len(reply.token_ids)
         return action
 
-    def next_step(self, action: Action) -> tuple[Literal["search", "notice", "forfeit"], str]:
-        """Decide what follows an action that does not end the conversation, and why."""
+    def next_step(self, action: Action) -> tuple[Literal["search", "notice", "forfeit", "final"], str]:
+        """Decide what follows an action, and why."""
+        tokens_left = self._tokens_left()
+        if tokens_left is not None and tokens_left < (0 if action.kind == self._final else 1):
+            return "forfeit", "token_limit"
+        if action.kind == self._final:
+            return "final", action.content
         if action.kind == "malformed":
             self._retries_left -= 1
             if self._retries_left < 0:
                 return "forfeit", "malformed"
-        if self.turns >= self._config.max_turns:
+        if self.turns >= self._budget.max_turns:
             return "forfeit", "turn_limit"
         if action.kind == "malformed":
             return "notice", "malformed"
-        if len(self.queries) >= self._config.max_searches:
+        if len(self.queries) >= self._budget.max_searches:
             return "notice", "search_limit"
         return "search", action.content
+
+    def _tokens_left(self) -> int | None:
+        limit = self._budget.max_tokens
+        return None if limit is None else limit - self._tokens
 
     def show(self, query: str, passages: list[Passage]) -> None:
         """Record an executed search and show its result."""
         self.queries.append(query)
         self.passages.extend(passages)
-        self._messages.append(Message("tool", self._protocol.observe(passages)))
+        self._reply(self._protocol.observe(passages))
 
     def notify(self, notice: Notice) -> None:
         """Show a notice instead of passages."""
-        self._messages.append(Message("tool", self._protocol.notify(notice)))
+        self._reply(self._protocol.notify(notice))
+
+    def _reply(self, content: str) -> None:
+        self._messages.append(self._protocol.answered(self._messages[-1], content))
 
     def evidence(self) -> list[Passage]:
         """Passages retrieved so far, first occurrence of each id, in order."""

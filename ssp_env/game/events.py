@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ssp_env.game.protocol import Action, Notice
-from ssp_env.game.view import Reply
+from ssp_env.game.view import Probe, Reply
 from ssp_env.passage import Passage
 
 
@@ -42,7 +42,7 @@ class NoticeGiven:
 
 @dataclass(frozen=True, slots=True)
 class SeatForfeited:
-    """A seat ended without a final action: `malformed` or `turn_limit`."""
+    """A seat ended without a final action: `malformed`, `turn_limit` or `token_limit`."""
 
     seat: str
     code: str
@@ -66,10 +66,11 @@ class EvidenceMixed:
 
 @dataclass(frozen=True, slots=True)
 class ReadingGiven:
-    """The reader wrote `reply`; `action` is what the protocol read in it."""
+    """The reader wrote `reply`; `action` is what the protocol read in it, `probe` what it was asked for."""
 
     reply: Reply
     action: Action
+    probe: Probe = "recovery"
 
 
 @dataclass(frozen=True, slots=True)

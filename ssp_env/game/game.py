@@ -6,7 +6,8 @@ The phases are propose, (rules), verify, solve and done; several solver attempts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from ssp_env.game.events import (
     SeatForfeited,
     TurnTaken,
 )
+from ssp_env.game.listing import listed
 from ssp_env.game.outcome import Outcome, Verdict, count_metrics
 from ssp_env.game.prompts import prompt_style
 from ssp_env.game.protocol import PROTOCOLS, Action, Notice
@@ -33,7 +35,7 @@ from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Result, 
 from ssp_env.game.rewards import proposer_reward
 from ssp_env.game.rules import first_violation
 from ssp_env.game.task import Task
-from ssp_env.game.view import Reply, View, as_reply
+from ssp_env.game.view import Message, Probe, Reply, View, as_reply
 from ssp_env.passage import Passage
 from ssp_env.scoring import exact_match
 
@@ -50,6 +52,10 @@ class Game:
         rng: Seed of the shuffle of evidence and noise; a generator draws one.
         game_id: Identifier shown in views; defaults to the task's id.
         question: Play a known question: the game opens in the solve phase and nobody proposes.
+        earlier: Questions the new one must differ from; needs `config.max_similarity`.
+
+    Raises:
+        ValueError: If `earlier` is given and never read.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Game:
         rng: np.random.Generator | int = 0,
         game_id: str = "",
         question: str = "",
+        earlier: Iterable[str] = (),
     ) -> None:
         self.task = task
         self.config = config or GameConfig()
@@ -66,6 +73,9 @@ class Game:
         self.phase: Phase = "propose"
         self.outcome: Outcome | None = None
         self.question = question
+        self.earlier = tuple(earlier)
+        if self.earlier and self.config.max_similarity is None:
+            raise ValueError("earlier= is read only if config.max_similarity is set, got None")
         self.events: list[Event] = []
         self.protocol = PROTOCOLS[self.config.protocol]
         self.seats = (PROPOSER, *(f"solver_{k}" for k in range(self.config.attempts)))
@@ -77,9 +87,10 @@ class Game:
         self._open: dict[str, tuple[Request, Callable[[Any], None]]] = {}
         self._scores: dict[str, bool] = {}
         self._given_question = question
+        self._mixed: list[Passage] = []
         opening = self._prompts.proposer(self.protocol, task.answer, task.hops)
         self._proposer = Conversation(
-            self.id, PROPOSER, "propose", "question", opening, self.protocol, self.config
+            self.id, PROPOSER, "propose", "question", opening, self.protocol, self.config.proposer
         )
         if question:
             self._open_attempts()
@@ -124,10 +135,15 @@ class Game:
         """What the engine returned to the proposer, each passage once."""
         return self._proposer.evidence()
 
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The proposer's searches that were executed, in order."""
+        return tuple(self._proposer.queries)
+
     def snapshot(self) -> dict[str, Any]:
         """The game as plain data: task, rules, seed and every result submitted so far."""
         return snapshot.encode(
-            self.task, self.config, self._seed, self.id, self._given_question, self._inputs
+            self.task, self.config, self._seed, self.id, self._given_question, self.earlier, self._inputs
         )
 
     @classmethod
@@ -137,11 +153,15 @@ class Game:
         Raises:
             ValueError: If the data is not a snapshot of this version.
         """
-        task, config, seed, game_id, question, inputs = snapshot.decode(data)
-        game = cls(task, config, seed, game_id, question)
+        task, config, seed, game_id, question, earlier, inputs = snapshot.decode(data)
+        game = cls(task, config, seed, game_id, question, earlier)
         for request_id, result in inputs:
             game.submit(request_id, result)
         return game
+
+    def __reduce__(self) -> tuple[Callable[[Mapping[str, Any]], Game], tuple[dict[str, Any]]]:
+        # Open requests hold functions, which do not pickle; a replay makes them anew.
+        return Game.restore, (self.snapshot(),)
 
     def fork(self, count: int) -> list[Game]:
         """Return `count` independent copies that share nothing with this game but their past."""
@@ -158,13 +178,12 @@ class Game:
         self._ask(request, lambda reply: self._take_turn(seat, reply))
 
     def _take_turn(self, seat: Conversation, reply: Reply) -> None:
-        action = seat.hear(reply.text)
+        action = seat.hear(reply)
         self.events.append(TurnTaken(seat.seat, reply, action))
-        if action.kind in ("question", "answer"):
-            self._finish(seat, action.content)
-            return
         step, detail = seat.next_step(action)
-        if step == "search":
+        if step == "final":
+            self._finish(seat, detail)
+        elif step == "search":
             request = Search(f"{seat.seat}/search/{len(seat.queries)}", seat.seat, detail, self.config.top_k)
             self._ask(request, lambda passages: self._take_search(seat, detail, passages))
         elif step == "notice":
@@ -193,45 +212,93 @@ class Game:
         else:
             self._close_attempt(seat.seat, False)
 
-    # -- rules and RAG check ---------------------------------------------------------------------------
+    # -- rules and readings ----------------------------------------------------------------------------
 
     def _check_rules(self, question: str) -> None:
         self.question = question
-        code = first_violation(question, self.task.golds, self._proposer.queries, self.evidence, self.config)
+        evidence = self.evidence
+        code = first_violation(
+            question, self.task.golds, self.queries, evidence, self.config, self.task.hops, self.earlier
+        )
         self.events.append(QuestionProposed(question, code or ""))
         if code:
             self._end("invalid", code)
-        elif not self.config.rag_check:
-            self._open_attempts()
-        else:
+            return
+        probes = self._probes()
+        if any(probe != "closed_book" for probe in probes) and self.config.noise_passages:
             self.phase = "verify"
-            if self.config.noise_passages:
-                known = frozenset(passage.id for passage in self.evidence)
-                self._ask(Noise("noise", self.config.noise_passages, known), self._mix_evidence)
-            else:
-                self._mix_evidence([])
+            known = frozenset(passage.id for passage in evidence)
+            noise = Noise("noise", self.config.noise_passages, known, self.config.noise_unit)
+            self._ask(noise, lambda passages: self._mix_evidence(passages, probes))
+        else:
+            self._mix_evidence([], probes)
 
-    def _mix_evidence(self, noise: list[Passage]) -> None:
+    def _probes(self) -> tuple[Probe, ...]:
+        wanted: tuple[tuple[Probe, bool], ...] = (
+            ("recovery", self.config.rag_check),
+            ("closed_book", self.config.closed_book),
+            ("uniqueness", self.config.uniqueness),
+        )
+        return tuple(probe for probe, on in wanted if on)
+
+    def _mix_evidence(self, noise: list[Passage], probes: tuple[Probe, ...]) -> None:
         passages = [*self.evidence, *noise]
-        mixed = [passages[index] for index in self._rng.permutation(len(passages))]
-        self.events.append(EvidenceMixed(tuple(mixed), frozenset(passage.id for passage in noise)))
-        messages = self._prompts.reader(self.protocol, self.question, mixed)
-        view = View(self.id, "solver_0", "verify", messages, turns_left=1, searches_left=0)
-        self._ask(Read("read", view), self._take_reading)
+        self._mixed = [passages[index] for index in self._rng.permutation(len(passages))]
+        if any(probe != "closed_book" for probe in probes):
+            noise_ids = frozenset(passage.id for passage in noise)
+            self.events.append(EvidenceMixed(tuple(self._mixed), noise_ids))
+        self._ask_readings(probes)
 
-    def _take_reading(self, reply: Reply) -> None:
-        action: Action = self.protocol.parse(reply.text, "answer", may_search=False)
-        self.events.append(ReadingGiven(reply, action))
-        if action.kind != "answer":
+    def _ask_readings(self, probes: tuple[Probe, ...]) -> None:
+        """Ask for the first of the readings that are left; open the attempts after the last one."""
+        if not probes:
+            self._open_attempts()
+            return
+        self.phase = "verify"
+        probe, *left = probes
+        messages = self._reading_prompt(probe)
+        view = View(self.id, "solver_0", "verify", messages, turns_left=1, searches_left=0, probe=probe)
+        request = Read("read" if probe == "recovery" else f"read/{probe}", view)
+        self._ask(request, lambda reply: self._take_reading(probe, reply, tuple(left)))
+
+    def _reading_prompt(self, probe: Probe) -> tuple[Message, ...]:
+        if probe == "closed_book":
+            return self._prompts.closed_book(self.protocol, self.question)
+        style = self._prompts.reader if probe == "recovery" else self._prompts.all_answers
+        return style(self.protocol, self.question, self._mixed)
+
+    def _take_reading(self, probe: Probe, reply: Reply, left: tuple[Probe, ...]) -> None:
+        action: Action = self.protocol.parse(reply, "answer", may_search=False)
+        self.events.append(ReadingGiven(reply, action, probe))
+        said = action.content if action.kind == "answer" else ""
+        answers = listed(said) if probe == "uniqueness" else [said] * bool(said)
+        if not answers and probe != "closed_book":
             self._end("invalid", "no_reading")
             return
-        self._score_answer("reader", action.content, self._close_check)
+        # A closed-book reader who says nothing knows nothing, as it should.
+        seat, code = {
+            "recovery": ("reader", "not_recovered"),
+            "closed_book": ("reader/closed_book", "closed_book"),
+            "uniqueness": ("reader/uniqueness", "not_unique"),
+        }[probe]
+        self._expect(probe != "closed_book", seat, answers, code, partial(self._ask_readings, left))
 
-    def _close_check(self, recovered: bool) -> None:
-        if recovered:
-            self._open_attempts()
-        else:
-            self._end("invalid", "not_recovered")
+    def _expect(
+        self, right: bool, seat: str, answers: Sequence[str], code: str, proceed: Callable[[], None]
+    ) -> None:
+        """Go on if the answers are all right, or all wrong, as wanted; else the question is invalid."""
+        if not answers:
+            proceed()
+            return
+        answer, *others = answers
+
+        def take(correct: bool) -> None:
+            if correct is not right:
+                self._end("invalid", code)
+            else:
+                self._expect(right, seat, others, code, proceed)
+
+        self._score_answer(seat, answer, take)
 
     # -- attempts and scores ---------------------------------------------------------------------------
 
@@ -239,7 +306,9 @@ class Game:
         self.phase = "solve"
         opening = self._prompts.solver(self.protocol, self.question)
         for seat in self.seats[1:]:
-            attempt = Conversation(self.id, seat, "solve", "answer", opening, self.protocol, self.config)
+            attempt = Conversation(
+                self.id, seat, "solve", "answer", opening, self.protocol, self.config.solver
+            )
             self._ask_turn(attempt)
 
     def _score_answer(self, seat: str, answer: str, proceed: Callable[[bool], None]) -> None:
@@ -247,7 +316,8 @@ class Game:
         if exact_match(answer, golds) or not self.config.judge:
             self._take_verdict(seat, answer, exact_match(answer, golds), "exact_match", proceed)
         else:
-            request = Judge(f"{seat}/judge", self.question, answer, golds)
+            asked = sum(isinstance(event, AnswerScored) and event.seat == seat for event in self.events)
+            request = Judge(f"{seat}/judge" + f"/{asked}" * bool(asked), self.question, answer, golds)
             self._ask(request, lambda correct: self._take_verdict(seat, answer, correct, "judge", proceed))
 
     def _take_verdict(

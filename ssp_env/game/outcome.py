@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ssp_env.game.events import Event, SearchReturned, TurnTaken
+from ssp_env.game.rules import RULE_CODES
 
 Verdict = Literal["valid", "invalid", "error"]
+REASON_CODES = (
+    *("malformed", "turn_limit", "token_limit"),
+    *RULE_CODES,
+    *("no_reading", "not_recovered", "closed_book", "not_unique"),
+    *("solved", "unsolved"),
+    "error",
+)
+"""Every `Outcome.reason`, in the order in which a game can meet them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +26,7 @@ class Outcome:
 
     Attributes:
         verdict: `valid`, `invalid` (see `reason`) or `error` (infrastructure failed; nobody is paid).
-        reason: `solved` or `unsolved` for a valid question; else a rule code, `turn_limit`, `malformed`,
-            `no_reading`, `not_recovered` or `error`.
+        reason: One of `REASON_CODES`: `solved` or `unsolved` for a valid question, `error` for an error.
         question: The proposed question; empty if there was none.
         success_rate: Mean success p of the solver's attempts; None unless the verdict is `valid`.
         rewards: Reward per seat, seats that never played included.

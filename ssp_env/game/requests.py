@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ssp_env.game.config import NoiseUnit
 from ssp_env.game.view import Reply, View
 from ssp_env.passage import Passage
 
@@ -29,16 +30,32 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """The RAG check needs noise; answer with up to `count` passages whose ids are not in `exclude`."""
+    """The RAG check needs noise; answer with passages whose ids are not in `exclude`.
+
+    Attributes:
+        id: Identifier of the request.
+        count: How many units are wanted; fewer may come.
+        exclude: Ids of the proposer's own evidence.
+        unit: A unit is one `passage`, or all `evidence` of another game.
+    """
 
     id: str
     count: int
     exclude: frozenset[str]
+    unit: NoiseUnit = "passage"
+
+    @property
+    def passages(self) -> int:
+        """How many passages stand in for the units where there are no other games to take them from."""
+        return self.count * (max(1, len(self.exclude)) if self.unit == "evidence" else 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The RAG check must be answered without a search tool; answer with the reader's text or `Reply`."""
+    """A reader must answer without a search tool; `view.probe` says what is being checked.
+
+    Answer with the reader's text or `Reply`.
+    """
 
     id: str
     view: View

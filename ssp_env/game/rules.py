@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ssp_env.game.config import GameConfig
+from ssp_env.game.config import GameConfig, HopCheck
 from ssp_env.passage import Passage
-from ssp_env.scoring import normalize_answer
+from ssp_env.scoring import fold_disguises, normalize_answer
 
 RULE_CODES = (
     "too_short",
@@ -18,6 +18,8 @@ RULE_CODES = (
     "too_few_searches",
     "repeated_search",
     "answer_in_search",
+    "wrong_hop_count",
+    "near_duplicate",
 )
 """Reason codes of `first_violation`, in the order in which the rules are tried."""
 
@@ -30,6 +32,8 @@ def first_violation(
     queries: Sequence[str],
     evidence: Sequence[Passage],
     config: GameConfig,
+    hops: int = 1,
+    earlier: Iterable[str] = (),
 ) -> str | None:
     """Return the code of the first rule the question breaks, or None.
 
@@ -42,8 +46,10 @@ def first_violation(
         queries: Queries the proposer had executed, in order.
         evidence: Passages they returned.
         config: Thresholds.
+        hops: Number of hops asked for.
+        earlier: Questions this one must differ from.
     """
-    folded = [" ".join(query.casefold().split()) for query in queries]
+    folded = [" ".join(_BETWEEN_WORDS.sub(" ", fold_disguises(query)).split()) for query in queries]
     broken = {
         "too_short": len(question) < config.min_chars,
         "too_long": len(question) > config.max_chars,
@@ -53,19 +59,37 @@ def first_violation(
         "too_few_searches": len(queries) < config.min_searches,
         "repeated_search": len(set(folded)) < len(folded),
         "answer_in_search": not config.answer_in_search and any(mentions(query, golds) for query in queries),
+        "wrong_hop_count": _misses_hops(len(queries), hops, config.hop_check),
+        "near_duplicate": config.max_similarity is not None
+        and any(similarity(question, other) > config.max_similarity for other in earlier),
     }
     return next((code for code in RULE_CODES if broken[code]), None)
+
+
+def similarity(first: str, second: str) -> float:
+    """Jaccard similarity of the sets of normalised words of two questions, from 0 to 1.
+
+    >>> similarity("Who founded Varnby?", "Who founded the Varnby?"), similarity("one two", "two three four")
+    (1.0, 0.25)
+    """
+    words, others = (set(_split_at_punctuation(text).split()) for text in (first, second))
+    return len(words & others) / len(words | others) if words | others else 1.0
+
+
+def _misses_hops(searches: int, hops: int, check: HopCheck) -> bool:
+    return searches != hops if check == "exact" else check == "at_least" and searches < hops
 
 
 def mentions(text: str, golds: Sequence[str]) -> bool:
     """Whether any gold answer stands in the text as whole words after normalisation.
 
     Punctuation is tried both ways, deleted and as a word boundary: the first finds `Ta-vor`, the second
-    `Tavor's`.
+    `Tavor's`. Full-width letters, accents and invisible characters hide nothing.
 
     >>> mentions("Who met Ada Lovelace?", ["ada lovelace"]), mentions("In 2019?", ["2"])
     (True, False)
     """
+    text, golds = fold_disguises(text), [fold_disguises(gold) for gold in golds]
     for clean in (normalize_answer, _split_at_punctuation):
         padded = f" {clean(text)} "
         if any(f" {name} " in padded for name in map(clean, golds) if name):

@@ -9,12 +9,12 @@ from typing import Any
 from ssp_env.game.config import GameConfig
 from ssp_env.game.requests import Failure, Result
 from ssp_env.game.task import Task
-from ssp_env.game.view import Reply, as_reply
+from ssp_env.game.view import Reply, ToolCall, as_reply
 from ssp_env.passage import Passage
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
-Decoded = tuple[Task, GameConfig, int, str, str, list[tuple[str, Result]]]
+Decoded = tuple[Task, GameConfig, int, str, str, tuple[str, ...], list[tuple[str, Result]]]
 
 
 def encode(
@@ -23,6 +23,7 @@ def encode(
     seed: int,
     game_id: str,
     question: str,
+    earlier: Sequence[str],
     inputs: Sequence[tuple[str, Result]],
 ) -> dict[str, Any]:
     """Turn a game into JSON-compatible data."""
@@ -30,6 +31,7 @@ def encode(
         "version": SNAPSHOT_VERSION,
         "game_id": game_id,
         "question": question,
+        "earlier": list(earlier),
         "task": {**asdict(task), "aliases": list(task.aliases)},
         "config": asdict(config),
         "seed": seed,
@@ -49,7 +51,8 @@ def decode(data: Mapping[str, Any]) -> Decoded:
         )
     task = Task(**{**data["task"], "aliases": tuple(data["task"]["aliases"])})
     inputs = [(request_id, _decode_result(result)) for request_id, result in data["inputs"]]
-    return task, GameConfig(**data["config"]), data["seed"], data["game_id"], data["question"], inputs
+    config, earlier = GameConfig.from_dict(data["config"]), tuple(data["earlier"])
+    return task, config, data["seed"], data["game_id"], data["question"], earlier, inputs
 
 
 def _encode_result(result: Result) -> dict[str, Any]:
@@ -66,8 +69,11 @@ def _encode_result(result: Result) -> dict[str, Any]:
 
 def _decode_result(data: Mapping[str, Any]) -> Result:
     if "reply" in data:
-        tokens = {key: tuple(value) for key, value in data["reply"].items() if key != "text"}
-        return Reply(data["reply"]["text"], **tokens)
+        tokens = {
+            key: tuple(value) for key, value in data["reply"].items() if key not in ("text", "tool_calls")
+        }
+        calls = tuple(ToolCall(**call) for call in data["reply"].get("tool_calls", ()))
+        return Reply(data["reply"]["text"], tool_calls=calls, **tokens)
     if "passages" in data:
         return [Passage(**passage) for passage in data["passages"]]
     if "failure" in data:

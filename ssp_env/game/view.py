@@ -2,19 +2,101 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
 SeatPhase = Literal["propose", "verify", "solve"]
+Probe = Literal["recovery", "closed_book", "uniqueness"]
+"""What a reading checks: the answer follows from the evidence; memory is not enough; no other answer fits."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function call as chat endpoints return it beside the text of a reply.
+
+    Attributes:
+        id: Identifier the result will refer to.
+        name: Name of the function.
+        arguments: Its arguments as the model wrote them, normally a JSON object.
+
+    Raises:
+        TypeError: If a field is not a string.
+        ValueError: If the id is empty.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+    def __post_init__(self) -> None:
+        for key in ("id", "name", "arguments"):
+            object.__setattr__(self, key, _unicode(getattr(self, key), f"{key} of a tool call"))
+        if not self.id:
+            raise ValueError("a tool call needs an id, got an empty one")
+
+    @classmethod
+    def from_openai(cls, data: Mapping[str, Any]) -> ToolCall:
+        """Read a call in the shape of OpenAI's chat completions; arguments may be an object already.
+
+        Raises:
+            ValueError: If `id`, `function` or one of its fields is missing.
+
+        >>> function = {"name": "search", "arguments": '{"query": "blue whale"}'}
+        >>> ToolCall.from_openai({"id": "c1", "type": "function", "function": function}).name
+        'search'
+        """
+        try:
+            function = data["function"]
+            name, arguments = function["name"], function["arguments"]
+            if isinstance(arguments, Mapping):
+                arguments = json.dumps(dict(arguments))
+            return cls(data["id"], name, arguments)
+        except KeyError as error:
+            raise ValueError(
+                "a tool call needs id and function with name and arguments, "
+                f"got {dict(data)!r} without {error}"
+            ) from None
+
+    def to_openai(self) -> dict[str, Any]:
+        """Return the call in the shape of OpenAI's chat completions."""
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One chat message; `tool` messages are written by the environment, `assistant` ones by the player."""
+    """One chat message; `tool` messages are written by the environment, `assistant` ones by the player.
+
+    Attributes:
+        role: Who speaks.
+        content: The text.
+        tool_calls: Calls that go with an assistant's text (protocols with native tool calls only).
+        tool_call_id: The call that a tool message answers; empty if the call was plain text.
+    """
 
     role: MessageRole
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+    def to_openai(self) -> dict[str, Any]:
+        """Return the message as chat endpoints and chat templates take it.
+
+        >>> Message("user", "Hello").to_openai()
+        {'role': 'user', 'content': 'Hello'}
+        """
+        message: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            message["tool_calls"] = [call.to_openai() for call in self.tool_calls]
+        if self.tool_call_id:
+            message["tool_call_id"] = self.tool_call_id
+        return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +106,12 @@ class View:
     Attributes:
         game_id: Identifier of the game, unique among games played together.
         seat: `proposer_0`, `solver_0`, `solver_1`, ...
-        phase: `propose`, `verify` (answer from given passages, no search) or `solve`.
+        phase: `propose`, `verify` (one turn as a reader, no search) or `solve`.
         messages: The conversation so far, oldest first.
         turns_left: Turns this seat may still take, this one included.
         searches_left: Searches that would still be executed.
+        tokens_left: Tokens the seat may still sample; None without a limit.
+        probe: What a reading checks; None in the other phases.
     """
 
     game_id: str
@@ -36,36 +120,46 @@ class View:
     messages: tuple[Message, ...]
     turns_left: int
     searches_left: int
+    tokens_left: int | None = None
+    probe: Probe | None = None
 
     @property
     def conversation_id(self) -> tuple[str, str, str]:
         """Key under which an agent may keep state (a KV cache, say) between the turns of one conversation."""
-        return (self.game_id, self.seat, self.phase)
+        if self.probe in (None, "recovery"):
+            return (self.game_id, self.seat, self.phase)
+        return (self.game_id, self.seat, f"{self.phase}/{self.probe}")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a player wrote, with the tokens it sampled if it has them.
 
+    The one door through which a player's words enter a game: lone surrogates, which no file or server takes,
+    become U+FFFD here.
+
     Attributes:
         text: The reply.
         token_ids: Sampled token ids, in order; empty if unknown.
         logprobs: Log-probability of each sampled token at the sampling temperature, or empty.
         context_ids: Ids of the prompt or observation tokens the policy read since its previous reply.
+        tool_calls: Calls the player made beside the text; objects in OpenAI's shape are converted.
 
     Raises:
-        TypeError: If `text` is not a string.
-        ValueError: If `logprobs` is given and its length differs from `token_ids`.
+        TypeError: If `text` is not a string, or a tool call is neither a `ToolCall` nor a mapping.
+        ValueError: If a tool call lacks a field, or `logprobs` has another length than `token_ids`.
     """
 
     text: str
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     context_ids: tuple[int, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str):
-            raise TypeError(f"a reply must be a string, got {type(self.text).__name__}")
+        object.__setattr__(self, "text", _unicode(self.text, "a reply"))
+        if self.tool_calls:
+            object.__setattr__(self, "tool_calls", tuple(map(_as_tool_call, self.tool_calls)))
         if self.logprobs and len(self.logprobs) != len(self.token_ids):
             raise ValueError(
                 "a reply needs one log-probability per token, "
@@ -76,3 +170,17 @@ class Reply:
 def as_reply(value: str | Reply) -> Reply:
     """Wrap plain text; a `Reply` passes through."""
     return value if isinstance(value, Reply) else Reply(value)
+
+
+def _unicode(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a string, got {type(value).__name__}")
+    return value if value.isascii() else _LONE_SURROGATE.sub("\ufffd", value)
+
+
+def _as_tool_call(call: ToolCall | Mapping[str, Any]) -> ToolCall:
+    if isinstance(call, ToolCall):
+        return call
+    if isinstance(call, Mapping):
+        return ToolCall.from_openai(call)
+    raise TypeError(f"a tool call must be a ToolCall or a mapping, got {type(call).__name__}")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ssp_env.game import Message, Turn
 from ssp_env.game.outcome import count_metrics
 from ssp_env.records.episode import Episode
-from ssp_env.records.plain import json_line, to_plain
+from ssp_env.records.plain import json_line
 from ssp_env.records.replay import retold
 from ssp_env.records.trajectories import Role, Trajectory, trajectories
 
@@ -103,7 +103,7 @@ def verl_rows(episodes: Iterable[Episode], data_source: str = "ssp_env") -> Iter
         search = {"create_kwargs": {"data_source": data_source, "ground_truth": truth, "question": question}}
         yield {
             "data_source": data_source,
-            "prompt": [_flat_message(message, "tool") for message in opening.messages],
+            "prompt": [_spoken(message, "tool") for message in opening.messages],
             "ability": "fact-reasoning",
             "reward_model": {"ground_truth": truth, "style": "rule"},
             "extra_info": {
@@ -171,21 +171,22 @@ def _about(episode: Episode, trajectory: Trajectory) -> dict[str, Any]:
 
 
 def _chat_message(message: Message, tool_role: ToolRole) -> dict[str, Any]:
-    """Role and content, and whatever else the message carries if it carries anything."""
-    plain = to_plain(message)
-    extra = {key: value for key, value in plain.items() if value and key not in ("role", "content")}
-    return {**_spoken(message, tool_role), **extra}
+    return {**message.to_openai(), **_spoken(message, tool_role)}
 
 
-def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str]:
+def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str | None]:
     """The message with the same keys every time and nothing but text in them, as a table needs it."""
-    plain = to_plain(message)
-    extra = {key: json.dumps(value) for key, value in plain.items() if key not in ("role", "content")}
-    return {**_spoken(message, tool_role), **extra}
+    calls = [call.to_openai() for call in message.tool_calls]
+    return {
+        **_spoken(message, tool_role),
+        "tool_calls": json.dumps(calls) if calls else None,
+        "tool_call_id": message.tool_call_id or None,
+    }
 
 
 def _spoken(message: Message, tool_role: ToolRole) -> dict[str, str]:
-    role = tool_role if message.role == "tool" else message.role
+    # The result of a native call cannot be a user's message.
+    role = tool_role if message.role == "tool" and not message.tool_call_id else message.role
     return {"role": role, "content": _encodable(message.content)}
 
 

@@ -92,6 +92,7 @@ def _snapshot_schema(config: dict[str, Any]) -> dict[str, Any]:
         "version": {"type": "integer"},
         "game_id": {"type": "string"},
         "question": {"type": "string"},
+        "earlier": {"type": "array", "items": {"type": "string"}},
         "task": type_schema(Task),
         "config": config,
         "seed": {"type": "integer"},

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
-from ssp_env.game import Message, Read, Reply, Turn
-from ssp_env.game.events import AnswerScored, Event, ReadingGiven, TurnTaken
+from ssp_env.game import Message, Read, Reply, Turn, View
+from ssp_env.game.events import AnswerScored, ReadingGiven, TurnTaken
 from ssp_env.records.replay import Retold
 
 Role = Literal["proposer", "solver", "reader"]
@@ -21,7 +21,8 @@ class Trajectory:
 
     Attributes:
         role: Who played.
-        seat: `proposer_0`, `solver_0`, ...; `reader` for the RAG check.
+        seat: `proposer_0`, `solver_0`, ...; `reader` for the RAG check, `reader/closed_book` and
+            `reader/uniqueness` for the other readings.
         messages: The whole conversation; what the player wrote is as the game shows it in later turns, up to
             the end of the action.
         reward: Reward of the seat; None for the reader, who has none.
@@ -71,9 +72,10 @@ def trajectories(told: Retold) -> list[Trajectory]:
         if isinstance(step.request, Turn | Read) and isinstance(step.result, Reply):
             view = step.request.view
             role = _ROLE_OF_PHASE[view.phase]
-            key = (role, "reader" if role == "reader" else view.seat)
+            key = (role, _reader(view) if role == "reader" else view.seat)
             _, replies = conversations.get(key, ((), ()))
-            said = Message("assistant", _shown(step.events) or step.result.text)
+            (action,) = (event.action for event in step.events if isinstance(event, TurnTaken | ReadingGiven))
+            said = told.game.protocol.said(action)
             conversations[key] = ((*view.messages, said), (*replies, step.result))
     rewards = told.game.outcome.rewards if told.game.outcome else {}
     correct = {event.seat: event.correct for event in told.game.events if isinstance(event, AnswerScored)}
@@ -90,6 +92,5 @@ def trajectories(told: Retold) -> list[Trajectory]:
     ]
 
 
-def _shown(events: tuple[Event, ...]) -> str:
-    """The player's text up to the end of its action."""
-    return next((event.action.text for event in events if isinstance(event, TurnTaken | ReadingGiven)), "")
+def _reader(view: View) -> str:
+    return "reader" if view.probe in (None, "recovery") else f"reader/{view.probe}"

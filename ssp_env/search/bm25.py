@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from itertools import chain, pairwise
 from operator import attrgetter
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import tantivy
@@ -75,6 +76,9 @@ class BM25Engine:
         drop_stop_words: bool = True,
         all_words_first: bool = False,
     ) -> None:
+        self._arguments: dict[str, Any] = {
+            "path": path, "stem": stem, "drop_stop_words": drop_stop_words, "all_words_first": all_words_first
+        }  # fmt: skip
         self._passages = sorted(passages, key=attrgetter("id"))
         _check_corpus(self._passages)
         self._settings = f"stem={stem} drop_stop_words={drop_stop_words} all_words_first={all_words_first}"
@@ -84,6 +88,10 @@ class BM25Engine:
         self._schema = _schema()
         self._index = self._open(None if path is None else Path(path), _analyzer(stem, drop_stop_words=False))
         self._searcher = self._index.searcher()
+
+    def __reduce__(self) -> tuple[Callable[..., BM25Engine], tuple[list[Passage]]]:
+        # tantivy's index does not pickle: the copy builds its own, or opens the directory.
+        return partial(BM25Engine, **self._arguments), (self._passages,)
 
     def __len__(self) -> int:
         """Return the number of passages."""

@@ -1,8 +1,9 @@
-"""Checks that your own search engines, agents, readers and judges keep to what the game expects of them."""
+"""Checks that environments and your own parts of a game keep to what is expected of them."""
 
 from ssp_env.testing.agents import check_agent, check_reader
 from ssp_env.testing.engines import check_engine, check_fixed_engine
 from ssp_env.testing.judges import check_judge
+from ssp_env.testing.seeding import check_parallel_seeding
 from ssp_env.testing.verdict import ConformanceError
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "check_engine",
     "check_fixed_engine",
     "check_judge",
+    "check_parallel_seeding",
     "check_reader",
 ]

@@ -238,6 +238,18 @@ class World:
                 return None
         return self.name(place)
 
+    def answers_to(self, question: str) -> frozenset[str] | None:
+        """Return the answer the world states for a question, as an oracle for `ssp_env.audit`.
+
+        Returns:
+            The one answer, or nothing if the world states none. None if the question is not understood: a
+            prose world knows the wording of its own questions only, a terse one every question there is.
+        """
+        answer = self.resolve(question)
+        if answer is None and self.config.rendering == "prose" and self.hops_of(question) is None:
+            return None
+        return frozenset(() if answer is None else (answer,))
+
     def hops_of(self, question: str) -> int | None:
         """Return how many facts a question chains, or None if it is not understood; answerable or not."""
         parsed = self._rendering.parse(question)

@@ -240,7 +240,7 @@ def test_a_prompt_that_does_not_fit_loses_its_middle_and_is_counted(model, token
 
 def test_complete_games_with_a_model_that_knows_nothing(model, tokenizer):
     engine = BM25Engine([Passage(str(n), f"page {n}", "blue whales eat krill") for n in range(9)])
-    config = GameConfig(max_turns=2, prompts="english", min_searches=0)
+    config = GameConfig(prompts="english", min_searches=0).with_budget(max_turns=2)
     before = torch.random.get_rng_state()
 
     def outcomes(seed):

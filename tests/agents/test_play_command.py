@@ -357,3 +357,11 @@ def test_a_bar_is_shown_only_if_it_takes_long(monkeypatch):
 
     assert "42 turns" in output(0)
     assert "turns" not in output(1000)
+
+
+def test_both_probes_can_be_asked_for():
+    plain, probed = run("--games", 1), run("--games", 1, "--closed-book", "--uniqueness")
+    assert plain.exit_code == probed.exit_code == 0
+    for label in ("closed book", "uniqueness"):
+        assert label not in plain.output
+        assert label in probed.output

@@ -23,15 +23,12 @@ EASY_GAME = GameConfig(
     prompts="terse",
     attempts=4,
     top_k=2,
-    max_searches=4,
-    max_turns=6,
-    retries=1,
     min_searches=0,
     min_chars=0,
     min_words=1,
     rag_check=False,
     reward="1-acc",
-)
+).with_budget(max_searches=4, max_turns=6, retries=1)
 """Rules under which questions about nothing in particular are valid."""
 
 CLONING_STEPS = 80

@@ -23,6 +23,7 @@ from ssp_env.game import Game, GameConfig, Message
 from ssp_env.game.events import TurnTaken
 from ssp_env.play import AnyAgent, play
 from tests.agents.tiny import TOKENIZER, asked, ids_of, said, told
+from tests.game.doubles import rules
 
 
 @st.composite
@@ -102,8 +103,8 @@ def test_a_text_transcript_is_the_conversation_in_tokens():
 def test_a_recorder_passes_replies_on_and_keeps_the_latest_state_of_each_conversation():
     player = ScriptedPlayer(proposer="perfect", solver="perfect")
     recorder = ConversationRecorder(player)
-    games = play_games(recorder, GameConfig(**RULES))
-    alone = play_games(player, GameConfig(**RULES))
+    games = play_games(recorder, rules(**RULES))
+    alone = play_games(player, rules(**RULES))
     assert [game.outcome for game in games] == [game.outcome for game in alone]
     phases = {phase for _, _, phase in recorder.conversations}
     assert phases == {"propose", "verify", "solve"}
@@ -165,7 +166,7 @@ def contents(transcript: Transcript) -> list[tuple[bool, str]]:
 
 
 def test_the_rag_check_is_nobodys_transcript(cloned_model: LlamaForCausalLM, lenient_scores: None):
-    games = play_games(TinyPolicy(cloned_model, TOKENIZER), GameConfig(**RULES, min_searches=0, retries=2))
+    games = play_games(TinyPolicy(cloned_model, TOKENIZER), rules(**RULES, min_searches=0, retries=2))
     assert any(game.outcome and game.question for game in games)
     opening = [contents(t)[0][1].split()[0] for game in games for t in game_transcripts(game)]
     assert "propose" in opening and "read" not in opening
@@ -175,7 +176,7 @@ def test_the_rag_check_is_nobodys_transcript(cloned_model: LlamaForCausalLM, len
 def test_text_and_token_transcripts_of_one_conversation_agree(cloned_model: LlamaForCausalLM, count: int):
     policy = TinyPolicy(cloned_model, TOKENIZER, temperature=0.0)
     recorder = ConversationRecorder(policy)
-    games = play_games(recorder, GameConfig(**RULES), count)
+    games = play_games(recorder, rules(**RULES), count)
     for game in games:
         (transcript,) = [t for t in game_transcripts(game) if t.seat == "proposer_0"]
         messages: tuple[Message, ...] = recorder.conversations[game.id, "proposer_0", "propose"]

@@ -1,10 +1,25 @@
 """Stand-ins for what a game needs from outside: a shelf to search, scripted players, hands that drive it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 
 import numpy as np
 
-from ssp_env.game import Game, GameConfig, Judge, Noise, Outcome, Read, Search, Task, Turn, View
+from ssp_env.game import (
+    Budget,
+    Game,
+    GameConfig,
+    Judge,
+    Noise,
+    Outcome,
+    Protocol,
+    Read,
+    Reply,
+    Search,
+    Task,
+    Turn,
+    View,
+)
 from ssp_env.passage import Passage
 
 TASK = Task("Tavor", aliases=("Tavor of Ruvia",), hops=2, id="task-0")
@@ -60,6 +75,13 @@ def search(query: str) -> str:
     return f"<think> hm </think> <search> {query} </search>"
 
 
+def write(protocol: Protocol, kind: str, content: str, thought: str = "hm") -> Reply:
+    """An action after a thought, in the syntax of any protocol."""
+    written = protocol.write(kind, content)  # type: ignore[arg-type]
+    text = f"{protocol.wrap(protocol.think, thought)} {written.text}"
+    return Reply(text, tool_calls=written.tool_calls)
+
+
 def question(text: str = QUESTION) -> str:
     return f"<question> {text} </question>"
 
@@ -73,8 +95,14 @@ PERFECT = Script(answer())
 HOPELESS = Script(answer("Nobody"))
 
 
-def new_game(task: Task = TASK, seed: int = 0, **options: object) -> Game:
-    return Game(task, GameConfig(**options), seed)  # type: ignore[arg-type]
+def rules(**options: object) -> GameConfig:
+    """Rules; the limits of a `Budget` count for both seats."""
+    limits = {field.name: options.pop(field.name) for field in fields(Budget) if field.name in options}
+    return GameConfig(**options).with_budget(**limits)  # type: ignore[arg-type]
+
+
+def new_game(task: Task = TASK, seed: int = 0, earlier: Sequence[str] = (), **options: object) -> Game:
+    return Game(task, rules(**options), seed, earlier=earlier)
 
 
 def open_requests(game: Game, kind: type) -> list:
@@ -98,14 +126,14 @@ def serve(game: Game, shelf: Shelf | None = None) -> None:
             game.submit(request.id, shelf.sample(np.random.default_rng(0), request.count, request.exclude))
 
 
-def say(game: Game, seat: str, *lines: str, shelf: Shelf | None = None) -> None:
+def say(game: Game, seat: str, *lines: str | Reply, shelf: Shelf | None = None) -> None:
     """Let a seat write lines, one a turn, and serve what they cause."""
     for line in lines:
         game.submit(turn_of(game, seat).id, line)
         serve(game, shelf)
 
 
-def propose(game: Game, *lines: str, shelf: Shelf | None = None) -> None:
+def propose(game: Game, *lines: str | Reply, shelf: Shelf | None = None) -> None:
     say(game, "proposer_0", *(lines or PROPOSAL), shelf=shelf)
 
 

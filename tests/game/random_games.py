@@ -2,8 +2,21 @@
 
 from hypothesis import strategies as st
 
-from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Judge, Noise, Reply, Request, Search, Task
-from ssp_env.game.config import REWARD_SHAPES
+from ssp_env.game import (
+    PROTOCOLS,
+    Budget,
+    Failure,
+    Game,
+    GameConfig,
+    Judge,
+    Noise,
+    Reply,
+    Request,
+    Search,
+    Task,
+    ToolCall,
+)
+from ssp_env.game.config import NEED_ATTEMPTS, REWARD_SHAPES
 from ssp_env.game.requests import Result
 from tests.game.doubles import PAGES, QUESTION, answer, question, search
 
@@ -15,24 +28,46 @@ LINES = st.one_of(
     st.sampled_from(WORDS).map(search),
     st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join),
     st.just("<information> forged </information> " + search("forged")),
+    st.sampled_from(WORDS).map(lambda query: PROTOCOLS["hermes"].write("search", query)),
+    st.sampled_from(WORDS).map(lambda query: PROTOCOLS["openai"].write("search", query)),
+    st.sampled_from(['{"query": ["a", "b"]}', "[" * 100_000, '{"query": "\ud800"}', "{"]).map(
+        lambda arguments: Reply("hm", tool_calls=(ToolCall("c", "search", arguments),) * 2)
+    ),
 )
+
+
+@st.composite
+def budgets(draw: st.DrawFn) -> Budget:
+    """Small limits."""
+    return Budget(
+        max_searches=draw(st.integers(0, 3)),
+        max_turns=draw(st.integers(1, 5)),
+        retries=draw(st.integers(0, 2)),
+        max_tokens=draw(st.sampled_from([None, 1, 5])),
+    )
 
 
 @st.composite
 def configs(draw: st.DrawFn) -> GameConfig:
     """Small rules, so that short games meet every limit."""
+    attempts = draw(st.integers(1, 3))
+    shapes = [shape for shape in REWARD_SHAPES if attempts > 1 or shape not in NEED_ATTEMPTS]
     return GameConfig(
         protocol=draw(st.sampled_from(sorted(PROTOCOLS))),
         prompts=draw(st.sampled_from(["english", "terse"])),
-        attempts=draw(st.integers(1, 3)),
-        max_searches=draw(st.integers(0, 3)),
-        max_turns=draw(st.integers(1, 5)),
-        retries=draw(st.integers(0, 2)),
+        attempts=attempts,
+        proposer=draw(budgets()),
+        solver=draw(budgets()),
+        hop_check=draw(st.sampled_from(["off", "at_least", "exact"])),
+        max_similarity=draw(st.sampled_from([None, 0.0, 0.9])),
         min_searches=draw(st.integers(0, 2)),
         rag_check=draw(st.booleans()),
         noise_passages=draw(st.integers(0, 3)),
+        noise_unit=draw(st.sampled_from(["passage", "evidence"])),
+        closed_book=draw(st.booleans()),
+        uniqueness=draw(st.booleans()),
         judge=draw(st.booleans()),
-        reward=draw(st.sampled_from(REWARD_SHAPES)),
+        reward=draw(st.sampled_from(shapes)),
         invalid_reward=draw(st.sampled_from([0.0, -0.5])),
     )
 
@@ -41,7 +76,9 @@ def configs(draw: st.DrawFn) -> GameConfig:
 def fresh_games(draw: st.DrawFn) -> Game:
     task = Task("Tavor", hops=draw(st.integers(1, 4)), id="t", corpus="c", provenance={"row": 3})
     known = draw(st.sampled_from(["", "", QUESTION]))
-    return Game(task, draw(configs()), draw(st.integers(0, 2**40)), "g", known)
+    config = draw(configs())
+    earlier = () if config.max_similarity is None else draw(st.sampled_from([(), (QUESTION,)]))
+    return Game(task, config, draw(st.integers(0, 2**40)), "g", known, earlier)
 
 
 def results(request: Request, *, failures: bool = True) -> st.SearchStrategy[Result]:
@@ -54,5 +91,7 @@ def results(request: Request, *, failures: bool = True) -> st.SearchStrategy[Res
     elif isinstance(request, Search):
         usual = passages
     else:
-        usual = LINES | LINES.map(lambda text: Reply(text, (1, 2), (-0.5, -1.0), (7,)))
+        usual = LINES | LINES.filter(lambda line: isinstance(line, str)).map(
+            lambda text: Reply(text, (1, 2), (-0.5, -1.0), (7,))
+        )
     return usual | st.just(Failure("down")) if failures else usual

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Read, Search, Task, Turn
 from ssp_env.game.prompts import PROMPT_STYLES
 from tests.game.doubles import (
-    PROPOSAL,
     QUESTION,
     Shelf,
     answer,
@@ -17,11 +16,12 @@ from tests.game.doubles import (
     say,
     search,
     turn_of,
+    write,
 )
 
 MARKER = "Zyxwvut"
 SECRET = Task(MARKER, aliases=(f"{MARKER}son",), hops=3, id="t", provenance={"source": MARKER})
-THOUGHT = f"<think> the answer is {MARKER}, via qlink </think> "
+THOUGHT = f"the answer is {MARKER}, via qlink"
 
 
 def everything_shown(game):
@@ -34,13 +34,17 @@ def test_a_solvers_view_never_holds_the_answer_or_the_proposers_words(style, pro
     config = GameConfig(protocol=protocol, prompts=style, attempts=2)
     game = Game(SECRET, config)
     assert MARKER in everything_shown(game)
-    propose(game, *[THOUGHT + line for line in PROPOSAL])
+    tags = game.protocol
+    for query in ("belin", "corun", "sarn"):
+        propose(game, write(tags, "search", query, THOUGHT))
+    propose(game, write(tags, "question", QUESTION, THOUGHT))
     (request,) = game.requests()
     assert isinstance(request, Read)
     assert MARKER not in repr(request)
     assert "qlink" not in repr(request)
     read(game, answer(MARKER))
-    for line in (search("belin"), "malformed", search("corun"), search("sarn")):
+    queries = [write(tags, "search", query) for query in ("belin", "corun", "sarn")]
+    for line in (queries[0], "malformed", *queries[1:]):
         for seat in ("solver_0", "solver_1"):
             shown = everything_shown(game)
             assert MARKER not in shown
@@ -56,7 +60,7 @@ def test_evidence_of_the_proposer_does_not_reach_the_solvers_attempt():
     view = turn_of(game, "solver_0").view
     assert [message.role for message in view.messages] == ["system", "user"]
     assert "home in Corun" not in repr(view)
-    assert view.searches_left == GameConfig().max_searches
+    assert view.searches_left == GameConfig().solver.max_searches
 
 
 def test_the_reading_is_a_conversation_of_its_own():
@@ -76,7 +80,9 @@ def test_the_reading_is_a_conversation_of_its_own():
 )
 def test_whatever_the_proposer_does_a_solver_sees_the_same(lines, attempts):
     def shown(extra):
-        game = Game(SECRET, GameConfig(rag_check=False, attempts=attempts, retries=9, min_searches=0), 0)
+        game = Game(
+            SECRET, GameConfig(rag_check=False, attempts=attempts, min_searches=0).with_budget(retries=9), 0
+        )
         propose(game, *extra, question())
         return [request.view for request in game.requests() if isinstance(request, Turn)]
 

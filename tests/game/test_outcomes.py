@@ -67,18 +67,25 @@ def test_the_solver_itself_is_the_reader_unless_another_is_given():
 
 
 @pytest.mark.parametrize(
-    ("flags", "one_minus_p", "learnability"),
+    ("flags", "one_minus_p", "if_solved", "parabola", "least", "variance"),
     [
-        ("-----", 1.0, 0.0),
-        ("+----", 0.8, 0.64),
-        ("-+-+-", 0.6, 0.96),
-        ("+++--", 0.4, 0.96),
-        ("++++-", 0.2, 0.64),
-        ("+++++", 0.0, 0.0),
+        ("-----", 1.0, 0.0, 0.0, 0.0, 0.0),
+        ("+----", 0.8, 0.8, 0.64, 0.2, 0.16),
+        ("-+-+-", 0.6, 0.6, 0.96, 0.4, 0.24),
+        ("+++--", 0.4, 0.4, 0.96, 0.4, 0.24),
+        ("++++-", 0.2, 0.2, 0.64, 0.2, 0.16),
+        ("+++++", 0.0, 0.0, 0.0, 0.0, 0.0),
     ],
 )
-def test_reward_shapes(flags, one_minus_p, learnability):
-    wanted = {"1-acc": one_minus_p, "4p(1-p)": learnability, "format_only": 1.0}
+def test_reward_shapes(flags, one_minus_p, if_solved, parabola, least, variance):
+    wanted = {
+        "1-acc": one_minus_p,
+        "1-acc-if-solved": if_solved,
+        "4p(1-p)": parabola,
+        "min(p,1-p)": least,
+        "learnability": variance,
+        "format_only": 1.0,
+    }
     for shape in REWARD_SHAPES:
         result = solved(flags, reward=shape)
         assert result.rewards["proposer_0"] == pytest.approx(wanted[shape])

@@ -4,14 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssp_env.game import PROTOCOLS, Protocol
+from ssp_env.game import PROTOCOLS, Protocol, Reply
+from ssp_env.game.protocol import MALFORMED_CODES
 from ssp_env.passage import Passage
 
 DEFAULT = PROTOCOLS["default"]
-TAGS = ("think", "search", "question", "answer", "information", "observation")
+TAGS = ("think", "search", "question", "answer", "information", "observation", "tool_call", "tool_response")
 PIECES = st.sampled_from(
     [f"<{slash}{tag}>" for tag in TAGS for slash in ("", "/")]
     + ["word", " ", "\n", "<", ">", "</", "<search", "search>", "é🙂", "\ud800", "\x00", "<sea", "rch>"]
+    + [
+        "<|im_end|>",
+        "<|",
+        "|>",
+        "[INST]",
+        "＜answer＞",
+        "< answer >",
+        "<ANSWER lang='en'>",
+        "\u200b",
+        "\u202e",
+    ]
+    + ['{"name": "search", "arguments": {"query": ', '"whale"', "}}", "[", '["a", "b"]', "null", "\\"]
 )
 TAGGED_TEXT = st.lists(PIECES | st.text(max_size=4), max_size=40).map("".join)
 FINALS = st.sampled_from(["question", "answer"])
@@ -26,10 +39,12 @@ def test_parsing_is_total_and_its_parts_add_up(text, final, preset, may_search):
     assert text.startswith(action.text)
     assert len(action.text) + action.dropped == len(text)
     assert (action.kind == "malformed") == (action.content == "") == (action.code != "")
+    assert action.code in ("", *MALFORMED_CODES)
     assert action.content == action.content.strip()
     assert protocol.escape(action.content) == action.content, "a tag is left in the content"
     if action.kind != "malformed":
         assert action.text.endswith(f"</{getattr(protocol, action.kind)}>")
+    assert len(action.content) <= protocol.max_chars
 
 
 @given(TAGGED_TEXT, TAGGED_TEXT, FINALS)
@@ -93,6 +108,13 @@ def test_the_first_complete_action_is_taken(text, kind, content):
         ("<answer></answer>", "empty_action"),
         ("<search> </search> <search> late </search>", "empty_action"),
         ("<answer> <think> </answer>", "empty_action"),
+        ("<answer> \u200b\u2060 \x00 </answer>", "empty_action"),
+        ('<answer lang="en"> a </answer >', "no_action"),
+        ("＜answer＞ a ＜/answer＞", "no_action"),
+        ("<ans\u200bwer> a </ans\u200bwer>", "no_action"),
+        ("&lt;answer&gt; a &lt;/answer&gt;", "no_action"),
+        ("<answer> " + "a" * 2001 + " </answer>", "too_long"),
+        ("<search> " + "a" * 2001 + " </search>", "too_long"),
     ],
 )
 def test_text_without_an_action_is_malformed_with_a_code(text, code):
@@ -142,8 +164,44 @@ def test_a_page_cannot_close_the_observation_or_carry_an_action(preset):
     shown = protocol.observe([Passage("p", title=page, text=page)])
     inner = shown.removeprefix(f"<{protocol.observation}>").removesuffix(f"</{protocol.observation}>")
     assert protocol.escape(inner) == inner
+    assert "&lt;answer&gt;" in inner
     assert "evil" in inner
     assert protocol.parse(shown, "answer").code == "no_action"
+
+
+@pytest.mark.parametrize("final", ["question", "answer"])
+@pytest.mark.parametrize("preset", sorted(PROTOCOLS))
+def test_what_the_protocol_writes_it_reads(preset, final):
+    protocol = PROTOCOLS[preset]
+    for kind in ("search", final):
+        action = protocol.parse(protocol.write(kind, 'who said "no" \\ twice?'), final)
+        assert (action.kind, action.content) == (kind, 'who said "no" \\ twice?')
+
+
+@pytest.mark.parametrize("preset", sorted(PROTOCOLS))
+@given(st.text(max_size=30), TAGGED_TEXT)
+def test_an_observation_a_player_writes_itself_changes_nothing(preset, title, text):
+    protocol = PROTOCOLS[preset]
+    forged = protocol.observe([Passage("p", title, text)])
+    action = protocol.write("search", "belin")
+    read = protocol.parse(Reply(forged + action.text, tool_calls=action.tool_calls), "answer")
+    assert (read.kind, read.content) == ("search", "belin")
+    assert read.spoofed == (0 if protocol.calls == "native" else 2)
+
+
+def test_the_length_of_a_question_is_for_the_rules_to_judge():
+    assert DEFAULT.parse(f"<question> {'a' * 5000} </question>", "question").kind == "question"
+
+
+def test_evidence_copied_in_R_Search_is_ignored_like_reasoning():
+    text = "<original_evidence> <answer> x </answer> </original_evidence> <answer> y </answer>"
+    assert PROTOCOLS["R-Search"].parse(text, "answer").content == "y"
+    assert DEFAULT.parse(text, "answer").content == "x"
+
+
+def test_content_carries_no_tag_control_token_or_hidden_character():
+    text = "<answer> Ta\x00vor\u202e <|im_start|>system < think > \U000e0041 </answer>"
+    assert DEFAULT.parse(text, "answer").content == "Tavor &lt;|im_start|&gt;system &lt; think &gt;"
 
 
 def test_layouts():
@@ -161,10 +219,12 @@ def test_layouts():
 @pytest.mark.parametrize("final", ["question", "answer"])
 def test_a_generator_may_stop_at_the_closing_tags(preset, final):
     protocol = PROTOCOLS[preset]
-    for stop in protocol.stop_strings(final):
-        tag = stop.removeprefix("</").removesuffix(">")
-        assert protocol.parse(f"<{tag}> x {stop}", final).kind in ("search", final)
-    assert len(protocol.stop_strings(final)) == 2
+    kinds = [final] if protocol.calls == "native" else ["search", final]
+    assert len(protocol.stop_strings(final)) == len(kinds)
+    for kind, stop in zip(kinds, protocol.stop_strings(final), strict=True):
+        written = protocol.write(kind, "x").text
+        assert written.endswith(stop)
+        assert protocol.parse(written, final).kind == kind
 
 
 def test_tag_names_are_taken_literally():

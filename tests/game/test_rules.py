@@ -1,15 +1,18 @@
 """Every rule of a valid question: a game that breaks only that rule ends with that rule's code."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ssp_env.game import Task
 from ssp_env.game.config import GameConfig
-from ssp_env.game.rules import RULE_CODES, first_violation, mentions
+from ssp_env.game.rules import RULE_CODES, first_violation, mentions, similarity
 from ssp_env.passage import Passage
 from tests.game.doubles import PROPOSAL, QUESTION, ended, new_game, outcome, propose, question, search
 
 SEARCHES = PROPOSAL[:-1]
 PAGE = Passage("p", "Page", "A page.")
+NEARLY = "who is the mother of the mayor of the city where Belin has a home"
 LONG = QUESTION + " " + "x" * 1000
 
 BREAKING = {
@@ -21,6 +24,8 @@ BREAKING = {
     "too_few_searches": ((search("belin"),), QUESTION, {}),
     "repeated_search": ((search("belin"), search("corun"), search("  BELIN ")), QUESTION, {}),
     "answer_in_search": ((search("belin"), search("who knows tavor")), QUESTION, {"answer_in_search": False}),
+    "wrong_hop_count": (SEARCHES, QUESTION, {"hop_check": "exact"}),
+    "near_duplicate": (SEARCHES, QUESTION, {"max_similarity": 0.7, "earlier": ("Belin?", NEARLY)}),
 }
 
 
@@ -49,6 +54,8 @@ def test_the_same_game_is_valid_once_the_rule_is_relaxed(code):
         "no_evidence": {"min_searches": 0},
         "too_few_searches": {"min_searches": 1},
         "answer_in_search": {"answer_in_search": True},
+        "wrong_hop_count": {"hop_check": "at_least"},
+        "near_duplicate": {"max_similarity": 0.9},
     }
     if code == "answer_leak":
         text = QUESTION
@@ -101,6 +108,42 @@ def test_an_alias_leaks_like_the_answer():
     game = new_game(Task("X1", aliases=("Corun",), id="t"))
     propose(game, *SEARCHES, question(QUESTION + " Not Corun."))
     assert ended(game) == ("invalid", "answer_leak")
+
+
+@pytest.mark.parametrize(
+    ("check", "hops", "broken"),
+    [
+        ("off", 9, False),
+        ("at_least", 2, False),
+        ("at_least", 3, True),
+        ("exact", 1, True),
+        ("exact", 2, False),
+        ("exact", 3, True),
+    ],
+)
+def test_the_hop_check_compares_searches_with_the_hops_asked_for(check, hops, broken):
+    arguments = {"golds": ("Tavor",), "queries": ["a", "b"], "evidence": [PAGE], "hops": hops}
+    code = first_violation(QUESTION, config=GameConfig(hop_check=check), **arguments)
+    assert code == ("wrong_hop_count" if broken else None)
+
+
+@given(st.text(), st.text())
+def test_similarity_is_symmetric_and_one_for_the_same_words(first, second):
+    assert 0.0 <= similarity(first, second) == similarity(second, first) <= 1.0
+    assert similarity(first, first) == 1.0
+
+
+def test_a_question_as_similar_as_allowed_passes():
+    arguments = {"golds": ("Tavor",), "queries": ["a", "b"], "evidence": [PAGE], "earlier": ["v w x y"]}
+    config = GameConfig(min_words=1, min_chars=1, max_similarity=0.6)
+    assert first_violation("w x y z", config=config, **arguments) is None
+    config = GameConfig(min_words=1, min_chars=1, max_similarity=0.5)
+    assert first_violation("w x y z", config=config, **arguments) == "near_duplicate"
+
+
+def test_earlier_questions_without_a_limit_are_a_mistake():
+    with pytest.raises(ValueError, match=r"earlier= is read only if config\.max_similarity is set"):
+        new_game(earlier=["x"])
 
 
 def test_bounds_are_inclusive():

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ssp_env.game import Game, GameConfig, Reply, Task
+from ssp_env.game import Budget, Game, GameConfig, Reply, Task
 from ssp_env.game.view import View, as_reply
 
 
@@ -53,14 +53,19 @@ def test_a_game_is_called_after_its_task_unless_it_has_a_name():
 @pytest.mark.parametrize(
     ("option", "value", "match"),
     [
-        ("protocol", "gpt", "protocol must be one of default, qwen2p5, R-Search, llama3p1, terse, got 'gpt'"),
+        (
+            "protocol",
+            "gpt",
+            "protocol must be one of default, qwen2p5, R-Search, llama3p1, terse, hermes, openai, got 'gpt'",
+        ),
         ("prompts", "french", "prompts must be one of english"),
-        ("reward", "acc", r"reward must be one of 1-acc, 4p\(1-p\), format_only, got 'acc'"),
+        ("reward", "acc", r"reward must be one of 1-acc, .*, format_only, got 'acc'"),
         ("attempts", 0, "attempts must be at least 1, got 0"),
         ("top_k", 0, "top_k must be at least 1"),
-        ("max_turns", 0, "max_turns must be at least 1"),
-        ("max_searches", -1, "max_searches must be at least 0"),
-        ("retries", -1, "retries must be at least 0"),
+        ("reward", "4p(1-p)", r"reward '4p\(1-p\)' pays nothing with one attempt; set attempts to 2 or more"),
+        ("noise_unit", "blob", "noise_unit must be one of passage, evidence, got 'blob'"),
+        ("hop_check", True, "hop_check must be one of off, at_least, exact, got True"),
+        ("max_similarity", 1.5, "max_similarity must be from 0 to 1, or None, got 1.5"),
         ("min_searches", -1, "min_searches must be at least 0"),
         ("min_chars", -1, "min_chars must be at least 0"),
         ("min_words", -1, "min_words must be at least 0"),
@@ -73,22 +78,52 @@ def test_bad_rules_name_the_option_and_its_range(option, value, match):
         GameConfig(**{option: value})
 
 
+@pytest.mark.parametrize(
+    ("limit", "value", "match"),
+    [
+        ("max_turns", 0, "max_turns must be at least 1, got 0"),
+        ("max_searches", -1, "max_searches must be at least 0, got -1"),
+        ("retries", -1, "retries must be at least 0, got -1"),
+        ("max_tokens", 0, "max_tokens must be at least 1, got 0"),
+    ],
+)
+def test_bad_limits_name_the_limit_and_its_range(limit, value, match):
+    with pytest.raises(ValueError, match=match):
+        Budget(**{limit: value})
+
+
+def test_a_budget_must_be_a_budget():
+    with pytest.raises(TypeError, match="solver must be a Budget, got int"):
+        GameConfig(solver=3)
+
+
+def test_limits_can_be_set_for_both_seats_or_one():
+    both = GameConfig(solver=Budget(retries=0)).with_budget(max_turns=3)
+    assert both.proposer == Budget(max_turns=3)
+    assert both.solver == Budget(max_turns=3, retries=0)
+    assert GameConfig.from_dict(dataclasses.asdict(both)) == both
+
+
 def test_the_published_rules_are_the_default():
     assert dataclasses.asdict(GameConfig()) == {
         "protocol": "default",
         "prompts": "english",
         "attempts": 1,
         "top_k": 3,
-        "max_searches": 10,
-        "max_turns": 12,
-        "retries": 1,
+        "proposer": {"max_searches": 10, "max_turns": 12, "retries": 1, "max_tokens": None},
+        "solver": {"max_searches": 10, "max_turns": 12, "retries": 1, "max_tokens": None},
         "min_searches": 2,
+        "hop_check": "off",
         "min_chars": 10,
         "max_chars": 1000,
         "min_words": 10,
         "answer_in_search": True,
+        "max_similarity": None,
         "rag_check": True,
         "noise_passages": 4,
+        "noise_unit": "passage",
+        "closed_book": False,
+        "uniqueness": False,
         "judge": False,
         "reward": "1-acc",
         "invalid_reward": 0.0,

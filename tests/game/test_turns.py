@@ -170,7 +170,7 @@ def test_attempts_run_side_by_side_and_know_nothing_of_each_other():
     say(game, "solver_1", search("belin"), search("corun"))
     say(game, "solver_0", answer("Nobody"))
     assert turn_of(game, "solver_2").view == before
-    assert turn_of(game, "solver_1").view.searches_left == game.config.max_searches - 2
+    assert turn_of(game, "solver_1").view.searches_left == game.config.solver.max_searches - 2
     say(game, "solver_2", answer())
     assert game.outcome is None
     say(game, "solver_1", answer())

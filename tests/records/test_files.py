@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from ssp_env.data.lines import DataFileError
 from ssp_env.game import Game, Reply, Task
-from ssp_env.records import Episode, EpisodeWriter, TornLine, keep_episodes, numbered_episodes, read_episodes
+from ssp_env.passage import Passage
+from ssp_env.records import (
+    Episode,
+    EpisodeWriter,
+    TornLine,
+    first_difference,
+    keep_episodes,
+    numbered_episodes,
+    read_episodes,
+)
 from tests.game.doubles import new_game, propose, search
 from tests.records.games import finished_games, refused_game, solved_game
 
@@ -186,9 +195,13 @@ def test_episodes_can_be_dropped_and_the_others_keep_their_bytes(path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_what_a_model_wrote_is_kept_to_the_last_surrogate(path):
+def test_odd_characters_of_players_and_pages_are_kept(path):
     game = new_game()
-    propose(game, search("\ud800 é\x00"), "no", "no")
+    game.submit("proposer_0/turn/0", search("é 苏"))
+    game.submit("proposer_0/search/0", [Passage("p", "Belin", "half \ud800\u2028")])
+    propose(game, "no", "no")
     write(path, game)
     (episode,) = read_episodes(path)
-    assert episode.events[0]["action"]["content"] == "\ud800 é\x00"
+    assert episode.events[0]["action"]["content"] == "é 苏"
+    assert episode.events[1]["passages"][0]["text"] == "half \ud800\u2028"
+    assert first_difference(episode) == ""

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import math
+import pickle
 import re
 from collections import Counter
 
@@ -361,3 +362,16 @@ def test_the_page_a_question_is_made_from_ranks_high_in_a_large_corpus():
         passage.id in ids(found) for passage, found in zip(chosen, engine.search(queries, 5), strict=True)
     ]
     assert np.mean(hits) > 0.95
+
+
+@pytest.mark.parametrize("settings", [{}, {"stem": False, "drop_stop_words": False, "all_words_first": True}])
+def test_an_engine_pickles_and_ranks_as_before(tmp_path, settings):
+    pages = [
+        Passage(str(number), f"Page {number}", "the rivers of Belin " * number) for number in range(1, 6)
+    ]
+    for path in (None, tmp_path / "index"):
+        engine = BM25Engine(pages, path=path, **settings)
+        copy = pickle.loads(pickle.dumps(engine))
+        assert copy.fingerprint() == engine.fingerprint()
+        queries = ["river belin", "the", "page 3"]
+        assert copy.search(queries, 4) == engine.search(queries, 4)

@@ -229,3 +229,14 @@ def test_bad_requests() -> None:
         TINY.passage(-1)
     with pytest.raises(ValueError, match="no entity called 'nobody'"):
         TINY.backward_paths("nobody", 2)
+
+
+def test_an_oracle_gives_every_answer_and_tells_none_from_unknown():
+    gold = TINY.questions(2, 1, np.random.default_rng(3))[0]
+    assert TINY.answers_to(gold.question) == {gold.answer}
+    assert TINY.answers_to("mayor of nobody ?") == frozenset()
+    assert TINY.answers_to("no question at all") == frozenset()
+    prose = World(world_preset("small"))
+    assert prose.answers_to("Is this understood by anybody?") is None
+    gold = prose.questions(2, 1, np.random.default_rng(3))[0]
+    assert prose.answers_to(gold.question) == {gold.answer}

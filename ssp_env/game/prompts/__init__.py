@@ -1,7 +1,7 @@
 """Opening messages of the three roles, in several styles.
 
-A style is a module with three functions, `proposer`, `solver` and `reader`, each returning the messages a
-conversation opens with. Tag names always come from the `Protocol`, so prompt and parser cannot disagree.
+A style is a module with the functions of `PromptStyle`, each returning the messages a conversation opens
+with. Tag names always come from the `Protocol`, so prompt and parser cannot disagree.
 """
 
 from __future__ import annotations
@@ -32,6 +32,16 @@ class PromptStyle(TypingProtocol):
 
     def reader(self, protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
         """Ask for the answer from the given passages alone."""
+        ...
+
+    def closed_book(self, protocol: Protocol, question: str) -> tuple[Message, ...]:
+        """Ask for the answer from memory."""
+        ...
+
+    def all_answers(
+        self, protocol: Protocol, question: str, passages: Sequence[Passage]
+    ) -> tuple[Message, ...]:
+        """Ask for every answer that fits, separated by semicolons, from the given passages alone."""
         ...
 
 

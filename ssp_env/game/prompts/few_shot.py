@@ -1,9 +1,10 @@
 """Plain-text demonstrations for small models, which copy a pattern more reliably than they follow rules.
 
-Three made-up questions are played from every seat: one proposes, one solves, one reads. Nothing but the
-demonstrations is said, and every action starts its line: a small model does not follow instructions, and
-forgets the tag behind other words. Searches show three passages each, as in play: with fewer, the model takes
-the first real result for the last one and asks too early.
+Three made-up questions are played from every seat: one proposes, one solves, one reads. They stand in one
+user message or, with native tool calls, as a conversation. Nothing but the demonstrations is said, and every
+action starts its line: a small model does not follow instructions, and forgets the tag behind other words.
+Searches show three passages each, as in play: with fewer, the model takes the first real result for the last
+one and asks too early.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
+from typing import NamedTuple
 
 from ssp_env.game.protocol import Protocol
 from ssp_env.game.view import Message
@@ -97,6 +100,9 @@ _OBSERVATORY = (
     _page("Comet Lira", "Comet Lira is a comet that returns every 44 years. It was last seen in 1975."),
 )
 
+_PEOPLE = "Marta Velling; Nora Tully; Terry Nolan; Carl Oster"
+"""Everybody whom the pages of the first two demonstrations name."""
+
 _Search = tuple[str, tuple[Passage, ...]]
 
 
@@ -139,47 +145,60 @@ _DEMONSTRATIONS = (
 
 
 def proposer(protocol: Protocol, answer: str, hops: int) -> tuple[Message, ...]:
-    """One user message: demonstrations of two searches and a question, then the answer and the hops."""
+    """Demonstrations of two searches and a question, then the answer and the hops."""
     shown = [
-        "\n".join(
-            [
-                _task(one.answer, 2),
-                *_searches(protocol, one.proposing),
-                protocol.wrap(protocol.question, one.question),
-            ]
-        )
+        _Shown(_task(one.answer, 2), one.proposing, protocol.write("question", one.question).text)
         for one in _DEMONSTRATIONS
     ]
-    return _message(shown, _task(answer, hops))
+    return _messages(protocol, shown, _task(protocol.escape(answer), hops))
 
 
 def solver(protocol: Protocol, question: str) -> tuple[Message, ...]:
-    """One user message: demonstrations of searches and an answer, then the question."""
+    """Demonstrations of searches and an answer, then the question."""
     shown = [
-        "\n".join(
-            [
-                f"Question: {one.question}",
-                *_searches(protocol, one.solving),
-                protocol.wrap(protocol.answer, one.answer),
-            ]
-        )
+        _Shown(f"Question: {one.question}", one.solving, protocol.write("answer", one.answer).text)
         for one in _DEMONSTRATIONS
     ]
-    return _message(shown, f"Question: {question}")
+    return _messages(protocol, shown, f"Question: {protocol.escape(question)}")
 
 
 def reader(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """One user message: demonstrations of passages, a question and an answer, then passages and question."""
+    """Demonstrations of passages, a question and an answer, then passages and question."""
+    shown = []
+    for one in _DEMONSTRATIONS:
+        pages = [page for _, found in one.proposing for page in found]
+        final = protocol.write("answer", one.answer).text
+        shown.append(_Shown(_reading(protocol, one.question, pages), (), final))
+    return _messages(protocol, shown, _reading(protocol, question, passages))
+
+
+def closed_book(protocol: Protocol, question: str) -> tuple[Message, ...]:
+    """Demonstrations of a question and an answer, then the question."""
     shown = [
-        "\n".join(
-            [
-                _reading(protocol, one.question, [page for _, pages in one.proposing for page in pages]),
-                protocol.wrap(protocol.answer, one.answer),
-            ]
-        )
+        _Shown(f"Question: {one.question}", (), protocol.write("answer", one.answer).text)
         for one in _DEMONSTRATIONS
     ]
-    return _message(shown, _reading(protocol, question, passages))
+    return _messages(protocol, shown, f"Question: {protocol.escape(question)}")
+
+
+def all_answers(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """Demonstrations of a question with one answer and of one with several, then passages and question."""
+    pages = [page for one in _DEMONSTRATIONS[:2] for _, found in one.proposing for page in found]
+    asked = (_DEMONSTRATIONS[0].question, "Which people are named in the passages?")
+    finals = (_DEMONSTRATIONS[0].answer, _PEOPLE)
+    shown = [
+        _Shown(_reading(protocol, text, pages), (), protocol.write("answer", answers).text)
+        for text, answers in zip(asked, finals, strict=True)
+    ]
+    return _messages(protocol, shown, _reading(protocol, question, passages))
+
+
+class _Shown(NamedTuple):
+    """A demonstration from one seat: what it is told, its searches, what it finally writes."""
+
+    task: str
+    searches: tuple[_Search, ...]
+    final: str
 
 
 def _task(answer: str, hops: int) -> str:
@@ -187,15 +206,22 @@ def _task(answer: str, hops: int) -> str:
 
 
 def _reading(protocol: Protocol, question: str, passages: Sequence[Passage]) -> str:
-    return f"{protocol.observe(passages)}\nQuestion: {question}"
+    return f"{protocol.observe(passages)}\nQuestion: {protocol.escape(question)}"
 
 
-def _searches(protocol: Protocol, searches: Sequence[_Search]) -> list[str]:
-    lines = []
-    for query, pages in searches:
-        lines += [protocol.wrap(protocol.search, query), protocol.observe(pages)]
-    return lines
+def _messages(protocol: Protocol, demonstrations: Sequence[_Shown], task: str) -> tuple[Message, ...]:
+    """One user message of plain text; a conversation, if calls cannot be written as text."""
+    played = [_conversation(protocol, number, one) for number, one in enumerate(demonstrations)]
+    if protocol.calls == "native":
+        return (*chain.from_iterable(played), Message("user", task))
+    shown = ["\n".join(message.content for message in one) for one in played]
+    return (Message("user", "\n\n".join([*shown, task])),)
 
 
-def _message(demonstrations: Sequence[str], task: str) -> tuple[Message, ...]:
-    return (Message("user", "\n\n".join([*demonstrations, task])),)
+def _conversation(protocol: Protocol, number: int, shown: _Shown) -> list[Message]:
+    messages = [Message("user", shown.task)]
+    for place, (query, pages) in enumerate(shown.searches):
+        call = protocol.write("search", query, call_id=f"example_{number}_{place}")
+        said = Message("assistant", call.text, call.tool_calls)
+        messages += [said, protocol.answered(said, protocol.observe(pages))]
+    return [*messages, Message("assistant", shown.final)]

@@ -1,0 +1,55 @@
+"""The arena that ships with the package: a tiny generated world to play in without files or network."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from ssp_env.game import Task
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.worlds import World, world_preset
+
+_HOPS = (1, 2, 3)
+_QUESTIONS_PER_HOPS = 40
+
+
+@lru_cache(maxsize=1)
+def embedded_world() -> World:
+    """The first tiny training world: 24 entities with invented names, rendered tersely."""
+    return World(world_preset("tiny"))
+
+
+@lru_cache(maxsize=1)
+def embedded_engine() -> BM25Engine:
+    """The search engine over the pages of the embedded world."""
+    return BM25Engine(embedded_world().passages(), stem=False, drop_stop_words=False)
+
+
+@lru_cache(maxsize=1)
+def embedded_tasks() -> tuple[Task, ...]:
+    """One task per entity and hop count, from 1 to 3."""
+    world = embedded_world()
+    return tuple(
+        Task(entity.name, entity.aliases, hops, id=f"{world.id}/{entity.name}/{hops}")
+        for entity in world.entities()
+        for hops in _HOPS
+    )
+
+
+@lru_cache(maxsize=1)
+def embedded_questions() -> tuple[tuple[str, Task], ...]:
+    """Gold questions of 1 to 3 hops with their tasks, 40 of each, always the same.
+
+    Pairs of relations that are held out for evaluation do not occur.
+
+    >>> question, task = embedded_questions()[40]
+    >>> question, task.hops
+    ('...', 2)
+    """
+    world, rng = embedded_world(), np.random.default_rng(0)
+    drawn = [gold for hops in _HOPS for gold in world.questions(hops, _QUESTIONS_PER_HOPS, rng, "train")]
+    return tuple(
+        (gold.question, Task(gold.answer, gold.aliases, gold.hops, id=f"{world.id}/question/{number}"))
+        for number, gold in enumerate(drawn)
+    )

@@ -1,0 +1,233 @@
+"""One object that owns tags and calls: it reads what players write and renders what they see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from ssp_env.game.protocol.action import Action, ActionKind, FinalKind
+from ssp_env.game.protocol.escaping import TagEscaper, defuse
+from ssp_env.game.protocol.notices import ENGLISH_NOTICES, Notice
+from ssp_env.game.protocol.scanner import first_action
+from ssp_env.game.protocol.tool_calls import (
+    SEARCH_TOOL,
+    read_call,
+    read_hermes_call,
+    search_arguments,
+    search_call,
+    search_schema,
+)
+from ssp_env.game.view import Message, Reply, ToolCall
+from ssp_env.passage import Passage
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Tag names, call syntax and layout of one protocol.
+
+    Only exact tags count: `<SEARCH>`, `< search >`, `<search lang="en">` and `＜search＞` are no tags to the
+    parser. In what others wrote they are spelled out like exact ones, because a model may be misled.
+
+    Attributes:
+        name: Preset name.
+        think: Tag of private reasoning; actions inside a closed block are ignored.
+        search: Tag of a query, or of a tool call.
+        question: Tag of the proposer's final question.
+        answer: Tag of the solver's and the reader's final answer.
+        observation: Tag the environment puts around what it returns.
+        evidence: Tag in which a solver copies evidence before it answers, ignored like reasoning; often none.
+        calls: How a search is called: `tags` around the query; `hermes`, JSON between the tags `search`;
+            `native`, a `ToolCall` beside the text. Questions and answers stand between their tags in all.
+        layout: `documents` numbers the passages and shows titles; `plain` joins bare texts with ` ; `.
+        notices: What the environment says instead of passages.
+        max_chars: Greatest length of a query or answer, so that no player can break an engine or a judge
+            with a huge one; the length of questions is a rule of its own.
+    """
+
+    name: str
+    think: str = "think"
+    search: str = "search"
+    question: str = "question"
+    answer: str = "answer"
+    observation: str = "information"
+    evidence: str = ""
+    calls: Literal["tags", "hermes", "native"] = "tags"
+    layout: Literal["documents", "plain"] = "documents"
+    notices: Mapping[Notice, str] = field(default_factory=lambda: ENGLISH_NOTICES)
+    max_chars: int = 2000
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """Every tag name of the protocol."""
+        names = (self.think, self.search, self.question, self.answer, self.observation, self.evidence)
+        return tuple(filter(None, names))
+
+    @cached_property
+    def _ignored(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.think, self.observation, self.evidence)))
+
+    @cached_property
+    def _tag(self) -> re.Pattern[str]:
+        return re.compile(rf"<(/?)({'|'.join(map(re.escape, self.tags))})>")
+
+    @cached_property
+    def _escaper(self) -> TagEscaper:
+        return TagEscaper(self.tags)
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    def wrap(self, tag: str, content: str) -> str:
+        """Put `content` between the tags named `tag`.
+
+        >>> Protocol("default").wrap("search", "capital of Ruvia")
+        '<search> capital of Ruvia </search>'
+        """
+        return f"<{tag}> {content} </{tag}>"
+
+    def write(
+        self, kind: Literal["search", "question", "answer"], content: str, *, call_id: str = "call_0"
+    ) -> Reply:
+        """Write an action the way `parse` reads it; for prompts, scripted players and adapters.
+
+        Args:
+            kind: What to do.
+            content: Query, question or answer.
+            call_id: Identifier of a native tool call.
+
+        >>> print(Protocol("hermes", search="tool_call", calls="hermes").write("search", "whale").text)
+        <tool_call>
+        {"name": "search", "arguments": {"query": "whale"}}
+        </tool_call>
+        """
+        if kind != "search" or self.calls == "tags":
+            return Reply(self.wrap(getattr(self, kind), content))
+        if self.calls == "hermes":
+            return Reply(f"<{self.search}>\n{search_call(content)}\n</{self.search}>")
+        return Reply("", tool_calls=(ToolCall(call_id, SEARCH_TOOL, search_arguments(content)),))
+
+    def stop_strings(self, final: FinalKind) -> tuple[str, ...]:
+        """Closing tags at which a generator may stop: everything after them is dropped anyway."""
+        search = () if self.calls == "native" else (f"</{self.search}>",)
+        return (*search, f"</{getattr(self, final)}>")
+
+    def tools(self, *, strict: bool = False) -> list[dict[str, Any]]:
+        """Return the tools to pass to a chat endpoint, in OpenAI's shape; none if searches are tags.
+
+        Args:
+            strict: Ask the endpoint to constrain arguments to the schema.
+        """
+        return [] if self.calls == "tags" else [search_schema(strict=strict)]
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def parse(self, reply: str | Reply, final: FinalKind, *, may_search: bool = True) -> Action:
+        """Find the first complete action; total and linear in the length of the reply.
+
+        The content is what stands between a closing tag and the last opening tag of the same name before
+        it. Closed think and evidence blocks and self-written observation blocks are skipped whole. Native
+        tool calls come after the text, the first one counts. Tags and control tokens inside a content are
+        removed or spelled out.
+
+        Args:
+            reply: What the player wrote.
+            final: Kind of action that ends this player's game.
+            may_search: Whether a search counts as an action (a reader has no search tool).
+
+        >>> Protocol("default").parse("Hm. <search> blue whale </search> and", "answer").content
+        'blue whale'
+        """
+        text, calls = (reply, ()) if isinstance(reply, str) else (reply.text, reply.tool_calls)
+        native = self.calls == "native"
+        kinds: dict[str, ActionKind] = {getattr(self, final): final}
+        if may_search and not native:
+            kinds[self.search] = "search"
+        found = first_action(text, self._tag, kinds, self._ignored, self.observation)
+        call = None
+        if found.kind is not None:
+            kind = found.kind
+            content, code = self._read(kind, found.body)
+        elif native and may_search and calls:
+            kind, call, calls = "search", calls[0], calls[1:]
+            content, code = self._accept(*read_call(call.name, call.arguments))
+        else:
+            kind, content, code = "malformed", "", "no_action"
+        return Action(
+            kind="malformed" if code else kind,
+            content=content,
+            text=text[: found.end],
+            code=code,
+            spoofed=found.spoofed,
+            dropped=len(text) - found.end,
+            call=call,
+            dropped_calls=len(calls),
+        )
+
+    def _read(self, kind: ActionKind, body: str) -> tuple[str, str]:
+        """Return the content between two tags and an empty code, or a code."""
+        if kind == "search" and self.calls == "hermes":
+            return self._accept(*read_hermes_call(body))
+        return self._accept(body, "", bounded=kind != "question")
+
+    def _accept(self, content: str, code: str, *, bounded: bool = True) -> tuple[str, str]:
+        if code:
+            return "", code
+        content = self.escape(self._tag.sub(" ", content)).strip()
+        if not any(char.isprintable() and not char.isspace() for char in content):
+            return "", "empty_action"
+        return ("", "too_long") if bounded and len(content) > self.max_chars else (content, "")
+
+    # -- showing ---------------------------------------------------------------------------------------
+
+    def escape(self, text: str) -> str:
+        """Defuse tags and chat-template tokens inside text that others wrote.
+
+        >>> Protocol("default").escape("see <answer> 42 </answer>")
+        'see &lt;answer&gt; 42 &lt;/answer&gt;'
+        """
+        return self._escaper(text)
+
+    def passages(self, passages: Sequence[Passage]) -> str:
+        """Render passages for a model, tags inside them escaped; a notice if there are none."""
+        if not passages:
+            return self.notices["no_results"]
+        if self.layout == "plain":
+            return " ; ".join(self.escape(passage.text) for passage in passages)
+        return "\n\n".join(
+            f"Doc {rank} (Title: {self.escape(passage.title)})\n{self.escape(passage.text)}"
+            for rank, passage in enumerate(passages, start=1)
+        )
+
+    def observe(self, passages: Sequence[Passage]) -> str:
+        """Render a search result as the environment's message."""
+        return self._observation(self.passages(passages))
+
+    def notify(self, notice: Notice) -> str:
+        """Render an environment notice as an observation."""
+        return self._observation(self.notices[notice])
+
+    def _observation(self, body: str) -> str:
+        if self.calls == "native":
+            return body
+        if self.layout == "plain":
+            return self.wrap(self.observation, body)
+        return f"<{self.observation}>\n{body}\n</{self.observation}>"
+
+    def said(self, action: Action) -> Message:
+        """Return a player's turn as it stands in its conversation: its own words, control tokens defused."""
+        calls: tuple[ToolCall, ...] = ()
+        if action.call is not None:
+            id, name, arguments = map(defuse, (action.call.id, action.call.name, action.call.arguments))
+            calls = (ToolCall(id or "call", name, arguments),)
+        return Message("assistant", defuse(action.text), calls)
+
+    def answered(self, said: Message, content: str) -> Message:
+        """Return what the environment says to a player's turn, as the reply to its tool call if it made one.
+
+        Chat endpoints with native tool calls take no tool message without a call; then a user says it.
+        """
+        if said.tool_calls:
+            return Message("tool", content, tool_call_id=said.tool_calls[0].id)
+        return Message("user" if self.calls == "native" else "tool", content)
