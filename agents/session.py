@@ -114,6 +114,7 @@ def play_session(
             reader=players.get("reader"),
             search=setting.engine,
             seed=seed,
+            on_player_error="raise",
             on_outcome=on_outcome,
         )
     return summary_table(games, meter.seconds, meter.tokens)

@@ -60,7 +60,13 @@ def evaluate(
         engines = {key: site.engine for key, site in sites.items()}
         outcomes = []
         for start in range(0, len(games), batch):
-            outcomes += play(games[start : start + batch], proposer=solver, solver=solver, search=engines)
+            outcomes += play(
+                games[start : start + batch],
+                proposer=solver,
+                solver=solver,
+                search=engines,
+                on_player_error="raise",
+            )
             if hasattr(solver, "forget"):
                 solver.forget()
         solved = sum(outcome.success_rate == 1.0 for outcome in outcomes)

@@ -70,7 +70,14 @@ def play_round(
         for index, task in enumerate(tasks)
     ]
     engines: dict[str, SearchEngine] = {key: site.engine for key, site in sites.items()}
-    play(games, proposer=proposer, solver=solver, search=engines, seed=derive_seed(seed, step, "noise"))
+    play(
+        games,
+        proposer=proposer,
+        solver=solver,
+        search=engines,
+        seed=derive_seed(seed, step, "noise"),
+        on_player_error="raise",
+    )
     proposals: list[tuple[Transcript, float]] = []
     attempts: list[tuple[Transcript, float]] = []
     for game in games:

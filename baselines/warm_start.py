@@ -183,6 +183,7 @@ def demonstrations(
         solver=recorder,
         search={key: site.engine for key, site in sites.items()},
         seed=int(rng.integers(2**32)),
+        on_player_error="raise",
     )
     return [
         text_transcript(messages, tokenizer, game_id, seat)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from hashlib import blake2b
 from typing import Any, Literal
 
 import numpy as np
@@ -34,10 +35,11 @@ from ssp_env.game.protocol import PROTOCOLS, Action, Notice
 from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Result, Search, Turn
 from ssp_env.game.rewards import proposer_reward
 from ssp_env.game.rules import first_violation
+from ssp_env.game.surrogates import replace_surrogates, storable
 from ssp_env.game.task import Task
 from ssp_env.game.view import Message, Probe, Reply, View, as_reply
 from ssp_env.passage import Passage
-from ssp_env.scoring import exact_match
+from ssp_env.scoring import exact_match, fold_disguises
 
 Phase = Literal["propose", "verify", "solve", "done"]
 PROPOSER = "proposer_0"
@@ -50,7 +52,7 @@ class Game:
         task: The answer to ask for.
         config: Rules; defaults are the published ones.
         rng: Seed of the shuffle of evidence and noise; a generator draws one.
-        game_id: Identifier shown in views; defaults to the task's id.
+        game_id: Identifier shown in views, as a digest if it names the answer; defaults to the task's id.
         question: Play a known question: the game opens in the solve phase and nobody proposes.
         earlier: Questions the new one must differ from; needs `config.max_similarity`.
 
@@ -70,10 +72,11 @@ class Game:
         self.task = task
         self.config = config or GameConfig()
         self.id = game_id or task.id
+        self._public_id = _public_id(self.id, task.golds)
         self.phase: Phase = "propose"
         self.outcome: Outcome | None = None
-        self.question = question
-        self.earlier = tuple(earlier)
+        self.question = question = replace_surrogates(question)
+        self.earlier = tuple(map(replace_surrogates, earlier))
         if self.earlier and self.config.max_similarity is None:
             raise ValueError("earlier= is read only if config.max_similarity is set, got None")
         self.events: list[Event] = []
@@ -90,7 +93,7 @@ class Game:
         self._mixed: list[Passage] = []
         opening = self._prompts.proposer(self.protocol, task.answer, task.hops)
         self._proposer = Conversation(
-            self.id, PROPOSER, "propose", "question", opening, self.protocol, self.config.proposer
+            self._public_id, PROPOSER, "propose", "question", opening, self.protocol, self.config.proposer
         )
         if question:
             self._open_attempts()
@@ -123,6 +126,8 @@ class Game:
         if isinstance(request, Turn | Read) and isinstance(result, str):
             result = as_reply(result)
         _check_result(request, result)
+        if isinstance(result, list):
+            result = [storable(passage) for passage in result]
         self._inputs.append((request_id, result))
         if isinstance(result, Failure):
             self._break(request_id, result.detail)
@@ -257,7 +262,9 @@ class Game:
         self.phase = "verify"
         probe, *left = probes
         messages = self._reading_prompt(probe)
-        view = View(self.id, "solver_0", "verify", messages, turns_left=1, searches_left=0, probe=probe)
+        view = View(
+            self._public_id, "solver_0", "verify", messages, turns_left=1, searches_left=0, probe=probe
+        )
         request = Read("read" if probe == "recovery" else f"read/{probe}", view)
         self._ask(request, lambda reply: self._take_reading(probe, reply, tuple(left)))
 
@@ -291,6 +298,10 @@ class Game:
             proceed()
             return
         answer, *others = answers
+        # In a loop, because a list of hundreds of aliases would exhaust the stack.
+        while right and others and exact_match(answer, self.task.golds):
+            self.events.append(AnswerScored(seat, answer, True, "exact_match"))
+            answer, *others = others
 
         def take(correct: bool) -> None:
             if correct is not right:
@@ -307,7 +318,7 @@ class Game:
         opening = self._prompts.solver(self.protocol, self.question)
         for seat in self.seats[1:]:
             attempt = Conversation(
-                self.id, seat, "solve", "answer", opening, self.protocol, self.config.solver
+                self._public_id, seat, "solve", "answer", opening, self.protocol, self.config.solver
             )
             self._ask_turn(attempt)
 
@@ -350,6 +361,14 @@ class Game:
             rewards[PROPOSER] = self.config.invalid_reward
         metrics = count_metrics(self.events)
         self.outcome = Outcome(verdict, reason, self.question, success_rate, rewards, metrics)
+
+
+def _public_id(game_id: str, golds: Sequence[str]) -> str:
+    """The id that views carry: nobody may read the answer out of `world/tavor/2`."""
+    name, *answers = ("".join(filter(str.isalnum, fold_disguises(text))) for text in (game_id, *golds))
+    if not any(answer in name for answer in answers):
+        return game_id
+    return blake2b(game_id.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 def _check_result(request: Request, result: Result) -> None:

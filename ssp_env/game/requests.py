@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ssp_env.game.config import NoiseUnit
+from ssp_env.game.surrogates import replace_surrogates
 from ssp_env.game.view import Reply, View
 from ssp_env.passage import Passage
 
@@ -76,6 +77,9 @@ class Failure:
     """Infrastructure broke (an error, a time-out, a malformed reply): the answer is unknown."""
 
     detail: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", replace_surrogates(self.detail))
 
 
 Request: TypeAlias = Turn | Search | Noise | Read | Judge

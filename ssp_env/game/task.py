@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ssp_env.game.surrogates import replace_surrogates
+
 MAX_HOPS = 20
 
 
@@ -38,6 +40,8 @@ class Task:
                 raise TypeError(f"a task answer must be a string, got {type(text).__name__}: {text!r}")
             if not text.strip():
                 raise ValueError(f"a task needs a non-blank answer and non-blank aliases, got {text!r}")
+        object.__setattr__(self, "answer", replace_surrogates(self.answer))
+        object.__setattr__(self, "aliases", tuple(map(replace_surrogates, self.aliases)))
         if not 1 <= self.hops <= MAX_HOPS:
             raise ValueError(f"hops must be from 1 to {MAX_HOPS}, got {self.hops}")
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from ssp_env.game.surrogates import replace_surrogates
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
 SeatPhase = Literal["propose", "verify", "solve"]
 Probe = Literal["recovery", "closed_book", "uniqueness"]
 """What a reading checks: the answer follows from the evidence; memory is not enough; no other answer fits."""
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +134,7 @@ class View:
 class Reply:
     """What a player wrote, with the tokens it sampled if it has them.
 
-    The one door through which a player's words enter a game: lone surrogates, which no file or server takes,
-    become U+FFFD here.
+    The one door through which a player's words enter a game: lone surrogates become U+FFFD here.
 
     Attributes:
         text: The reply.
@@ -175,7 +173,7 @@ def as_reply(value: str | Reply) -> Reply:
 def _unicode(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{what} must be a string, got {type(value).__name__}")
-    return value if value.isascii() else _LONE_SURROGATE.sub("\ufffd", value)
+    return replace_surrogates(value)
 
 
 def _as_tool_call(call: ToolCall | Mapping[str, Any]) -> ToolCall:

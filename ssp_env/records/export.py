@@ -103,7 +103,7 @@ def verl_rows(episodes: Iterable[Episode], data_source: str = "ssp_env") -> Iter
         search = {"create_kwargs": {"data_source": data_source, "ground_truth": truth, "question": question}}
         yield {
             "data_source": data_source,
-            "prompt": [_spoken(message, "tool") for message in opening.messages],
+            "prompt": [_flat_message(message, "tool") for message in opening.messages],
             "ability": "fact-reasoning",
             "reward_model": {"ground_truth": truth, "style": "rule"},
             "extra_info": {
@@ -171,22 +171,18 @@ def _about(episode: Episode, trajectory: Trajectory) -> dict[str, Any]:
 
 
 def _chat_message(message: Message, tool_role: ToolRole) -> dict[str, Any]:
+    """Role and content, and tool calls in OpenAI's shape if there are any."""
     return {**message.to_openai(), **_spoken(message, tool_role)}
 
 
-def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str | None]:
-    """The message with the same keys every time and nothing but text in them, as a table needs it."""
-    calls = [call.to_openai() for call in message.tool_calls]
-    return {
-        **_spoken(message, tool_role),
-        "tool_calls": json.dumps(calls) if calls else None,
-        "tool_call_id": message.tool_call_id or None,
-    }
+def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str]:
+    """The message with the same keys every time and text alone in them, as a table needs it."""
+    calls = json.dumps(message.to_openai()["tool_calls"]) if message.tool_calls else ""
+    return {**_spoken(message, tool_role), "tool_calls": calls, "tool_call_id": message.tool_call_id}
 
 
 def _spoken(message: Message, tool_role: ToolRole) -> dict[str, str]:
-    # The result of a native call cannot be a user's message.
-    role = tool_role if message.role == "tool" and not message.tool_call_id else message.role
+    role = tool_role if message.role == "tool" else message.role
     return {"role": role, "content": _encodable(message.content)}
 
 

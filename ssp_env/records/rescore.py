@@ -21,7 +21,7 @@ def rescore(episode: Episode, config: GameConfig, judge: JudgeFunction | None = 
     The game runs again under `config`; every turn, search and reading is answered with what was recorded for
     exactly this request. Where the rules ask for something the record does not hold, the outcome is None and
     `scored_by["unknown"]` says what is missing: an invalid question that laxer rules let pass was never read
-    or solved, say. Rules that change what players see (`max_turns`, `top_k`, ...) cannot be scored offline.
+    or solved, say. Rules that change what players see (budgets, `top_k`, ...) cannot be scored offline.
 
     Args:
         episode: The record, as played or scored before.

@@ -6,12 +6,18 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
-from ssp_env.game import Message, Read, Reply, Turn, View
+from ssp_env.game import Game, Message, Read, Reply, Turn
 from ssp_env.game.events import AnswerScored, ReadingGiven, TurnTaken
-from ssp_env.records.replay import Retold
+from ssp_env.game.view import Probe
+from ssp_env.records.replay import Retold, Step
 
 Role = Literal["proposer", "solver", "reader"]
 ROLES: tuple[Role, ...] = ("proposer", "solver", "reader")
+_READER_SEATS: dict[Probe, str] = {
+    "recovery": "reader",
+    "closed_book": "reader/closed_book",
+    "uniqueness": "reader/uniqueness",
+}
 _ROLE_OF_PHASE: dict[str, Role] = {"propose": "proposer", "solve": "solver", "verify": "reader"}
 
 
@@ -72,10 +78,9 @@ def trajectories(told: Retold) -> list[Trajectory]:
         if isinstance(step.request, Turn | Read) and isinstance(step.result, Reply):
             view = step.request.view
             role = _ROLE_OF_PHASE[view.phase]
-            key = (role, _reader(view) if role == "reader" else view.seat)
+            key = (role, view.seat if view.probe is None else _READER_SEATS[view.probe])
             _, replies = conversations.get(key, ((), ()))
-            (action,) = (event.action for event in step.events if isinstance(event, TurnTaken | ReadingGiven))
-            said = told.game.protocol.said(action)
+            said = _said(told.game, step)
             conversations[key] = ((*view.messages, said), (*replies, step.result))
     rewards = told.game.outcome.rewards if told.game.outcome else {}
     correct = {event.seat: event.correct for event in told.game.events if isinstance(event, AnswerScored)}
@@ -92,5 +97,7 @@ def trajectories(told: Retold) -> list[Trajectory]:
     ]
 
 
-def _reader(view: View) -> str:
-    return "reader" if view.probe in (None, "recovery") else f"reader/{view.probe}"
+def _said(game: Game, step: Step) -> Message:
+    """The player's turn as its conversation shows it, up to the end of the action."""
+    action = next(event.action for event in step.events if isinstance(event, TurnTaken | ReadingGiven))
+    return game.protocol.said(action)

@@ -35,7 +35,7 @@ def fold_disguises(text: str) -> str:
     >>> fold_disguises("\uff34\uff41\u200bv\u00f6r")
     'tavor'
     """
-    return text.lower() if text.isascii() else text.translate(_FOLDED)
+    return text.translate(_FOLDED)
 
 
 class _Folding(dict[int, str]):

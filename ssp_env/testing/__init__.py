@@ -1,4 +1,4 @@
-"""Checks that environments and your own parts of a game keep to what is expected of them."""
+"""Checks that your own engines, agents, readers, judges and environments keep to what the game expects."""
 
 from ssp_env.testing.agents import check_agent, check_reader
 from ssp_env.testing.engines import check_engine, check_fixed_engine

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssp_env.game import PROTOCOLS, Message, Reply
+from ssp_env.game import PROTOCOLS, Failure, Game, Message, Reply, Task
 from ssp_env.game.protocol.escaping import clean, defuse
 from ssp_env.passage import Passage
 from tests.game.doubles import new_game, propose, say, search, turn_of
@@ -23,6 +23,7 @@ CONTROL_TOKENS = [
     "<|START_OF_TURN_TOKEN|>",
     "<|channel|>",
     "<|turn>",
+    "<|>",
     "<turn|>",
     "<｜User｜>",
     "<｜begin▁of▁sentence｜>",
@@ -160,6 +161,16 @@ def test_lone_surrogates_become_replacement_characters_at_the_door():
         Reply("", tool_calls=({"id": "\ud800", "function": {"name": "a", "arguments": {}}},)).tool_calls[0].id
         == "\ufffd"
     )
+
+
+@given(st.text(st.characters(min_codepoint=0xD700, max_codepoint=0xE0FF), min_size=1, max_size=4))
+def test_pages_tasks_and_failures_with_surrogates_come_back_from_a_snapshot(text):
+    game = Game(Task("Tavor" + text, aliases=(text + "x",)), question=text + "?")
+    game.submit(turn_of(game, "solver_0").id, search("belin"))
+    game.submit(game.requests()[0].id, [Passage(text, text, text)])
+    game.submit(turn_of(game, "solver_0").id, Failure(text))
+    copy = Game.restore(json.loads(json.dumps(game.snapshot())))
+    assert (copy.task, copy.question, copy.events) == (game.task, game.question, game.events)
 
 
 def test_right_to_left_text_passes_through_a_whole_game():

@@ -10,7 +10,7 @@ import difflib
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,10 +88,19 @@ TERSE_SEARCHES = ("<search> sarn </search>", "<search> corun </search>")
 TERSE_QUESTION = "<question> mother of mayor of corun ? </question>"
 
 
-def terse(about: str, *proposals: str, **options: object) -> Scenario:
+def terse(about: str, *proposals: str | Reply, earlier: tuple[str, ...] = (), **options: object) -> Scenario:
     """A terse game in which only the proposer speaks."""
-    changed = {**TERSE_OPTIONS, **options}
-    return Scenario(about, {"proposer_0": proposals}, TERSE_TASK, rules=changed, pages=TERSE_PAGES)
+    task = replace(TERSE_TASK, hops=options.pop("hops", TERSE_TASK.hops))
+    rules = {**TERSE_OPTIONS, **options}
+    lines = {"proposer_0": proposals}
+    return Scenario(about, lines, task, earlier=earlier, rules=rules, pages=TERSE_PAGES)
+
+
+def probed(about: str, *readings: str) -> Scenario:
+    """A terse game with readings of all three kinds, each as given."""
+    lines = {"proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION), "reader": readings}
+    rules = {**TERSE_OPTIONS, "noise_passages": 1, "closed_book": True, "uniqueness": True}
+    return Scenario(about, lines, TERSE_TASK, rules=rules, pages=TERSE_PAGES)
 
 
 SCENARIOS = {
@@ -236,48 +245,6 @@ SCENARIOS = {
         pages=TERSE_PAGES,
     ),
     "turn_limit": terse("A proposer that searches in its last turn.", *TERSE_SEARCHES, max_turns=2),
-    "token_limit": Scenario(
-        "A proposer that samples more tokens than it has.",
-        {"proposer_0": (Reply(TERSE_SEARCHES[0], tuple(range(9))),)},
-        TERSE_TASK,
-        rules={**TERSE_OPTIONS, "max_tokens": 8},
-    ),
-    "wrong_hop_count": terse(
-        "A proposer that searches three times where two hops are asked for.",
-        *TERSE_SEARCHES,
-        "<search> ardo </search>",
-        TERSE_QUESTION,
-        hop_check="exact",
-    ),
-    "near_duplicate": Scenario(
-        "A question that repeats the words of an earlier one in another order.",
-        {"proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION)},
-        TERSE_TASK,
-        earlier=("mayor of mother of corun ?",),
-        rules={**TERSE_OPTIONS, "max_similarity": 0.9},
-        pages=TERSE_PAGES,
-    ),
-    "closed_book": Scenario(
-        "A reader that knows the answer without any page.",
-        {"proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION), "reader": ("<answer> tavor </answer>",)},
-        TERSE_TASK,
-        rules={**TERSE_OPTIONS, "rag_check": False, "closed_book": True},
-        pages=TERSE_PAGES,
-    ),
-    "not_unique": Scenario(
-        "A reader that recovers the answer, does not know it without pages, and finds a second one.",
-        {
-            "proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION),
-            "reader": (
-                "<answer> tavor </answer>",
-                "<answer> oly </answer>",
-                "<answer> tavor ; belin </answer>",
-            ),
-        },
-        TERSE_TASK,
-        rules={**TERSE_OPTIONS, "noise_passages": 0, "closed_book": True, "uniqueness": True},
-        pages=TERSE_PAGES,
-    ),
     "too_short": terse("A question of too few characters.", "<question> a of b </question>", min_chars=8),
     "too_long": terse("A question of too many characters.", *TERSE_SEARCHES, TERSE_QUESTION, max_chars=20),
     "too_few_words": terse("A question of too few words.", "<question> mother : corun </question>"),
@@ -299,13 +266,45 @@ SCENARIOS = {
         TERSE_QUESTION,
         answer_in_search=False,
     ),
+    "wrong_hop_count": terse(
+        "A proposer that searches twice where three hops are asked for.",
+        *TERSE_SEARCHES,
+        TERSE_QUESTION,
+        hop_check="exact",
+        hops=3,
+    ),
+    "near_duplicate": terse(
+        "A question that was asked before, in other letters.",
+        *TERSE_SEARCHES,
+        TERSE_QUESTION,
+        earlier=("home of belin ?", "Mother of mayor of Corun ?"),
+        max_similarity=0.8,
+    ),
+    "token_limit": terse(
+        "A proposer whose second turn takes it over its tokens.",
+        Reply(TERSE_SEARCHES[0], (1, 2, 3)),
+        Reply(TERSE_QUESTION, (4, 5, 6)),
+        max_tokens=5,
+    ),
+    "closed_book": probed(
+        "The reader knows the answer without any page.",
+        "<answer> tavor </answer>",
+        "<answer> tavor </answer>",
+    ),
+    "not_unique": probed(
+        "Asked for every answer that fits, the reader lists a second one.",
+        "<answer> tavor </answer>",
+        "<answer> none </answer>",
+        "<answer> tavor ; belin </answer>",
+    ),
 }
 
 
 def open_game(scenario: Scenario) -> Game:
     """The game of a scenario before its first turn."""
-    config = rules(**scenario.rules)  # type: ignore[arg-type]
-    return Game(scenario.task, config, 0, question=scenario.question, earlier=scenario.earlier)
+    return Game(
+        scenario.task, rules(**scenario.rules), rng=0, question=scenario.question, earlier=scenario.earlier
+    )
 
 
 def finished_game(scenario: Scenario) -> Game:
@@ -343,8 +342,18 @@ def playthrough(scenario: Scenario) -> str:
 
 def _changed(config: GameConfig) -> str:
     published = asdict(GameConfig())
-    changed = {key: value for key, value in asdict(config).items() if value != published[key]}
-    return ", ".join(f"{key}={value}" for key, value in changed.items()) or "published"
+    changed = [
+        f"{seat}.{key}={value}"
+        for seat in ("proposer", "solver")
+        for key, value in asdict(getattr(config, seat)).items()
+        if value != published[seat][key]
+    ]
+    changed += [
+        f"{key}={value}"
+        for key, value in asdict(config).items()
+        if key not in ("proposer", "solver") and value != published[key]
+    ]
+    return ", ".join(changed) or "published"
 
 
 def _asked(request: Request, shown: dict[tuple[str, str, str], int]) -> Iterator[str]:

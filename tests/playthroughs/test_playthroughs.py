@@ -26,11 +26,11 @@ def test_every_file_has_its_scenario():
     assert {path.stem for path in FOLDER.glob("*.txt")} == set(SCENARIOS)
 
 
-def test_every_reason_code_phase_reading_and_kind_of_game_is_shown():
+def test_every_reason_code_phase_and_kind_of_game_is_shown():
     games = [finished_game(scenario) for scenario in SCENARIOS.values()]
     assert {game.outcome.reason for game in games} == set(REASON_CODES)
     texts = "".join((FOLDER / f"{name}.txt").read_text(encoding="utf-8") for name in SCENARIOS)
-    assert all(f" ({asked}, turns left" in texts for asked in ("propose", *get_args(Probe), "solve"))
+    assert all(f" ({phase}, turns left" in texts for phase in ("propose", "solve", *get_args(Probe)))
     assert {game.config.prompts for game in games} == set(PROMPT_STYLES)
     assert {game.config.reward for game in games} > {REWARD_SHAPES[0]}
     assert any(game.config.attempts == 5 and game.outcome.success_rate == 0.4 for game in games)

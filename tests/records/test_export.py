@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from ssp_env.game import Failure, Game, GameConfig, Reply, Task, ToolCall
-from ssp_env.passage import Passage
+from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Reply, Task
 from ssp_env.records import Episode, rescore, retold
 from ssp_env.records.export import chat_rows, game_rows, trajectory_rows, verl_rows, write_jsonl
 from ssp_env.records.parquet import (
@@ -19,7 +18,7 @@ from ssp_env.records.parquet import (
     write_parquet,
 )
 from ssp_env.records.trajectories import trajectories
-from tests.game.doubles import QUESTION, new_game, propose, search
+from tests.game.doubles import QUESTION, answer, new_game, propose, search
 from tests.records.games import finished_games, refused_game, solved_game
 
 
@@ -121,52 +120,16 @@ def test_games_come_back_as_one_row_each(tmp_path):
 
 def test_trajectories_come_back_with_messages_and_tokens(tmp_path):
     game = Game(Task("Tavor"), question="Who?")
-    game.submit("solver_0/turn/0", Reply("<answer> Tavor </answer>", (5,), (-0.5,), (1,)))
+    game.submit("solver_0/turn/0", Reply("<answer> Tavor \ud800 </answer>", (5,), (-0.5,), (1,)))
     rows = table(trajectory_rows([*EPISODES, Episode.of(game)]), tmp_path / "t.parquet", trajectories_schema)
     assert len(rows) == 5 and rows[0]["input_ids"] == []
     assert rows[-1]["messages"][-1] == {
         "role": "assistant",
-        "content": "<answer> Tavor </answer>",
-        "tool_calls": None,
-        "tool_call_id": None,
+        "content": "<answer> Tavor \ufffd </answer>",
+        "tool_calls": "",
+        "tool_call_id": "",
     }
     assert (rows[-1]["input_ids"], rows[-1]["loss_mask"], rows[-1]["logprobs"]) == ([1, 5], [0, 1], [0, -0.5])
-
-
-def test_native_tool_calls_are_exported_in_the_shape_of_openai(tmp_path):
-    game = Game(Task("Tavor"), GameConfig(protocol="openai"), question="Who?")
-    call = ToolCall("c1", "search", '{"query": "belin"}')
-    game.submit("solver_0/turn/0", Reply("hm", tool_calls=(call,)))
-    game.submit("solver_0/search/0", [])
-    game.submit("solver_0/turn/1", "<answer> Tavor </answer>")
-    episode = Episode.of(game)
-    *_, said, found, _ = next(iter(chat_rows([episode], tool_role="user")))["messages"]
-    assert said["tool_calls"] == [call.to_openai()]
-    assert (found["role"], found["tool_call_id"]) == ("tool", "c1")
-    (row,) = table(trajectory_rows([episode]), tmp_path / "t.parquet", trajectories_schema)
-    assert json.loads(row["messages"][-3]["tool_calls"]) == [call.to_openai()]
-
-
-def test_each_reading_is_a_trajectory_of_its_own():
-    game = new_game(noise_passages=0, closed_book=True)
-    propose(game)
-    game.submit("read", "<answer> Tavor </answer>")
-    game.submit("read/closed_book", "<answer> Sarn </answer>")
-    game.submit("solver_0/turn/0", "<answer> Tavor </answer>")
-    rows = list(chat_rows([Episode.of(game)], roles=["reader"]))
-    assert [(row["seat"], row["correct"]) for row in rows] == [
-        ("reader", True),
-        ("reader/closed_book", False),
-    ]
-
-
-def test_lone_surrogates_of_a_page_do_not_reach_a_table(tmp_path):
-    game = Game(Task("Tavor"), question="Who?")
-    game.submit("solver_0/turn/0", search("belin"))
-    game.submit("solver_0/search/0", [Passage("p", "Belin", "half \ud800")])
-    game.submit("solver_0/turn/1", "<answer> Tavor </answer>")
-    (row,) = table(trajectory_rows([Episode.of(game)]), tmp_path / "t.parquet", trajectories_schema)
-    assert "half ?" in row["messages"][-2]["content"] or "half \ufffd" in row["messages"][-2]["content"]
 
 
 def test_many_games_are_written_in_batches(tmp_path):
@@ -214,3 +177,30 @@ def test_the_datasets_library_loads_them(tmp_path):
     cache = {"cache_dir": str(tmp_path / "cache"), "split": "train"}
     loaded = datasets.load_dataset("json", data_files=str(tmp_path / "chat.jsonl"), **cache)
     assert loaded[1]["messages"][-1]["content"] == "<answer> Tavor </answer>"
+
+
+def test_native_tool_calls_come_in_the_shape_of_openai():
+    write_search = PROTOCOLS["openai"].write("search", "belin", call_id="c1")
+    game = Game(Task("Tavor"), GameConfig(protocol="openai"), question="Who?")
+    game.submit("solver_0/turn/0", write_search)
+    game.submit("solver_0/search/0", [])
+    game.submit("solver_0/turn/1", answer())
+    (row,) = chat_rows([Episode.of(game)])
+    said, found = row["messages"][-3:-1]
+    assert said["tool_calls"] == [call.to_openai() for call in write_search.tool_calls]
+    assert found["tool_call_id"] == "c1"
+    (flat,) = trajectory_rows([Episode.of(game)])
+    assert json.loads(flat["messages"][-3]["tool_calls"]) == said["tool_calls"]
+    assert flat["messages"][-2]["tool_call_id"] == "c1"
+
+
+def test_every_reading_is_a_trajectory_of_its_own():
+    game = new_game(noise_passages=0, closed_book=True, uniqueness=True)
+    propose(game)
+    for line in (answer(), answer("unknown"), answer()):
+        game.submit(game.requests()[0].id, line)
+    game.submit("solver_0/turn/0", answer())
+    rows = list(chat_rows([Episode.of(game)], roles=("reader",)))
+    assert [row["seat"] for row in rows] == ["reader", "reader/closed_book", "reader/uniqueness"]
+    assert [row["messages"][-1]["content"] for row in rows] == [answer(), answer("unknown"), answer()]
+    assert [row["correct"] for row in rows] == [True, False, True]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # Line breaks and tabs stay, other controls that are white space become a space, the rest goes: controls,
 # direction overrides, and the invisible alphabets (tags, variation selectors) that carry hidden messages.
@@ -16,7 +16,10 @@ _REPLACEMENTS: dict[int, str | None] = {
     **dict.fromkeys([0x2028, 0x2029], "\n"),
     **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
 }
-_UNCLEAN = re.compile(f"[{''.join(map(re.escape, map(chr, _REPLACEMENTS)))}]")
+_UNCLEAN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+    "\U000e0000-\U000e007f\U000e0100-\U000e01ef]"
+)
 _HIDDEN = "\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u2060-\u2064\u206a-\u206f\ufe00-\ufe0f\ufeff"
 _CONTROL_NAMES = (
     "s",
@@ -85,13 +88,19 @@ def _spaced(name: str) -> str:
 def _spell_out(pattern: re.Pattern[str], text: str) -> str:
     # Character by character, so that places in the folded text are places in the text.
     folded = text if text.isascii() else text.translate(_ASCII_FORMS)
-    pieces, end = [], 0
+    if "<" not in folded and "[" not in folded and "|>" not in folded:
+        return text
+    return "".join(_pieces(pattern, folded, text))
+
+
+def _pieces(pattern: re.Pattern[str], folded: str, text: str) -> Iterator[str]:
+    end = 0
     for match in pattern.finditer(folded):
-        pieces.append(text[end : match.start()])
-        spelled = zip(match[0], text[match.start() : match.end()])
-        pieces += [_ENTITIES.get(form, char) for form, char in spelled]
+        yield text[end : match.start()]
         end = match.end()
-    return "".join([*pieces, text[end:]]) if end else text
+        for form, char in zip(match[0], text[match.start() : end]):
+            yield _ENTITIES.get(form, char)
+    yield text[end:]
 
 
 class _AsciiForms(dict[int, str]):
@@ -106,7 +115,7 @@ class _AsciiForms(dict[int, str]):
 
 _ASCII_FORMS = _AsciiForms()
 _CONTROL_TOKEN = re.compile(
-    rf"<\||\|>|<[\s/{_HIDDEN}]*(?:{'|'.join(map(_spaced, _CONTROL_NAMES))})[\s/{_HIDDEN}]*>"
+    rf"<\|>?|\|>|<[\s/{_HIDDEN}]*(?:{'|'.join(map(_spaced, _CONTROL_NAMES))})[\s/{_HIDDEN}]*>"
     rf"|\[[\s/{_HIDDEN}]*(?:{'|'.join(map(_spaced, _BRACKETED_NAMES))})[\s{_HIDDEN}]*\]",
     re.IGNORECASE,
 )

@@ -1,16 +1,17 @@
-"""The lockstep driver: batching, noise, mapping of corpora, and what if something outside breaks."""
+"""The lockstep driver: rounds, batches, mapping of corpora, and what if something outside breaks."""
 
-import re
+import asyncio
+import logging
+import weakref
 
 import pytest
 
 from ssp_env.game import Game, GameConfig, Reply, Task
 from ssp_env.game.events import EvidenceMixed, GameBroken
 from ssp_env.passage import Passage
-from ssp_env.play import act_all, play
+from ssp_env.play import Driver, Services, act_all, play
 from tests.game.doubles import (
     HOPELESS,
-    PAGES,
     PERFECT,
     PROPOSAL,
     QUESTION,
@@ -20,49 +21,9 @@ from tests.game.doubles import (
     question,
     search,
 )
+from tests.play.players import AsyncShelf, Batched, Broken, Hurried, Wanderer, make_games, recorded, shelf_of
 
 PROPOSER = Script(*PROPOSAL)
-
-
-def make_games(count=4, corpora=("",), **options):
-    return [
-        Game(
-            Task("Tavor", id=f"g{index}", corpus=corpora[index % len(corpora)]),
-            GameConfig(**options),
-            rng=index,
-        )
-        for index in range(count)
-    ]
-
-
-def shelf_of(corpus):
-    """Pages like the usual ones, with ids of their own."""
-    return Shelf([Passage(f"{corpus}/{page.id}", page.title, page.text) for page in PAGES])
-
-
-class Batch:
-    """A batched player around a `Script`."""
-
-    def __init__(self, script):
-        self.script = script
-        self.sizes = []
-
-    def act_batch(self, views):
-        self.sizes.append(len(views))
-        return [self.script.act(view) for view in views]
-
-
-class Broken:
-    """An engine, player or judge that raises."""
-
-    def search(self, queries, top_k):
-        raise ConnectionError("no route to host")
-
-    def fingerprint(self):
-        return "broken"
-
-    def act(self, view):
-        raise TimeoutError("no reply")
 
 
 def noise_ids(game):
@@ -131,44 +92,6 @@ def test_games_need_distinct_ids():
 # -- lockstep ----------------------------------------------------------------------------------------------
 
 
-class Wanderer:
-    """Searches, stumbles and finishes in a way that differs from game to game."""
-
-    def act(self, view):
-        turn = sum(message.role == "assistant" for message in view.messages)
-        wait = int(re.sub(r"\D", "", view.game_id)) % 3
-        if view.phase == "propose":
-            return [*PROPOSAL[:2], *[search(f"belin {n}") for n in range(wait)], question()][turn]
-        if view.phase == "verify" or turn > wait:
-            return answer("Sarn" if view.seat == "solver_1" and wait else "Tavor")
-        return search("corun") if turn else "hm"
-
-
-def events_of(game, seat):
-    return [event for event in game.events if getattr(event, "seat", "") == seat]
-
-
-def test_lockstep_gives_what_playing_one_by_one_gives():
-    corpora = [f"c{index}" for index in range(7)]
-    engines = {corpus: shelf_of(corpus) for corpus in corpora}
-
-    def fresh():
-        return make_games(7, corpora, attempts=2, top_k=2)
-
-    together, apart = fresh(), fresh()
-    play(together, proposer=Wanderer(), solver=Wanderer(), search=engines, seed=4)
-    for game in apart:
-        play([game], proposer=Wanderer(), solver=Wanderer(), search=engines, seed=4)
-    assert [game.outcome for game in together] == [game.outcome for game in apart]
-    for one, other in zip(together, apart):
-        assert noise_ids(one) == noise_ids(other)
-        by_seat = [
-            [event for event in game.events if getattr(event, "seat", "") != "solver_1"]
-            for game in (one, other)
-        ]
-        assert by_seat[0] == by_seat[1]
-
-
 def test_playing_twice_gives_the_same_events():
     first, second = make_games(5, attempts=2), make_games(5, attempts=2)
     for games in (first, second):
@@ -177,7 +100,7 @@ def test_playing_twice_gives_the_same_events():
 
 
 def test_agents_and_engines_are_asked_in_batches():
-    shelf, proposer, solver = Shelf(), Batch(PROPOSER), Batch(PERFECT)
+    shelf, proposer, solver = Shelf(), Batched(PROPOSER), Batched(PERFECT)
     play(make_games(6, attempts=2), proposer=proposer, solver=solver, search=shelf)
     assert proposer.sizes == [6, 6, 6, 6]
     assert solver.sizes == [6, 12]
@@ -185,11 +108,21 @@ def test_agents_and_engines_are_asked_in_batches():
 
 
 def test_one_agent_in_both_roles_gets_one_batch_a_round():
-    both = Batch(Wanderer())
+    both = Batched(Wanderer())
     games = make_games(4, rag_check=False)
     play(games, proposer=both, solver=both, search=Shelf())
     assert max(both.sizes) == 4
     assert all(game.outcome.verdict == "valid" for game in games)
+
+
+def test_attempts_wait_for_proposals_so_that_their_batch_is_large():
+    solver = Batched(PERFECT)
+    games = [
+        *make_games(2, rag_check=False),
+        Game(Task("Tavor", id="known"), GameConfig(), question=QUESTION),
+    ]
+    play(games, proposer=PROPOSER, solver=solver, search=Shelf())
+    assert solver.sizes == [3]
 
 
 def test_an_agent_must_give_one_reply_per_view():
@@ -197,8 +130,11 @@ def test_an_agent_must_give_one_reply_per_view():
         def act_batch(self, views):
             return []
 
-    with pytest.raises(ValueError, match="asked for 2 replies and gave 0"):
-        play(make_games(2), proposer=Silent(), solver=PERFECT, search=Shelf())
+    games = make_games(2)
+    play(games, proposer=Silent(), solver=PERFECT, search=Shelf())
+    assert [game.events[-1].detail for game in games] == [
+        "proposer: ValueError: the agent was asked for 2 replies and gave 0"
+    ] * 2
 
 
 def test_act_all_keeps_tokens():
@@ -384,9 +320,143 @@ def test_a_reader_that_raises_makes_the_question_unknown_not_invalid():
     assert games[0].events[-1] == GameBroken("read", "reader: TimeoutError: no reply")
 
 
-def test_a_player_that_raises_is_the_callers_to_handle():
+class Fragile:
+    """Raises in some games."""
+
+    def __init__(self, player, *fatal):
+        self.player = player
+        self.fatal = fatal
+
+    def act(self, view):
+        if view.game_id in self.fatal:
+            raise TimeoutError("no reply")
+        return self.player.act(view)
+
+
+def test_a_player_that_raises_ends_its_game_and_no_other():
+    games = make_games(4)
+    outcomes = play(games, proposer=PROPOSER, solver=Fragile(PERFECT, "g2"), reader=PERFECT, search=Shelf())
+    assert [outcome.verdict for outcome in outcomes] == ["valid", "valid", "error", "valid"]
+    assert set(outcomes[2].rewards.values()) == {0.0}
+    assert games[2].events[-1] == GameBroken("solver_0/turn/0", "solver: TimeoutError: no reply")
+
+
+def test_a_batch_that_raises_ends_every_game_in_it():
+    solver = Batched(Fragile(PERFECT, "g1"))
+    outcomes = play(make_games(3), proposer=PROPOSER, solver=solver, reader=PERFECT, search=Shelf())
+    assert [outcome.verdict for outcome in outcomes] == ["error"] * 3
+
+
+def test_a_reply_that_is_not_text_is_the_players_failure():
+    class Numbers:
+        def act(self, view):
+            return 7
+
+    games = make_games(1)
+    play(games, proposer=Numbers(), solver=PERFECT, search=Shelf())
+    assert games[0].events[-1].detail == "proposer: TypeError: a reply must be a string, got int"
+
+
+def test_the_traceback_of_a_player_goes_to_the_debug_log(caplog):
+    with caplog.at_level(logging.DEBUG, "ssp_env.play"):
+        play(make_games(1), proposer=Broken(), solver=PERFECT, search=Shelf())
+    assert "proposer failed" in caplog.text
+    assert 'raise TimeoutError("no reply")' in caplog.text
+
+
+@pytest.mark.parametrize("role", ["proposer", "solver"])
+def test_what_a_player_raises_is_the_callers_if_wanted(role):
+    players = {"proposer": PROPOSER, "solver": PERFECT, role: Broken()}
     with pytest.raises(TimeoutError, match="no reply"):
-        play(make_games(1), proposer=PROPOSER, solver=Broken(), search=Shelf())
+        play(make_games(1), **players, search=Shelf(), on_player_error="raise")
+
+
+def test_a_reader_of_its_own_never_raises():
+    (outcome,) = play(
+        make_games(1),
+        proposer=PROPOSER,
+        solver=PERFECT,
+        reader=Broken(),
+        search=Shelf(),
+        on_player_error="raise",
+    )
+    assert outcome.verdict == "error"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("role", ["proposer", "solver", "reader", "judge", "search"])
+def test_an_interrupt_passes_through_and_loses_nothing(role, error):
+    class Interrupted(Shelf):
+        """Every service in one; the given role is interrupted once."""
+
+        pending = True
+
+        def interrupt(self, asked):
+            if asked == role and self.pending:
+                self.pending = False
+                raise error
+
+        def act(self, view):
+            self.interrupt({"propose": "proposer", "verify": "reader", "solve": "solver"}[view.phase])
+            return Wanderer().act(view)
+
+        def search(self, queries, top_k):
+            self.interrupt("search")
+            return super().search(queries, top_k)
+
+        def __call__(self, request):
+            self.interrupt("judge")
+            return True
+
+    def driver_of(games, service):
+        services = Services(
+            proposer=service, solver=service, reader=service, judge=service, search=service, seed=2
+        )
+        return Driver(games, services)
+
+    games, undisturbed = make_games(7, attempts=2, judge=True), make_games(7, attempts=2, judge=True)
+    service = Interrupted()
+    driver = driver_of(games, service)
+    with pytest.raises(error):
+        list(driver)
+    service.pending = False
+    list(driver)
+    list(driver_of(undisturbed, service))
+    assert recorded(games) == recorded(undisturbed)
+
+
+def test_an_unknown_rule_for_player_errors_is_named():
+    with pytest.raises(ValueError, match="on_player_error must be one of end_game, raise, got 'ignore'"):
+        play([], proposer=PROPOSER, solver=PERFECT, search=Shelf(), on_player_error="ignore")
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(ValueError, match="seed must be 0 or more, got -1"):
+        play([], proposer=PROPOSER, solver=PERFECT, search=Shelf(), seed=-1)
+
+
+@pytest.mark.parametrize(
+    ("services", "named"),
+    [
+        ({"proposer": Hurried(PROPOSER)}, "proposer"),
+        ({"solver": Hurried(PERFECT), "reader": Hurried(PERFECT)}, "solver, reader"),
+        ({"search": AsyncShelf()}, "search"),
+        ({"search": {"left": Shelf(), "right": AsyncShelf()}}, "search"),
+    ],
+)
+def test_asynchronous_services_are_sent_to_play_async(services, named):
+    with pytest.raises(TypeError, match=f"need play_async, these are: {named}$"):
+        play([], **{"proposer": PROPOSER, "solver": PERFECT, "search": Shelf(), **services})
+
+
+def test_a_function_that_turns_out_asynchronous_is_a_failure():
+    class Sneaky:
+        def act(self, view):
+            return Hurried(PERFECT).act(view)
+
+    games = make_games(1)
+    play(games, proposer=Sneaky(), solver=PERFECT, search=Shelf())
+    assert "asynchronous services need play_async" in games[0].events[-1].detail
 
 
 @pytest.mark.parametrize("verdict", [True, False])
@@ -445,3 +515,96 @@ def test_noise_waits_until_nobody_proposes():
     games = make_games(3, noise_passages=3)
     play(games, proposer=Slow(), solver=PERFECT, search=Shelf())
     assert noise_ids(games[0]) == noise_ids(games[1]) == {"n0", "n1", "n2"}
+
+
+# -- step by step ------------------------------------------------------------------------------------------
+
+
+def services(**others):
+    return Services(**{"proposer": PROPOSER, "solver": PERFECT, "search": Shelf(), **others})
+
+
+def test_a_step_serves_one_round():
+    proposer = Batched(PROPOSER)
+    games = make_games(3)
+    driver = Driver(games, services(proposer=proposer))
+    assert driver.step() == []
+    assert proposer.sizes == [3]
+    assert [len(game.events) for game in games] == [1, 1, 1]
+    assert driver.alive == 3 and not driver.done
+
+
+def test_games_can_be_looked_at_between_steps_and_end_as_with_play():
+    games, others = make_games(7, attempts=2), make_games(7, attempts=2)
+    driver = Driver(games, services(proposer=Wanderer(), solver=Wanderer()))
+    ended = []
+    while not driver.done:
+        ended += driver.step()
+        assert all(Game.restore(game.snapshot()).requests() == game.requests() for game in games)
+    play(others, proposer=Wanderer(), solver=Wanderer(), search=Shelf())
+    assert recorded(games) == recorded(others)
+    assert sorted(end.index for end in ended) == list(range(7))
+    assert all(games[end.index] is end.game for end in ended)
+
+
+def test_a_step_after_the_end_does_nothing():
+    driver = Driver(make_games(1), services())
+    list(driver)
+    assert driver.done
+    assert driver.step() == []
+
+
+def test_stepping_can_stop_and_another_driver_go_on():
+    games, others = make_games(5), make_games(5)
+    first = Driver(games, services(proposer=Wanderer(), solver=Wanderer()))
+    for _ in range(4):
+        first.step()
+    restored = [Game.restore(game.snapshot()) for game in games]
+    play(restored, proposer=Wanderer(), solver=Wanderer(), search=Shelf())
+    play(others, proposer=Wanderer(), solver=Wanderer(), search=Shelf())
+    assert recorded(restored) == recorded(others)
+
+
+def test_a_stream_of_games_is_forgotten_as_it_ends():
+    alive = weakref.WeakSet()
+    most = 0
+
+    def stream():
+        nonlocal most
+        for index in range(200):
+            game = Game(Task("Tavor", id=f"g{index}"), GameConfig())
+            alive.add(game)
+            most = max(most, len(alive))
+            yield game
+            del game
+
+    outcomes = play(stream(), proposer=Wanderer(), solver=Wanderer(), search=Shelf(), concurrency=8, cohort=4)
+    assert len(outcomes) == 200
+    assert most <= 8 + 4 + 1, "one more than the limit: the games that ended in a round leave after it"
+
+
+def test_outcomes_of_a_stream_come_in_order():
+    games = make_games(30)
+    outcomes = play(iter(games), proposer=Wanderer(), solver=Wanderer(), search=Shelf(), concurrency=3)
+    assert outcomes == [game.outcome for game in games]
+
+
+def test_games_over_when_they_come_are_not_reported():
+    games, reported = make_games(3), []
+    play(games[1:2], proposer=PROPOSER, solver=PERFECT, search=Shelf())
+    outcomes = play(
+        games,
+        proposer=PROPOSER,
+        solver=PERFECT,
+        search=Shelf(),
+        on_outcome=lambda game: reported.append(game.id),
+    )
+    assert len(outcomes) == 3
+    assert reported == ["g0", "g2"]
+
+
+def test_every_reading_goes_to_the_reader():
+    reader, solver = Script(answer()), Script(answer())
+    play(make_games(2), proposer=PROPOSER, solver=solver, reader=reader, search=Shelf())
+    assert {view.phase for view in reader.views} == {"verify"}
+    assert {view.phase for view in solver.views} == {"solve"}

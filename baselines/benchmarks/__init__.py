@@ -1,0 +1,1 @@
+"""How fast the environment is, in figures that one run on one machine compares."""

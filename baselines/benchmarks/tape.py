@@ -1,0 +1,99 @@
+"""Players and search results from memory, so that what is measured is the environment and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ssp_env.game import Game, GameConfig, Task, View
+from ssp_env.passage import Passage
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.worlds import GoldQuestion, World, world_preset
+
+SEARCHES = 4
+"""Searches of the proposer, and of the solver."""
+
+POLITE_WORDS = "please tell me now would you"
+"""Makes short questions long enough for the rules."""
+
+
+@dataclass
+class TapeEngine:
+    """Searches once for every query, and then knows the result."""
+
+    engine: BM25Engine
+    found: dict[str, list[Passage]] = field(default_factory=dict)
+
+    def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """Return what was found before."""
+        for query in queries:
+            if query not in self.found:
+                self.found[query] = self.engine.search([query], top_k)[0]
+        return [self.found[query] for query in queries]
+
+    def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str]) -> list[Passage]:
+        """Draw from the engine's corpus."""
+        return self.engine.sample(rng, count, exclude)
+
+    def fingerprint(self) -> str:
+        """Return the engine's."""
+        return self.engine.fingerprint()
+
+
+class TapePlayer:
+    """Plays both seats and reads: `SEARCHES` searches, then the question or the answer, all from memory."""
+
+    def __init__(self, golds: Sequence[GoldQuestion], names: Sequence[str]) -> None:
+        self._finals = [
+            (
+                f"<question> {gold.question} {POLITE_WORDS} </question>",
+                f"<answer> {gold.answer} </answer>",
+            )
+            for gold in golds
+        ]
+        self._searches = [
+            f"<think> Next comes {name}. </think> <search> who is near {name} and where is it </search>"
+            for name in names
+        ]
+        self.turns = 0
+
+    def act(self, view: View) -> str:
+        """Say the next line."""
+        self.turns += 1
+        number, turn = int(view.game_id), (len(view.messages) - 1) // 2
+        question, answer = self._finals[number % len(self._finals)]
+        if view.phase == "verify":
+            return answer
+        if turn < SEARCHES:
+            return self._searches[(7 * number + 3 * turn + len(view.seat)) % len(self._searches)]
+        return question if view.phase == "propose" else answer
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A large world with its engine, and games that a tape plays over it."""
+
+    engine: BM25Engine
+    golds: Sequence[GoldQuestion]
+    names: Sequence[str]
+
+    @classmethod
+    def open(cls, passages: int) -> Scene:
+        """Generate an English world of so many passages and index it."""
+        world = World(replace(world_preset("small"), entities=passages))
+        golds = world.questions(3, 200, np.random.default_rng(0))
+        names = [entity.name for _, entity in zip(range(500), world.entities())]
+        return cls(BM25Engine(world.passages()), golds, names)
+
+    def games(self, count: int) -> list[Game]:
+        """Open games under the default rules."""
+        return [
+            Game(Task(self.golds[index % len(self.golds)].answer, id=str(index)), GameConfig(), rng=index)
+            for index in range(count)
+        ]
+
+    def player(self) -> TapePlayer:
+        """A player of these games."""
+        return TapePlayer(self.golds, self.names)

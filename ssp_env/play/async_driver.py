@@ -1,0 +1,250 @@
+"""Play games with asyncio: every game goes on as soon as it has what it asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from types import TracebackType
+from typing import Any
+
+import anyio
+from anyio.to_thread import run_sync
+
+from ssp_env.game import Game, Outcome
+from ssp_env.game.requests import Result
+from ssp_env.play.agents import AsyncJudgeFunction, JudgeFunction, is_async
+from ssp_env.play.driver import in_order
+from ssp_env.play.schedule import Ask, Ended, Schedule
+from ssp_env.play.services import AnyEngine, Call, Player, PlayerErrorRule, Services
+
+DEFAULT_THREADS = 32
+"""Most calls of one-view agents and judges without a coroutine function that run at a time."""
+
+
+class AsyncDriver:
+    """The asyncio twin of `Driver`: the same rules, events and outcomes.
+
+    Coroutine functions are awaited, other functions run in threads. Engines and batch agents get one call at
+    a time, and what is asked of them meanwhile makes up the next batch; one-view agents and judges get one
+    call per request, many at a time. Use it as an asynchronous context manager: leaving it, by an exception
+    or cancellation too, cancels every call under way. A thread cannot be stopped; it is abandoned, and its
+    result is ignored.
+
+    Args:
+        games: As for `Driver`.
+        services: Who answers the requests, asynchronous or not.
+        concurrency: As for `Driver`.
+        cohort: As for `Driver`.
+        timeout: Most seconds a call may take before it counts as failed; None is no limit.
+        threads: Most calls of one-view agents and judges that run in threads at a time. With more than 1,
+            such objects are called from several threads at once.
+
+    Raises:
+        ValueError: If two games share an id, a game's corpus has no engine or a number is out of range.
+
+    Example:
+        >>> async def answer_all(games, services):
+        ...     async with AsyncDriver(games, services, timeout=60) as driver:
+        ...         async for ended in driver:
+        ...             print(ended.game.id, ended.game.outcome.reason)
+    """
+
+    def __init__(
+        self,
+        games: Iterable[Game],
+        services: Services,
+        *,
+        concurrency: int | None = None,
+        cohort: int | None = None,
+        timeout: float | None = None,
+        threads: int = DEFAULT_THREADS,
+    ) -> None:
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout must be above 0 seconds, got {timeout}")
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1, got {threads}")
+        self._services = services
+        self._schedule = Schedule(games, services.check, concurrency=concurrency, cohort=cohort)
+        self._timeout = timeout
+        # Requests by what must not be called twice at a time (None: no such thing), then by shared call.
+        self._waiting: dict[Hashable, dict[Hashable, list[Ask]]] = {}
+        self._busy: set[Hashable] = set()
+        self._running: dict[asyncio.Task[Sequence[Result]], tuple[Hashable, Call]] = {}
+        self._finished: asyncio.Queue[asyncio.Task[Sequence[Result]]] = asyncio.Queue()
+        self._parallel = anyio.CapacityLimiter(threads)
+        self._unlimited = anyio.CapacityLimiter(math.inf)
+
+    @property
+    def done(self) -> bool:
+        """Whether all games are over and were returned by `step`."""
+        return self._schedule.done
+
+    @property
+    def alive(self) -> int:
+        """Number of games at play."""
+        return self._schedule.alive
+
+    async def step(self) -> list[Ended]:
+        """Start what can be started, wait until a call is over, and return the games that ended.
+
+        Cancelling a step loses nothing: the calls go on, and the next step waits for them. Nor does an
+        exception: the next step asks again for what is missing.
+
+        Raises:
+            Exception: Whatever a player raised, if `Services.on_player_error` is `raise`.
+        """
+        self._start_calls()
+        if self._running:
+            self._take(await self._finished.get())
+            while not self._finished.empty():
+                self._take(self._finished.get_nowait())
+        return self._schedule.ended()
+
+    async def __aiter__(self) -> AsyncIterator[Ended]:
+        """Play on and yield the games as they end."""
+        while not self.done:
+            for ended in await self.step():
+                yield ended
+
+    async def __aenter__(self) -> AsyncDriver:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cancel all calls under way and wait until they are gone."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    # -- calls -----------------------------------------------------------------------------------------
+
+    def _start_calls(self) -> None:
+        # What needs no call is served at once, and may be followed by new requests.
+        while True:
+            for ask in self._schedule.take():
+                self._wait(ask)
+            lanes = [lane for lane in self._waiting if lane not in self._busy]
+            if not lanes:
+                return
+            for lane in lanes:
+                self._start_lane(lane)
+
+    def _wait(self, ask: Ask) -> None:
+        batches = self._waiting.setdefault(self._services.lane(ask), {})
+        batches.setdefault(self._services.batch(ask), []).append(ask)
+
+    def _start_lane(self, lane: Hashable) -> None:
+        """Start the call that waits longest; without a lane, which none has to itself, start all."""
+        batches = self._waiting.pop(lane)
+        while batches and lane not in self._busy:
+            call = self._services.call(batches.pop(next(iter(batches))), prefer_async=True)
+            if call.fetch is None:
+                self._submit(call, call.accept(None))
+                continue
+            task = asyncio.get_running_loop().create_task(self._serve(call, call.fetch, lane))
+            task.add_done_callback(self._finished.put_nowait)
+            self._running[task] = (lane, call)
+            if lane is not None:
+                self._busy.add(lane)
+        if batches:
+            self._waiting[lane] = batches
+
+    async def _serve(self, call: Call, fetch: Callable[[], Any], lane: Hashable) -> Sequence[Result]:
+        try:
+            if is_async(fetch):
+                return call.accept(await self._in_time(fetch()))
+            # The time of a call starts when there is a thread for it.
+            async with self._parallel if lane is None else nullcontext():
+                threaded = run_sync(fetch, abandon_on_cancel=True, limiter=self._unlimited)
+                return call.accept(await self._in_time(threaded))
+        except Exception as error:
+            return call.fail(error)
+
+    async def _in_time(self, pending: Awaitable[Any]) -> Any:
+        with anyio.move_on_after(self._timeout):
+            value = await pending
+            # An ordinary function may still return a coroutine.
+            return await value if inspect.isawaitable(value) else value
+        raise TimeoutError(f"no result within {self._timeout:g} s")
+
+    def _take(self, task: asyncio.Task[Sequence[Result]]) -> None:
+        lane, call = self._running.pop(task)
+        self._busy.discard(lane)
+        try:
+            results = task.result()
+        except BaseException:
+            for ask in call.asks:
+                self._wait(ask)
+            raise
+        self._submit(call, results)
+
+    def _submit(self, call: Call, results: Sequence[Result]) -> None:
+        for ask, result in zip(call.asks, results, strict=True):
+            self._schedule.submit(ask, result)
+
+
+async def play_async(
+    games: Iterable[Game],
+    *,
+    proposer: Player,
+    solver: Player,
+    search: AnyEngine | Mapping[str, AnyEngine],
+    reader: Player | None = None,
+    judge: JudgeFunction | AsyncJudgeFunction | None = None,
+    seed: int = 0,
+    concurrency: int | None = None,
+    cohort: int | None = None,
+    timeout: float | None = None,
+    threads: int = DEFAULT_THREADS,
+    on_player_error: PlayerErrorRule = "end_game",
+    on_outcome: Callable[[Game], Awaitable[None] | None] | None = None,
+) -> list[Outcome]:
+    """Play games to their end with asyncio; events and outcomes are those of `play`.
+
+    Args:
+        games: As for `play`.
+        proposer: Plays `proposer_0`; `act` or `act_batch` may be a coroutine function, as for all players.
+        solver: Plays every `solver_k`.
+        search: One engine for all games, or engines by `Task.corpus`; an engine's coroutine function
+            `asearch` is used if it has one, and `search` may be a coroutine function.
+        reader: Answers the RAG check; the solver does if None.
+        judge: Decides answers that fail exact match; may be a coroutine function.
+        seed: Seed of the noise draw.
+        concurrency: Most games served at a time; None is a cohort.
+        cohort: Number of consecutive games that lend each other noise; None as for `play`.
+        timeout: Most seconds a call may take before it counts as failed; None is no limit.
+        threads: Most calls of one-view players and judges that run in threads at a time.
+        on_player_error: `end_game`, or `raise` to get what a proposer or solver raises.
+        on_outcome: Called, and awaited if that gives an awaitable, with each game as it ends.
+
+    Returns:
+        The outcomes, in the order of `games`.
+
+    Raises:
+        ValueError: If two games share an id, a game's corpus has no engine or a number is out of range.
+    """
+    services = Services(
+        proposer=proposer,
+        solver=solver,
+        search=search,
+        reader=reader,
+        judge=judge,
+        seed=seed,
+        on_player_error=on_player_error,
+    )
+    outcomes: dict[int, Outcome | None] = {}
+    driver = AsyncDriver(
+        games, services, concurrency=concurrency, cohort=cohort, timeout=timeout, threads=threads
+    )
+    async with driver:
+        async for ended in driver:
+            outcomes[ended.index] = ended.game.outcome
+            if ended.played and on_outcome is not None:
+                reported = on_outcome(ended.game)
+                if inspect.isawaitable(reported):
+                    await reported
+    return in_order(outcomes)

@@ -1,0 +1,196 @@
+"""Play games round by round: every round serves all open requests of one kind together."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ssp_env.game import Game, Noise, Outcome, Read, Search, Turn
+from ssp_env.game.requests import Result
+from ssp_env.play.agents import AnyAgent, JudgeFunction
+from ssp_env.play.schedule import Ask, Ended, Schedule
+from ssp_env.play.services import Call, PlayerErrorRule, Services
+from ssp_env.search.engine import SearchEngine
+
+
+class Driver:
+    """Games at play, to be advanced a round at a time.
+
+    Between rounds a caller may look at the games, snapshot them or stop. A round that an exception ended
+    loses nothing: the requests that were not answered are served again by the next one.
+
+    Args:
+        games: Games with distinct ids; those already over are left alone. A collection is checked before
+            anything is played; an iterator is drawn from as games end.
+        services: Who answers the requests; nobody of them asynchronous.
+        concurrency: Most games served at a time; None is a cohort. Besides them, games that wait for their
+            cohort are at play: never more than `concurrency` and `cohort` together.
+        cohort: Number of consecutive games that lend each other noise; None is all of a collection, and
+            `DEFAULT_COHORT` of an iterator.
+
+    Raises:
+        ValueError: If two games share an id, a game's corpus has no engine or a number is below 1.
+        TypeError: If a service is asynchronous.
+
+    Example:
+        >>> from ssp_env.game import Task
+        >>> from ssp_env.passage import Passage
+        >>> from ssp_env.search.bm25 import BM25Engine
+        >>> class Mute:
+        ...     def act(self, view):
+        ...         return "hm"
+        >>> engine = BM25Engine([Passage("0", "Tavor", "Tavor lives in Corun.")])
+        >>> services = Services(proposer=Mute(), solver=Mute(), search=engine)
+        >>> driver = Driver([Game(Task("Tavor", id="a")), Game(Task("Corun", id="b"))], services)
+        >>> driver.step(), driver.alive
+        ([], 2)
+        >>> [(ended.game.id, ended.game.outcome.reason) for ended in driver]
+        [('a', 'malformed'), ('b', 'malformed')]
+    """
+
+    def __init__(
+        self,
+        games: Iterable[Game],
+        services: Services,
+        *,
+        concurrency: int | None = None,
+        cohort: int | None = None,
+    ) -> None:
+        if names := services.asynchronous():
+            raise TypeError(f"asynchronous services need play_async, these are: {', '.join(names)}")
+        self._services = services
+        self._schedule = Schedule(games, services.check, concurrency=concurrency, cohort=cohort)
+        self._asks: list[Ask] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether all games are over and were returned by `step`."""
+        return self._schedule.done
+
+    @property
+    def alive(self) -> int:
+        """Number of games at play."""
+        return self._schedule.alive
+
+    def step(self) -> list[Ended]:
+        """Serve one round and return the games that ended in it, in the order of the games.
+
+        Raises:
+            Exception: Whatever a player raised, if `Services.on_player_error` is `raise`.
+        """
+        self._asks += self._schedule.take()
+        batches: dict[Any, list[Ask]] = {}
+        for ask in _round(self._asks):
+            batches.setdefault(self._services.batch(ask), []).append(ask)
+        served: set[Ask] = set()
+        try:
+            for asks in batches.values():
+                call = self._services.call(asks)
+                for ask, result in zip(call.asks, _results(call), strict=True):
+                    served.add(ask)
+                    self._schedule.submit(ask, result)
+        finally:
+            self._asks = [ask for ask in self._asks if ask not in served]
+        return self._schedule.ended()
+
+    def __iter__(self) -> Iterator[Ended]:
+        """Play on and yield the games as they end."""
+        while not self.done:
+            yield from self.step()
+
+
+def play(
+    games: Iterable[Game],
+    *,
+    proposer: AnyAgent,
+    solver: AnyAgent,
+    search: SearchEngine | Mapping[str, SearchEngine],
+    reader: AnyAgent | None = None,
+    judge: JudgeFunction | None = None,
+    seed: int = 0,
+    concurrency: int | None = None,
+    cohort: int | None = None,
+    on_player_error: PlayerErrorRule = "end_game",
+    on_outcome: Callable[[Game], None] | None = None,
+) -> list[Outcome]:
+    """Play games to their end in lockstep rounds.
+
+    Every round serves all open requests of one kind together: one search per corpus, one batch per agent.
+    Events and outcomes do not depend on `concurrency`. Noise is drawn from the evidence of the other games of
+    a cohort over the same corpus, topped up from the corpus itself (paper section 3.3).
+
+    Whatever an engine, a player, a reader or a judge raises ends the games it was asked for as `error`,
+    which pays nobody; no other game notices. `play_async` does the same with asyncio.
+
+    Args:
+        games: Games with distinct ids; those already over are left alone.
+        proposer: Plays `proposer_0`.
+        solver: Plays every `solver_k`.
+        search: One engine for all games, or engines by `Task.corpus`.
+        reader: Answers the RAG check; the solver does if None (paper algorithm 1).
+        judge: Decides answers that fail exact match; None is unknown.
+        seed: Seed of the noise draw.
+        concurrency: Most games served at a time; None is a cohort.
+        cohort: Number of consecutive games that lend each other noise; None is all of a collection, and
+            `DEFAULT_COHORT` of an iterator.
+        on_player_error: `end_game`, or `raise` to get what a proposer or solver raises, as training wants it.
+        on_outcome: Called with each game as it ends, after which the game is forgotten.
+
+    Returns:
+        The outcomes, in the order of `games`.
+
+    Raises:
+        ValueError: If two games share an id, a game's corpus has no engine or a number is out of range.
+        TypeError: If a service is asynchronous.
+    """
+    services = Services(
+        proposer=proposer,
+        solver=solver,
+        search=search,
+        reader=reader,
+        judge=judge,
+        seed=seed,
+        on_player_error=on_player_error,
+    )
+    outcomes: dict[int, Outcome | None] = {}
+    for ended in Driver(games, services, concurrency=concurrency, cohort=cohort):
+        outcomes[ended.index] = ended.game.outcome
+        if ended.played and on_outcome is not None:
+            on_outcome(ended.game)
+    return in_order(outcomes)
+
+
+def in_order(outcomes: Mapping[int, Outcome | None]) -> list[Outcome]:
+    """Outcomes in the order of their games."""
+    return [outcome for _, outcome in sorted(outcomes.items()) if outcome is not None]
+
+
+def _round(asks: Sequence[Ask]) -> list[Ask]:
+    """The requests to serve first, in the order of the games.
+
+    What is quick comes first and what is a batch waits until it is as large as can be: searches, the
+    proposers' turns, noise, other turns and readings, verdicts.
+    """
+    ranks = [_rank(ask) for ask in asks]
+    first = min(ranks, default=0)
+    chosen = [ask for ask, rank in zip(asks, ranks, strict=True) if rank == first]
+    return sorted(chosen, key=lambda ask: (ask.index, ask.position))
+
+
+def _rank(ask: Ask) -> int:
+    request = ask.request
+    if isinstance(request, Turn | Read):
+        return 1 if ask.game.phase == "propose" else 3
+    return 0 if isinstance(request, Search) else 2 if isinstance(request, Noise) else 4
+
+
+def _results(call: Call) -> Sequence[Result]:
+    try:
+        value = None if call.fetch is None else call.fetch()
+        if inspect.iscoroutine(value):
+            value.close()
+            raise TypeError("got a coroutine: asynchronous services need play_async")
+        return call.accept(value)
+    except Exception as error:
+        return call.fail(error)
