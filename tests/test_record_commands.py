@@ -107,11 +107,14 @@ def test_rescored_games_are_written_with_the_rules_that_scored_them(ssp, recorde
     ("arguments", "problem"),
     [
         ([], "nothing to score by: give --reward"),
-        (["--reward", "free"], "reward must be one of 1-acc, 4p(1-p), format_only, got 'free'"),
+        (["--reward", "free"], "reward must be one of 1-acc, 1-acc-if-solved, "),
         (["--min-words", "-1"], "min_words must be at least 0, got -1"),
         (["--rule", "min_words"], "--rule must be NAME=VALUE"),
         (["--rule", "charm=3"], "no rule is called 'charm'; there are: answer_in_search, "),
-        (["--rule", "retries=true"], "expected int for the rule retries, got True"),
+        (["--rule", "top_k=true"], "expected int for the rule top_k, got True"),
+        (["--rule", "solver=3"], "expected Budget for the rule solver, got 3"),
+        (["--rule", "solver.retries=many"], "expected int for the rule retries, got 'many'"),
+        (["--rule", "solver.mood=1"], "no rule is called 'mood'; there are: max_searches, max_tokens, "),
         (["--rule", "protocol.name=x"], "no rule is called 'protocol.name'"),
     ],
 )

@@ -75,8 +75,8 @@ class Episode:
         """
         if "schema" not in data:
             raise ValueError(
-                f'expected a record with "schema": {SCHEMA_VERSION}, got one without "schema"; a game '
-                "written before records had one comes back with ssp_env.game.Game.restore(json.loads(line))"
+                f'expected a record with "schema": {SCHEMA_VERSION}, got one without "schema"; games '
+                "recorded before there was one are read by the version of ssp-env that wrote them"
             )
         if data["schema"] != SCHEMA_VERSION:
             raise ValueError(

@@ -103,7 +103,7 @@ def verl_rows(episodes: Iterable[Episode], data_source: str = "ssp_env") -> Iter
         search = {"create_kwargs": {"data_source": data_source, "ground_truth": truth, "question": question}}
         yield {
             "data_source": data_source,
-            "prompt": [_flat_message(message, "tool") for message in opening.messages],
+            "prompt": [_spoken(message, "tool") for message in opening.messages],
             "ability": "fact-reasoning",
             "reward_model": {"ground_truth": truth, "style": "rule"},
             "extra_info": {
@@ -182,7 +182,8 @@ def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str]:
 
 
 def _spoken(message: Message, tool_role: ToolRole) -> dict[str, str]:
-    role = tool_role if message.role == "tool" else message.role
+    # The result of a native call cannot be a user's message.
+    role = tool_role if message.role == "tool" and not message.tool_call_id else message.role
     return {"role": role, "content": _encodable(message.content)}
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssp_env.game import Message
 from ssp_env.game.outcome import count_metrics
 from ssp_env.records.export import publish
 
@@ -79,7 +77,7 @@ def trajectories_schema() -> pyarrow.Schema:
             ("reward", arrow.float64()),
             ("correct", arrow.bool_()),
             *((name, arrow.string()) for name in ("verdict", "reason")),
-            ("messages", _messages()),
+            ("messages", _messages("role", "content", "tool_calls", "tool_call_id")),
             ("input_ids", arrow.list_(arrow.int64())),
             ("loss_mask", arrow.list_(arrow.int8())),
             ("logprobs", arrow.list_(arrow.float64())),
@@ -106,7 +104,7 @@ def verl_schema() -> pyarrow.Schema:
     return arrow.schema(
         [
             ("data_source", text),
-            ("prompt", _messages()),
+            ("prompt", _messages("role", "content")),
             ("ability", text),
             ("reward_model", arrow.struct([("ground_truth", truth), ("style", text)])),
             ("extra_info", extra_info),
@@ -114,9 +112,9 @@ def verl_schema() -> pyarrow.Schema:
     )
 
 
-def _messages() -> pyarrow.DataType:
+def _messages(*keys: str) -> pyarrow.DataType:
     arrow = _pyarrow()
-    return arrow.list_(arrow.struct([(field.name, arrow.string()) for field in fields(Message)]))
+    return arrow.list_(arrow.struct([(key, arrow.string()) for key in keys]))
 
 
 def _pyarrow() -> Any:

@@ -112,7 +112,7 @@ def retold(episode: Episode) -> Retold:
     if episode.scored_by is None:
         return replay(episode)
     verdicts = episode.scored_by["verdicts"]
-    config = Game.restore({**episode.snapshot, "config": episode.scored_by["config"], "inputs": []}).config
+    config = GameConfig.from_dict(episode.scored_by["config"])
     given = None if verdicts is None else dict(verdicts)
     return replay_under(episode, config, None if given is None else lambda request: given.get(request.id))
 
@@ -165,7 +165,9 @@ def _step(game: Game, request: Request, result: Result) -> Step:
 def _opening_under(episode: Episode, config: GameConfig) -> Game:
     # The game alone knows how its rules are written down.
     encoded = Game(episode.opening().task, config).snapshot()["config"]
-    return Game.restore({**episode.snapshot, "config": encoded, "inputs": []})
+    # Rules that allow repetition refuse to be told of earlier questions.
+    earlier = [] if config.max_similarity is None else episode.snapshot["earlier"]
+    return Game.restore({**episode.snapshot, "config": encoded, "earlier": earlier, "inputs": []})
 
 
 def _inputs(episode: Episode) -> list[tuple[str, Result]]:

@@ -141,6 +141,7 @@ def test_valid_questions_have_the_columns_of_verl(tmp_path):
     truth = {"target": ["Tavor", "Tavor of Ruvia"]}
     assert list(row) == ["data_source", "prompt", "ability", "reward_model", "extra_info"]
     assert [message["role"] for message in row["prompt"]] == ["system", "user"]
+    assert {key for message in row["prompt"] for key in message} == {"role", "content"}
     assert QUESTION in row["prompt"][1]["content"]
     assert row["reward_model"] == {"ground_truth": truth, "style": "rule"}
     assert row["extra_info"]["question"] == QUESTION and row["extra_info"]["index"] == 0
@@ -189,6 +190,8 @@ def test_native_tool_calls_come_in_the_shape_of_openai():
     said, found = row["messages"][-3:-1]
     assert said["tool_calls"] == [call.to_openai() for call in write_search.tool_calls]
     assert found["tool_call_id"] == "c1"
+    (as_user,) = chat_rows([Episode.of(game)], tool_role="user")
+    assert as_user["messages"][-2] == found
     (flat,) = trajectory_rows([Episode.of(game)])
     assert json.loads(flat["messages"][-3]["tool_calls"]) == said["tool_calls"]
     assert flat["messages"][-2]["tool_call_id"] == "c1"

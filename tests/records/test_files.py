@@ -142,7 +142,7 @@ def damaged(change):
         ("{", "expected one JSON object a line, got invalid JSON"),
         ("[1]", "expected one JSON object a line, got list"),
         ("[" * 100_000, "invalid JSON"),
-        (damaged(lambda data: data.pop("schema")), "Game.restore"),
+        (damaged(lambda data: data.pop("schema")), "read by the version of ssp-env that wrote them"),
         (damaged(lambda data: data.update(schema=2)), "of schema 1, got schema int 2, written by ssp-env"),
         (damaged(lambda data: data.pop("events")), 'expected the key "events"'),
         (damaged(lambda data: data.update(events={})), 'expected a list as "events", got dict'),
@@ -157,6 +157,16 @@ def test_a_bad_line_is_named_by_file_and_line(path, line, problem):
     with pytest.raises(DataFileError) as error:
         next(episodes)
     assert str(error.value).startswith(f"{path}:2: ") and problem in str(error.value)
+    assert not isinstance(error.value, TornLine)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_bad_last_line_that_was_written_to_its_end_is_not_torn(path, packed):
+    write(path, solved_game())
+    damaged = path.read_bytes() + b'{"schema": 1' + b"\n" * (not packed)
+    path.write_bytes(gzip.compress(damaged) if packed else damaged)
+    with pytest.raises(DataFileError, match=r"games\.jsonl:2: .*invalid JSON") as error:
+        list(read_episodes(path, on_torn=pytest.fail))
     assert not isinstance(error.value, TornLine)
 
 

@@ -90,6 +90,24 @@ def test_rules_that_change_what_players_see_are_unknown(changes):
     assert reason(scored(solved_game(), **changes)).endswith("was asked differently")
 
 
+def test_a_reading_that_was_never_asked_for_is_unknown_and_one_too_many_is_known():
+    assert reason(scored(solved_game(), closed_book=True)) == "read/closed_book was never asked"
+    game = new_game(noise_passages=0, closed_book=True)
+    propose(game)
+    game.submit("read", answer())
+    game.submit("read/closed_book", answer())
+    assert (game.outcome.reason, reason(scored(game))) == ("closed_book", "closed_book")
+    assert reason(scored(game, closed_book=False)) == "solver_0/turn/0 was never asked"
+
+
+def test_repetition_can_be_allowed_after_the_fact():
+    game = new_game(earlier=[QUESTION], max_similarity=0.5)
+    propose(game)
+    assert game.outcome.reason == "near_duplicate"
+    assert reason(scored(game, max_similarity=None)) == "noise was never asked"
+    assert reason(scored(game, max_similarity=0.9)) == "near_duplicate"
+
+
 def test_fewer_attempts_are_known_and_more_are_not():
     assert scored(solved_game(attempts=3), attempts=2).outcome["success_rate"] == 1.0
     assert reason(scored(solved_game(attempts=2), attempts=3)) == "solver_2/turn/0 was never asked"
