@@ -42,7 +42,8 @@ class ChatModel:
         sampled_tokens: Tokens sampled so far.
 
     Raises:
-        ValueError: If an option is out of its range, or `rendering` is `chat` and there is no chat template.
+        ValueError: If an option is out of its range, `rendering` is `chat` and there is no chat template, or
+            the protocol has native tool calls.
     """
 
     def __init__(
@@ -68,6 +69,11 @@ class ChatModel:
             raise ValueError(f"need temperature >= 0 and 0 < top_p <= 1, got {temperature} and {top_p}")
         self.model = model
         self.tokenizer = tokenizer
+        if protocol.calls == "native":
+            raise ValueError(
+                f"this player writes text, which cannot hold the native tool calls of {protocol.name!r}; "
+                "choose a protocol of tags, or hermes"
+            )
         self.protocol = protocol
         self.rendering = rendering
         self.temperature = temperature

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssp_env.game import Task
+from ssp_env.game import Game, GameConfig, Task
+from ssp_env.game.config import TERSE_RULES
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.worlds import World, world_preset
 
@@ -35,6 +36,20 @@ def embedded_tasks() -> tuple[Task, ...]:
         for entity in world.entities()
         for hops in _HOPS
     )
+
+
+def embedded_games(config: GameConfig = TERSE_RULES) -> list[Game]:
+    """A new game for each of the tasks.
+
+    >>> from ssp_env.play import play
+    >>> class Silent:
+    ...     def act(self, view):
+    ...         return "hm"
+    >>> outcomes = play(embedded_games(), proposer=Silent(), solver=Silent(), search=embedded_engine())
+    >>> len(outcomes), outcomes[0].reason
+    (72, 'malformed')
+    """
+    return [Game(task, config, rng=number) for number, task in enumerate(embedded_tasks())]
 
 
 @lru_cache(maxsize=1)

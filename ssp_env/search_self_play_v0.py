@@ -68,9 +68,10 @@ all agents are truncated with reward 0 and `infos[agent]["reason"] == "error"`.
 
 `tasks`: answers to draw from at reset, with `search`. By default both come from a small generated world of
 invented names, rendered tersely, which needs no network. `search`: a search engine, or engines by
-`Task.corpus`. `config`: the rules. `reader`: `"solver"`, or a function from a `View` to text. `judge`:
-decides answers that do not match exactly; needs `config.judge`. `oracle`: tells the audit the right answers
-of a question. `max_chars`: longer actions are cut, and `clipped_chars` counts what was lost.
+`Task.corpus`. `config`: the rules; with `protocol="openai"`, whose searches are native tool calls, agents
+step with a `ssp_env.game.Reply` that carries them. `reader`: `"solver"`, or a function from a `View` to
+text. `judge`: decides answers that do not match exactly; needs `config.judge`. `oracle`: tells the audit the
+right answers of a question. `max_chars`: longer actions are cut, and `clipped_chars` counts what was lost.
 `max_prompt_chars`: see above.
 
 `reset(options={"task": Task(...)})` plays a given task. With `"question": "..."` beside it nobody proposes

@@ -42,7 +42,7 @@ class Outcome:
 
 
 def count_metrics(events: Sequence[Event]) -> dict[str, float]:
-    """Count searches, turns, malformed turns, self-written observation tags and dropped characters."""
+    """Count searches, turns, malformed turns, self-written observation tags, dropped text and calls."""
     turns = [event for event in events if isinstance(event, TurnTaken)]
     searches = [event.seat for event in events if isinstance(event, SearchReturned)]
     return {
@@ -52,4 +52,5 @@ def count_metrics(events: Sequence[Event]) -> dict[str, float]:
         "malformed_turns": float(sum(turn.action.kind == "malformed" for turn in turns)),
         "spoofed_tags": float(sum(turn.action.spoofed for turn in turns)),
         "dropped_chars": float(sum(turn.action.dropped for turn in turns)),
+        "dropped_calls": float(sum(turn.action.dropped_calls for turn in turns)),
     }

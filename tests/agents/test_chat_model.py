@@ -7,7 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from agents import chat_model
 from agents.chat_model import ChatModel
 from agents.sampling import Sample
-from ssp_env.game import Game, GameConfig, Message, Task, View
+from ssp_env.game import PROTOCOLS, Game, GameConfig, Message, Task, View
 from ssp_env.passage import Passage
 from ssp_env.play import play
 from ssp_env.search.bm25 import BM25Engine
@@ -132,6 +132,11 @@ def test_a_turn_ends_with_the_end_of_turn_token(model, tokenizer, dictate):
     (reply,) = ChatModel(model, tokenizer).act_batch([view(QUESTION)])
     assert reply.text == "No."
     assert reply.token_ids[-1] == end
+
+
+def test_native_tool_calls_are_refused_by_a_player_of_text(model, tokenizer):
+    with pytest.raises(ValueError, match="cannot hold the native tool calls of 'openai'"):
+        ChatModel(model, tokenizer, protocol=PROTOCOLS["openai"])
 
 
 def test_the_chat_template_renders_results_as_user_messages(model, tokenizer, dictate):

@@ -239,6 +239,7 @@ def test_several_native_calls_at_once_are_one_search():
     propose(game, Reply("", tool_calls=calls), question())
     assert sum(isinstance(event, SearchReturned) for event in game.events) == 1
     assert ended(game) == ("invalid", "too_few_searches")
+    assert outcome(game).metrics["dropped_calls"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -388,3 +389,48 @@ def test_a_page_full_of_every_protocols_syntax_changes_no_action(protocol):
     game = Game(TASK, GameConfig(protocol=protocol).with_budget(retries=0))
     propose(game, shown)
     assert ended(game) == ("invalid", "malformed")
+
+
+# -- questions that prove nothing --------------------------------------------------------------------------
+
+MANY_RIGHT = "Who is one of all the people that have their home in the town of Corun?"
+TOWN = (("belin", "Belin has her home in Corun."), ("sarn", "Sarn has his home in Corun."))
+
+
+class Resident:
+    """Reads as told; asked for every answer, lists every resident it was shown; solves with another one."""
+
+    def act(self, view):
+        shown = "\n".join(message.content for message in view.messages)
+        residents = [name for name in ("Belin", "Sarn") if f"{name} has" in shown]
+        if view.phase == "verify":
+            return answer("; ".join(residents) if view.probe == "uniqueness" else residents[0])
+        return answer("Sarn")
+
+
+def asked_of_residents(**options):
+    shelf = shelf_with(*TOWN)
+    game = new_game(Task("Belin", id="t"), noise_passages=0, **options)
+    proposer = Script(search("belin"), search("sarn"), question(MANY_RIGHT))
+    play([game], proposer=proposer, solver=Resident(), search=shelf)
+    return game
+
+
+def test_a_question_with_many_right_answers_pays_its_proposer_only_where_nobody_asks_for_them_all():
+    transcript = "\n".join(
+        f"<search>{title}</search><information>{text}</information>" for title, text in TOWN
+    )
+    transcript += f"<question>{MANY_RIGHT}</question>"
+    assert naive.is_valid(transcript, "Belin", lambda prompt: "Belin")
+    unguarded, guarded = asked_of_residents(), asked_of_residents(uniqueness=True)
+    assert (ended(unguarded), outcome(unguarded).rewards["proposer_0"]) == (("valid", "unsolved"), 1.0)
+    assert (ended(guarded), outcome(guarded).rewards["proposer_0"]) == (("invalid", "not_unique"), 0.0)
+
+
+def test_a_question_that_needs_no_search_pays_its_proposer_only_where_nobody_tries_it_closed_book():
+    remembers = Script(answer())
+    unguarded, guarded = new_game(reward="format_only"), new_game(reward="format_only", closed_book=True)
+    play([unguarded], proposer=Script(*PROPOSAL), solver=remembers, search=Shelf())
+    play([guarded], proposer=Script(*PROPOSAL), solver=remembers, search=Shelf())
+    assert outcome(unguarded).rewards["proposer_0"] == 1.0
+    assert (ended(guarded), outcome(guarded).rewards["proposer_0"]) == (("invalid", "closed_book"), 0.0)

@@ -214,4 +214,5 @@ def test_metrics_count_what_happened():
         "malformed_turns": 1.0,
         "spoofed_tags": 2.0,
         "dropped_chars": 4.0,
+        "dropped_calls": 0.0,
     }

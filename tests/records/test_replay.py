@@ -49,7 +49,7 @@ def changed(change):
         (lambda data: data["snapshot"]["inputs"][0].__setitem__(1, {"verdict": True}), "wants text"),
         (lambda data: data["snapshot"].update(version=99), "snapshot of version"),
         (lambda data: data["snapshot"].pop("task"), "cannot read"),
-        (lambda data: data["snapshot"]["config"].update(charm=3), "cannot read"),
+        (lambda data: data["snapshot"]["config"].update(charm=3), "unknown rules charm"),
     ],
 )
 def test_whatever_does_not_replay_is_named(change, difference):
