@@ -133,7 +133,7 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
             if isinstance(reply, Failure):
                 self._env.abort(reply.detail)
             else:
-                self._env.step(reply.text)
+                self._env.step(reply)
 
     def _is_over(self) -> bool:
         return not self._env.agents or self._env.game.outcome is not None
@@ -161,7 +161,7 @@ class SolverEnv(_OneSeatEnv):
         config: Rules, with one attempt; by default the published ones, or `TERSE_RULES` in the embedded
             world.
         reader: Frozen player that answers the RAG check of the proposer's questions; needed unless
-            `config.rag_check` is False. In the embedded world a `LookupSolver` by default.
+            `config` has no reading. In the embedded world a `LookupSolver` by default.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
         max_proposals: Games a proposer may play per `reset`.
         render_mode: `human`, `ansi` or None.
@@ -349,7 +349,7 @@ def _check_solver_arguments(
         )
     if proposer is None and (tasks is not None or reader is not None):
         raise ValueError("tasks and reader serve a proposer: they need proposer=")
-    if proposer is not None and search is not None and reader is None and config.rag_check:
+    if proposer is not None and search is not None and reader is None and config.probes:
         raise ValueError(
             "a proposer with search needs reader=, who answers the RAG check, or rag_check=False"
         )

@@ -16,7 +16,7 @@ import ssp_env  # noqa: F401  (registers the environments)
 from agents.scripted import ScriptedPlayer
 from ssp_env.data import Question
 from ssp_env.embedded import embedded_engine, embedded_questions
-from ssp_env.game import GameConfig, Reply, Task
+from ssp_env.game import PROTOCOLS, GameConfig, Reply, Task
 from ssp_env.gym import ProposerEnv, SolverEnv
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
@@ -41,6 +41,9 @@ SCRIPTED = ScriptedPlayer(proposer="perfect", solver="perfect")
 def solver(**arguments):
     """The solver's environment over the shelf, with one question."""
     return SolverEnv(**{"questions": [(QUESTION, TASK)], "search": Shelf(), **arguments})
+
+
+CLOSED_BOOK = GameConfig(rag_check=False, closed_book=True)
 
 
 def solver_against(proposer, **arguments):
@@ -252,6 +255,18 @@ def test_a_reader_decides_whether_a_question_is_asked():
     with pytest.raises(RuntimeError, match=r"not_recovered \(1\)"):
         env.reset(seed=0)
     env = solver_against(Script(*PROPOSAL), reader=None, config=GameConfig(rag_check=False))
+    assert QUESTION in env.reset(seed=0)[0]["prompt"]
+
+
+def test_a_frozen_player_may_search_with_native_tool_calls():
+    class Caller:
+        def act(self, view):
+            said = sum(message.role == "assistant" for message in view.messages)
+            if said == 2:
+                return question()
+            return PROTOCOLS["openai"].write("search", ["belin", "corun"][said], call_id=f"c{said}")
+
+    env = solver_against(Caller(), config=GameConfig(protocol="openai"))
     assert QUESTION in env.reset(seed=0)[0]["prompt"]
 
 
@@ -488,6 +503,7 @@ def test_a_search_engine_of_ones_own_goes_to_other_processes():
         (solver, {"search": {"moon": Shelf()}}, ValueError, "no search engine for corpus ''"),
         (solver_against, {"proposer": "gpt"}, TypeError, "proposer must be an agent with .*, got str"),
         (solver_against, {"proposer": PERFECT, "reader": None}, ValueError, "needs reader="),
+        (solver_against, {"proposer": PERFECT, "reader": None, "config": CLOSED_BOOK}, ValueError, "needs reader="),
         (solver_against, {"proposer": PERFECT, "reader": 3}, TypeError, "reader must be an agent"),
         (solver_against, {"proposer": PERFECT, "tasks": None}, ValueError, "search needs tasks"),
         (proposer, {"solver": None}, ValueError, "search needs solver"),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ssp_env.game.budget import Budget
 from ssp_env.game.prompts import PROMPT_STYLES
 from ssp_env.game.protocol import PROTOCOLS
+from ssp_env.game.view import Probe
 
 RewardShape = Literal["1-acc", "1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability", "format_only"]
 REWARD_SHAPES: tuple[RewardShape, ...] = (
@@ -115,6 +116,16 @@ class GameConfig:
             raise ValueError(f"unknown rules {', '.join(unknown)}: written by another version of ssp-env?")
         budgets = {seat: Budget(**data[seat]) for seat in ("proposer", "solver") if seat in data}
         return cls(**{**data, **budgets})
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """The readings a question must stand, in their order."""
+        wanted: tuple[tuple[Probe, bool], ...] = (
+            ("recovery", self.rag_check),
+            ("closed_book", self.closed_book),
+            ("uniqueness", self.uniqueness),
+        )
+        return tuple(probe for probe, on in wanted if on)
 
     def with_budget(self, **limits: Any) -> GameConfig:
         """The same rules with some limits of both seats set.

@@ -229,30 +229,23 @@ class Game:
         if code:
             self._end("invalid", code)
             return
-        probes = self._probes()
-        if any(probe != "closed_book" for probe in probes) and self.config.noise_passages:
+        if self.config.probes in ((), ("closed_book",)):
+            # Nobody reads passages.
+            self._ask_readings(self.config.probes)
+        elif self.config.noise_passages:
             self.phase = "verify"
             known = frozenset(passage.id for passage in evidence)
             noise = Noise("noise", self.config.noise_passages, known, self.config.noise_unit)
-            self._ask(noise, lambda passages: self._mix_evidence(passages, probes))
+            self._ask(noise, self._mix_evidence)
         else:
-            self._mix_evidence([], probes)
+            self._mix_evidence([])
 
-    def _probes(self) -> tuple[Probe, ...]:
-        wanted: tuple[tuple[Probe, bool], ...] = (
-            ("recovery", self.config.rag_check),
-            ("closed_book", self.config.closed_book),
-            ("uniqueness", self.config.uniqueness),
-        )
-        return tuple(probe for probe, on in wanted if on)
-
-    def _mix_evidence(self, noise: list[Passage], probes: tuple[Probe, ...]) -> None:
+    def _mix_evidence(self, noise: list[Passage]) -> None:
         passages = [*self.evidence, *noise]
         self._mixed = [passages[index] for index in self._rng.permutation(len(passages))]
-        if any(probe != "closed_book" for probe in probes):
-            noise_ids = frozenset(passage.id for passage in noise)
-            self.events.append(EvidenceMixed(tuple(self._mixed), noise_ids))
-        self._ask_readings(probes)
+        noise_ids = frozenset(passage.id for passage in noise)
+        self.events.append(EvidenceMixed(tuple(self._mixed), noise_ids))
+        self._ask_readings(self.config.probes)
 
     def _ask_readings(self, probes: tuple[Probe, ...]) -> None:
         """Ask for the first of the readings that are left; open the attempts after the last one."""
