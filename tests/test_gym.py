@@ -503,7 +503,12 @@ def test_a_search_engine_of_ones_own_goes_to_other_processes():
         (solver, {"search": {"moon": Shelf()}}, ValueError, "no search engine for corpus ''"),
         (solver_against, {"proposer": "gpt"}, TypeError, "proposer must be an agent with .*, got str"),
         (solver_against, {"proposer": PERFECT, "reader": None}, ValueError, "needs reader="),
-        (solver_against, {"proposer": PERFECT, "reader": None, "config": CLOSED_BOOK}, ValueError, "needs reader="),
+        (
+            solver_against,
+            {"proposer": PERFECT, "reader": None, "config": CLOSED_BOOK},
+            ValueError,
+            "needs reader=",
+        ),
         (solver_against, {"proposer": PERFECT, "reader": 3}, TypeError, "reader must be an agent"),
         (solver_against, {"proposer": PERFECT, "tasks": None}, ValueError, "search needs tasks"),
         (proposer, {"solver": None}, ValueError, "search needs solver"),
