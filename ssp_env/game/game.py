@@ -364,17 +364,19 @@ def _public_id(game_id: str, golds: Sequence[str]) -> str:
     return blake2b(game_id.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
+_WANTED: dict[type, tuple[type, str]] = {
+    Turn: (Reply, "text or a Reply"),
+    Read: (Reply, "text or a Reply"),
+    Search: (list, "a list of Passage"),
+    Noise: (list, "a list of Passage"),
+    Judge: (bool, "a bool"),
+}
+
+
 def _check_result(request: Request, result: Result) -> None:
     if isinstance(result, Failure):
         return
-    wanted: dict[type, tuple[type, str]] = {
-        Turn: (Reply, "text or a Reply"),
-        Read: (Reply, "text or a Reply"),
-        Search: (list, "a list of Passage"),
-        Noise: (list, "a list of Passage"),
-        Judge: (bool, "a bool"),
-    }
-    kind, words = wanted[type(request)]
+    kind, words = _WANTED[type(request)]
     fits = isinstance(result, kind)
     if fits and isinstance(result, list):
         fits = all(isinstance(passage, Passage) for passage in result)

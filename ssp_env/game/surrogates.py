@@ -20,6 +20,8 @@ def replace_surrogates(text: str) -> str:
 
 def storable(passage: Passage) -> Passage:
     """Return the passage without lone surrogates; usually the same object."""
+    if passage.text.isascii() and passage.title.isascii() and passage.id.isascii():
+        return passage
     id, title, text = map(replace_surrogates, (passage.id, passage.title, passage.text))
     whole = Passage(id, title, text, passage.score)
     return passage if whole == passage else whole
