@@ -59,7 +59,9 @@ class Encoder:
         distinct = list(dict.fromkeys(encodable))
         vectors = np.asarray(self.encode(distinct))
         if vectors.ndim != 2 or len(vectors) != len(distinct) or not vectors.shape[1]:
-            raise ValueError(f"{self.name}: expected vectors of shape ({len(distinct)}, d), got {vectors.shape}")
+            raise ValueError(
+                f"{self.name}: expected vectors of shape ({len(distinct)}, d), got {vectors.shape}"
+            )
         if vectors.dtype != np.float32:
             raise ValueError(f"{self.name}: expected float32 vectors, got {vectors.dtype}")
         if not np.isfinite(vectors).all():

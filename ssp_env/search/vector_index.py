@@ -68,7 +68,9 @@ def build_index(vectors: Vectors, kind: IndexKind) -> Any:
     if isinstance(kind, Flat):
         return None
     faiss = load_faiss()
-    index = _empty_hnsw(faiss, vectors, kind) if isinstance(kind, HNSW) else _empty_ivfpq(faiss, vectors, kind)
+    index = (
+        _empty_hnsw(faiss, vectors, kind) if isinstance(kind, HNSW) else _empty_ivfpq(faiss, vectors, kind)
+    )
     with _one_thread(faiss):
         if not index.is_trained:
             index.train(np.ascontiguousarray(vectors))

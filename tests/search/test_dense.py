@@ -177,7 +177,9 @@ def test_a_directory_is_reopened_memory_mapped_and_without_encoding(tmp_path, ki
         encoded.extend(texts)
         return encode(texts)
 
-    reopened = DenseEngine(passages[::-1], dataclasses.replace(HASHED_WORDS, encode=spy), index=kind, path=path)
+    reopened = DenseEngine(
+        passages[::-1], dataclasses.replace(HASHED_WORDS, encode=spy), index=kind, path=path
+    )
     assert reopened.search(["word1 word2"], 9) == expected
     assert encoded == ["word1 word2"]
     assert isinstance(reopened._vectors, np.memmap)

@@ -32,7 +32,9 @@ def ids(found):
 def test_bm25_and_dense_together_pass_the_conformance_checks():
     pytest.importorskip("faiss", reason="needs faiss: pip install 'ssp-env[dense]'")
     check_engine(
-        lambda passages: HybridEngine([BM25Engine(passages), DenseEngine(passages, HASHED_WORDS)], weights=[2, 1])
+        lambda passages: HybridEngine(
+            [BM25Engine(passages), DenseEngine(passages, HASHED_WORDS)], weights=[2, 1]
+        )
     )
 
 
