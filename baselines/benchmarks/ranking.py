@@ -1,8 +1,8 @@
 """How well the engines rank: recall of the supporting passages of questions, BM25, dense and hybrid.
 
-Run with `python -m baselines.benchmarks.ranking CORPUS QUESTIONS...`; it needs `ssp-env[cli,dense]`. The corpus
-is a file as `ssp_env.search.corpus.read_corpus` reads it; questions are JSON Lines with `supporting_titles` in
-their `metadata`. `--encoder` is a folder, or a package, with a sentence-transformers model.
+Run with `python -m baselines.benchmarks.ranking CORPUS QUESTIONS...`; it needs `ssp-env[cli,dense]`. The
+corpus is a file as `ssp_env.search.corpus.read_corpus` reads it; questions are JSON Lines with
+`supporting_titles` in their `metadata`. `--encoder` is a folder or package with a sentence-transformers model.
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ def main(
     searched = subset(read_corpus(corpus), asked, passages)
     model = sentence_transformer(encoder, query_prefix=query_prefix, passage_prefix=passage_prefix)
     bm25, dense = BM25Engine(searched), DenseEngine(searched, model, path=index)
-    engines = {"BM25": bm25, f"dense ({encoder})": dense, "hybrid (RRF of both)": HybridEngine([bm25, dense])}
+    engines: dict[str, SearchEngine] = {
+        "BM25": bm25,
+        f"dense ({encoder})": dense,
+        "hybrid (RRF of both)": HybridEngine([bm25, dense]),
+    }
     table = Table("engine", *(f"{name}\nrecall@{cut}" for name in sets for cut in CUTS))
     for name, engine in engines.items():
         cells = (f"{value:.3f}" for each in sets.values() for value in recall(engine, each))

@@ -30,9 +30,10 @@ class Encoder:
         passage_prefix: Put before every passage, `passage: ` for the E5 models.
         normalize: Scale vectors to length 1, so that scores are cosines.
 
-    >>> letters = Encoder("letters", lambda texts: np.array([[len(t), t.count("a")] for t in texts], np.float32))
-    >>> letters.queries(["aabb"]).round(2).tolist()
-    [[0.8899999856948853, 0.44999998807907104]]
+    >>> def lengths(texts):
+    ...     return np.array([[len(text), 3] for text in texts], np.float32)
+    >>> print(Encoder("lengths", lengths).queries(["four"]))
+    [[0.8 0.6]]
     """
 
     name: str

@@ -17,6 +17,7 @@ from ssp_env.search.web.text import clean, page_text
 
 _TYPES = ("text/html", "application/xhtml+xml", "text/plain")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LIMITS = Limits(timeout=10, concurrency=2, max_bytes=1_000_000)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -41,13 +42,13 @@ class PageFetcher:
         SearchRefused: If the address is not public HTTP, or the server replies 4xx.
         SearchTimeout: If the page is not complete in time.
         SearchUnavailable: If the host is unknown or cannot be reached, or replies 5xx.
-        BadSearchReply: If the page is too long, of another type than HTML or plain text, or redirects too often.
+        BadSearchReply: If the page is too long, neither HTML nor plain text, or redirects too often.
     """
 
     max_characters: int = 5000
     max_redirects: int = 5
     allow_private: bool = False
-    limits: Limits = Limits(timeout=10, concurrency=2, max_bytes=1_000_000)
+    limits: Limits = _LIMITS
     _gates: dict[str, Gate] = field(default_factory=dict, init=False, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 

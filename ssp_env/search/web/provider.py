@@ -45,7 +45,8 @@ def read_results(name: str, rows: object, url: str, title: str, snippet: str) ->
     """Read a list of objects; the last three arguments are the keys of their texts.
 
     Raises:
-        BadSearchReply: If it is not a list of objects, or an object has no such texts. Snippets may be missing.
+        BadSearchReply: If it is not a list of objects, or an object lacks one of the texts.
+            Only snippets may be missing.
     """
     if not isinstance(rows, list):
         raise BadSearchReply(f"{name}: expected a list of results, got {type(rows).__name__}")
@@ -53,10 +54,11 @@ def read_results(name: str, rows: object, url: str, title: str, snippet: str) ->
     for row in rows:
         if not isinstance(row, dict):
             raise BadSearchReply(f"{name}: expected results that are objects, got {type(row).__name__}")
-        texts = (row.get(url), row.get(title), row.get(snippet) or "")
-        if not all(isinstance(text, str) for text in texts):
+        texts = [row.get(url), row.get(title), row.get(snippet) or ""]
+        strings = [text for text in texts if isinstance(text, str)]
+        if len(strings) < len(texts):
             raise BadSearchReply(f"{name}: expected the texts {url}, {title} and {snippet} in every result")
-        results.append(WebResult(*texts))
+        results.append(WebResult(*strings))
     return results
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 # Stops at the next `<`, so that the time is linear in the length of the text.
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--[^<>]*-->")
 
-# Controls, surrogates, private use, and what turns the direction of writing; joiners belong to scripts and emoji.
+# Controls, surrogates, private use, and what turns the direction of writing; scripts need joiners.
 _REMOVED_CATEGORIES = frozenset({"Cc", "Cs", "Co"})
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
@@ -21,9 +21,9 @@ _INLINE = frozenset(
 
 
 def clean(text: str) -> str:
-    """Return text without control characters and with white space collapsed.
+    r"""Return text without control characters and with white space collapsed.
 
-    >>> clean("one\\x00 \\u202e\\n  two")
+    >>> clean("one\x00 \u202e\n  two")
     'one two'
     """
     kept = (sign if sign.isspace() else "" if _is_control(sign) else sign for sign in text)
