@@ -2,7 +2,7 @@
 
 Run with `python -m baselines.benchmarks.ranking CORPUS QUESTIONS...`; it needs `ssp-env[cli,dense]`. The
 corpus is a file as `ssp_env.search.corpus.read_corpus` reads it; questions are JSON Lines with
-`supporting_titles` in their `metadata`. `--encoder` is a folder or package with a sentence-transformers model.
+`supporting_titles` in their `metadata`. `--encoder` is a folder or package with such a model.
 """
 
 from __future__ import annotations
@@ -49,15 +49,18 @@ def main(
     bm25, dense = BM25Engine(searched), DenseEngine(searched, model, path=index)
     engines: dict[str, SearchEngine] = {
         "BM25": bm25,
-        f"dense ({encoder})": dense,
-        "hybrid (RRF of both)": HybridEngine([bm25, dense]),
+        "dense": dense,
+        "hybrid": HybridEngine([bm25, dense]),
     }
-    table = Table("engine", *(f"{name}\nrecall@{cut}" for name in sets for cut in CUTS))
+    table = Table("engine", *(f"{name}\n@{cut}" for name in sets for cut in CUTS))
     for name, engine in engines.items():
         cells = (f"{value:.3f}" for each in sets.values() for value in recall(engine, each))
         table.add_row(name, *cells)
     counts = ", ".join(f"{len(each)} of {name}" for name, each in sets.items())
-    console.print(f"{len(searched):,} passages; questions: {counts}", highlight=False)
+    console.print(
+        f"Recall of supporting passages among {len(searched):,}; questions: {counts}", highlight=False
+    )
+    console.print(f"dense: {encoder}; hybrid: reciprocal rank fusion of BM25 and dense", highlight=False)
     console.print(table)
 
 

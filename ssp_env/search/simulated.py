@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -15,6 +14,7 @@ import httpx
 from ssp_env.passage import Passage
 from ssp_env.search.errors import BadSearchReply
 from ssp_env.search.remote import Limits, RemoteJSON, read_key
+from ssp_env.search.web.text import clean
 
 Messages = list[dict[str, str]]
 
@@ -194,30 +194,36 @@ def parse_pages(reply: str, count: int) -> list[tuple[str, str]]:
     return [_page(page) for page in pages]
 
 
-@dataclass(frozen=True)
 class ChatEndpoint:
     """An OpenAI-compatible `/chat/completions`, callable with messages.
 
-    Attributes:
+    Args:
         url: Address up to and including the version, such as `http://localhost:8000/v1`.
         model: Name of the model there.
         key_variable: Environment variable with the key; no key is sent when None.
         temperature: Of sampling; 0 for the most likely text.
-        seed: Sent along where set, for endpoints that sample reproducibly.
+        seed: Sent along unless None, for endpoints that sample reproducibly.
         max_tokens: Longest reply.
         limits: Time, retries, rate and concurrency.
     """
 
-    url: str
-    model: str
-    key_variable: str | None = None
-    temperature: float = 0.0
-    seed: int | None = 0
-    max_tokens: int = 1024
-    limits: Limits = Limits(timeout=120)  # noqa: RUF009 - frozen
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_remote", RemoteJSON(f"chat endpoint {self.model}", self.limits))
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        key_variable: str | None = None,
+        temperature: float = 0.0,
+        seed: int | None = 0,
+        max_tokens: int = 1024,
+        limits: Limits = Limits(timeout=120),  # noqa: B008 - frozen
+    ) -> None:
+        self._url = f"{url.rstrip('/')}/chat/completions"
+        self._key_variable = key_variable
+        self._body: dict[str, Any] = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
+        if seed is not None:
+            self._body["seed"] = seed
+        self._remote = RemoteJSON(f"chat endpoint {model}", limits)
 
     def __call__(self, messages: Messages) -> str:
         """Return the text of the reply.
@@ -225,26 +231,15 @@ class ChatEndpoint:
         Raises:
             SearchError: SearchTimeout, SearchUnavailable, SearchRefused or BadSearchReply.
         """
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": messages,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-        }
-        if self.seed is not None:
-            body["seed"] = self.seed
-        headers = {"Authorization": f"Bearer {read_key(self.key_variable)}"} if self.key_variable else {}
-        request = httpx.Request(
-            "POST", f"{self.url.rstrip('/')}/chat/completions", headers=headers, json=body
-        )
-        remote: RemoteJSON = self.__dict__["_remote"]
-        reply = remote.call(request)
+        headers = {"Authorization": f"Bearer {read_key(self._key_variable)}"} if self._key_variable else {}
+        body = {**self._body, "messages": messages}
+        reply = self._remote.call(httpx.Request("POST", self._url, headers=headers, json=body))
         try:
             text = reply["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
             text = None
         if not isinstance(text, str):
-            raise BadSearchReply(f"{self.model}: expected choices[0].message.content in the reply")
+            raise BadSearchReply("expected choices[0].message.content in the reply of the chat endpoint")
         return text
 
 
@@ -252,9 +247,9 @@ def _page(page: object) -> tuple[str, str]:
     if not isinstance(page, Mapping) or set(page) != {"title", "text"}:
         raise BadSearchReply(f"expected pages with title and text, got {page!r:.80}")
     title, text = page["title"], page["text"]
-    if not (isinstance(title, str) and isinstance(text, str) and title.strip() and text.strip()):
+    if not (isinstance(title, str) and isinstance(text, str) and clean(title) and clean(text)):
         raise BadSearchReply(f"expected a title and a text that are not blank, got {page!r:.80}")
-    return title.strip(), text.strip()
+    return clean(title), clean(text)
 
 
 def _words(query: str) -> str:

@@ -6,7 +6,6 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -18,7 +17,6 @@ from ssp_env.search.web.text import clean, page_text
 _TYPES = ("text/html", "application/xhtml+xml", "text/plain")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LIMITS = Limits(timeout=10, concurrency=2, max_bytes=1_000_000)
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -142,17 +140,13 @@ class PageFetcher:
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address, and any IPv4 address inside it, belongs to the public internet.
+    """Return whether an address, or the IPv4 address inside it, belongs to the public internet.
 
     >>> [is_public(ipaddress.ip_address(text)) for text in ("9.9.9.9", "10.0.0.1", "::ffff:127.0.0.1")]
     [True, False, False]
     """
-    inner: Sequence[Address | None] = ()
     if isinstance(address, ipaddress.IPv6Address):
-        inner = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
-        if address in _NAT64:
-            inner = (*inner, ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        if address.ipv4_mapped is not None:
-            return is_public(address.ipv4_mapped)
-    globally = address.is_global and not (address.is_multicast or address.is_reserved)
-    return globally and all(is_public(part) for part in inner if part is not None)
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is not None:
+            return is_public(inner)
+    return address.is_global and not (address.is_multicast or address.is_reserved)
