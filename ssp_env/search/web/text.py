@@ -10,6 +10,9 @@ from html.parser import HTMLParser
 # Stops at the next `<`, so that the time is linear in the length of the text.
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--[^<>]*-->")
 
+# What the removal of a tag inside another one leaves must not become a tag.
+_TAG_START = re.compile(r"<(?=[A-Za-z/!])")
+
 # Controls, surrogates, private use, and what turns the direction of writing; scripts need joiners.
 _REMOVED_CATEGORIES = frozenset({"Cc", "Cs", "Co"})
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
@@ -36,7 +39,9 @@ def snippet_text(snippet: str) -> str:
     >>> snippet_text("the <strong>Aller</strong> &amp; 3 < 4")
     'the Aller & 3 < 4'
     """
-    return clean(html.unescape(_TAG.sub("", snippet)))
+    # Cleaned first: a control character must not hide a tag.
+    without_tags = _TAG_START.sub("< ", _TAG.sub("", clean(snippet)))
+    return clean(html.unescape(without_tags))
 
 
 def page_text(page: str) -> tuple[str, str]:

@@ -52,7 +52,7 @@ def test_any_text_is_a_query_and_long_ones_are_cut(query):
 
 
 def test_top_k_cuts_and_must_be_positive():
-    with remote(lambda asked: results(30)) as (address, asked):
+    with remote(lambda asked: results(30)) as (address, _asked):
         assert len(engine(address).search(["a"], 2)[0]) == 2
         assert len(engine(address, max_results=7).search(["a"], 10**6)[0]) == 7
         with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
@@ -94,9 +94,8 @@ def test_failures_that_may_pass_are_tried_again(status):
     ids=lambda value: str(getattr(value, "status", value)),
 )
 def test_every_failure_has_its_type(reply, error, attempts):
-    with remote(lambda asked: reply) as (address, asked):
-        with pytest.raises(error, match="SearXNG"):
-            engine(address).search(["a"], 1)
+    with remote(lambda asked: reply) as (address, asked), pytest.raises(error, match="SearXNG"):
+        engine(address).search(["a"], 1)
     assert len(asked) == attempts
 
 

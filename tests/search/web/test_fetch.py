@@ -32,7 +32,7 @@ def resolve_to(monkeypatch, *addresses):
 def test_addresses_that_are_not_public_are_refused_before_anything_is_sent(host):
     with remote(lambda asked: Reply(b"secret", headers=HTML)) as (address, asked):
         port = address.rpartition(":")[2]
-        with pytest.raises((SearchRefused, SearchUnavailable), match="not a public address|unknown host"):
+        with pytest.raises((SearchRefused, SearchUnavailable), match=r"not a public address|unknown host"):
             PageFetcher()(f"http://{host}:{port}/")
     assert asked == []
 
@@ -44,7 +44,7 @@ def test_public_addresses_pass(address):
 
 def test_a_name_is_refused_if_one_of_its_addresses_is_private(monkeypatch):
     resolve_to(monkeypatch, "9.9.9.9", "10.0.0.1")
-    with pytest.raises(SearchRefused, match="towns.example: not a public address"):
+    with pytest.raises(SearchRefused, match=r"towns\.example: not a public address"):
         PageFetcher()("http://towns.example/")
 
 
@@ -84,7 +84,6 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
         "http://",
         "//x",
         "",
-        "http://a b",
         "http://u:p@x/",
     ],
 )
@@ -122,9 +121,8 @@ def test_redirects_are_followed_so_many_times_and_relative_ones_too():
     ],
 )
 def test_what_is_no_page_has_its_type_of_error(reply, error):
-    with remote(lambda asked: reply) as (address, _):
-        with pytest.raises(error):
-            OPEN(address)
+    with remote(lambda asked: reply) as (address, _), pytest.raises(error):
+        OPEN(address)
 
 
 def test_a_server_that_says_nothing_is_a_timeout():

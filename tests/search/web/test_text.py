@@ -30,6 +30,7 @@ def test_scripts_and_emoji_that_need_joiners_stay_whole():
         ("3 < 4 & 5", "3 < 4 & 5"),
         ("&lt;b&gt; is bold", "<b> is bold"),
         ("a<!-- no -->b", "ab"),
+        ("<b<i>>x</<i>b>", "< b>x< /b>"),
         ("\u202eevil\x07", "evil"),
     ],
 )
@@ -44,8 +45,9 @@ def test_no_tag_survives_in_a_snippet_without_character_references(snippet):
 
 def test_a_page_gives_title_and_visible_text():
     page = """<!doctype html><html><head><title>Corun &amp; co</title><style>p {}</style></head>
-    <body><svg><title>drawing</title></svg><h1>Corun</h1><script>if (a < b) {}</script><p>A <i>town</i>.<br>It lies
-    on the <a href=x>Aller</a>.</p><noscript>Turn it on</noscript><ul><li>one<li>two</ul><!-- hidden --></body></html>"""
+    <body><svg><title>drawing</title></svg><h1>Corun</h1><script>if (a < b) {}</script>
+    <p>A <i>town</i>.<br>It lies on the <a href=x>Aller</a>.</p><noscript>Turn it on</noscript>
+    <ul><li>one<li>two</ul><!-- hidden --></body></html>"""
     assert page_text(page) == ("Corun & co", "Corun A town. It lies on the Aller. one two")
 
 
