@@ -1,3 +1,4 @@
+import contextlib
 import json
 import re
 import threading
@@ -12,7 +13,6 @@ from ssp_env.search.remote import Limits
 from ssp_env.search.simulated import ChatEndpoint, SimulatedEngine, noise_probability, parse_pages
 from ssp_env.testing import check_fixed_engine
 from tests.search.remote_server import Reply, remote
-import contextlib
 
 KEY = "test-key-1234"
 
@@ -214,17 +214,21 @@ def test_a_chat_endpoint_is_asked_in_openai_format(monkeypatch):
 
 @pytest.mark.parametrize("content", [[], {}, {"choices": []}, {"choices": [{"message": {"content": None}}]}])
 def test_a_chat_reply_without_text_is_a_bad_reply(content):
-    with remote(lambda asked: Reply(content)) as (address, asked):
-        with pytest.raises(BadSearchReply, match=r"choices\[0\]"):
-            ChatEndpoint(address, "small")([])
+    with (
+        remote(lambda asked: Reply(content)) as (address, asked),
+        pytest.raises(BadSearchReply, match=r"choices\[0\]"),
+    ):
+        ChatEndpoint(address, "small")([])
     assert "authorization" not in asked[0].headers
     assert "seed" in asked[0].json()
 
 
 def test_a_chat_endpoint_that_fails_has_a_typed_error(monkeypatch):
-    with remote(lambda asked: Reply(status=500)) as (address, _):
-        with pytest.raises(SearchUnavailable, match="small: replied with status 500"):
-            ChatEndpoint(address, "small", limits=Limits(attempts=1))([])
+    with (
+        remote(lambda asked: Reply(status=500)) as (address, _),
+        pytest.raises(SearchUnavailable, match="small: replied with status 500"),
+    ):
+        ChatEndpoint(address, "small", limits=Limits(attempts=1))([])
     monkeypatch.delenv("CHAT_KEY", raising=False)
     with pytest.raises(SearchRefused, match="CHAT_KEY"):
         ChatEndpoint(address, "small", key_variable="CHAT_KEY")([])

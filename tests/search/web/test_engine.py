@@ -101,9 +101,11 @@ def test_every_failure_has_its_type(reply, error, attempts):
 
 def test_a_reply_that_is_too_long_is_not_read():
     limits = Limits(timeout=20, max_bytes=1000)
-    with remote(lambda asked: results(500)) as (address, _):
-        with pytest.raises(BadSearchReply, match="at most 1000 bytes"):
-            engine(address, limits).search(["a"], 1)
+    with (
+        remote(lambda asked: results(500)) as (address, _),
+        pytest.raises(BadSearchReply, match="at most 1000 bytes"),
+    ):
+        engine(address, limits).search(["a"], 1)
 
 
 def test_a_server_that_says_nothing_is_a_timeout():
@@ -122,9 +124,11 @@ def test_a_server_that_is_not_there_is_unavailable():
 
 
 def test_retry_after_beyond_the_timeout_is_not_waited_for():
-    with remote(lambda asked: Reply(status=429, headers={"retry-after": "3600"})) as (address, asked):
-        with pytest.raises(SearchRefused, match="too many requests"):
-            engine(address).search(["a"], 1)
+    with (
+        remote(lambda asked: Reply(status=429, headers={"retry-after": "3600"})) as (address, asked),
+        pytest.raises(SearchRefused, match="too many requests"),
+    ):
+        engine(address).search(["a"], 1)
     assert len(asked) == 1
 
 

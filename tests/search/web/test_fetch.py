@@ -53,9 +53,11 @@ def test_a_redirect_to_a_private_address_is_refused(monkeypatch):
     # The server stands for a public one; every other address of this machine stays private.
     monkeypatch.setattr("ssp_env.search.web.fetch.is_public", lambda found: found == real)
     reply = Reply(status=302, headers={"location": "http://127.0.0.2/secret"})
-    with remote(lambda asked: reply) as (address, asked):
-        with pytest.raises(SearchRefused, match=r"127.0.0.2: not a public address"):
-            PageFetcher()(address)
+    with (
+        remote(lambda asked: reply) as (address, asked),
+        pytest.raises(SearchRefused, match=r"127\.0\.0\.2: not a public address"),
+    ):
+        PageFetcher()(address)
     assert len(asked) == 1
 
 
