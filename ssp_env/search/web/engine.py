@@ -79,7 +79,7 @@ class WebEngine:
 
     def fingerprint(self) -> str:
         """Return the sha256 of the provider's settings and of whether pages are fetched; never of the key."""
-        settings = f"web {self._provider!r} max_results={self._max_results} fetch={self._fetch!r}"
+        settings = f"web {self._provider!r} max_results={self._max_results} fetch={_described(self._fetch)}"
         return hashlib.sha256(settings.encode()).hexdigest()
 
     def _search_one(self, query: str) -> list[Passage]:
@@ -109,6 +109,11 @@ class WebEngine:
             return self._fetch(url)
         except SearchError:
             return ""
+
+
+def _described(fetch: object) -> str:
+    """Describe a callable the same way in every process: a function's `repr` holds its address in memory."""
+    return getattr(fetch, "__qualname__", None) or repr(fetch)
 
 
 def _cut(query: str, longest: int) -> str:

@@ -59,7 +59,7 @@ class PageFetcher:
                 response, body = self._get(client, target, deadline)
                 if response.status_code not in _REDIRECTS:
                     return self._text(response, body, target.host)
-                url = str(target.join(response.headers.get("location", "")))
+                url = _location(target, response)
         raise BadSearchReply(f"{target.host}: more than {self.max_redirects} redirects")
 
     def _checked(self, url: str) -> httpx.URL:
@@ -84,7 +84,7 @@ class PageFetcher:
                 # Unpacked, a small reply could be a huge one.
                 headers={"Host": target.netloc.decode(), "Accept-Encoding": "identity"},
                 timeout=max(0.001, deadline - time.monotonic()),
-                extensions={"sni_hostname": target.host},
+                extensions={"sni_hostname": target.raw_host.decode("ascii")},
             )
             response = client.send(request, stream=True)
             try:
@@ -107,7 +107,7 @@ class PageFetcher:
     def _resolve(self, target: httpx.URL) -> Address:
         """Return the address to connect to; all that the name resolves to must be allowed."""
         try:
-            found = socket.getaddrinfo(target.host, None, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(target.raw_host.decode("ascii"), None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             raise SearchUnavailable(f"{target.host}: unknown host") from None
         addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
@@ -137,6 +137,13 @@ class PageFetcher:
     def _gate(self, host: str) -> Gate:
         with self._lock:
             return self._gates.setdefault(host, Gate(self.limits))
+
+
+def _location(target: httpx.URL, response: httpx.Response) -> str:
+    try:
+        return str(target.join(response.headers.get("location", "")))
+    except httpx.InvalidURL:
+        raise BadSearchReply(f"{target.host}: redirects to a malformed address") from None
 
 
 def is_public(address: Address) -> bool:

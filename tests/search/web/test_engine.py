@@ -61,6 +61,28 @@ def test_top_k_cuts_and_must_be_positive():
         engine(address, max_results=0)
 
 
+def test_the_fingerprint_tells_how_pages_are_fetched_and_holds_no_memory_address():
+    def fetch_a(url):
+        return ""
+
+    def same_name():
+        def fetch(url):
+            return ""
+
+        return fetch
+
+    where = "http://127.0.0.1:9"
+    prints = [
+        engine(where).fingerprint(),
+        engine(where, fetch=fetch_a).fingerprint(),
+        engine(where, fetch=PageFetcher()).fingerprint(),
+        engine(where, fetch=PageFetcher(max_characters=9)).fingerprint(),
+    ]
+    assert len(set(prints)) == len(prints)
+    assert engine(where, fetch=same_name()).fingerprint() == engine(where, fetch=same_name()).fingerprint()
+    assert engine(where, fetch=PageFetcher()).fingerprint() == prints[2]
+
+
 def test_queries_must_be_a_sequence_of_strings():
     for queries in ("a", [1]):
         with pytest.raises(TypeError, match="sequence of strings"):
