@@ -120,7 +120,7 @@ def test_redirects_are_followed_so_many_times_and_relative_ones_too():
         (Reply(b"x" * 2_000_000, headers=HTML), BadSearchReply),
         (Reply(b"x" * 100, headers=HTML, cut=10), SearchUnavailable),
         (Reply(status=302, headers={"location": "file:///etc/passwd"}), SearchRefused),
-        (Reply(status=302, headers={"location": "http://[::1"}), BadSearchReply),
+        (Reply(status=302, headers={"location": "http://[::1"}), SearchUnavailable),
         (Reply(status=302), BadSearchReply),
     ],
 )
