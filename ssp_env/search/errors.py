@@ -1,0 +1,23 @@
+"""What a search engine raises when its infrastructure fails; a game that meets one ends as `error`."""
+
+from __future__ import annotations
+
+
+class SearchError(RuntimeError):
+    """A search that gave no result, through no fault of who searched."""
+
+
+class SearchTimeout(SearchError):
+    """No complete reply in time."""
+
+
+class SearchUnavailable(SearchError):
+    """The engine cannot be reached, or fails on its side (5xx)."""
+
+
+class SearchRefused(SearchError):
+    """The engine answers and does not serve: a missing or wrong key, a limit, a refused request (4xx)."""
+
+
+class BadSearchReply(SearchError):
+    """A reply that is not what the protocol of the engine promises."""

@@ -1,0 +1,257 @@
+"""Search simulated by a language model, with pages that help or mislead: no corpus, no search costs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
+import httpx
+
+from ssp_env.passage import Passage
+from ssp_env.search.errors import BadSearchReply
+from ssp_env.search.remote import Limits, RemoteJSON, read_key
+from ssp_env.search.web.text import clean
+
+Messages = list[dict[str, str]]
+
+_MAX_QUERY_CHARACTERS = 1000
+_TWO_TO_64 = 1 << 64
+
+_SYSTEM = (
+    "You play a web search engine in an experiment. You get a search query and write the pages it finds. "
+    'Reply with JSON and nothing else: an array of exactly {pages} objects {{"title": ..., "text": ...}}, '
+    "most relevant first. Every text is a self-contained paragraph of about 40 words in the manner of an "
+    "encyclopedia or a news site. Never address the reader and never mention these instructions."
+)
+_USEFUL = "The pages contain correct information that answers the query."
+_NOISY = (
+    "The pages are about the subject of the query and do not answer it: they are off the point, or give "
+    "details that are wrong and believable."
+)
+
+
+def noise_probability(
+    step: int, steps: int, start: float = 0.0, end: float = 0.5, base: float = 4.0
+) -> float:
+    """Return the share of noisy results at a training step: the curriculum of ZeroSearch.
+
+    `start + (base ** (step / steps) - 1) / (base - 1) * (end - start)` (arXiv 2505.04588, section 3.4).
+
+    Args:
+        step: Steps done, from 0 to `steps`.
+        steps: Steps of the whole training.
+        start: Probability at the first step.
+        end: Probability at the last.
+        base: How late the rise comes; 1 is a straight line, its limit.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    >>> [round(noise_probability(step, 4, 0.0, 0.75), 3) for step in range(5)]
+    [0.0, 0.104, 0.25, 0.457, 0.75]
+    """
+    if steps < 1 or not 0 <= step <= steps:
+        raise ValueError(f"expected a step from 0 to steps, steps at least 1, got {step} of {steps}")
+    if not (0 <= start <= 1 and 0 <= end <= 1):
+        raise ValueError(f"expected probabilities between 0 and 1, got {start} and {end}")
+    if not base > 0:
+        raise ValueError(f"base must be positive, got {base}")
+    done = step / steps
+    rise = done if base == 1 else (base**done - 1) / (base - 1)
+    return start + rise * (end - start)
+
+
+class SimulatedEngine:
+    """A search engine played by a chat model (ZeroSearch, Sun et al. 2025, arXiv 2505.04588).
+
+    Whether the result of a query is useful or noisy is drawn from the seed and the query alone; all its pages
+    are the one or the other. A query with the same words is asked once per engine, so that it finds the same
+    again. Across processes results are equal if the model's replies are: use temperature 0 or a seed.
+
+    Args:
+        chat: From messages `{"role", "content"}` to the reply's text; called from several threads. It may
+            raise a SearchError.
+        model: What tells this model from others, in the fingerprint.
+        noise: Probability that the result of a query is noisy; see `noise_probability` for a curriculum, with
+            a new engine for each of its steps.
+        pages: Pages written per query, and the most that come back.
+        seed: Chooses which queries get noise.
+        concurrency: Queries asked at a time.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> reply = '[{"title": "Corun", "text": "Corun is a town on the Aller."}]'
+        >>> engine = SimulatedEngine(lambda messages: reply, model="fixed", pages=1)
+        >>> engine.search(["Where is Corun?"], top_k=3)[0][0].title
+        'Corun'
+    """
+
+    def __init__(
+        self,
+        chat: Callable[[Messages], str],
+        *,
+        model: str,
+        noise: float = 0.0,
+        pages: int = 5,
+        seed: int = 0,
+        concurrency: int = 8,
+    ) -> None:
+        if not 0 <= noise <= 1:
+            raise ValueError(f"noise must be a probability, got {noise}")
+        if pages < 1 or concurrency < 1:
+            raise ValueError(f"pages and concurrency must be at least 1, got {pages} and {concurrency}")
+        self._chat = chat
+        self._settings = f"simulated {model} noise={noise!r} pages={pages} seed={seed}"
+        self._noise = noise
+        self._pages = pages
+        self._seed = seed
+        self._concurrency = concurrency
+        self._written: dict[str, tuple[Passage, ...]] = {}
+        self._lock = Lock()
+
+    def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """Return the pages written for each query; blank queries find nothing.
+
+        Args:
+            queries: Texts to search for; any string.
+            top_k: Most passages to return per query, at least 1.
+
+        Raises:
+            BadSearchReply: If the model's reply is not the pages it was asked for.
+            SearchError: As the chat endpoint does.
+            TypeError: If `queries` is a single string or holds something that is not one.
+            ValueError: If `top_k` is below 1.
+        """
+        if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
+            raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        asked = [_words(query) for query in queries]
+        distinct = list(dict.fromkeys(query for query in asked if query))
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            found = dict(zip(distinct, pool.map(self._search_one, distinct), strict=True))
+        return [list(found.get(query, ())[:top_k]) for query in asked]
+
+    def is_noisy(self, query: str) -> bool:
+        """Return whether the result of a query is noise."""
+        draw = int(self._digest(query)[:16], 16) / _TWO_TO_64
+        return draw < self._noise
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of the model's name, the settings and the instructions."""
+        return hashlib.sha256("\n".join((self._settings, _SYSTEM, _USEFUL, _NOISY)).encode()).hexdigest()
+
+    def _search_one(self, query: str) -> tuple[Passage, ...]:
+        with self._lock:
+            written = self._written.get(query)
+        if written is None:
+            pages = parse_pages(self._chat(self._messages(query)), self._pages)
+            name = self._digest(query)[:16]
+            written = tuple(
+                Passage(f"simulated-{name}-{rank}", title, text, 1 / rank)
+                for rank, (title, text) in enumerate(pages, start=1)
+            )
+            with self._lock:
+                # Whoever was first decides, so that every caller finds the same.
+                written = self._written.setdefault(query, written)
+        return written
+
+    def _messages(self, query: str) -> Messages:
+        purpose = _NOISY if self.is_noisy(query) else _USEFUL
+        # As a JSON string a query cannot pass for instructions of ours.
+        asked = f"{purpose}\nQuery: {json.dumps(query, ensure_ascii=False)}"
+        return [
+            {"role": "system", "content": _SYSTEM.format(pages=self._pages)},
+            {"role": "user", "content": asked},
+        ]
+
+    def _digest(self, query: str) -> str:
+        return hashlib.sha256(f"{self._seed}\n{_words(query)}".encode()).hexdigest()
+
+
+def parse_pages(reply: str, count: int) -> list[tuple[str, str]]:
+    """Return the titles and texts in a reply: a JSON array of `count` objects, bare or in one code fence.
+
+    Raises:
+        BadSearchReply: If it is anything else; the message says what was expected.
+    """
+    bare = reply.strip()
+    if bare.startswith("```") and bare.endswith("```"):
+        bare = bare[3:-3].removeprefix("json").strip()
+    try:
+        pages = json.loads(bare)
+    except (ValueError, RecursionError):
+        raise BadSearchReply(f"expected a JSON array of {count} pages, got {reply[:80]!r}") from None
+    if not isinstance(pages, list) or len(pages) != count:
+        got = f"{len(pages)} pages" if isinstance(pages, list) else type(pages).__name__
+        raise BadSearchReply(f"expected a JSON array of {count} pages, got {got}")
+    return [_page(page) for page in pages]
+
+
+class ChatEndpoint:
+    """An OpenAI-compatible `/chat/completions`, callable with messages.
+
+    Args:
+        url: Address up to and including the version, such as `http://localhost:8000/v1`.
+        model: Name of the model there.
+        key_variable: Environment variable with the key; no key is sent when None.
+        temperature: Of sampling; 0 for the most likely text.
+        seed: Sent along unless None, for endpoints that sample reproducibly.
+        max_tokens: Longest reply.
+        limits: Time, retries, rate and concurrency.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        key_variable: str | None = None,
+        temperature: float = 0.0,
+        seed: int | None = 0,
+        max_tokens: int = 1024,
+        limits: Limits = Limits(timeout=120),  # noqa: B008 - frozen
+    ) -> None:
+        self._url = f"{url.rstrip('/')}/chat/completions"
+        self._key_variable = key_variable
+        self._body: dict[str, Any] = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
+        if seed is not None:
+            self._body["seed"] = seed
+        self._remote = RemoteJSON(f"chat endpoint {model}", limits)
+
+    def __call__(self, messages: Messages) -> str:
+        """Return the text of the reply.
+
+        Raises:
+            SearchError: SearchTimeout, SearchUnavailable, SearchRefused or BadSearchReply.
+        """
+        headers = {"Authorization": f"Bearer {read_key(self._key_variable)}"} if self._key_variable else {}
+        body = {**self._body, "messages": messages}
+        reply = self._remote.call(httpx.Request("POST", self._url, headers=headers, json=body))
+        try:
+            text = reply["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            text = None
+        if not isinstance(text, str):
+            raise BadSearchReply("expected choices[0].message.content in the reply of the chat endpoint")
+        return text
+
+
+def _page(page: object) -> tuple[str, str]:
+    if not isinstance(page, Mapping) or set(page) != {"title", "text"}:
+        raise BadSearchReply(f"expected pages with title and text, got {page!r:.80}")
+    title, text = page["title"], page["text"]
+    if not (isinstance(title, str) and isinstance(text, str) and clean(title) and clean(text)):
+        raise BadSearchReply(f"expected a title and a text that are not blank, got {page!r:.80}")
+    return clean(title), clean(text)
+
+
+def _words(query: str) -> str:
+    """Return a query with single spaces, without what UTF-8 cannot hold, and of limited length."""
+    return " ".join(query.encode("utf-8", "replace").decode().split())[:_MAX_QUERY_CHARACTERS].strip()

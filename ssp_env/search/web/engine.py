@@ -1,0 +1,123 @@
+"""A web search engine as a `SearchEngine`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ssp_env.passage import Passage
+from ssp_env.search.errors import SearchError
+from ssp_env.search.remote import Limits, RemoteJSON
+from ssp_env.search.web.provider import WebProvider, WebResult
+from ssp_env.search.web.text import clean, snippet_text
+
+
+class WebEngine:
+    """Search of the web through a provider, with addresses as passage ids and snippets as texts.
+
+    Every query is asked for the same number of results, so that a small `top_k` is a cut of a larger one;
+    a query that stands twice in a batch is asked once, a blank one never. The score is 1 / rank. The web
+    changes: equal fingerprints mean that the same was asked, not that the same was found. Wrap the engine in
+    a cache, or record games, if results must stay.
+
+    Args:
+        provider: Whom to ask. Its key is read from the environment with every request and kept nowhere.
+        max_results: Results asked for per query, and the most that come back.
+        limits: Time, retries, rate and concurrency.
+        fetch: From an address to the text of the page, a `PageFetcher` for instance; its text takes the place
+            of the snippet, which stays where the page cannot be had.
+
+    Raises:
+        SearchRefused: If the key of the provider is not in the environment.
+        ValueError: If `max_results` is below 1.
+
+    Example:
+        `WebEngine(Brave(country="DE"), limits=Limits(requests_per_second=1)).search(["Aller"], top_k=3)`
+    """
+
+    def __init__(
+        self,
+        provider: WebProvider,
+        *,
+        max_results: int = 10,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        fetch: Callable[[str], str] | None = None,
+    ) -> None:
+        if max_results < 1:
+            raise ValueError(f"max_results must be at least 1, got {max_results}")
+        provider.request("key check", 1)
+        self._provider = provider
+        self._max_results = max_results
+        self._workers = limits.concurrency
+        self._remote = RemoteJSON(provider.name, limits)
+        self._fetch = fetch
+
+    def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """Return the provider's results for each query, best first.
+
+        Args:
+            queries: Texts to search for; any string. Blank ones find nothing.
+            top_k: Most passages to return per query, at least 1.
+
+        Raises:
+            SearchError: If one of the queries gets no result: SearchTimeout, SearchUnavailable,
+                SearchRefused or BadSearchReply.
+            TypeError: If `queries` is a single string or holds something that is not one.
+            ValueError: If `top_k` is below 1.
+        """
+        if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
+            raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        asked = [_cut(clean(query), self._provider.max_query_characters) for query in queries]
+        distinct = list(dict.fromkeys(query for query in asked if query))
+        with ThreadPoolExecutor(self._workers) as pool:
+            found = dict(zip(distinct, pool.map(self._search_one, distinct), strict=True))
+            results = [found.get(query, [])[:top_k] for query in asked]
+            return results if self._fetch is None else self._with_pages(results, pool)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of the provider's settings and of whether pages are fetched; never of the key."""
+        settings = f"web {self._provider!r} max_results={self._max_results} fetch={_described(self._fetch)}"
+        return hashlib.sha256(settings.encode()).hexdigest()
+
+    def _search_one(self, query: str) -> list[Passage]:
+        reply = self._remote.call(self._provider.request(query, self._max_results))
+        distinct: dict[str, WebResult] = {}
+        for result in self._provider.results(reply):
+            url = clean(result.url)
+            if url.lower().startswith(("http://", "https://")):
+                distinct.setdefault(url, result)
+        ranked = list(distinct.items())[: self._max_results]
+        return [
+            Passage(url, snippet_text(result.title), snippet_text(result.snippet), 1 / rank)
+            for rank, (url, result) in enumerate(ranked, start=1)
+        ]
+
+    def _with_pages(self, results: list[list[Passage]], pool: ThreadPoolExecutor) -> list[list[Passage]]:
+        urls = list(dict.fromkeys(passage.id for hits in results for passage in hits))
+        texts = dict(zip(urls, pool.map(self._page, urls), strict=True))
+        return [
+            [Passage(hit.id, hit.title, texts[hit.id] or hit.text, hit.score) for hit in hits]
+            for hits in results
+        ]
+
+    def _page(self, url: str) -> str:
+        assert self._fetch is not None
+        try:
+            return self._fetch(url)
+        except SearchError:
+            return ""
+
+
+def _described(fetch: object) -> str:
+    """Describe a callable the same way in every process: a function's `repr` holds its address in memory."""
+    return getattr(fetch, "__qualname__", None) or repr(fetch)
+
+
+def _cut(query: str, longest: int) -> str:
+    """Cut a query that is too long, at a word if it has several."""
+    if len(query) <= longest:
+        return query
+    return query[: longest + 1].rpartition(" ")[0] or query[:longest]

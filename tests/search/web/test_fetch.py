@@ -1,0 +1,152 @@
+import ipaddress
+import socket
+import threading
+
+import pytest
+
+from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
+from ssp_env.search.remote import Limits
+from ssp_env.search.web.fetch import PageFetcher, is_public
+from tests.search.remote_server import Reply, remote
+
+HTML = {"content-type": "text/html; charset=utf-8"}
+OPEN = PageFetcher(allow_private=True)
+
+
+def resolve_to(monkeypatch, *addresses):
+    def fake(host, port, **kwargs):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", fake)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "127.1", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254",
+        "100.64.0.1", "224.0.0.1", "255.255.255.255", "2130706433", "0x7f000001", "localhost",
+        "[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[ff02::1]",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_public_are_refused_before_anything_is_sent(host):
+    with remote(lambda asked: Reply(b"secret", headers=HTML)) as (address, asked):
+        port = address.rpartition(":")[2]
+        with pytest.raises((SearchRefused, SearchUnavailable), match=r"not a public address|unknown host"):
+            PageFetcher()(f"http://{host}:{port}/")
+    assert asked == []
+
+
+@pytest.mark.parametrize("address", ["9.9.9.9", "2620:fe::fe", "::ffff:9.9.9.9", "2002:909:909::"])
+def test_public_addresses_pass(address):
+    assert is_public(ipaddress.ip_address(address))
+
+
+def test_a_name_is_refused_if_one_of_its_addresses_is_private(monkeypatch):
+    resolve_to(monkeypatch, "9.9.9.9", "10.0.0.1")
+    with pytest.raises(SearchRefused, match=r"towns\.example: not a public address"):
+        PageFetcher()("http://towns.example/")
+
+
+def test_a_redirect_to_a_private_address_is_refused(monkeypatch):
+    real = ipaddress.ip_address("127.0.0.1")
+    # The server stands for a public one; every other address of this machine stays private.
+    monkeypatch.setattr("ssp_env.search.web.fetch.is_public", lambda found: found == real)
+    reply = Reply(status=302, headers={"location": "http://127.0.0.2/secret"})
+    with (
+        remote(lambda asked: reply) as (address, asked),
+        pytest.raises(SearchRefused, match=r"127\.0\.0\.2: not a public address"),
+    ):
+        PageFetcher()(address)
+    assert len(asked) == 1
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
+    with remote(lambda asked: Reply(b"<p>page</p>", headers=HTML)) as (address, asked):
+        port = address.rpartition(":")[2]
+        answers = iter(["127.0.0.1"])  # a second look-up would raise
+
+        def once(host, *args, **kwargs):
+            if host == "towns.example":
+                host = next(answers)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, int(port)))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", once)
+        assert OPEN(f"http://towns.example:{port}/corun") == "page"
+    assert asked[0].headers["host"] == f"towns.example:{port}"
+    assert asked[0].path == "/corun"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://x.example/",
+        "javascript:1",
+        "http://",
+        "//x",
+        "",
+        "http://u:p@x/",
+    ],
+)
+def test_addresses_that_are_not_plain_http_are_refused(url):
+    with pytest.raises(SearchRefused):
+        OPEN(url)
+
+
+def test_redirects_are_followed_so_many_times_and_relative_ones_too():
+    def respond(asked):
+        number = int(asked.path.strip("/"))
+        return (
+            Reply(status=301, headers={"location": f"/{number - 1}"})
+            if number
+            else Reply(b"end", headers=HTML)
+        )
+
+    with remote(respond) as (address, _):
+        assert OPEN(f"{address}/5") == "end"
+        with pytest.raises(BadSearchReply, match="more than 5 redirects"):
+            OPEN(f"{address}/6")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Reply(status=404), SearchRefused),
+        (Reply(status=503), SearchUnavailable),
+        (Reply(b"\x89PNG", headers={"content-type": "image/png"}), BadSearchReply),
+        (Reply(b"untyped"), BadSearchReply),
+        (Reply(b"x", headers={**HTML, "content-encoding": "gzip"}), BadSearchReply),
+        (Reply(b"x" * 2_000_000, headers=HTML), BadSearchReply),
+        (Reply(b"x" * 100, headers=HTML, cut=10), SearchUnavailable),
+        (Reply(status=302, headers={"location": "file:///etc/passwd"}), SearchRefused),
+        (Reply(status=302, headers={"location": "http://[::1"}), SearchUnavailable),
+        (Reply(status=302), BadSearchReply),
+    ],
+)
+def test_what_is_no_page_has_its_type_of_error(reply, error):
+    with remote(lambda asked: reply) as (address, _), pytest.raises(error):
+        OPEN(address)
+
+
+def test_a_server_that_says_nothing_is_a_timeout():
+    never = threading.Event()
+    with remote(lambda asked: Reply(wait=never)) as (address, _):
+        with pytest.raises(SearchTimeout):
+            PageFetcher(allow_private=True, limits=Limits(timeout=0.2))(address)
+        never.set()
+
+
+def test_the_text_is_decoded_and_cut():
+    latin = Reply("<p>Zürich</p>".encode("latin-1"), headers={"content-type": "text/html; charset=latin-1"})
+    with remote(lambda asked: latin) as (address, _):
+        assert OPEN(address) == "Zürich"
+        assert PageFetcher(allow_private=True, max_characters=2)(address) == "Zü"
+    plain = Reply(b"a <b> c\x00", headers={"content-type": "text/plain; charset=nonsense"})
+    with remote(lambda asked: plain) as (address, _):
+        assert OPEN(address) == "a <b> c"
+
+
+def test_an_unknown_host_is_unavailable():
+    with pytest.raises(SearchUnavailable, match="unknown host"):
+        OPEN("http://no-such-host.invalid/")

@@ -1,0 +1,63 @@
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssp_env.search.web.text import clean, page_text, snippet_text
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_clean_text_has_no_control_characters_and_single_spaces(text):
+    cleaned = clean(text)
+    assert not [sign for sign in cleaned if unicodedata.category(sign) in {"Cc", "Cs", "Co"}]
+    assert cleaned == " ".join(cleaned.split())
+    assert clean(cleaned) == cleaned
+    cleaned.encode()
+
+
+def test_scripts_and_emoji_that_need_joiners_stay_whole():
+    for text in ("苏黎世", "👩‍🚀", "نمی‌خواهم"):
+        assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("snippet", "text"),
+    [
+        ("<b>Corun</b> is <a href='x>'>", "Corun is '>"),
+        ("if a<b and c > d", "if a d"),
+        ("3 < 4 & 5", "3 < 4 & 5"),
+        ("&lt;b&gt; is bold", "<b> is bold"),
+        ("a<!-- no -->b", "ab"),
+        ("<b<i>>x</<i>b>", "< b>x< /b>"),
+        ("\u202eevil\x07", "evil"),
+    ],
+)
+def test_snippets_lose_their_tags(snippet, text):
+    assert snippet_text(snippet) == text
+
+
+@given(st.text(st.sampled_from("<>/!-ab &;#x \x00")))
+def test_no_tag_survives_in_a_snippet_without_character_references(snippet):
+    assert not re.search(r"<[a-z/][^<>]*>", snippet_text(snippet.replace("&", "")))
+
+
+def test_a_page_gives_title_and_visible_text():
+    page = """<!doctype html><html><head><title>Corun &amp; co</title><style>p {}</style></head>
+    <body><svg><title>drawing</title></svg><h1>Corun</h1><script>if (a < b) {}</script>
+    <p>A <i>town</i>.<br>It lies on the <a href=x>Aller</a>.</p><noscript>Turn it on</noscript>
+    <ul><li>one<li>two</ul><!-- hidden --></body></html>"""
+    assert page_text(page) == ("Corun & co", "Corun A town. It lies on the Aller. one two")
+
+
+@pytest.mark.parametrize(
+    "page", ["", "<", "<p", "</", "<head><p>x", "<script>", "<title>", "<body>" * 500, "&#xd800;"]
+)
+def test_broken_pages_do_no_harm(page):
+    title, text = page_text(page)
+    (title + text).encode()
+
+
+def test_a_head_that_is_never_closed_does_not_hide_the_body():
+    assert page_text("<head><title>t</title><body>seen")[1] == "seen"
