@@ -13,7 +13,7 @@ import httpx
 
 from ssp_env.passage import Passage
 from ssp_env.search.errors import BadSearchReply
-from ssp_env.search.remote import Limits, RemoteJSON, read_key
+from ssp_env.search.json_service import Limits, RemoteJSON, read_key
 from ssp_env.search.web.text import clean
 
 Messages = list[dict[str, str]]

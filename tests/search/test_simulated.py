@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchUnavailable
-from ssp_env.search.remote import Limits
+from ssp_env.search.json_service import Limits
 from ssp_env.search.simulated import ChatEndpoint, SimulatedEngine, noise_probability, parse_pages
 from ssp_env.testing import check_fixed_engine
 from tests.search.remote_server import Reply, remote

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from ssp_env.search.remote import read_key
+from ssp_env.search.json_service import read_key
 from ssp_env.search.web.provider import WebResult, read_object, read_results
 
 _MAX_WORDS = 50

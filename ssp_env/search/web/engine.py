@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ssp_env.passage import Passage
 from ssp_env.search.errors import SearchError
-from ssp_env.search.remote import Limits, RemoteJSON
+from ssp_env.search.json_service import Limits, RemoteJSON
 from ssp_env.search.web.provider import WebProvider, WebResult
 from ssp_env.search.web.text import clean, snippet_text
 

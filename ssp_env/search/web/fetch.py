@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
-from ssp_env.search.remote import Gate, Limits, read_body
+from ssp_env.search.json_service import Gate, Limits, read_body
 from ssp_env.search.web.text import clean, page_text
 
 _TYPES = ("text/html", "application/xhtml+xml", "text/plain")

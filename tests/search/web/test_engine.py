@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
-from ssp_env.search.remote import Limits
+from ssp_env.search.json_service import Limits
 from ssp_env.search.web import PageFetcher, SearXNG, Serper, WebEngine
 from ssp_env.testing import check_fixed_engine
 from tests.search.remote_server import Reply, remote

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
-from ssp_env.search.remote import Limits
+from ssp_env.search.json_service import Limits
 from ssp_env.search.web.fetch import PageFetcher, is_public
 from tests.search.remote_server import Reply, remote
 
