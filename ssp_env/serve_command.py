@@ -78,7 +78,7 @@ def serve(
         build_mcp_server(engine, limits=limits).run("stdio")
         return
     app = _mcp_app(engine, limits, token, host) if mcp else _http_app(engine, limits, token)
-    _run(app, host, port)
+    run_app(app, host, port)
 
 
 def _http_app(engine: SearchEngine, limits: Limits, token: str | None) -> ASGIApp:
@@ -95,7 +95,8 @@ def _mcp_app(engine: SearchEngine, limits: Limits, token: str | None, host: str)
     return BearerToken(app, token) if token else app
 
 
-def _run(app: ASGIApp, host: str, port: int) -> None:
+def run_app(app: ASGIApp, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM; requests that came before get up to 30 seconds to finish."""
     import uvicorn
 
     uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)

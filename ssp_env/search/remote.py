@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import httpx
 from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_random_exponential
 
 from ssp_env.passage import Passage
 from ssp_env.search.documents import from_reply
@@ -234,7 +234,7 @@ class RemoteEngine:
         return {
             "retry": retry_if_exception(_is_transient),
             "stop": stop_after_attempt(self._attempts) | stop_before_delay(self._timeout),
-            "wait": wait_exponential_jitter(initial=0.1, max=5.0, jitter=0.1),
+            "wait": wait_random_exponential(multiplier=0.2, max=5.0),
             "reraise": True,
         }
 
