@@ -52,7 +52,7 @@ class FaultyServer:
 def _read(connection):
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += _receive(connection)
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(
         (
@@ -63,8 +63,15 @@ def _read(connection):
         0,
     )
     while len(body) < length:
-        body += connection.recv(65536)
+        body += _receive(connection)
     return head + b"\r\n\r\n" + body
+
+
+def _receive(connection):
+    received = connection.recv(65536)
+    if not received:
+        raise ConnectionError("the client went away")
+    return received
 
 
 @contextmanager

@@ -41,7 +41,9 @@ def served():
     app = pytest.importorskip("ssp_env.serve.app")
     from ssp_env.serve.messages import Limits
 
-    with running(app.build_app(BM25Engine(PASSAGES), limits=Limits(max_query_chars=200_000))) as address:
+    with running(
+        app.build_app(BM25Engine(PASSAGES), limits=Limits(max_query_chars=200_000, max_top_k=1000))
+    ) as address:
         yield address
 
 
@@ -113,8 +115,8 @@ def test_a_long_search_is_split_into_requests_of_bounded_size(ask):
 
 
 def test_a_refused_limit_says_what_the_server_said(served, ask):
-    with pytest.raises(SearchStatusError, match="topk to be at most 100, got 101") as error:
-        ask(RemoteEngine(served), ["a"], 101)
+    with pytest.raises(SearchStatusError, match="topk to be at most 1000, got 1001") as error:
+        ask(RemoteEngine(served), ["a"], 1001)
     assert error.value.status == 422
 
 
