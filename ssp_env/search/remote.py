@@ -54,7 +54,7 @@ class RemoteEngine:
     open. An engine that is pickled takes its key along.
 
     Args:
-        url: Address of the server, with or without `/retrieve`.
+        url: Address of the server, with or without `/retrieve`; without user, password or parameters.
         api_key: Sent as bearer token; by default the environment's `SSP_SEARCH_API_KEY`, if set.
         timeout: Seconds for a request of at most `max_queries` queries.
         attempts: Most times that a request is sent.
@@ -309,6 +309,10 @@ def _retrieve_url(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ValueError(
             f"expected an address that starts with http:// or https://, got {_shown_url(parsed)!r}"
+        )
+    if parsed.userinfo or parsed.query:
+        raise ValueError(
+            "expected an address without user, password and parameters: use api_key for a secret"
         )
     path = parsed.path.rstrip("/")
     return parsed if path.endswith("/retrieve") else parsed.copy_with(path=path + "/retrieve")

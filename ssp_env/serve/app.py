@@ -97,7 +97,9 @@ def _add_status(app: FastAPI, engine: SearchEngine, metrics: Metrics) -> None:
 async def _body(request: Request, limits: Limits) -> bytes:
     """Read the body as far as the limits allow, whatever its announced length."""
     body = bytearray()
-    too_large = HTTPException(413, f"expected a body of at most {limits.max_body_bytes:,} bytes")
+    # The rest of the body is not read: the connection ends with the refusal.
+    close = {"Connection": "close"}
+    too_large = HTTPException(413, f"expected a body of at most {limits.max_body_bytes:,} bytes", close)
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limits.max_body_bytes:
         raise too_large
@@ -108,5 +110,7 @@ async def _body(request: Request, limits: Limits) -> bytes:
                 if len(body) > limits.max_body_bytes:
                     raise too_large
     except TimeoutError as error:
-        raise HTTPException(408, f"expected the body within {limits.body_seconds:g} seconds") from error
+        raise HTTPException(
+            408, f"expected the body within {limits.body_seconds:g} seconds", close
+        ) from error
     return bytes(body)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import threading
+from contextlib import suppress
 
 import httpx
 import msgpack
@@ -157,10 +158,9 @@ def test_a_body_of_unannounced_length_is_cut_off(address):
         while True:
             yield b" " * 65536
 
-    try:
+    # The server may close the connection before the client has read its refusal.
+    with suppress(httpx.TransportError):
         assert httpx.post(address + "/retrieve", content=endless()).status_code == 413
-    except httpx.WriteError:
-        pass  # the server closed the connection before the client read its refusal
 
 
 def test_a_body_that_does_not_arrive_is_given_up(address):
