@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from contextlib import suppress
+from itertools import chain
 
 import httpx
 import msgpack
@@ -278,11 +279,15 @@ def test_thousands_of_requests_of_mixed_sizes_get_what_they_asked_for():
             q for q in queries for _ in range(depth)
         ]
 
+    work = enumerate(zip(sizes, depths))
+
+    async def ask_in_turn(client):
+        return [await ask(client, number, *pair) for number, pair in work]
+
     async def ask_all(address):
-        limits = httpx.Limits(max_connections=64)
-        async with httpx.AsyncClient(base_url=address, limits=limits, timeout=120) as client:
-            asked = (ask(client, number, *pair) for number, pair in enumerate(zip(sizes, depths)))
-            return await asyncio.gather(*asked)
+        async with httpx.AsyncClient(base_url=address, timeout=120) as client:
+            shares = await asyncio.gather(*(ask_in_turn(client) for _ in range(64)))
+        return [*chain.from_iterable(shares)]
 
     with running(build_app(Echo())) as address:
         right = asyncio.run(ask_all(address))

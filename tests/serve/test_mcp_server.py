@@ -10,7 +10,9 @@ from ssp_env.testing.engines import PASSAGES
 from ssp_env.worlds import World, world_preset
 from tests.serve.running import ROOT, process
 
-mcp = pytest.importorskip("mcp", minversion="2")
+mcp = pytest.importorskip("mcp")
+if not hasattr(mcp, "Client"):
+    pytest.skip("the client of these tests came with version 2", allow_module_level=True)
 from ssp_env.serve.mcp_server import build_mcp_server  # noqa: E402
 from ssp_env.serve.messages import Limits  # noqa: E402
 
