@@ -40,6 +40,7 @@ def build_app() -> typer.Typer:
 
     from ssp_env.commands import search, world
     from ssp_env.record_commands import export, replay, rescore
+    from ssp_env.serve_command import serve
 
     app = typer.Typer(
         name="ssp",
@@ -49,7 +50,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
     )
-    for command in (world, search, replay, rescore, export):
+    for command in (world, search, serve, replay, rescore, export):
         app.command()(command)
     for entry in sorted(entry_points(group=COMMAND_GROUP), key=lambda entry: entry.name):
         app.command(entry.name)(entry.load())

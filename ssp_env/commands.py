@@ -64,6 +64,18 @@ def search(
 ) -> None:
     """Search a world or a corpus file with the embedded BM25 engine."""
     console = Console()
+    engine = open_engine(preset, index, heldout, corpus)
+    for text, hits in zip(query, engine.search(query, top_k), strict=True):
+        if as_json:
+            print(json.dumps({"query": text, "passages": [asdict(hit) for hit in hits]}))
+            continue
+        console.print(f"[bold]{text}[/bold] ({len(hits)} of {len(engine):,} passages)", highlight=False)
+        for hit in hits:
+            console.print(f"  {hit.score:6.2f} [cyan]{hit.title}[/cyan] {hit.text}", highlight=False)
+
+
+def open_engine(preset: str, index: int, heldout: bool, corpus: Path | None) -> BM25Engine:
+    """Build the engine of a corpus file or, without one, of a world; a bar on stderr shows how far it is."""
     terse = False
     pages: Iterable[Passage]
     if corpus is None:
@@ -72,16 +84,9 @@ def search(
         pages = made.passages()
     else:
         pages = read_corpus(corpus)
-    # The bar goes to stderr, so that JSON on stdout stays JSON.
+    # What commands print on stdout is for programs.
     shown = track(pages, "Indexing", console=Console(stderr=True), transient=True)
-    engine = BM25Engine(shown, stem=not terse, all_words_first=terse)
-    for text, hits in zip(query, engine.search(query, top_k), strict=True):
-        if as_json:
-            print(json.dumps({"query": text, "passages": [asdict(hit) for hit in hits]}))
-            continue
-        console.print(f"[bold]{text}[/bold] ({len(hits)} of {len(engine):,} passages)", highlight=False)
-        for hit in hits:
-            console.print(f"  {hit.score:6.2f} [cyan]{hit.title}[/cyan] {hit.text}", highlight=False)
+    return BM25Engine(shown, stem=not terse, all_words_first=terse)
 
 
 def _open_world(preset: str, index: int, heldout: bool) -> World:

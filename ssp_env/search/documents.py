@@ -1,0 +1,91 @@
+"""Passages as Search-R1's `/retrieve` sends them: a title line, and the text below it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from itertools import groupby
+from math import isfinite
+from typing import Any
+
+from ssp_env.data.lines import shown
+from ssp_env.passage import Passage
+
+
+def to_document(passage: Passage) -> dict[str, str]:
+    r"""Write a passage as a document, with its id and title beside the contents.
+
+    >>> to_document(Passage("7", "Corun", "A harbour town."))
+    {'id': '7', 'title': 'Corun', 'contents': '"Corun"\nA harbour town.'}
+    """
+    return {"id": passage.id, "title": passage.title, "contents": f'"{passage.title}"\n{passage.text}'}
+
+
+def from_reply(reply: object, queries: int, top_k: int) -> list[list[Passage]]:
+    """Read the rankings out of a reply to a request for scores.
+
+    The order of the server is kept; neighbours of equal score are put in the order of their ids.
+
+    Args:
+        reply: What the server sent, decoded.
+        queries: Queries that were asked.
+        top_k: Passages that were asked for, per query.
+
+    Raises:
+        ValueError: If it is anything but one list of at most `top_k` scored documents per query.
+    """
+    rankings = reply.get("result") if isinstance(reply, Mapping) else None
+    if not isinstance(rankings, list):
+        raise ValueError(f'expected an object with the list "result", got {shown(reply)}')
+    if len(rankings) != queries:
+        raise ValueError(f"expected {queries} results, one per query, got {len(rankings)}")
+    return [_ranking(ranking, top_k) for ranking in rankings]
+
+
+def _ranking(ranking: object, top_k: int) -> list[Passage]:
+    if not isinstance(ranking, list):
+        raise ValueError(f"expected a list of documents per query, got {shown(ranking)}")
+    if len(ranking) > top_k:
+        raise ValueError(f"expected at most {top_k} documents per query, got {len(ranking)}")
+    passages = [_scored(item) for item in ranking]
+    ties = groupby(passages, key=lambda passage: passage.score)
+    return [passage for _, tied in ties for passage in sorted(tied, key=lambda passage: passage.id)]
+
+
+def _scored(item: object) -> Passage:
+    if not isinstance(item, Mapping) or not isinstance(item.get("document"), Mapping):
+        raise ValueError(f'expected items with "document" and "score", got {shown(item)}')
+    score = item.get("score")
+    if isinstance(score, bool) or not isinstance(score, int | float) or not isfinite(score):
+        raise ValueError(f'expected a finite number as "score", got {shown(score)}')
+    return _passage(item["document"], float(score))
+
+
+def _passage(document: Mapping[str, Any], score: float) -> Passage:
+    contents, title = document.get("contents"), document.get("title")
+    if not isinstance(contents, str):
+        raise ValueError(f'expected a document with the string "contents", got {shown(document)}')
+    if title is not None and not isinstance(title, str):
+        raise ValueError(f'expected a string as "title", got {shown(title)}')
+    identifier = document.get("id")
+    if identifier is None:
+        identifier = hashlib.sha256(contents.encode("utf-8", "surrogatepass")).hexdigest()
+    elif isinstance(identifier, bool) or not isinstance(identifier, str | int):
+        raise ValueError(f'expected a string or an integer as "id", got {shown(identifier)}')
+    named, text = _split(contents, title)
+    return Passage(str(identifier), named, text, score)
+
+
+def _split(contents: str, title: str | None) -> tuple[str, str]:
+    """Take the title off the contents; contents of one line are all text unless that line is the title."""
+    if title is not None:
+        for heading in (f'"{title}"\n', f"{title}\n"):
+            if contents.startswith(heading):
+                return title, contents[len(heading) :]
+        return title, contents
+    first, newline, text = contents.partition("\n")
+    if not newline:
+        return "", contents
+    first = first.strip()
+    quoted = len(first) >= 2 and first[0] == first[-1] == '"'
+    return (first[1:-1] if quoted else first), text

@@ -1,0 +1,78 @@
+"""What a server counts, in the text format of Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_PATHS = frozenset({"/retrieve", "/health", "/metrics"})
+_BATCHES = tuple(2**power for power in range(13))
+
+
+class Metrics:
+    """Counters of one server."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "ssp_requests", "Requests answered.", ["path", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "ssp_request_seconds", "Seconds until a request was answered.", ["path"], registry=self._registry
+        )
+        self._batches = Histogram(
+            "ssp_engine_batch_queries",
+            "Queries per call of the engine.",
+            buckets=_BATCHES,
+            registry=self._registry,
+        )
+
+    def watch_waiting(self, waiting: Callable[[], int]) -> None:
+        """Report the number of queries that wait."""
+        gauge = Gauge("ssp_waiting_queries", "Queries asked and not answered yet.", registry=self._registry)
+        gauge.set_function(waiting)
+
+    def batch(self, queries: int) -> None:
+        """Count a call of the engine."""
+        self._batches.observe(queries)
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """Count a request; paths that the server does not have are counted together."""
+        path = path if path in _PATHS else "other"
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def text(self) -> bytes:
+        """Return the page that Prometheus reads."""
+        return generate_latest(self._registry)
+
+
+class CountRequests:
+    """ASGI middleware that counts requests by path and status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and count what was answered; 500 if nothing was."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        started = time.perf_counter()
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            self._metrics.request(scope["path"], status, time.perf_counter() - started)

@@ -1,0 +1,297 @@
+"""`/retrieve`, `/health` and `/metrics` on real sockets: every dialect, every limit, and nothing mixed up."""
+
+import asyncio
+import json
+import re
+import threading
+from contextlib import suppress
+from itertools import chain
+
+import httpx
+import msgpack
+import numpy as np
+import pytest
+
+from ssp_env.passage import Passage
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.serve.app import build_app
+from ssp_env.serve.messages import Limits
+from tests.serve.running import running
+
+CORUN = Passage("1", "Corun", "Corun is a harbour town.")
+SARN = Passage("2", "Sarn", "Sarn is the mayor of Corun.")
+TAVOR = Passage("3", "Tavor", "Tavor maps the sky.")
+LIMITS = Limits(max_queries=20_000, max_query_chars=50, max_body_bytes=2**20, max_top_k=5, body_seconds=0.3)
+ENGINE = BM25Engine([CORUN, SARN, TAVOR])
+
+
+class Echo:
+    """Finds the query itself, so that a mixed-up reply shows."""
+
+    def search(self, queries, top_k):
+        return [[Passage(query, query, f"{rank}", 1.0) for rank in range(top_k)] for query in queries]
+
+    def fingerprint(self):
+        return "echo"
+
+
+class Broken(Echo):
+    def search(self, queries, top_k):
+        raise OSError("the disk at /secret/path is gone")
+
+
+@pytest.fixture(scope="module")
+def address():
+    with running(build_app(ENGINE, limits=LIMITS)) as address:
+        yield address
+
+
+@pytest.fixture
+def retrieve(address):
+    return lambda **body: httpx.post(address + "/retrieve", json=body)
+
+
+def titles(ranking):
+    return [item["document"]["title"] for item in ranking]
+
+
+# -- dialects ----------------------------------------------------------------------------------------------
+
+
+def test_search_r1_gets_a_scored_ranking_per_query(retrieve):
+    reply = retrieve(queries=["mayor", "sky", "nothing"], topk=2, return_scores=True)
+    mayor, sky, nothing = reply.json()["result"]
+    [hit] = ENGINE.search(["mayor"], 1)[0]
+    assert mayor == [
+        {
+            "document": {"id": "2", "title": "Sarn", "contents": '"Sarn"\nSarn is the mayor of Corun.'},
+            "score": hit.score,
+        }
+    ]
+    assert titles(sky) == ["Tavor"] and nothing == []
+
+
+@pytest.mark.parametrize("queries", [["mayor"], ["mayor", "sky"], ["mayor", "sky", "town"]])
+def test_without_scores_the_documents_come_bare(retrieve, queries):
+    bare = retrieve(queries=queries, topk=2, return_scores=False).json()["result"]
+    scored = retrieve(queries=queries, topk=2, return_scores=True).json()["result"]
+    assert bare == [[item["document"] for item in ranking] for ranking in scored] != []
+    assert retrieve(queries=queries, topk=2).json()["result"] == bare
+
+
+def test_a_single_query_as_skyrl_sends_it_gets_a_list_of_one_ranking(retrieve):
+    [ranking] = retrieve(query="mayor", topk=3, return_scores=True).json()["result"]
+    assert titles(ranking) == ["Sarn"]
+
+
+def test_topk_is_three_unless_given_and_null_is_not_given():
+    with running(build_app(Echo())) as address:
+        for body, count in (({}, 3), ({"topk": None}, 3), ({"topk": 7}, 7)):
+            reply = httpx.post(address + "/retrieve", json={"queries": ["a"], **body})
+            assert len(reply.json()["result"][0]) == count
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/msgpack"}])
+def test_gem_speaks_msgpack(address, headers):
+    def post(**body):
+        reply = httpx.post(address + "/retrieve", content=msgpack.packb(body), headers=headers)
+        assert reply.headers["content-type"] == "application/msgpack"
+        return msgpack.unpackb(reply.content)["result"]
+
+    assert [titles(ranking) for ranking in post(queries=["sky", "mayor"], return_scores=True)] == [
+        ["Tavor"],
+        ["Sarn"],
+    ]
+    assert titles(post(query="sky", topk=2, return_scores=True)) == ["Tavor"]
+
+
+def test_no_queries_get_no_results(retrieve):
+    assert retrieve(queries=[]).json() == {"result": []}
+
+
+# -- limits ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({}, 'expected either the list "queries" or the string "query"'),
+        ({"queries": ["a"], "query": "a"}, "either"),
+        ({"queries": "a"}, "queries: Input should be a valid array"),
+        ({"queries": [1]}, "queries.0: Input should be a valid string"),
+        ({"query": ["a"]}, "query: Input should be a valid string"),
+        ({"query": "a", "topk": 0}, "topk: Input should be greater than or equal to 1"),
+        ({"query": "a", "topk": "many"}, "topk: Input should be a valid integer"),
+        ({"query": "a", "topk": 6}, "expected topk to be at most 5, got 6"),
+        ({"query": "a" * 51}, "expected queries of at most 50 characters, got 51"),
+        ({"queries": ["a"] * 20_001}, "expected at most 20,000 queries, got 20,001"),
+        ([], "body: Input should be an object"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_with_a_reason(address, body, problem):
+    for content in (json.dumps(body).encode(), msgpack.packb(body)):
+        reply = httpx.post(address + "/retrieve", content=content)
+        assert reply.status_code == 422
+        assert len(reply.text) < 1000
+        if content[:1] in b"{[" or body:
+            assert problem.split(": Input")[0] in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff", b"null", b"[" * 10_000, b'{"query": "\\ud800"}', b"\x81\xa1"]
+)
+def test_what_is_no_request_is_refused(address, content):
+    reply = httpx.post(address + "/retrieve", content=content)
+    assert reply.status_code == 422 and reply.json()["detail"].startswith(("body", "query"))
+
+
+def test_a_query_of_ten_megabytes_is_too_large(retrieve, address):
+    reply = retrieve(query="x" * 10_000_000)
+    assert reply.status_code == 413
+    assert reply.json() == {"detail": "expected a body of at most 1,048,576 bytes"}
+    with running(build_app(Echo())) as roomy:
+        reply = httpx.post(roomy + "/retrieve", json={"query": "x" * 10_000_000})
+    assert reply.status_code == 422 and "at most 10,000 characters, got 10,000,000" in reply.json()["detail"]
+
+
+def test_a_body_of_unannounced_length_is_cut_off(address):
+    def endless():
+        while True:
+            yield b" " * 65536
+
+    # The server may close the connection before the client has read its refusal.
+    with suppress(httpx.TransportError):
+        assert httpx.post(address + "/retrieve", content=endless()).status_code == 413
+
+
+def test_a_body_that_does_not_arrive_is_given_up(address):
+    never = threading.Event()
+
+    def stalled():
+        yield b"{"
+        never.wait(5)
+
+    reply = httpx.post(address + "/retrieve", content=stalled())
+    assert reply.status_code == 408
+
+
+def test_ten_thousand_queries_in_one_request():
+    queries = [f"query {number}" for number in range(10_000)]
+    with running(build_app(Echo())) as address:
+        result = httpx.post(address + "/retrieve", json={"queries": queries, "topk": 1}, timeout=60).json()[
+            "result"
+        ]
+    assert [ranking[0]["title"] for ranking in result] == queries
+
+
+def test_a_failing_engine_is_an_error_that_tells_no_secrets_and_the_server_lives():
+    with running(build_app(Broken())) as address:
+        reply = httpx.post(address + "/retrieve", json={"query": "a"})
+        assert reply.status_code == 500 and reply.json() == {"detail": "the engine failed: OSError"}
+        assert httpx.get(address + "/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["max_queries", "max_query_chars", "max_body_bytes", "max_top_k", "body_seconds"]
+)
+def test_limits_are_above_zero(name):
+    with pytest.raises(ValueError, match=f"{name} must be above 0, got 0"):
+        Limits(**{name: 0})
+
+
+# -- token -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "header", [None, "Bearer wrong", "Bearer", "secret", "bearer secret2", "Bearer sécret"]
+)
+def test_without_the_token_only_health_is_open(header):
+    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    with running(build_app(ENGINE, token="secret")) as address, httpx.Client(base_url=address) as client:
+        for method, path in (
+            ("POST", "/retrieve"),
+            ("GET", "/metrics"),
+            ("GET", "/docs"),
+            ("GET", "/openapi.json"),
+        ):
+            reply = client.request(method, path, headers=headers)
+            assert reply.status_code == 401 and reply.headers["www-authenticate"] == "Bearer"
+        assert client.get("/health", headers=headers).status_code == 200
+        allowed = {"Authorization": "Bearer secret"}
+        assert client.post("/retrieve", json={"query": "mayor"}, headers=allowed).status_code == 200
+
+
+def test_an_empty_token_is_refused():
+    with pytest.raises(ValueError, match="empty"):
+        build_app(ENGINE, token="")
+
+
+# -- status ------------------------------------------------------------------------------------------------
+
+
+def test_health_names_fingerprint_and_corpus_size(address):
+    health = httpx.get(address + "/health").json()
+    assert (health["status"], health["fingerprint"], health["passages"]) == ("ok", ENGINE.fingerprint(), 3)
+
+
+def test_metrics_count_requests_and_batches():
+    def value(page, name):
+        return float(re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)[1])
+
+    with running(build_app(ENGINE)) as address, httpx.Client(base_url=address) as client:
+        client.post("/retrieve", json={"queries": ["a", "b"]})
+        client.post("/retrieve", json={"query": "a"})
+        client.post("/retrieve", json={})
+        client.get("/unknown/7")
+        page = client.get("/metrics").text
+    assert value(page, 'ssp_requests_total{path="/retrieve",status="200"}') == 2
+    assert value(page, 'ssp_requests_total{path="/retrieve",status="422"}') == 1
+    assert value(page, 'ssp_requests_total{path="other",status="404"}') == 1
+    assert value(page, "ssp_engine_batch_queries_sum") == 3
+    assert value(page, "ssp_engine_batch_queries_count") == 2
+    assert value(page, 'ssp_request_seconds_count{path="/retrieve"}') == 3
+    assert value(page, "ssp_waiting_queries") == 0
+
+
+def test_the_openapi_page_describes_the_request(address):
+    schema = httpx.get(address + "/openapi.json").json()["paths"]["/retrieve"]["post"]["requestBody"]
+    assert {"queries", "query", "topk", "return_scores"} == set(
+        schema["content"]["application/json"]["schema"]["properties"]
+    )
+    assert httpx.get(address + "/docs").status_code == 200
+
+
+# -- many at once ------------------------------------------------------------------------------------------
+
+
+def test_thousands_of_requests_of_mixed_sizes_get_what_they_asked_for():
+    rng = np.random.default_rng(0)
+    sizes = rng.choice([1, 1, 1, 2, 7, 40], size=3000).tolist()
+    depths = rng.integers(1, 4, size=len(sizes)).tolist()
+
+    async def ask(client, number, size, depth):
+        queries = [f"{number}/{part}" for part in range(size)]
+        reply = await client.post(
+            "/retrieve", json={"queries": queries, "topk": depth, "return_scores": True}
+        )
+        result = reply.json()["result"]
+        return titles([hit for ranking in result for hit in ranking]) == [
+            q for q in queries for _ in range(depth)
+        ]
+
+    work = enumerate(zip(sizes, depths))
+
+    async def ask_in_turn(client):
+        return [await ask(client, number, *pair) for number, pair in work]
+
+    async def ask_all(address):
+        async with httpx.AsyncClient(base_url=address, timeout=120) as client:
+            shares = await asyncio.gather(*(ask_in_turn(client) for _ in range(64)))
+        return [*chain.from_iterable(shares)]
+
+    with running(build_app(Echo())) as address:
+        right = asyncio.run(ask_all(address))
+        batches = httpx.get(address + "/metrics").text
+    assert len(right) == 3000 and all(right)
+    calls = float(re.search(r"^ssp_engine_batch_queries_count (\S+)$", batches, re.MULTILINE)[1])
+    assert calls < 3000
