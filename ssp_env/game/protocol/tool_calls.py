@@ -20,8 +20,8 @@ def search_schema(
     """Return the schema of the search tool in the shape of OpenAI's chat completions.
 
     Args:
-        strict: Ask the endpoint to constrain arguments to the schema; every argument is required then, so that
-            the query is the only one.
+        strict: Ask the endpoint to constrain arguments to the schema; every argument is required then, so
+            that the query is the only one.
         name: Name of the tool.
         description: What the tool does, for the model.
         max_top_k: Greatest number of passages a call may ask for; calls cannot choose if None.
