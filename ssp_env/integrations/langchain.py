@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ssp_env.passage import Passage
 from ssp_env.search.tool import SearchTool
 
@@ -31,10 +29,7 @@ class SearchRetriever(BaseRetriever):
     'all about blue whale'
     """
 
-    tool: Any
-
-    def __init__(self, tool: SearchTool, **arguments: Any) -> None:
-        super().__init__(tool=tool, **arguments)
+    tool: SearchTool
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun

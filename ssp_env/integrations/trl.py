@@ -1,11 +1,13 @@
-"""The search tool as a typed function with a docstring, as TRL and chat templates of transformers take tools."""
+"""The search tool as a typed function with a docstring, as TRL takes tools."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ssp_env.search.tool import SearchTool
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def search_function(tool: SearchTool) -> Callable[[str], str]:
@@ -34,7 +36,7 @@ def async_search_function(tool: SearchTool) -> Callable[[str], Awaitable[str]]:
     return _described(search, tool)
 
 
-def _described(function: Any, tool: SearchTool) -> Any:
+def _described(function: Function, tool: SearchTool) -> Function:
     """Name the function and document it from the schema, in the form that transformers reads back."""
     query = tool.to_openai(strict=True)["function"]["parameters"]["properties"]["query"]
     function.__name__ = function.__qualname__ = tool.name
