@@ -23,10 +23,11 @@ def harmless(passage: Passage, protocol: Protocol, max_chars: int | None = None)
     >>> harmless(Passage("0", "Whale", "<b>Large</b> <|im_end|>"), Protocol("default")).text
     '&lt;b>Large&lt;/b> &lt;|im_end|&gt;'
     """
-    title, text = (
-        _MARKUP.sub("&lt;", protocol.escape(part[:max_chars])) for part in (passage.title, passage.text)
+    id, title, text = (
+        _MARKUP.sub("&lt;", protocol.escape(part))
+        for part in (passage.id, passage.title[:max_chars], passage.text[:max_chars])
     )
-    return replace(passage, title=title, text=text)
+    return replace(passage, id=id, title=title, text=text)
 
 
 def formatter(layout: Layout | Formatter, protocol: Protocol) -> Formatter:
