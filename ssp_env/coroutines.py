@@ -13,5 +13,5 @@ def is_async(function: Any) -> TypeGuard[Callable[..., Awaitable[Any]]]:
     while isinstance(function, partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(type(function), "__call__", None)  # a class may define it as a coroutine function
+        getattr(type(function), "__call__", None)  # noqa: B004  # may be a coroutine function
     )

@@ -127,7 +127,8 @@ def test_who_gives_up_does_not_stop_the_others():
     async def play():
         tool = SearchTool(engine)
         first, second = (asyncio.ensure_future(tool.asearch(query)) for query in "ab")
-        await asyncio.sleep(0)
+        while not engine.under_way:
+            await asyncio.sleep(0)
         first.cancel()
         return await second
 
@@ -145,8 +146,8 @@ def test_an_event_loop_that_ends_leaves_the_tool_usable():
 
     async def leave():
         search = asyncio.ensure_future(tool.asearch("a"))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        while not engine.under_way:
+            await asyncio.sleep(0)
         assert not search.done()
 
     asyncio.run(leave())

@@ -14,8 +14,8 @@ PAGES = [Passage("a", "Whale", "It is large."), Passage("b", "Panda", "It is red
 NASTY = st.lists(
     st.sampled_from(
         ["<|im_start|>", "<|im_end|>", "<s>", "[INST]", "<answer>", "</information>", "<ANSWER >",
-         "＜answer＞", "<script>", "</tool_response>", "<!--", "<img src=x>", "\x00", "\u202e", "\ud800", "\n",
-         "a < b", "<b>"]
+         "＜answer＞", "<script>", "</tool_response>", "<!--", "<img src=x>", "\x00", "\u202e", "\ud800",
+         "\n", "a < b", "<b>"]
     )
     | st.text(max_size=4),
     max_size=12,
