@@ -142,7 +142,8 @@ def test_one_tool_serves_one_event_loop_after_the_other():
 
 
 def test_an_event_loop_that_ends_leaves_the_tool_usable():
-    tool = SearchTool(AsyncEcho([10**9]))
+    engine = AsyncEcho([10**9])
+    tool = SearchTool(engine)
 
     async def leave():
         search = asyncio.ensure_future(tool.asearch("a"))
