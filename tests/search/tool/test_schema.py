@@ -1,4 +1,4 @@
-"""The schema is the game's, in the shape of every endpoint; arguments that fit it are arguments the tool reads."""
+"""The schema is the game's, in the shape of every endpoint; what fits it is what the tool reads."""
 
 import jsonschema
 import pytest
