@@ -49,3 +49,11 @@ def test_what_comes_out_can_be_changed_without_harm():
 def test_a_negative_size_is_refused():
     with pytest.raises(ValueError, match="size must be 0 or more, got -1"):
         ResultCache(-1)
+
+
+def test_a_result_that_is_read_stays_longer():
+    cache = ResultCache(2)
+    cache.keep("engine", {"a": FOUND, "b": FOUND}, 3)
+    cache.known("engine", ["a"], 3)
+    cache.keep("engine", {"c": FOUND}, 3)
+    assert list(cache.known("engine", "abc", 3)) == ["a", "c"]
