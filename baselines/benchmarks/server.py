@@ -1,4 +1,4 @@
-"""The search server beside a minimal handler of the same protocol over the same engine, and every reply checked.
+"""The search server beside a minimal handler of its protocol over the same engine, and every reply checked.
 
 Run with `python -m baselines.benchmarks.server`; it needs `ssp-env[serve]`. Servers run in processes of their
 own and the client in this one, so compare ratios of one run only.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from ssp_env.game import Judge, Reply, View
 from ssp_env.game.view import as_reply
@@ -84,10 +83,3 @@ def as_replies(replies: Sequence[str | Reply], expected: int) -> list[Reply]:
     if len(replies) != expected:
         raise ValueError(f"the agent was asked for {expected} replies and gave {len(replies)}")
     return [as_reply(reply) for reply in replies]
-
-
-def is_async(function: Any) -> bool:
-    """Whether calling `function` gives a coroutine: a method, a function or an object with `__call__`."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  # a class may define it as a coroutine function
-    )

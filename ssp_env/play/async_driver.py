@@ -13,9 +13,10 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
+from ssp_env.coroutines import is_async
 from ssp_env.game import Game, Outcome
 from ssp_env.game.requests import Result
-from ssp_env.play.agents import AsyncJudgeFunction, JudgeFunction, is_async
+from ssp_env.play.agents import AsyncJudgeFunction, JudgeFunction
 from ssp_env.play.driver import in_order
 from ssp_env.play.schedule import Ask, Ended, Schedule
 from ssp_env.play.services import AnyEngine, Call, Player, PlayerErrorRule, Services

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from ssp_env.coroutines import is_async
 from ssp_env.game import Game, Judge, Noise, Read, Search, Turn
 from ssp_env.game.requests import Result
 from ssp_env.game.view import as_reply
@@ -17,7 +18,6 @@ from ssp_env.play.agents import (
     AsyncSearchEngine,
     JudgeFunction,
     as_replies,
-    is_async,
 )
 from ssp_env.play.results import as_passages, as_search_results, as_verdict, engine_of, failure
 from ssp_env.play.schedule import Ask

@@ -25,7 +25,7 @@ def test_a_seed_repeats_itself():
 
 
 def test_a_parser_that_keeps_tags_in_contents_is_caught(monkeypatch):
-    monkeypatch.setattr(Protocol, "_accept", lambda self, content, code, bounded=True: (content, code))
+    monkeypatch.setattr(Protocol, "accept", lambda self, content, code="", bounded=True: (content, code))
     _, exceptions, console = run(3000)
     assert exceptions > 0
     assert "AssertionError" in console.file.getvalue()

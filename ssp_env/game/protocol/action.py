@@ -40,6 +40,7 @@ class Action:
         dropped: Number of characters after the action.
         call: The native tool call that was read; None if the action stands in the text.
         dropped_calls: Number of other native tool calls, which have no effect.
+        body: What was read, as written: the text between the tags, or the arguments of the native call.
     """
 
     kind: ActionKind
@@ -50,3 +51,4 @@ class Action:
     dropped: int = 0
     call: ToolCall | None = None
     dropped_calls: int = 0
+    body: str = ""

@@ -45,6 +45,7 @@ class Protocol:
         notices: What the environment says instead of passages.
         max_chars: Greatest length of a query or answer, so that no player can break an engine or a judge
             with a huge one; the length of questions is a rule of its own.
+        tool: Name of the search tool in calls.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Protocol:
     layout: Literal["documents", "plain"] = "documents"
     notices: Mapping[Notice, str] = field(default_factory=lambda: ENGLISH_NOTICES)
     max_chars: int = 2000
+    tool: str = SEARCH_TOOL
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -105,8 +107,8 @@ class Protocol:
         if kind != "search" or self.calls == "tags":
             return Reply(self.wrap(getattr(self, kind), content))
         if self.calls == "hermes":
-            return Reply(f"<{self.search}>\n{search_call(content)}\n</{self.search}>")
-        return Reply("", tool_calls=(ToolCall(call_id, SEARCH_TOOL, search_arguments(content)),))
+            return Reply(f"<{self.search}>\n{search_call(content, tool=self.tool)}\n</{self.search}>")
+        return Reply("", tool_calls=(ToolCall(call_id, self.tool, search_arguments(content)),))
 
     def stop_strings(self, final: FinalKind) -> tuple[str, ...]:
         """Closing tags at which a generator may stop: everything after them is dropped anyway."""
@@ -119,7 +121,7 @@ class Protocol:
         Args:
             strict: Ask the endpoint to constrain arguments to the schema.
         """
-        return [] if self.calls == "tags" else [search_schema(strict=strict)]
+        return [] if self.calls == "tags" else [search_schema(strict=strict, name=self.tool)]
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -145,13 +147,14 @@ class Protocol:
         if may_search and not native:
             kinds[self.search] = "search"
         found = first_action(text, self._tag, kinds, self._ignored, self.observation)
-        call = None
+        call, body = None, found.body
         if found.kind is not None:
             kind = found.kind
             content, code = self._read(kind, found.body)
         elif native and may_search and calls:
             kind, call, calls = "search", calls[0], calls[1:]
-            content, code = self._accept(*read_call(call.name, call.arguments))
+            body = call.arguments
+            content, code = self.accept(*read_call(call.name, body, tool=self.tool))
         else:
             kind, content, code = "malformed", "", "no_action"
         return Action(
@@ -163,15 +166,30 @@ class Protocol:
             dropped=len(text) - found.end,
             call=call,
             dropped_calls=len(calls),
+            body=body,
         )
 
     def _read(self, kind: ActionKind, body: str) -> tuple[str, str]:
         """Return the content between two tags and an empty code, or a code."""
         if kind == "search" and self.calls == "hermes":
-            return self._accept(*read_hermes_call(body))
-        return self._accept(body, "", bounded=kind != "question")
+            return self.accept(*read_hermes_call(body, tool=self.tool))
+        return self.accept(body, bounded=kind != "question")
 
-    def _accept(self, content: str, code: str, *, bounded: bool = True) -> tuple[str, str]:
+    def accept(self, content: str, code: str = "", *, bounded: bool = True) -> tuple[str, str]:
+        """Make a content fit to be searched for or shown, or say why it is none.
+
+        Args:
+            content: A query, question or answer as it was written.
+            code: What is wrong with it already; passed on.
+            bounded: Whether `max_chars` holds.
+
+        Returns:
+            The content without tags and surrounding white space and an empty code, or an empty content and a
+            code of `MALFORMED_CODES`.
+
+        >>> Protocol("default").accept(" blue whale ")
+        ('blue whale', '')
+        """
         if code:
             return "", code
         content = self.escape(self._tag.sub(" ", content)).strip()

@@ -1,0 +1,52 @@
+"""A LangChain retriever over a search tool."""
+
+from __future__ import annotations
+
+from ssp_env.passage import Passage
+from ssp_env.search.tool import SearchTool
+
+try:
+    from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+    from langchain_core.documents import Document
+    from langchain_core.retrievers import BaseRetriever
+except ImportError as error:
+    raise ImportError(
+        "the LangChain retriever needs langchain-core: pip install 'ssp-env[langchain]'"
+    ) from error
+
+
+class SearchRetriever(BaseRetriever):
+    """Documents from a search tool, harmless for models; id, title and score go into the metadata.
+
+    A failed search raises `ssp_env.search.tool.ToolError`.
+
+    Attributes:
+        tool: A search tool; its `top_k`, budget, cache and timeout hold.
+
+    >>> from langchain_core.tools import create_retriever_tool
+    >>> retriever = SearchRetriever(tool=SearchTool(lambda query: [f"all about {query}"]))
+    >>> create_retriever_tool(retriever, "search", "Search the corpus.").invoke({"query": "blue whale"})
+    'all about blue whale'
+    """
+
+    tool: SearchTool
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return self._documents(self.tool.search(query))
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return self._documents(await self.tool.asearch(query))
+
+    def _documents(self, passages: list[Passage]) -> list[Document]:
+        return [
+            Document(
+                page_content=passage.text,
+                metadata={"id": passage.id, "title": passage.title, "score": passage.score},
+                id=passage.id,
+            )
+            for passage in self.tool.harmless(passages)
+        ]

@@ -1,0 +1,41 @@
+"""How many searches an episode has left."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+
+class SearchBudget:
+    """A counter that threads may share.
+
+    Args:
+        limit: Searches allowed, 0 or more; None is no limit.
+
+    Raises:
+        ValueError: If the limit is negative.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        if limit is not None and limit < 0:
+            raise ValueError(f"max_searches must be 0 or more, got {limit}")
+        self.limit = limit
+        self._used = 0
+        self._lock = Lock()
+
+    @property
+    def left(self) -> int | None:
+        """Searches left; None without a limit."""
+        return None if self.limit is None else self.limit - self._used
+
+    def take(self) -> bool:
+        """Take one search, or return False if none is left."""
+        with self._lock:
+            if self.limit is not None and self._used >= self.limit:
+                return False
+            self._used += 1
+            return True
+
+    def give_back(self) -> None:
+        """Return a search that gave no result."""
+        with self._lock:
+            self._used -= 1

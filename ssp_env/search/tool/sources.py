@@ -1,0 +1,175 @@
+"""Search engines out of what people have: retrievers of LangChain and LlamaIndex, functions, coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from ssp_env.coroutines import is_async
+from ssp_env.passage import Passage
+from ssp_env.search.engine import SearchEngine
+
+_TEXT_KEYS = ("text", "content", "contents", "page_content", "snippet", "body")
+_TITLE_KEYS = ("title", "name")
+_ID_KEYS = ("id", "_id", "docid", "url", "link")
+
+_unversioned = count()
+
+
+def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
+    """Return a search engine for anything that finds texts.
+
+    Args:
+        source: A search engine (returned as it is); or an object with `invoke(query)`, as LangChain's
+            retrievers, or `retrieve(query)`, as LlamaIndex's; or a function of the query, also a coroutine
+            function. A function with a parameter `top_k` is given it; otherwise what is too much is cut off.
+            Results may be whatever `as_passage` takes, in a sequence, or a single text.
+        fingerprint: Says what is searched, for records and for caches that several engines share. Without
+            one, every adapted source gets a name that no other has in this process.
+
+    Raises:
+        TypeError: If `source` is nothing of the kind.
+
+    >>> engine = as_engine(lambda query: [f"all about {query}", "nothing else"])
+    >>> [passage.text for passage in engine.search(["blue whale"], top_k=1)[0]]
+    ['all about blue whale']
+    """
+    if callable(getattr(source, "search", None)) and callable(getattr(source, "fingerprint", None)):
+        engine: SearchEngine = source
+        return engine
+    find, find_async = _functions(source)
+    if find is None and find_async is None:
+        raise TypeError(
+            "expected a search engine, a retriever with `invoke` or `retrieve`, or a function of the query, "
+            f"got {type(source).__name__}"
+        )
+    label = fingerprint or f"unversioned {type(source).__name__} {next(_unversioned)}"
+    if find_async is None:
+        assert find is not None
+        return _OneByOne(find, label)
+    return _AsyncOneByOne(find, find_async, label)
+
+
+def as_passage(item: Any) -> Passage:
+    """Read one result: a `Passage`, a text, a mapping, or a document or node of LangChain or LlamaIndex.
+
+    Of a mapping counts the first of `text`, `content`, `contents`, `page_content`, `snippet`, `body`, and the
+    like for title and id; `{"document": {...}, "score": ...}`, as Search-R1's servers return it, is unpacked.
+    What comes without an id gets one made from its text.
+
+    Raises:
+        TypeError: If it is nothing of the kind.
+
+    >>> as_passage({"url": "https://example.org/whales", "title": "Blue whale", "snippet": "It is large."})
+    Passage(id='https://example.org/whales', title='Blue whale', text='It is large.', score=0.0)
+    """
+    if isinstance(item, Passage):
+        return item
+    if isinstance(item, str):
+        return _passage(None, None, item, None)
+    if isinstance(item, Mapping):
+        document = item.get("document", item)
+        if isinstance(document, Mapping) and (text := _first(document, _TEXT_KEYS)) is not None:
+            score = item.get("score", document.get("score"))
+            return _passage(_first(document, _ID_KEYS), _first(document, _TITLE_KEYS), text, score)
+    elif hasattr(item, "page_content"):
+        metadata = getattr(item, "metadata", None) or {}
+        identifier = getattr(item, "id", None) or _first(metadata, _ID_KEYS)
+        return _passage(identifier, _first(metadata, _TITLE_KEYS), item.page_content, metadata.get("score"))
+    elif hasattr(node := getattr(item, "node", item), "get_content"):
+        title = _first(getattr(node, "metadata", None) or {}, _TITLE_KEYS)
+        score = getattr(item, "score", None)
+        return _passage(getattr(node, "node_id", None), title, node.get_content(), score)
+    raise TypeError(f"expected a passage, a text, a mapping with a text or a document, got {item!r:.200}")
+
+
+def as_passages(found: Any, top_k: int) -> list[Passage]:
+    """Read the first `top_k` results of one query; a single text is one result.
+
+    Raises:
+        TypeError: If there is no such thing, None among others.
+    """
+    if isinstance(found, str):
+        found = [found]
+    if not isinstance(found, Iterable) or isinstance(found, Mapping | bytes):
+        raise TypeError(f"expected a sequence of results, got {found!r:.200}")
+    return [as_passage(item) for item in list(found)[:top_k]]
+
+
+class _OneByOne:
+    """An engine that asks its source one query at a time."""
+
+    def __init__(self, find: Callable[..., Any], fingerprint: str) -> None:
+        self._find = find
+        self._extra = _takes_top_k(find)
+        self._fingerprint = fingerprint
+
+    def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        extra = {"top_k": top_k} if self._extra else {}
+        return [as_passages(self._find(query, **extra), top_k) for query in queries]
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+
+class _AsyncOneByOne:
+    """An engine whose source is asked for all queries of a batch at a time, with asyncio."""
+
+    def __init__(
+        self,
+        find: Callable[..., Any] | None,
+        find_async: Callable[..., Awaitable[Any]],
+        fingerprint: str,
+    ) -> None:
+        self._find_async = find_async
+        self._extra = _takes_top_k(find_async)
+        self._fingerprint = fingerprint
+        self._blocking = None if find is None else _OneByOne(find, fingerprint)
+
+    def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        if self._blocking is not None:
+            return self._blocking.search(queries, top_k)
+        return asyncio.run(self.asearch(queries, top_k))
+
+    async def asearch(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        extra = {"top_k": top_k} if self._extra else {}
+        found = await asyncio.gather(*(self._find_async(query, **extra) for query in queries))
+        return [as_passages(results, top_k) for results in found]
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+
+def _functions(source: Any) -> tuple[Callable[..., Any] | None, Callable[..., Awaitable[Any]] | None]:
+    """The function of a query and the coroutine function of a query that a source offers."""
+    for blocking, asynchronous in (("invoke", "ainvoke"), ("retrieve", "aretrieve")):
+        find = getattr(source, blocking, None)
+        if callable(find):
+            twin = getattr(source, asynchronous, None)
+            return (None, find) if is_async(find) else (find, twin if is_async(twin) else None)
+    if not callable(source) or isinstance(source, type):
+        return None, None
+    return (None, source) if is_async(source) else (source, None)
+
+
+def _takes_top_k(function: Callable[..., Any]) -> bool:
+    try:
+        return "top_k" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some functions written in C do not say
+        return False
+
+
+def _first(data: Mapping[str, Any], keys: Iterable[str]) -> Any:
+    return next((data[key] for key in keys if data.get(key) is not None), None)
+
+
+def _passage(identifier: Any, title: Any, text: Any, score: Any) -> Passage:
+    if not isinstance(text, str):
+        raise TypeError(f"expected a result with a text, got {text!r:.200}")
+    if identifier is None:
+        identifier = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return Passage(str(identifier), "" if title is None else str(title), text, float(score or 0.0))

@@ -1,0 +1,277 @@
+"""The search tool: an engine with a schema, a reader of calls, limits, a cache and a layout for models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from copy import copy
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from ssp_env.game import PROTOCOLS, Protocol
+from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL
+from ssp_env.passage import Passage
+from ssp_env.search.engine import SearchEngine
+from ssp_env.search.tool.batching import Batcher
+from ssp_env.search.tool.budget import SearchBudget
+from ssp_env.search.tool.cache import ResultCache
+from ssp_env.search.tool.calls import CallReader, SearchCall
+from ssp_env.search.tool.errors import ToolError
+from ssp_env.search.tool.formats import Formatter, Layout, formatter, harmless
+from ssp_env.search.tool.lookup import Lookup
+from ssp_env.search.tool.result import SearchResult
+from ssp_env.search.tool.schema import ToolSchema
+from ssp_env.search.tool.sources import as_engine
+
+_Outcome: TypeAlias = list[Passage] | BaseException
+
+
+class _Order(NamedTuple):
+    """A call that was checked."""
+
+    id: str
+    query: str
+    top_k: int
+    error: ToolError | None
+
+
+class SearchTool(ToolSchema):
+    """A search tool for any model, trainer or agent framework.
+
+    Call it with a query for the text to show, `await` its `acall`, take passages from `search` and `asearch`,
+    or hand it what a model wrote with `respond` and `arespond`. What a model reads is harmless: tags, markup
+    and control tokens in pages are spelled out. A failed search is a `ToolError`, never a page.
+
+    Args:
+        source: What is searched: an engine, a retriever or a function; see `as_engine`.
+        name: Name of the tool for models: 1 to 64 ASCII letters, digits, `_` and `-`.
+        description: What the tool does, for models.
+        top_k: Passages per search, at least 1.
+        max_top_k: Lets calls choose `top_k`, up to this many: more is cut to it. Calls cannot choose if None.
+        max_searches: Searches per episode; None is no limit. A search that fails is not counted, a repeated
+            one is.
+        timeout: Most seconds a call of the engine may take; None is no limit.
+        cache: A cache to share with other tools, or the number of results to keep.
+        max_batch: Most queries that `acall`, `asearch` and `arespond` put in one call of the engine.
+        layout: `documents`, `plain`, `json`, or a function from passages to a text.
+        max_passage_chars: Length at which titles and texts are cut for the model; None keeps them whole.
+        on_error: Whether calling the tool with a query raises a failure or returns a text that says so.
+        protocol: Owns the tags of searches written as text: a preset of `PROTOCOLS` or your own.
+
+    Raises:
+        TypeError: If `source` cannot be searched.
+        ValueError: If another argument is out of range.
+
+    Example:
+        >>> tool = SearchTool(lambda query: [f"all about {query}"], layout="plain")
+        >>> tool("blue whale")
+        'all about blue whale'
+        >>> [result.text for result in tool.respond("Hm. <search> red panda </search>")]
+        ['all about red panda']
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        name: str = SEARCH_TOOL,
+        description: str = DESCRIPTION,
+        top_k: int = 3,
+        max_top_k: int | None = None,
+        max_searches: int | None = None,
+        timeout: float | None = None,
+        cache: ResultCache | int = 1024,
+        max_batch: int = 256,
+        layout: Layout | Formatter = "documents",
+        max_passage_chars: int | None = None,
+        on_error: Literal["raise", "return"] = "raise",
+        protocol: Protocol | str = "default",
+    ) -> None:
+        super().__init__(name, description, max_top_k)
+        _check_least(
+            top_k=top_k, max_top_k=max_top_k, max_batch=max_batch, max_passage_chars=max_passage_chars
+        )
+        if max_top_k is not None and top_k > max_top_k:
+            raise ValueError(f"top_k must be at most max_top_k = {max_top_k}, got {top_k}")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout must be above 0 seconds, got {timeout}")
+        if on_error not in ("raise", "return"):
+            raise ValueError(f"on_error must be raise or return, got {on_error!r}")
+        self.top_k = top_k
+        self._protocol = _protocol(protocol)
+        self._format = formatter(layout, self._protocol)
+        self._max_passage_chars = max_passage_chars
+        self._on_error = on_error
+        self._reader = CallReader(self._protocol, name, reads_top_k=max_top_k is not None)
+        self._budget = SearchBudget(max_searches)
+        cache = ResultCache(cache) if isinstance(cache, int) else cache
+        self._lookup = Lookup(as_engine(source), cache, timeout)
+        self._batcher = Batcher(self._lookup, max_batch)
+
+    @property
+    def engine(self) -> SearchEngine:
+        """What is searched."""
+        return self._lookup.engine
+
+    @property
+    def cache(self) -> ResultCache:
+        """The results at hand."""
+        return self._lookup.cache
+
+    @property
+    def searches_left(self) -> int | None:
+        """Searches left in this episode; None without a limit."""
+        return self._budget.left
+
+    def episode(self) -> SearchTool:
+        """Return the tool with a full budget; engine, cache and batches are shared."""
+        tool = copy(self)
+        tool._budget = SearchBudget(self._budget.limit)
+        return tool
+
+    # -- searching -------------------------------------------------------------------------------------
+
+    def __call__(self, query: str) -> str:
+        """Search, and return what the model reads.
+
+        Raises:
+            ToolError: If the search fails and `on_error` is `raise`.
+        """
+        return self._text(self.run([SearchCall(query)])[0])
+
+    async def acall(self, query: str) -> str:
+        """Search, together with whoever else does so at the same time.
+
+        Raises:
+            ToolError: As for calling the tool.
+        """
+        return self._text((await self.arun([SearchCall(query)]))[0])
+
+    def search(self, query: str, top_k: int | None = None) -> list[Passage]:
+        """Return the passages for a query as the engine returned them.
+
+        Args:
+            query: What to search for.
+            top_k: Most passages to return, at least 1; the tool's if None. `max_top_k` holds here too.
+
+        Raises:
+            ToolError: If the search fails, whatever `on_error` says.
+        """
+        return _passages(self.run([SearchCall(query, top_k)])[0])
+
+    async def asearch(self, query: str, top_k: int | None = None) -> list[Passage]:
+        """Return what `search` returns, together with whoever else searches at the same time.
+
+        Raises:
+            ToolError: If the search fails, whatever `on_error` says.
+        """
+        return _passages((await self.arun([SearchCall(query, top_k)]))[0])
+
+    # -- answering a model -----------------------------------------------------------------------------
+
+    def parse(self, reply: Any) -> list[SearchCall]:
+        """Find the searches in what a model wrote; see `CallReader.read`."""
+        return self._reader.read(reply)
+
+    def respond(self, reply: Any) -> list[SearchResult]:
+        """Run the searches in what a model wrote; failures are results with an error.
+
+        Raises:
+            TypeError: If `reply` is nothing that a model writes.
+        """
+        return self.run(self.parse(reply))
+
+    async def arespond(self, reply: Any) -> list[SearchResult]:
+        """Do what `respond` does, together with whoever else searches at the same time."""
+        return await self.arun(self.parse(reply))
+
+    def run(self, calls: Iterable[SearchCall]) -> list[SearchResult]:
+        """Run calls, those with the same `top_k` as one batch; one result per call, in order."""
+        orders = [self._admit(call) for call in calls]
+        found: dict[int, _Outcome] = {}
+        valid = {place: order for place, order in enumerate(orders) if order.error is None}
+        for top_k in dict.fromkeys(order.top_k for order in valid.values()):
+            places = [place for place, order in valid.items() if order.top_k == top_k]
+            found |= zip(places, self._search_batch([valid[place].query for place in places], top_k))
+        return [self._result(order, found.get(place)) for place, order in enumerate(orders)]
+
+    async def arun(self, calls: Iterable[SearchCall]) -> list[SearchResult]:
+        """Do what `run` does, together with whoever else searches at the same time."""
+        orders = [self._admit(call) for call in calls]
+        valid = {place: order for place, order in enumerate(orders) if order.error is None}
+        searches = (self._batcher.search(order.query, order.top_k) for order in valid.values())
+        found = dict(zip(valid, await asyncio.gather(*searches, return_exceptions=True)))
+        return [self._result(order, found.get(place)) for place, order in enumerate(orders)]
+
+    def harmless(self, passages: Iterable[Passage]) -> list[Passage]:
+        """Return passages as a model may read them, cut and with everything foreign spelled out."""
+        return [harmless(passage, self._protocol, self._max_passage_chars) for passage in passages]
+
+    def _admit(self, call: SearchCall) -> _Order:
+        """Check a call and take it from the budget."""
+        query, top_k, error = "", self.top_k, call.error
+        if error is None:
+            try:
+                query, top_k = self._query(call.query), self._top_k(call.top_k)
+            except ToolError as problem:
+                error = problem
+        if error is None and not self._budget.take():
+            error = ToolError("budget", f"all {self._budget.limit} searches of the episode are used up")
+        return _Order(call.id, query, top_k, error)
+
+    def _query(self, query: object) -> str:
+        if not isinstance(query, str):
+            raise ToolError("bad_query", f"expected a string, got {type(query).__name__}")
+        content, code = self._protocol.accept(query)
+        if code:
+            raise ToolError("bad_query", f"{code}: {query!r:.200}")
+        return content
+
+    def _top_k(self, top_k: object) -> int:
+        if top_k is None:
+            return self.top_k
+        if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
+            raise ToolError("bad_top_k", f"expected a whole number, at least 1, got {top_k!r:.200}")
+        return top_k if self.max_top_k is None else min(top_k, self.max_top_k)
+
+    def _search_batch(self, queries: list[str], top_k: int) -> Sequence[_Outcome]:
+        try:
+            return self._lookup.search(queries, top_k)
+        except ToolError as error:
+            return [error] * len(queries)
+
+    def _result(self, order: _Order, outcome: _Outcome | None) -> SearchResult:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, ToolError):
+            raise outcome
+        error = order.error or (outcome if isinstance(outcome, ToolError) else None)
+        if error is not None:
+            if order.error is None:
+                self._budget.give_back()
+            return SearchResult(order.query, error.text, error=error, call_id=order.id)
+        assert isinstance(outcome, list)
+        text = self._format(self.harmless(outcome))
+        return SearchResult(order.query, text, tuple(outcome), call_id=order.id)
+
+    def _text(self, result: SearchResult) -> str:
+        if result.error is not None and self._on_error == "raise":
+            raise result.error
+        return result.text
+
+
+def _passages(result: SearchResult) -> list[Passage]:
+    if result.error is not None:
+        raise result.error
+    return list(result.passages)
+
+
+def _protocol(protocol: Protocol | str) -> Protocol:
+    if isinstance(protocol, Protocol):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)} or a Protocol, got {protocol!r}")
+    return PROTOCOLS[protocol]
+
+
+def _check_least(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")

@@ -1,0 +1,47 @@
+"""LlamaIndex searches with our tool, and our tool with LlamaIndex's retrievers, both run for real."""
+
+import asyncio
+
+import pytest
+
+pytest.importorskip("llama_index.core", reason="needs llama-index-core: pip install 'ssp-env[llamaindex]'")
+
+from llama_index.core.retrievers import BaseRetriever
+from llama_index.core.schema import NodeWithScore, TextNode
+
+from ssp_env.integrations.llamaindex import SearchRetriever
+from ssp_env.passage import Passage
+from ssp_env.search.tool import ToolError, SearchTool
+from tests.game.doubles import Shelf
+
+
+class Notes(BaseRetriever):
+    def _retrieve(self, query_bundle):
+        text = f"about {query_bundle.query_str}"
+        return [NodeWithScore(node=TextNode(text=text, id_="n1", metadata={"title": "Note"}), score=0.5)]
+
+
+def read(nodes):
+    return [(node.node.node_id, node.node.metadata, node.text, node.score) for node in nodes]
+
+
+def test_nodes_carry_text_title_id_and_score():
+    retriever = SearchRetriever(SearchTool(Shelf()))
+    expected = [("p0", {"title": "Belin"}, "Belin has her home in Corun.", 0.0)]
+    assert read(retriever.retrieve("belin")) == read(asyncio.run(retriever.aretrieve("belin"))) == expected
+
+
+def test_pages_are_harmless():
+    retriever = SearchRetriever(SearchTool(lambda query: ["<|im_start|>system <b>"]))
+    assert [node.text for node in retriever.retrieve("x")] == ["&lt;|im_start|&gt;system &lt;b>"]
+
+
+def test_a_failed_search_raises():
+    with pytest.raises(ToolError, match="engine: ZeroDivisionError"):
+        SearchRetriever(SearchTool(lambda query: 1 / 0)).retrieve("x")
+
+
+def test_our_tool_searches_with_a_retriever_of_theirs():
+    tool = SearchTool(Notes())
+    assert tool("whales") == asyncio.run(tool.acall("whales")) == "Doc 1 (Title: Note)\nabout whales"
+    assert tool.search("whales") == [Passage("n1", "Note", "about whales", 0.5)]
