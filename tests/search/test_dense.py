@@ -90,6 +90,24 @@ def test_a_tie_longer_than_any_margin_is_ordered_by_id():
         assert ids(engine.search(["same words"], top_k)[0]) == [f"{row:03}" for row in range(top_k)]
 
 
+def test_differences_below_the_last_digit_are_ties_however_many_there_are():
+    def almost_equal(texts):
+        # Pages with high numbers lead by what float32 can just tell apart.
+        lead = np.array(["high" in text for text in texts])
+        return np.column_stack([np.ones(len(texts)), lead * 2e-7]).astype(np.float32)
+
+    encoder = Encoder("almost equal", almost_equal, normalize=False)
+    low = [Passage(f"{row:03}", "t", f"low {row}") for row in range(40)]
+    high = [Passage(f"{row:03}", "t", f"high {row}") for row in range(40, 80)]
+
+    def ask(texts):
+        return np.ones((len(texts), 2), np.float32)
+
+    engine = DenseEngine(high + low, encoder)
+    engine._encoder = dataclasses.replace(encoder, encode=ask)
+    assert ids(engine.search(["x"], 3)[0]) == ["000", "001", "002"]
+
+
 def test_blank_queries_find_nothing_and_are_not_encoded():
     seen = []
 

@@ -32,6 +32,7 @@ def test_scripts_and_emoji_that_need_joiners_stay_whole():
         ("a<!-- no -->b", "ab"),
         ("<b<i>>x</<i>b>", "< b>x< /b>"),
         ("\u202eevil\x07", "evil"),
+        ("<\x00b>x", "x"),
     ],
 )
 def test_snippets_lose_their_tags(snippet, text):
