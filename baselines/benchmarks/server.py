@@ -165,8 +165,9 @@ def _check_contents(console: Console, preset: str, titles: Sequence[str], count:
     with serving("ssp serve", preset) as port:
         rate, p99 = asyncio.run(load(port, max(CLIENTS), requests, check))
     console.print(
-        f"{count:,} requests of {min(sizes)} to {max(sizes)} queries from {max(CLIENTS)} clients: every "
-        f"reply compared with the engine's own, none lost or mixed up; {rate:,.0f} queries/s, p99 {p99:.0f} ms",
+        f"{count:,} requests of {min(sizes)} to {max(sizes)} queries from {max(CLIENTS)} clients: "
+        f"every reply compared with the engine's own, none lost or mixed up; "
+        f"{rate:,.0f} queries/s, p99 {p99:.0f} ms",
         highlight=False,
     )
 
