@@ -1,4 +1,4 @@
-"""The search server beside a minimal handler of its protocol over the same engine, and every reply checked.
+"""The search server beside a minimal handler of its protocol over the same engine, and its replies checked.
 
 Run with `python -m baselines.benchmarks.server`; it needs `ssp-env[serve]`. Servers run in processes of their
 own and the client in this one, so compare ratios of one run only.
@@ -165,8 +165,9 @@ def _check_contents(console: Console, preset: str, titles: Sequence[str], count:
     with serving("ssp serve", preset) as port:
         rate, p99 = asyncio.run(load(port, max(CLIENTS), requests, check))
     console.print(
-        f"{count:,} requests of {min(sizes)} to {max(sizes)} queries from {max(CLIENTS)} clients: every reply "
-        f"compared with the engine's own, none lost or mixed up; {rate:,.0f} queries/s, p99 {p99:.0f} ms",
+        f"{count:,} requests of {min(sizes)} to {max(sizes)} queries from {max(CLIENTS)} clients: "
+        f"every reply compared with the engine's own, none lost or mixed up; "
+        f"{rate:,.0f} queries/s, p99 {p99:.0f} ms",
         highlight=False,
     )
 

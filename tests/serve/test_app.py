@@ -169,7 +169,7 @@ def test_a_body_that_does_not_arrive_is_given_up(address):
 
     def stalled():
         yield b"{"
-        never.wait(5)
+        never.wait(1)
 
     reply = httpx.post(address + "/retrieve", content=stalled())
     assert reply.status_code == 408
