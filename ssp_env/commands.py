@@ -35,7 +35,7 @@ def world(
 ) -> None:
     """Show a fictional world: passages, questions with their answers, fingerprint; or write it to a file."""
     console = Console()
-    made = _open_world(preset, index, heldout)
+    made = open_world(preset, index, heldout)
     console.print(f"[bold]{made.id}[/bold]: {len(made):,} passages", highlight=False)
     for number in range(min(passages, len(made))):
         page = made.passage(number)
@@ -54,7 +54,9 @@ def world(
 def search(
     query: Annotated[list[str], typer.Argument(help="One or more queries.")],
     preset: WorldName = "small",
-    index: Index = 0,
+    index: Annotated[
+        str, typer.Option(help="Directory that `ssp index build` made, or the number of the world.")
+    ] = "0",
     heldout: Heldout = False,
     corpus: Annotated[
         Path | None, typer.Option(help="Search this JSONL or JSONL.gz file instead of a world.")
@@ -62,19 +64,9 @@ def search(
     top_k: Annotated[int, typer.Option(help="Passages per query.", min=1)] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON Lines, one query per line.")] = False,
 ) -> None:
-    """Search a world or a corpus file with the embedded BM25 engine."""
+    """Search a world, a corpus file or an index directory with the embedded BM25 engine."""
     console = Console()
-    terse = False
-    pages: Iterable[Passage]
-    if corpus is None:
-        made = _open_world(preset, index, heldout)
-        terse = made.config.rendering == "terse"
-        pages = made.passages()
-    else:
-        pages = read_corpus(corpus)
-    # The bar goes to stderr, so that JSON on stdout stays JSON.
-    shown = track(pages, "Indexing", console=Console(stderr=True), transient=True)
-    engine = BM25Engine(shown, stem=not terse, all_words_first=terse)
+    engine = _engine(preset, index, heldout, corpus)
     for text, hits in zip(query, engine.search(query, top_k), strict=True):
         if as_json:
             print(json.dumps({"query": text, "passages": [asdict(hit) for hit in hits]}))
@@ -84,7 +76,26 @@ def search(
             console.print(f"  {hit.score:6.2f} [cyan]{hit.title}[/cyan] {hit.text}", highlight=False)
 
 
-def _open_world(preset: str, index: int, heldout: bool) -> World:
+def _engine(preset: str, index: str, heldout: bool, corpus: Path | None) -> BM25Engine:
+    if not index.isdecimal():
+        if corpus is not None:
+            raise ValueError("expected one of --corpus and --index DIR")
+        return BM25Engine.open(index)
+    terse = False
+    pages: Iterable[Passage]
+    if corpus is None:
+        made = open_world(preset, int(index), heldout)
+        terse = made.config.rendering == "terse"
+        pages = made.passages()
+    else:
+        pages = read_corpus(corpus)
+    # The bar goes to stderr, so that JSON on stdout stays JSON.
+    shown = track(pages, "Indexing", console=Console(stderr=True), transient=True)
+    return BM25Engine(shown, stem=not terse, all_words_first=terse)
+
+
+def open_world(preset: str, index: int, heldout: bool) -> World:
+    """Return the world that the options name."""
     return World(replace(world_preset(preset), index=index, split="heldout" if heldout else "train"))
 
 

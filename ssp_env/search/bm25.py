@@ -72,6 +72,8 @@ class BM25Engine:
         ['corun', 'belin']
     """
 
+    _fingerprint: str | None
+
     def __init__(
         self,
         passages: Iterable[Passage],
@@ -230,7 +232,7 @@ class BM25Engine:
         self._settings = settings
         self._path = path
         self._pages = pages
-        self._fingerprint: str | None = fingerprint
+        self._fingerprint = fingerprint
         self._query_analyzer = make_analyzer(settings.stem, settings.drop_stop_words)
         self._schema = make_schema()
 

@@ -14,9 +14,7 @@ _COLUMNS = ("id", "_id", "title", "text", "contents")
 _ROWS_PER_BATCH = 1_000
 
 
-def read_parquet(
-    path: Path, *, on_bad: Callable[[CorpusError], object] | None = None
-) -> Iterator[Passage]:
+def read_parquet(path: Path, *, on_bad: Callable[[CorpusError], object] | None = None) -> Iterator[Passage]:
     """Stream the passages of a Parquet file with the columns that `read_corpus` expects as keys.
 
     Args:
@@ -62,7 +60,9 @@ def _open(path: Path) -> Any:
         from pyarrow import ArrowInvalid
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
-        raise ValueError("Parquet files need pyarrow. Install it with: pip install 'ssp-env[parquet]'") from error
+        raise ValueError(
+            "Parquet files need pyarrow. Install it with: pip install 'ssp-env[parquet]'"
+        ) from error
     try:
         return ParquetFile(path)
     except ArrowInvalid as error:
