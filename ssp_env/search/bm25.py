@@ -192,11 +192,13 @@ class BM25Engine:
         addresses = [address for _, address in hits]
         rows = cast("list[int]", self._searcher.fast_field_values("row", addresses))
         read = self._pages.stored_at if isinstance(self._pages, StoredPassages) else self._pages.__getitem__
-        ranked = sorted(
-            ((score, read(row)) for (score, _), row in zip(hits, rows, strict=True)),
-            key=lambda hit: (-hit[0], hit[1].id),
-        )
-        return [Passage(page.id, page.title, page.text, score) for score, page in ranked[:top_k]]
+        # Long ties are ordered without holding their texts.
+        ranked = sorted((-score, read(row).id, row) for (score, _), row in zip(hits, rows, strict=True))
+        found = []
+        for negative_score, identifier, row in ranked[:top_k]:
+            page = read(row)
+            found.append(Passage(identifier, page.title, page.text, -negative_score))
+        return found
 
     def _query(self, text: str) -> tantivy.Query | None:
         """Build the query from the distinct words of `text`, or None if there are none."""
