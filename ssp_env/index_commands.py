@@ -44,13 +44,15 @@ def build(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="JSONL (also gzipped) or Parquet file, BEIR folder, or folder of Markdown, HTML and text files."
+            help="JSONL (also gzipped) or Parquet file, BEIR folder, "
+            "or folder of Markdown, HTML and text files."
         ),
     ] = None,
     world: Annotated[
         str | None,
         typer.Option(
-            help=f"Index a world instead: {', '.join(WORLD_PRESETS)}, or an id such as prose_full_1000000x3-train-0."
+            help="Index a world instead: a preset "
+            f"({', '.join(WORLD_PRESETS)}) or an id such as prose_full_1000000x3-train-0."
         ),
     ] = None,
     index: Index = 0,

@@ -90,10 +90,10 @@ def _passage(content: bytes, path: Path, identifier: str) -> Passage:
 
 
 def html_to_text(page: str) -> tuple[str, str]:
-    """Return the title and the visible text of an HTML page; no page is too malformed.
+    r"""Return the title and the visible text of an HTML page; no page is too malformed.
 
     >>> html_to_text("<title>Corun</title><h1>A <b>ci</b>ty</h1>in Belin &amp; more<script>x</script>")
-    ('Corun', 'A city\\nin Belin & more')
+    ('Corun', 'A city\nin Belin & more')
     """
     parser = _VisibleText()
     parser.feed(page)

@@ -73,11 +73,9 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest into a directory, replacing an older one in one step."""
-        data: dict[str, Any] = {"format": FORMAT, **asdict(self)}
-        data["sha256"] = _own_hash(data)
         aside = path / f"{MANIFEST}.part"
-        with aside.open("w", encoding="ascii") as file:
-            json.dump(data, file, indent=1)
+        with aside.open("wb") as file:
+            file.write(_rendered({"format": FORMAT, **asdict(self)}))
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path / MANIFEST)
@@ -109,7 +107,8 @@ def _parsed(content: bytes, path: Path) -> Manifest:
     damaged = f"{path / MANIFEST}: expected the manifest of an index, got damaged content"
     try:
         data = json.loads(content)
-        whole = data.pop("sha256") == _own_hash(data)
+        data.pop("sha256")
+        whole = content == _rendered(data)
         version = data.pop("format")
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise DamagedIndexError(damaged) from error
@@ -167,5 +166,7 @@ def hash_file(path: Path, on_bytes: Callable[[int], object] = lambda count: None
     return digest.hexdigest()
 
 
-def _own_hash(data: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+def _rendered(data: dict[str, Any]) -> bytes:
+    """Return the content of a manifest file, which ends with a hash of the rest."""
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**data, "sha256": digest}, indent=1).encode()

@@ -172,7 +172,7 @@ def test_a_folder_without_documents_is_an_error(tmp_path):
         ("a &lt;b&gt; &amp; &eacute; &#x41; &nope;", ("", "a <b> & é A &nope;")),
         ("<title>T</title><svg><title>U</title></svg>x", ("T", "U\nx")),
         ("<table><tr><td>1<td>2</table>", ("", "1\n2")),
-        ("</script>still <p", ("", "still")),
+        ("</script></p>still", ("", "still")),
         ("", ("", "")),
     ],
 )

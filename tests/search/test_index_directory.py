@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ def same_engine(one, two, queries, top_k=5):
         assert drawn[0] == drawn[1]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     corpus=CORPORA,
     queries=st.lists(TEXTS, max_size=5),
@@ -69,12 +69,12 @@ def test_a_directory_ranks_as_memory_does(tmp_path_factory, corpus, queries, fla
     same_engine(BM25Engine.open(path), memory, queries, top_k)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(corpus=CORPORA, queries=st.lists(TEXTS, max_size=5), cuts=st.lists(st.integers(1, 29), max_size=3))
 def test_added_passages_rank_as_if_they_had_always_been_there(tmp_path_factory, corpus, queries, cuts):
     path = tmp_path_factory.mktemp("index") / "index"
     bounds = [0, *sorted({min(cut, len(corpus)) for cut in cuts}), len(corpus)]
-    parts = [corpus[start:end] for start, end in zip(bounds, bounds[1:])]
+    parts = [corpus[start:end] for start, end in pairwise(bounds)]
     build_index(parts[0], path, source=None)
     for part in parts[1:]:
         add_passages(path, part)
