@@ -1,8 +1,8 @@
 """The embedded BM25 engine: is it right, what does it find, what does it cost, beside others in one run.
 
 Run with `python -m baselines.benchmarks.retrieval COMMAND`. It needs `ssp-env[cli]`; with
-`ssp-env[benchmark]` it measures bm25s and rank_bm25 too. Compare ratios of one run only: machines differ, and so
-do hours.
+`ssp-env[benchmark]` it measures bm25s and rank_bm25 too. Compare ratios of one run only: machines differ,
+and so do hours.
 """
 
 from __future__ import annotations
