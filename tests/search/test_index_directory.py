@@ -424,3 +424,27 @@ def test_top_k_is_checked_and_may_exceed_the_corpus(whole):
         engine.search(["river"], 0)
     word = world(1)[0].title
     assert engine.search([word], 10**6) == engine.search([word], 20)
+
+
+@pytest.mark.parametrize("stage", ["Indexing", "Checking"])
+def test_a_killed_addition_leaves_the_index_as_it_was(tmp_path, stage):
+    path = tmp_path / "index"
+    build_index(world(1000)[:900], path, source=None)
+    script = """
+import os, signal, sys
+from itertools import islice
+from ssp_env.search import index_builder
+from ssp_env.worlds import World, world_preset
+index_builder._REPORT = 10
+def progress(name, done, total):
+    if name == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+pages = islice(World(world_preset("small")).passages(), 900, None)
+index_builder.add_passages(sys.argv[1], pages, progress=progress)
+"""
+    done = subprocess.run([sys.executable, "-c", script, path, stage], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert check_index(path).passages == 900
+    add_passages(path, world(1000)[900:])
+    assert check_index(path).passages == 1000
+    same_engine(BM25Engine.open(path), BM25Engine(world(1000)), questions(10))
