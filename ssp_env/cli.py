@@ -39,6 +39,7 @@ def build_app() -> typer.Typer:
     import typer
 
     from ssp_env.commands import search, world
+    from ssp_env.index_commands import app as index_app
     from ssp_env.record_commands import export, replay, rescore
     from ssp_env.serve_command import serve
 
@@ -52,6 +53,7 @@ def build_app() -> typer.Typer:
     )
     for command in (world, search, serve, replay, rescore, export):
         app.command()(command)
+    app.add_typer(index_app, name="index")
     for entry in sorted(entry_points(group=COMMAND_GROUP), key=lambda entry: entry.name):
         app.command(entry.name)(entry.load())
     return app

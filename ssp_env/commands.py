@@ -20,6 +20,9 @@ from ssp_env.worlds import WORLD_PRESETS, World, world_preset
 
 WorldName = Annotated[str, typer.Option("--world", help=f"World preset: {', '.join(WORLD_PRESETS)}.")]
 Index = Annotated[int, typer.Option(help="Number of the world; every number is another world.", min=0)]
+IndexOrNumber = Annotated[
+    str, typer.Option(help="Directory that `ssp index build` made, or the number of the world.")
+]
 Heldout = Annotated[bool, typer.Option("--heldout", help="Take a world that nothing trains on.")]
 
 
@@ -35,7 +38,7 @@ def world(
 ) -> None:
     """Show a fictional world: passages, questions with their answers, fingerprint; or write it to a file."""
     console = Console()
-    made = _open_world(preset, index, heldout)
+    made = open_world(preset, index, heldout)
     console.print(f"[bold]{made.id}[/bold]: {len(made):,} passages", highlight=False)
     for number in range(min(passages, len(made))):
         page = made.passage(number)
@@ -54,7 +57,7 @@ def world(
 def search(
     query: Annotated[list[str], typer.Argument(help="One or more queries.")],
     preset: WorldName = "small",
-    index: Index = 0,
+    index: IndexOrNumber = "0",
     heldout: Heldout = False,
     corpus: Annotated[
         Path | None, typer.Option(help="Search this JSONL or JSONL.gz file instead of a world.")
@@ -62,7 +65,7 @@ def search(
     top_k: Annotated[int, typer.Option(help="Passages per query.", min=1)] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON Lines, one query per line.")] = False,
 ) -> None:
-    """Search a world or a corpus file with the embedded BM25 engine."""
+    """Search a world, a corpus file or an index directory with the embedded BM25 engine."""
     console = Console()
     engine = open_engine(preset, index, heldout, corpus)
     for text, hits in zip(query, engine.search(query, top_k), strict=True):
@@ -74,22 +77,27 @@ def search(
             console.print(f"  {hit.score:6.2f} [cyan]{hit.title}[/cyan] {hit.text}", highlight=False)
 
 
-def open_engine(preset: str, index: int, heldout: bool, corpus: Path | None) -> BM25Engine:
-    """Build the engine of a corpus file or, without one, of a world; a bar on stderr shows how far it is."""
+def open_engine(preset: str, index: str, heldout: bool, corpus: Path | None) -> BM25Engine:
+    """Open an index directory, or build the engine of a corpus file or of a world, with a bar on stderr."""
+    if not index.isdecimal():
+        if corpus is not None:
+            raise ValueError("expected one of --corpus and --index DIR")
+        return BM25Engine.open(index)
     terse = False
     pages: Iterable[Passage]
     if corpus is None:
-        made = _open_world(preset, index, heldout)
+        made = open_world(preset, int(index), heldout)
         terse = made.config.rendering == "terse"
         pages = made.passages()
     else:
         pages = read_corpus(corpus)
-    # What commands print on stdout is for programs.
+    # The bar goes to stderr, so that JSON on stdout stays JSON.
     shown = track(pages, "Indexing", console=Console(stderr=True), transient=True)
     return BM25Engine(shown, stem=not terse, all_words_first=terse)
 
 
-def _open_world(preset: str, index: int, heldout: bool) -> World:
+def open_world(preset: str, index: int, heldout: bool) -> World:
+    """Return the world that the options name."""
     return World(replace(world_preset(preset), index=index, split="heldout" if heldout else "train"))
 
 

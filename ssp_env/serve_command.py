@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from ssp_env.commands import Heldout, Index, WorldName, open_engine
+from ssp_env.commands import Heldout, IndexOrNumber, WorldName, open_engine
 from ssp_env.search.remote import API_KEY_VARIABLE
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class MissingExtra(ValueError):
 
 def serve(
     preset: WorldName = "small",
-    index: Index = 0,
+    index: IndexOrNumber = "0",
     heldout: Heldout = False,
     corpus: Annotated[
         Path | None, typer.Option(help="Serve this JSONL or JSONL.gz file instead of a world.")
@@ -60,7 +60,7 @@ def serve(
     max_body_mib: Annotated[int, typer.Option(help="Largest request in MiB.", min=1)] = 16,
     max_top_k: Annotated[int, typer.Option(help="Most passages per query.", min=1)] = 100,
 ) -> None:
-    """Serve a world or a corpus file over HTTP, as Search-R1's retrieval server does, or to MCP clients."""
+    """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients."""
     _check_extra("mcp" if mcp else "serve")
     from ssp_env.serve.messages import Limits
 

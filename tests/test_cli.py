@@ -11,7 +11,7 @@ from ssp_env import cli
 from ssp_env.search.corpus import read_corpus
 from ssp_env.worlds import World, world_preset
 
-COMMANDS = ("eval", "export", "play", "replay", "rescore", "search", "serve", "train", "world")
+COMMANDS = ("eval", "export", "index", "play", "replay", "rescore", "search", "serve", "train", "world")
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = "\ufeff"
+_LINES_PER_REPORT = 256
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -37,25 +38,53 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     Raises:
         DataFileError: If the file cannot be read, is not UTF-8, or is a damaged gzip file.
     """
+    for number, line in read_byte_lines(path):
+        text = decode_line(line, path, number)
+        if text:
+            yield number, text
+
+
+def read_byte_lines(
+    path: str | os.PathLike[str], on_bytes: Callable[[int], object] | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """Stream all lines of a file, gzipped or not, as they are, with their numbers from 1.
+
+    Args:
+        path: The file.
+        on_bytes: Called now and then with the number of bytes of the file that have been read.
+
+    Raises:
+        DataFileError: If the file cannot be read or is a damaged gzip file.
+    """
     number = 0
     try:
         with open(path, "rb") as raw:
             zipped = raw.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
             lines = gzip.GzipFile(fileobj=raw) if zipped else raw
             for number, line in enumerate(lines, start=1):
-                text = line.decode("utf-8").removeprefix(_BYTE_ORDER_MARK if number == 1 else "").strip()
-                if text:
-                    yield number, text
-    except UnicodeDecodeError as error:
-        raise DataFileError(
-            f"expected UTF-8 text, got byte 0x{error.object[error.start]:02x}", path, number
-        ) from error
+                if on_bytes is not None and number % _LINES_PER_REPORT == 0:
+                    on_bytes(raw.tell())
+                yield number, line
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataFileError(
             f"expected a whole gzip file, got a damaged one: {error}", path, number + 1
         ) from error
     except OSError as error:
         raise DataFileError(f"cannot be read: {error.strerror or error}", path) from error
+
+
+def decode_line(line: bytes, path: str | os.PathLike[str], number: int) -> str:
+    """Return a line as text, stripped.
+
+    Raises:
+        DataFileError: If it is not UTF-8.
+    """
+    try:
+        return line.decode("utf-8").removeprefix(_BYTE_ORDER_MARK if number == 1 else "").strip()
+    except UnicodeDecodeError as error:
+        raise DataFileError(
+            f"expected UTF-8 text, got byte 0x{error.object[error.start]:02x}", path, number
+        ) from error
 
 
 def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -65,18 +94,27 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, 
         DataFileError: If the file cannot be read or a line is not one JSON object of valid Unicode.
     """
     for number, line in read_lines(path):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataFileError(
-                f"expected one JSON object a line, got invalid JSON: {error}", path, number
-            ) from error
-        if not isinstance(record, dict):
-            raise DataFileError(f"expected one JSON object a line, got {shown(record)}", path, number)
-        # JSON may escape a lone surrogate, which no UTF-8 file written later could hold.
-        if _SURROGATE_ESCAPE.search(line) and not _is_encodable(json.dumps(record, ensure_ascii=False)):
-            raise DataFileError("expected valid Unicode, got an escaped lone surrogate", path, number)
-        yield number, record
+        yield number, parse_record(line, path, number)
+
+
+def parse_record(line: str, path: str | os.PathLike[str], number: int) -> dict[str, Any]:
+    """Return the JSON object that a line holds.
+
+    Raises:
+        DataFileError: If it is not one JSON object of valid Unicode.
+    """
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataFileError(
+            f"expected one JSON object a line, got invalid JSON: {error}", path, number
+        ) from error
+    if not isinstance(record, dict):
+        raise DataFileError(f"expected one JSON object a line, got {shown(record)}", path, number)
+    # JSON may escape a lone surrogate, which no UTF-8 file written later could hold.
+    if _SURROGATE_ESCAPE.search(line) and not _is_encodable(json.dumps(record, ensure_ascii=False)):
+        raise DataFileError("expected valid Unicode, got an escaped lone surrogate", path, number)
+    return record
 
 
 def parse_id(record: Mapping[str, Any]) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from itertools import chain, pairwise
 from operator import attrgetter
 from pathlib import Path
@@ -18,19 +16,24 @@ import numpy as np
 import tantivy
 
 from ssp_env.passage import Passage
-
-_RANKING = f"bm25 tantivy={version('tantivy')}"
-_FIELDS = ("title", "text")
-_TOKENIZER = "ssp_words"
-_MAX_TERM_BYTES = 255
-_FINGERPRINT_FILE = "fingerprint.txt"
+from ssp_env.search.bm25_terms import (
+    FIELDS,
+    MAX_HEAP_BYTES,
+    MIN_HEAP_BYTES,
+    RANKING,
+    TOKENIZER,
+    BM25Settings,
+    encodable,
+    make_analyzer,
+    make_schema,
+)
+from ssp_env.search.corpus_digest import CorpusDigest
+from ssp_env.search.index_builder import build_index
+from ssp_env.search.index_directory import IndexDirectoryError, read_manifest
+from ssp_env.search.passage_file import DamagedIndexError, StoredPassages
 
 # tantivy fixes the saturation k1 at 1.2: no field of a page scores a term above (k1 + 1) times its idf.
 _MAX_TERM_FREQUENCY_FACTOR = 2.2
-
-# tantivy reserves the writer's heap in steps of pages but refuses less than this.
-_MIN_HEAP_BYTES = 15_000_000
-_MAX_HEAP_BYTES = 1_000_000_000
 
 # Hits fetched beyond `top_k`, so that a tie across the cut is seen whole without a second search.
 _TIE_MARGIN = 8
@@ -48,13 +51,15 @@ class BM25Engine:
     and b = 0.75, summed over the title and text fields.
 
     Args:
-        passages: The corpus; ids must be unique. Held in memory, so that passages come back whole.
-        path: Directory for the index; in memory when None. A directory that already holds the index of
-            the same corpus and settings is reopened, any other content is refused.
+        passages: The corpus; ids must be unique.
+        path: Directory that holds index and passages, mapped into memory; both are held in memory when None.
+            A directory that already holds the index of the same corpus and settings is opened, any other
+            content is refused. `BM25Engine.open` opens one without the corpus at hand.
         stem: Reduce words to English stems, so that `rivers` finds `river`. Turn off for invented words.
         drop_stop_words: Ignore English stop words (`the`, `of`, ...) in queries; a query of nothing else
             finds nothing.
         all_words_first: Rank pages with every word of the query, in title or text, above all others.
+        title_boost: Factor of the title's share of a score.
 
     Raises:
         ValueError: If the corpus is empty, two passages share an id, or `path` holds something else.
@@ -67,6 +72,8 @@ class BM25Engine:
         ['corun', 'belin']
     """
 
+    _fingerprint: str | None
+
     def __init__(
         self,
         passages: Iterable[Passage],
@@ -75,27 +82,43 @@ class BM25Engine:
         stem: bool = True,
         drop_stop_words: bool = True,
         all_words_first: bool = False,
+        title_boost: float = 1.0,
     ) -> None:
-        self._arguments: dict[str, Any] = {
-            "path": path, "stem": stem, "drop_stop_words": drop_stop_words, "all_words_first": all_words_first
-        }  # fmt: skip
-        self._passages = sorted(passages, key=attrgetter("id"))
-        _check_corpus(self._passages)
-        self._settings = f"stem={stem} drop_stop_words={drop_stop_words} all_words_first={all_words_first}"
-        self._all_words_first = all_words_first
-        self._fingerprint: str | None = None
-        self._query_analyzer = _analyzer(stem, drop_stop_words)
-        self._schema = _schema()
-        self._index = self._open(None if path is None else Path(path), _analyzer(stem, drop_stop_words=False))
+        settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost)
+        if path is None:
+            pages = sorted(passages, key=attrgetter("id"))
+            _check_corpus(pages)
+            self._set_up(settings, None, pages, None)
+            self._index = self._filled_index(pages)
+        else:
+            self._open(_directory_of(passages, Path(path), settings))
         self._searcher = self._index.searcher()
 
-    def __reduce__(self) -> tuple[Callable[..., BM25Engine], tuple[list[Passage]]]:
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> BM25Engine:
+        """Open an index directory in milliseconds; any number of processes may.
+
+        Args:
+            path: What `ssp index build` or an engine with a `path` made.
+
+        Raises:
+            IndexDirectoryError: If it is no index, or one of another format.
+            DamagedIndexError: If files are missing or cut. `check_index` compares every byte.
+        """
+        engine = cls.__new__(cls)
+        engine._open(Path(path))
+        engine._searcher = engine._index.searcher()
+        return engine
+
+    def __reduce__(self) -> tuple[Callable[..., BM25Engine], tuple[Any, ...]]:
         # tantivy's index does not pickle: the copy builds its own, or opens the directory.
-        return partial(BM25Engine, **self._arguments), (self._passages,)
+        if self._path is not None:
+            return BM25Engine.open, (self._path,)
+        return partial(BM25Engine, **asdict(self._settings)), (self._pages,)
 
     def __len__(self) -> int:
         """Return the number of passages."""
-        return len(self._passages)
+        return len(self._pages)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         """Return the best passages for each query, with their scores.
@@ -132,13 +155,7 @@ class BM25Engine:
     def fingerprint(self) -> str:
         """Return the sha256 of the corpus, the settings and the version of the ranking library."""
         if self._fingerprint is None:
-            digest = hashlib.sha256(f"{_RANKING} {self._settings}\n".encode())
-            for passage in self._passages:
-                for part in (passage.id, passage.title, passage.text):
-                    encoded = part.encode("utf-8", "surrogatepass")
-                    digest.update(b"%d:" % len(encoded))
-                    digest.update(encoded)
-            self._fingerprint = digest.hexdigest()
+            self._fingerprint = _fingerprint(self._pages, self._settings)
         return self._fingerprint
 
     def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str] = ()) -> list[Passage]:
@@ -160,7 +177,7 @@ class BM25Engine:
         excluded = frozenset(exclude)
         # As many spares as could be excluded: dropping those leaves a uniform draw of the others.
         drawn = rng.choice(len(self), size=min(len(self), count + len(excluded)), replace=False)
-        kept = (self._passages[row] for row in drawn.tolist())
+        kept = (self._pages[row] for row in drawn.tolist())
         return [passage for passage in kept if passage.id not in excluded][:count]
 
     def _search_one(self, text: str, top_k: int) -> list[Passage]:
@@ -174,79 +191,100 @@ class BM25Engine:
             hits = self._searcher.search(query, limit, count=False).hits
         addresses = [address for _, address in hits]
         rows = cast("list[int]", self._searcher.fast_field_values("row", addresses))
-        # Passages are numbered in the order of their ids.
-        ranked = sorted(zip((-score for score, _ in hits), rows, strict=True))[:top_k]
+        read = self._pages.stored_at if isinstance(self._pages, StoredPassages) else self._pages.__getitem__
+        # Long ties are ordered without holding their texts.
+        ranked = sorted((-score, read(row).id, row) for (score, _), row in zip(hits, rows, strict=True))
         found = []
-        for negative_score, row in ranked:
-            passage = self._passages[row]
-            found.append(Passage(passage.id, passage.title, passage.text, -negative_score))
+        for negative_score, identifier, row in ranked[:top_k]:
+            page = read(row)
+            found.append(Passage(identifier, page.title, page.text, -negative_score))
         return found
 
     def _query(self, text: str) -> tantivy.Query | None:
         """Build the query from the distinct words of `text`, or None if there are none."""
-        words = list(dict.fromkeys(self._query_analyzer.analyze(_encodable(text))))
+        words = list(dict.fromkeys(self._query_analyzer.analyze(encodable(text))))
         if not words:
             return None
         should, must = tantivy.Occur.Should, tantivy.Occur.Must
-        per_word = [[(should, self._term(field, word)) for field in _FIELDS] for word in words]
+        per_word = [[(should, self._term(field, word)) for field in FIELDS] for word in words]
         clauses = list(chain.from_iterable(per_word))
-        if self._all_words_first and len(words) > 1:
+        if self._settings.all_words_first and len(words) > 1:
             every_word = tantivy.Query.boolean_query(
                 [(must, tantivy.Query.boolean_query(either)) for either in per_word]
             )
             # More than all words together can score, so that no page without one of them comes before.
             rarest_idf = float(np.log1p((len(self) - 0.5) / 1.5))
             bonus = _MAX_TERM_FREQUENCY_FACTOR * rarest_idf * len(clauses)
+            bonus *= max(1.0, self._settings.title_boost)
             clauses.append((should, tantivy.Query.const_score_query(every_word, bonus)))
         return tantivy.Query.boolean_query(clauses)
 
     def _term(self, field: str, word: str) -> tantivy.Query:
-        return tantivy.Query.term_query(self._schema, field, word, "freq")
+        query = tantivy.Query.term_query(self._schema, field, word, "freq")
+        boost = self._settings.title_boost
+        return query if field != "title" or boost == 1 else tantivy.Query.boost_query(query, boost)
 
-    def _open(self, path: Path | None, analyzer: tantivy.TextAnalyzer) -> tantivy.Index:
-        if path is None:
-            index = tantivy.Index(self._schema)
-            self._fill(index, analyzer)
-            return index
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"the index needs a directory, got the file {path}")
-        if not path.exists() or not any(path.iterdir()):
-            self._build_directory(path, analyzer)
-        fingerprint_file = path / _FINGERPRINT_FILE
-        if not fingerprint_file.is_file() or fingerprint_file.read_text().strip() != self.fingerprint():
-            raise ValueError(
-                f"{path} holds something other than the index of this corpus with these settings; "
-                "choose another directory or delete it"
-            )
-        index = tantivy.Index.open(str(path))
-        index.register_tokenizer(_TOKENIZER, analyzer)
-        return index
+    def _set_up(
+        self,
+        settings: BM25Settings,
+        path: Path | None,
+        pages: list[Passage] | StoredPassages,
+        fingerprint: str | None,
+    ) -> None:
+        self._settings = settings
+        self._path = path
+        self._pages = pages
+        self._fingerprint = fingerprint
+        self._query_analyzer = make_analyzer(settings.stem, settings.drop_stop_words)
+        self._schema = make_schema()
 
-    def _build_directory(self, path: Path, analyzer: tantivy.TextAnalyzer) -> None:
-        """Build the index aside and rename it, so that an interrupted build leaves nothing at `path`."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as workshop:
-            building = Path(workshop, "index")
-            building.mkdir()
-            self._fill(tantivy.Index(self._schema, path=str(building)), analyzer)
-            (building / _FINGERPRINT_FILE).write_text(self.fingerprint() + "\n")
-            os.replace(building, path)
+    def _open(self, path: Path) -> None:
+        manifest = read_manifest(path)
+        self._set_up(manifest.settings, path, manifest.open_passages(path), manifest.fingerprint)
+        try:
+            self._index = tantivy.Index.open(str(path / manifest.terms))
+        except (OSError, ValueError) as error:
+            raise DamagedIndexError(f"{path / manifest.terms}: cannot be opened: {error}") from error
 
-    def _fill(self, index: tantivy.Index, analyzer: tantivy.TextAnalyzer) -> None:
-        index.register_tokenizer(_TOKENIZER, analyzer)
-        characters = sum(len(passage.title) + len(passage.text) for passage in self._passages)
+    def _filled_index(self, pages: list[Passage]) -> tantivy.Index:
+        index = tantivy.Index(self._schema)
+        index.register_tokenizer(TOKENIZER, make_analyzer(self._settings.stem))
+        characters = sum(len(passage.title) + len(passage.text) for passage in pages)
         # One thread and a heap that holds the corpus give a single segment, the fastest to search.
         writer = index.writer(
-            heap_size=min(max(_MIN_HEAP_BYTES, 4 * characters), _MAX_HEAP_BYTES), num_threads=1
+            heap_size=min(max(MIN_HEAP_BYTES, 4 * characters), MAX_HEAP_BYTES), num_threads=1
         )
-        for row, passage in enumerate(self._passages):
-            document = tantivy.Document(
-                title=_encodable(passage.title), text=_encodable(passage.text), row=row
-            )
+        for row, passage in enumerate(pages):
+            document = tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=row)
             writer.add_document(document)
         writer.commit()
         writer.wait_merging_threads()
         index.reload()
+        return index
+
+
+def _fingerprint(passages: Iterable[Passage], settings: BM25Settings) -> str:
+    return CorpusDigest(passages).fingerprint(f"{RANKING} {settings}")
+
+
+def _directory_of(passages: Iterable[Passage], path: Path, settings: BM25Settings) -> Path:
+    """Return a directory that holds the index of these passages, built if there is nothing yet."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"the index needs a directory, got the file {path}")
+    if not path.exists() or not any(path.iterdir()):
+        build_index(passages, path, settings, source=None)
+        return path
+    wanted = _fingerprint(passages, settings)
+    try:
+        same = read_manifest(path).fingerprint == wanted
+    except IndexDirectoryError:
+        same = False
+    if not same:
+        raise ValueError(
+            f"{path} holds something other than the index of this corpus with these settings; "
+            "choose another directory or delete it"
+        )
+    return path
 
 
 def _check_corpus(passages: Sequence[Passage]) -> None:
@@ -258,27 +296,3 @@ def _check_corpus(passages: Sequence[Passage]) -> None:
             raise ValueError(
                 f"passage ids must be unique, got {first.id!r} twice: {first.title!r} and {second.title!r}"
             )
-
-
-def _schema() -> tantivy.Schema:
-    builder = tantivy.SchemaBuilder()
-    for field in _FIELDS:
-        builder.add_text_field(field, tokenizer_name=_TOKENIZER, index_option="freq")
-    builder.add_integer_field("row", fast=True)
-    return builder.build()
-
-
-def _analyzer(stem: bool, drop_stop_words: bool) -> tantivy.TextAnalyzer:
-    """Return what turns text into index terms: runs of letters and digits, in lower case."""
-    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    builder = builder.filter(tantivy.Filter.remove_long(_MAX_TERM_BYTES)).filter(tantivy.Filter.lowercase())
-    if drop_stop_words:
-        builder = builder.filter(tantivy.Filter.stopword("english"))
-    if stem:
-        builder = builder.filter(tantivy.Filter.stemmer("english"))
-    return builder.build()
-
-
-def _encodable(text: str) -> str:
-    """Replace lone surrogates, which a str may hold and UTF-8 may not."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

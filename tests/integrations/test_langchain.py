@@ -12,7 +12,7 @@ from langchain_core.tools import create_retriever_tool
 
 from ssp_env.integrations.langchain import SearchRetriever
 from ssp_env.passage import Passage
-from ssp_env.search.tool import ToolError, SearchTool
+from ssp_env.search.tool import SearchTool, ToolError
 from tests.game.doubles import Shelf
 
 

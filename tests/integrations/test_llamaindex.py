@@ -11,7 +11,7 @@ from llama_index.core.schema import NodeWithScore, TextNode
 
 from ssp_env.integrations.llamaindex import SearchRetriever
 from ssp_env.passage import Passage
-from ssp_env.search.tool import ToolError, SearchTool
+from ssp_env.search.tool import SearchTool, ToolError
 from tests.game.doubles import Shelf
 
 

@@ -10,9 +10,9 @@ from ssp_env.search.tool.tool import SearchTool
 __all__ = [
     "ResultCache",
     "SearchCall",
-    "ToolError",
     "SearchResult",
     "SearchTool",
+    "ToolError",
     "as_engine",
     "as_passage",
 ]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
-from ssp_env.search.tool import ResultCache, ToolError, SearchTool
+from ssp_env.search.tool import ResultCache, SearchTool, ToolError
 
 
 class Echo:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from ssp_env.passage import Passage
-from ssp_env.search.tool import ResultCache, SearchCall, ToolError, SearchTool
+from ssp_env.search.tool import ResultCache, SearchCall, SearchTool, ToolError
 from ssp_env.search_action import SearchAction
 from tests.game.doubles import Shelf
 from tests.test_search_action import Parrot

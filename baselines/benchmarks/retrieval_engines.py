@@ -1,0 +1,138 @@
+"""The embedded engine and others behind two calls: build from a file of passages, and search."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.bm25_terms import make_analyzer
+from ssp_env.search.corpus import read_corpus
+from ssp_env.search.index_builder import build_index
+
+Search = Callable[[Sequence[str], int], list[list[str]]]
+"""Returns the ids of the best passages for each query."""
+
+
+def build_ours(corpus: Path, out: Path) -> None:
+    """Build an index directory."""
+    build_index(read_corpus(corpus), out, source=None)
+
+
+def open_ours(corpus: Path, out: Path) -> Search:
+    """Open the index directory."""
+    engine = BM25Engine.open(out)
+    return lambda queries, top_k: [[page.id for page in found] for found in engine.search(queries, top_k)]
+
+
+def build_fts5(corpus: Path, out: Path) -> None:
+    """Build a full-text table of SQLite, with its Porter stemmer."""
+    with sqlite3.connect(out) as database:
+        database.execute(
+            "CREATE VIRTUAL TABLE pages USING fts5(id UNINDEXED, title, text, tokenize='porter')"
+        )
+        rows = ((page.id, page.title, page.text) for page in read_corpus(corpus))
+        database.executemany("INSERT INTO pages VALUES (?, ?, ?)", rows)
+    database.close()
+
+
+def open_fts5(corpus: Path, out: Path) -> Search:
+    """Open the table; queries are any of the words that are no stop words."""
+    database = sqlite3.connect(out)
+    analyzer = make_analyzer(stem=False, drop_stop_words=True)
+
+    def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
+        found = []
+        for query in queries:
+            words = " OR ".join(f'"{word}"' for word in dict.fromkeys(analyzer.analyze(query)))
+            statement = "SELECT id FROM pages WHERE pages MATCH ? ORDER BY rank LIMIT ?"
+            found.append([row[0] for row in database.execute(statement, (words, top_k))] if words else [])
+        return found
+
+    return search
+
+
+def build_bm25s(corpus: Path, out: Path) -> None:
+    """Build and save an index of bm25s over title and text as one field, with our tokens."""
+    import bm25s
+
+    vocabulary: dict[str, int] = {}
+    ids, tokens = [], []
+    analyzer = make_analyzer(stem=True)
+    for page in read_corpus(corpus):
+        ids.append(page.id)
+        words = analyzer.analyze(f"{page.title} {page.text}")
+        tokens.append([vocabulary.setdefault(word, len(vocabulary)) for word in words])
+    engine = bm25s.BM25(k1=1.2, b=0.75)
+    engine.index((tokens, vocabulary), show_progress=False)
+    engine.save(out)
+    np.save(out / "ids.npy", np.array(ids))
+
+
+def open_bm25s(corpus: Path, out: Path) -> Search:
+    """Open the index memory-mapped."""
+    import bm25s
+
+    engine = bm25s.BM25.load(out, mmap=True)
+    ids = np.load(out / "ids.npy", mmap_mode="r")
+    analyzer = make_analyzer(stem=True, drop_stop_words=True)
+
+    def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
+        tokens = [
+            [word for word in analyzer.analyze(query) if word in engine.vocab_dict] for query in queries
+        ]
+        rows, scores = engine.retrieve(tokens, k=top_k, show_progress=False)
+        return [
+            [str(ids[row]) for row, score in zip(*pair, strict=True) if score > 0]
+            for pair in zip(rows, scores, strict=True)
+        ]
+
+    return search
+
+
+def build_rank_bm25(corpus: Path, out: Path) -> None:
+    """rank_bm25 saves nothing: it is built when it is opened."""
+    import rank_bm25  # noqa: F401 - says before the measurement that it is missing
+
+    out.touch()
+
+
+def open_rank_bm25(corpus: Path, out: Path) -> Search:
+    """Build BM25Okapi over title and text as one field, with our tokens."""
+    import rank_bm25
+
+    analyzer = make_analyzer(stem=True)
+    pages = list(read_corpus(corpus))
+    engine = rank_bm25.BM25Okapi([analyzer.analyze(f"{page.title} {page.text}") for page in pages])
+    query_analyzer = make_analyzer(stem=True, drop_stop_words=True)
+
+    def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
+        found = []
+        for query in queries:
+            scores = engine.get_scores(query_analyzer.analyze(query))
+            best = np.argsort(-scores, kind="stable")[:top_k]
+            found.append([pages[row].id for row in best if scores[row] > 0])
+        return found
+
+    return search
+
+
+ENGINES: dict[str, tuple[Callable[[Path, Path], None], Callable[[Path, Path], Search]]] = {
+    "ssp-env": (build_ours, open_ours),
+    "bm25s": (build_bm25s, open_bm25s),
+    "sqlite-fts5": (build_fts5, open_fts5),
+    "rank_bm25": (build_rank_bm25, open_rank_bm25),
+}
+"""Name -> how to build and how to open."""
+
+DISTRIBUTIONS = {"ssp-env": "tantivy", "bm25s": "bm25s", "rank_bm25": "rank-bm25"}
+
+
+def disk_bytes(path: Path) -> int:
+    """Return the size of a file or of everything in a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())

@@ -1,0 +1,380 @@
+"""Building an index directory from a stream of passages: resumable, published in one step, added to.
+
+A build reads all passages into a file, sorts them by id and indexes them in that order. It happens in a
+directory beside the target, `.NAME.building`, which is renamed when all is done; a build that was killed goes
+on from there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import tantivy
+
+from ssp_env.passage import Passage
+from ssp_env.search.bm25_terms import (
+    MAX_HEAP_BYTES,
+    MIN_HEAP_BYTES,
+    RANKING,
+    TOKENIZER,
+    BM25Settings,
+    encodable,
+    make_analyzer,
+    make_schema,
+)
+from ssp_env.search.corpus_digest import CorpusDigest
+from ssp_env.search.id_order import DuplicateIdError, sorted_positions
+from ssp_env.search.index_directory import IndexDirectoryError, Manifest, hash_files, read_manifest
+from ssp_env.search.passage_file import PassageFiles, PassageWriter, StoredPassages
+
+Progress: TypeAlias = Callable[[str, int, "int | None"], object]
+"""Called with the stage, how much of it is done and, where known, how much there is."""
+
+_CHECKPOINT = 100_000
+_COMMIT = 2_000_000
+_REPORT = 1_000
+_HEAP_BYTES_PER_BYTE = 4
+_PROGRESS_FILE = "progress.json"
+_LOCK_FILE = "lock"
+_FIRST = "passages-1.bin"
+
+
+class BusyIndexError(IndexDirectoryError):
+    """Another process is building this index or adding to it."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """How far the reading of a source has come; what a resumed build goes on from."""
+
+    source: str | None
+    settings: str
+    passages: int = 0
+    bytes: int = 0
+    corpus: str = "0"
+    complete: bool = False
+
+
+def build_index(
+    passages: Iterable[Passage],
+    path: str | os.PathLike[str],
+    settings: BM25Settings | None = None,
+    *,
+    source: str | None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Manifest:
+    """Build the index directory `path`; an unfinished build of the same source and settings goes on.
+
+    Memory does not grow with the corpus beyond the heap of the index writer, 1 GB at most.
+
+    Args:
+        passages: The corpus; ids must be unique. A resumed build skips those it has read.
+        path: The directory, absent or empty.
+        settings: Settings of the ranking.
+        source: Names the corpus and its version; only a build of the same source is resumed, and with None
+            nothing is: what an interrupted build has made is removed.
+        progress: Told how far the build is.
+
+    Raises:
+        ValueError: If there is no passage, two share an id or `path` holds something.
+        OSError: If the disk is full, for example. What was built so far stays beside `path`.
+    """
+    target, settings = Path(path).resolve(), settings or BM25Settings()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise IndexDirectoryError(f"expected a new or empty directory for the index, got {path}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    workshop = unfinished_build(target)
+    workshop.mkdir(exist_ok=True)
+    try:
+        with _locked(workshop):
+            manifest = _build(passages, workshop, settings, source, progress)
+            for name in (_PROGRESS_FILE, _LOCK_FILE):
+                (workshop / name).unlink()
+            os.replace(workshop, target)
+    except BusyIndexError:
+        raise
+    except BaseException:
+        if source is None:
+            shutil.rmtree(workshop)
+        raise
+    return manifest
+
+
+def _build(
+    passages: Iterable[Passage],
+    workshop: Path,
+    settings: BM25Settings,
+    source: str | None,
+    progress: Progress,
+) -> Manifest:
+    read = _ingest(passages, workshop, _Read(source, str(settings)), progress)
+    files = PassageFiles([workshop / _FIRST])
+    _write_order(files, workshop / "order-1.bin", workshop, read.passages, progress)
+    manifest = Manifest(1, RANKING, settings, source or "passages", read.passages, read.corpus, {})
+    _index_terms(manifest, workshop, progress)
+    return _seal(manifest, workshop, [_FIRST], {}, progress)
+
+
+def unfinished_build(path: Path) -> Path:
+    """Return where a build of `path` works until it is done."""
+    return path.with_name(f".{path.name}.building")
+
+
+def add_passages(
+    path: str | os.PathLike[str],
+    passages: Iterable[Passage],
+    *,
+    progress: Progress = lambda stage, done, total: None,
+) -> Manifest:
+    """Add passages to an index; engines that are open keep what they opened.
+
+    Needs 16 bytes of memory per passage of the index. An interrupted call leaves the index as it was.
+
+    Raises:
+        ValueError: If an id is there already, or twice among the new ones; nothing is added then.
+    """
+    folder = Path(path)
+    with _locked(folder):
+        old = read_manifest(folder)
+        _remove_leftovers(folder, old)
+        new = replace(old, generation=old.generation + 1, ranking=RANKING)
+        digest = CorpusDigest(total=int(old.corpus, 16), count=old.passages)
+        name = f"passages-{new.generation}.bin"
+        with PassageWriter(folder / name) as writer:
+            for passage in passages:
+                writer.append(passage)
+                digest.add(passage)
+            size = writer.sync()
+        if not size:
+            (folder / name).unlink()
+            return old
+        new = replace(new, passages=digest.count, corpus=digest.hexdigest())
+        _add_order(folder, old, new, name)
+        shutil.copytree(folder / old.terms, folder / new.terms, copy_function=_link_or_copy)
+        _add_terms(folder, old, new, name, progress)
+        kept = {part: old.files[part] for part in old.passage_files}
+        new = _seal(new, folder, [name], kept, progress)
+        _remove_leftovers(folder, new)
+    return new
+
+
+# -- reading -----------------------------------------------------------------------------------------------
+
+
+def _ingest(passages: Iterable[Passage], workshop: Path, start: _Read, progress: Progress) -> _Read:
+    """Append the source to the file of passages, from where an earlier attempt stopped."""
+    read = _last_checkpoint(workshop, start)
+    if read.complete:
+        return read
+    digest = CorpusDigest(total=int(read.corpus, 16), count=read.passages)
+    waiting = iter(passages)
+    for skipped, _ in enumerate(islice(waiting, read.passages), start=1):
+        if skipped % _REPORT == 0:
+            progress("Skipping what was read", skipped, read.passages)
+
+    def checkpoint(complete: bool) -> _Read:
+        reached = replace(
+            start, passages=digest.count, bytes=writer.sync(), corpus=digest.hexdigest(), complete=complete
+        )
+        aside = workshop / f"{_PROGRESS_FILE}.part"
+        aside.write_text(json.dumps(asdict(reached)))
+        aside.replace(workshop / _PROGRESS_FILE)
+        return reached
+
+    with PassageWriter(workshop / _FIRST, read.bytes) as writer:
+        for passage in waiting:
+            writer.append(passage)
+            digest.add(passage)
+            if digest.count % _REPORT == 0:
+                progress("Reading", digest.count, None)
+            if digest.count % _CHECKPOINT == 0:
+                checkpoint(complete=False)
+        if not digest.count:
+            raise ValueError("a search engine needs at least one passage, got an empty corpus")
+        return checkpoint(complete=True)
+
+
+def _last_checkpoint(workshop: Path, start: _Read) -> _Read:
+    """Return how far an earlier build of the same source came; what another left is removed."""
+    try:
+        found = _Read(**json.loads((workshop / _PROGRESS_FILE).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        found = start
+    if start.source and (found.source, found.settings) == (start.source, start.settings) and found != start:
+        return found
+    for entry in workshop.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != _LOCK_FILE:
+            entry.unlink()
+    return start
+
+
+# -- order of ids ------------------------------------------------------------------------------------------
+
+
+def _write_order(files: PassageFiles, path: Path, folder: Path, count: int, progress: Progress) -> None:
+    entries = ((_encoded(passage.id), position) for position, passage in files.scan())
+    positions = sorted_positions(entries, folder)
+    try:
+        with path.open("wb") as file:
+            done = 0
+            while chunk := list(islice(positions, _REPORT)):
+                np.array(chunk, dtype="<u8").tofile(file)
+                done += len(chunk)
+                progress("Sorting", done, count)
+    except DuplicateIdError as error:
+        raise _named(error, files) from None
+
+
+def _add_order(folder: Path, old: Manifest, new: Manifest, name: str) -> None:
+    """Merge the new passages into the order of ids."""
+    stored = old.open_passages(folder)
+    files = PassageFiles([folder / part for part in (*old.passage_files, name)])
+    base = files.size - (folder / name).stat().st_size
+    entries = ((_encoded(page.id), base + at) for at, page in PassageFiles([folder / name]).scan())
+    try:
+        added = list(sorted_positions(entries, folder))
+        places = []
+        for position in added:
+            identifier = files.read(position).id
+            place = bisect_left(range(len(stored)), identifier, key=lambda rank: stored[rank].id)
+            if place < len(stored) and stored[place].id == identifier:
+                raise DuplicateIdError(identifier, (int(stored.order[place]), position))
+            places.append(place)
+    except DuplicateIdError as error:
+        raise _named(error, files) from None
+    np.insert(stored.order, places, np.array(added, dtype="<u8")).astype("<u8").tofile(folder / new.order)
+
+
+def _named(error: DuplicateIdError, files: PassageFiles) -> ValueError:
+    first, second = (files.read(position).title for position in error.positions)
+    return ValueError(f"passage ids must be unique, got {error.identifier!r} twice: {first!r} and {second!r}")
+
+
+def _encoded(identifier: str) -> bytes:
+    return identifier.encode("utf-8", "surrogatepass")
+
+
+# -- terms -------------------------------------------------------------------------------------------------
+
+
+def _index_terms(manifest: Manifest, workshop: Path, progress: Progress) -> None:
+    """Index the passages in the order of ids, from the last commit of an earlier attempt."""
+    stored = StoredPassages(PassageFiles([workshop / _FIRST]), workshop / manifest.order)
+    terms = workshop / manifest.terms
+    terms.mkdir(exist_ok=True)
+    index = tantivy.Index(make_schema(), path=str(terms))
+    heap = _HEAP_BYTES_PER_BYTE * (workshop / _FIRST).stat().st_size
+    with _term_writer(index, manifest.settings, heap) as writer:
+        done = index.searcher().num_docs
+        for rank in range(done, len(stored)):
+            writer.add_document(_document(stored[rank], int(stored.order[rank])))
+            if (rank + 1) % _COMMIT == 0:
+                writer.commit()
+            if (rank + 1) % _REPORT == 0:
+                progress("Indexing", rank + 1, len(stored))
+
+
+def _add_terms(folder: Path, old: Manifest, new: Manifest, name: str, progress: Progress) -> None:
+    base = sum(old.files[part][0] for part in old.passage_files)
+    files = PassageFiles([folder / name])
+    index = tantivy.Index.open(str(folder / new.terms))
+    with _term_writer(index, new.settings, _HEAP_BYTES_PER_BYTE * files.size) as writer:
+        for done, (position, passage) in enumerate(files.scan(), start=1):
+            writer.add_document(_document(passage, base + position))
+            if done % _REPORT == 0:
+                progress("Indexing", done, new.passages - old.passages)
+
+
+@contextmanager
+def _term_writer(index: tantivy.Index, settings: BM25Settings, heap: int) -> Iterator[tantivy.IndexWriter]:
+    """Open a writer, and commit and finish all merges at the end."""
+    index.register_tokenizer(TOKENIZER, make_analyzer(settings.stem))
+    # One thread and a heap that holds the corpus give a single segment, the fastest to search.
+    writer = index.writer(heap_size=min(max(MIN_HEAP_BYTES, heap), MAX_HEAP_BYTES), num_threads=1)
+    yield writer
+    writer.commit()
+    writer.wait_merging_threads()
+    # Merged segments leave their sources behind until a writer collects them.
+    index.reload()
+    sweeper = index.writer(heap_size=MIN_HEAP_BYTES, num_threads=1)
+    sweeper.garbage_collect_files()
+    sweeper.wait_merging_threads()
+
+
+def _document(passage: Passage, position: int) -> tantivy.Document:
+    return tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=position)
+
+
+# -- publishing --------------------------------------------------------------------------------------------
+
+
+def _seal(
+    manifest: Manifest,
+    folder: Path,
+    written: Iterable[str],
+    kept: dict[str, tuple[int, str]],
+    progress: Progress,
+) -> Manifest:
+    """Force every new file to the disk, write down what it holds, and publish the manifest."""
+    terms = (entry for entry in (folder / manifest.terms).iterdir() if entry.suffix != ".lock")
+    names = [*written, manifest.order, *(f"{manifest.terms}/{entry.name}" for entry in terms)]
+    total, done = sum((folder / name).stat().st_size for name in names), 0
+
+    def count(piece: int) -> None:
+        nonlocal done
+        done += piece
+        progress("Checking", done, total)
+
+    sealed = replace(manifest, files={**kept, **hash_files(folder, names, count)})
+    sealed.write(folder)
+    return sealed
+
+
+def _remove_leftovers(folder: Path, manifest: Manifest) -> None:
+    """Remove what an interrupted addition left, and what an addition replaced."""
+    wanted = {name.split("/")[0] for name in manifest.files}
+    for entry in folder.iterdir():
+        if entry.name not in wanted and entry.name.startswith(("passages-", "order-", "terms-")):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    # tantivy never changes a file of a segment; its own lists it replaces, and locks are not data.
+    name = Path(source).name
+    if name.endswith(".lock"):
+        return
+    if name.endswith(".json"):
+        shutil.copy2(source, target)
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep a second writer out; the lock ends with the process."""
+    try:
+        file = (folder / _LOCK_FILE).open("w")
+    except FileNotFoundError as error:
+        raise IndexDirectoryError(f"expected an index made by ssp index build, got {folder}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyIndexError(f"another process is writing to {folder}") from error
+        yield

@@ -1,0 +1,172 @@
+"""A directory that holds an index and its texts: its manifest, and whether it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ssp_env.search.bm25_terms import RANKING, BM25Settings
+from ssp_env.search.corpus_digest import CorpusDigest
+from ssp_env.search.passage_file import DamagedIndexError, PassageFiles, StoredPassages
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_CHUNK_BYTES = 1 << 20
+
+
+class IndexDirectoryError(ValueError):
+    """A directory that holds no index this version can use; the message says what was expected."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an index directory says of itself.
+
+    Attributes:
+        generation: Counts how often passages were added, from 1; part of the names of the files.
+        ranking: The ranking library and its version, of the last build.
+        settings: Settings of the ranking.
+        source: What the passages were read from.
+        passages: Number of passages.
+        corpus: Hash of the passages, whatever their order (`CorpusDigest`).
+        files: Relative path -> size in bytes and sha256.
+    """
+
+    generation: int
+    ranking: str
+    settings: BM25Settings
+    source: str
+    passages: int
+    corpus: str
+    files: dict[str, tuple[int, str]]
+
+    @property
+    def fingerprint(self) -> str:
+        """The engine's fingerprint: corpus, settings and the ranking library that is installed."""
+        digest = CorpusDigest(total=int(self.corpus, 16), count=self.passages)
+        return digest.fingerprint(f"{RANKING} {self.settings}")
+
+    @property
+    def terms(self) -> str:
+        """Name of the folder of the term index."""
+        return f"terms-{self.generation}"
+
+    @property
+    def order(self) -> str:
+        """Name of the file of positions in the order of ids."""
+        return f"order-{self.generation}.bin"
+
+    @property
+    def passage_files(self) -> list[str]:
+        """Names of the files of passages, in the order in which they were written."""
+        names = [name for name in self.files if name.startswith("passages-")]
+        return sorted(names, key=lambda name: int(name.removeprefix("passages-").removesuffix(".bin")))
+
+    def open_passages(self, path: Path) -> StoredPassages:
+        """Map the texts into memory."""
+        return StoredPassages(PassageFiles([path / name for name in self.passage_files]), path / self.order)
+
+    def write(self, path: Path) -> None:
+        """Write the manifest into a directory, replacing an older one in one step."""
+        aside = path / f"{MANIFEST}.part"
+        with aside.open("wb") as file:
+            file.write(_rendered({"format": FORMAT, **asdict(self)}))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path / MANIFEST)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest of an index directory and compare the sizes of its files, which takes milliseconds.
+
+    Raises:
+        IndexDirectoryError: If it is no index, or one of another format.
+        DamagedIndexError: If the manifest is damaged, or a file is missing or of another size.
+    """
+    try:
+        content = (path / MANIFEST).read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise IndexDirectoryError(f"expected an index made by ssp index build, got {path}") from error
+    manifest = _parsed(content, path)
+    for name, (size, _) in manifest.files.items():
+        try:
+            found: int | str = (path / name).stat().st_size
+        except FileNotFoundError:
+            found = "none"
+        if found != size:
+            raise DamagedIndexError(f"{path / name}: expected {size} bytes, got {found}")
+    return manifest
+
+
+def _parsed(content: bytes, path: Path) -> Manifest:
+    damaged = f"{path / MANIFEST}: expected the manifest of an index, got damaged content"
+    try:
+        data = json.loads(content)
+        data.pop("sha256")
+        whole = content == _rendered(data)
+        version = data.pop("format")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise DamagedIndexError(damaged) from error
+    if not whole:
+        raise DamagedIndexError(damaged)
+    if version != FORMAT or set(data) != {field.name for field in fields(Manifest)}:
+        raise IndexDirectoryError(
+            f"{path}: expected an index of format {FORMAT}, got format {version}: build it again"
+        )
+    data["settings"] = BM25Settings(**data["settings"])
+    data["files"] = {name: (size, digest) for name, (size, digest) in data["files"].items()}
+    return Manifest(**data)
+
+
+def check_index(path: Path, on_bytes: Callable[[int], object] = lambda count: None) -> Manifest:
+    """Read every byte of an index and compare it with the manifest.
+
+    Args:
+        path: The index directory.
+        on_bytes: Called with the number of bytes after every piece.
+
+    Raises:
+        IndexDirectoryError: If it is no index, or one of another format.
+        DamagedIndexError: If anything is not as it was written; the message names the file.
+    """
+    manifest = read_manifest(path)
+    for name, (_, expected) in manifest.files.items():
+        if hash_file(path / name, on_bytes) != expected:
+            raise DamagedIndexError(f"{path / name}: expected the bytes that were written, got others")
+    return manifest
+
+
+def hash_files(
+    path: Path, names: Iterable[str], on_bytes: Callable[[int], object] = lambda count: None
+) -> dict[str, tuple[int, str]]:
+    """Return size and sha256 of files below `path`, by name, and force them to the disk."""
+    found = {}
+    for name in sorted(names):
+        descriptor = os.open(path / name, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        found[name] = ((path / name).stat().st_size, hash_file(path / name, on_bytes))
+    return found
+
+
+def hash_file(path: Path, on_bytes: Callable[[int], object] = lambda count: None) -> str:
+    """Return the sha256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            on_bytes(len(chunk))
+    return digest.hexdigest()
+
+
+def _rendered(data: dict[str, Any]) -> bytes:
+    """Return the content of a manifest file, which ends with a hash of the rest."""
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**data, "sha256": digest}, indent=1).encode()

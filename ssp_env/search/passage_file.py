@@ -1,0 +1,139 @@
+"""Passages in files: appended as they come, read at random through memory maps."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from ssp_env.passage import Passage
+
+# CRC-32 of what follows it; bytes of id, title and text.
+_HEADER = struct.Struct("<IIII")
+_CRC_BYTES = 4
+
+
+class DamagedIndexError(ValueError):
+    """An index whose files are not what was written; the message names the file."""
+
+
+class PassageWriter:
+    """Appends passages to a file.
+
+    Args:
+        path: The file, new or shortened to `size`.
+        size: Bytes of an existing file to keep.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        self._file = path.open("r+b" if size else "wb", buffering=1 << 20)
+        self._file.truncate(size)
+        self._file.seek(size)
+
+    def append(self, passage: Passage) -> None:
+        """Write one passage."""
+        parts = [part.encode("utf-8", "surrogatepass") for part in (passage.id, passage.title, passage.text)]
+        body = _HEADER.pack(0, *map(len, parts))[_CRC_BYTES:] + b"".join(parts)
+        self._file.write(zlib.crc32(body).to_bytes(_CRC_BYTES, "little") + body)
+
+    def sync(self) -> int:
+        """Force everything to the disk and return the size of the file in bytes."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def __enter__(self) -> PassageWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+class PassageFiles:
+    """Files of passages as one sequence of bytes; a passage is known by the position of its first.
+
+    Raises:
+        DamagedIndexError: If a passage that is read is not what was written.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = list(paths)
+        self._maps = []
+        for path in self._paths:
+            with path.open("rb") as file:
+                self._maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        self._starts = list(accumulate((len(part) for part in self._maps), initial=0))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return self._starts[-1]
+
+    def read(self, position: int) -> Passage:
+        """Return the passage at a position."""
+        number = bisect_right(self._starts, position) - 1
+        passage, _ = self._read(number, position - self._starts[number])
+        return passage
+
+    def scan(self) -> Iterator[tuple[int, Passage]]:
+        """Yield every passage with its position, in the order in which they were written."""
+        for number, start in enumerate(self._starts[:-1]):
+            offset, size = 0, len(self._maps[number])
+            while offset < size:
+                passage, end = self._read(number, offset)
+                yield start + offset, passage
+                offset = end
+
+    def _read(self, number: int, offset: int) -> tuple[Passage, int]:
+        try:
+            data = self._maps[number]
+            crc, *lengths = _HEADER.unpack_from(data, offset)
+            begin = offset + _HEADER.size
+            end = begin + sum(lengths)
+            if end > len(data) or crc != zlib.crc32(data[offset + _CRC_BYTES : end]):
+                raise ValueError
+        except (IndexError, ValueError, struct.error) as error:
+            place = f"{self._paths[number]}, byte {offset}" if number < len(self._maps) else "past the end"
+            raise DamagedIndexError(f"expected a passage, got damaged bytes: {place}") from error
+        title, text = begin + lengths[0], begin + lengths[0] + lengths[1]
+        spans = ((begin, title), (title, text), (text, end))
+        identifier, heading, body = (data[a:b].decode("utf-8", "surrogatepass") for a, b in spans)
+        return Passage(identifier, heading, body), end
+
+
+class StoredPassages:
+    """A corpus on disk: passages by where they are stored, and by their place in the order of ids.
+
+    Args:
+        files: The passages.
+        order: File of their positions in the order of their ids, 8 bytes each.
+    """
+
+    def __init__(self, files: PassageFiles, order: Path) -> None:
+        self._files = files
+        self.order = np.memmap(order, dtype="<u8", mode="r")
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def stored_at(self, position: int) -> Passage:
+        """Return the passage that the index calls `position`."""
+        return self._files.read(position)
+
+    def __getitem__(self, rank: int) -> Passage:
+        """Return the passage number `rank` in the order of ids."""
+        return self._files.read(int(self.order[rank]))
+
+    def __iter__(self) -> Iterator[Passage]:
+        """Yield all passages in the order of ids."""
+        return (self[rank] for rank in range(len(self)))

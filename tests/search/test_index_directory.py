@@ -1,0 +1,450 @@
+"""An index on disk ranks as the one in memory, survives being killed, and never hides damage."""
+
+import json
+import multiprocessing
+import pickle
+import signal
+import subprocess
+import sys
+import tracemalloc
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssp_env.passage import Passage
+from ssp_env.search import id_order
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.bm25_terms import BM25Settings
+from ssp_env.search.id_order import DuplicateIdError, sorted_positions
+from ssp_env.search.index_builder import add_passages, build_index, unfinished_build
+from ssp_env.search.index_directory import IndexDirectoryError, check_index, read_manifest
+from ssp_env.search.passage_file import DamagedIndexError, PassageFiles, PassageWriter
+from ssp_env.testing.engines import check_engine
+from ssp_env.worlds import World, world_preset
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = ["belin", "corun", "tavor", "river", "rivers", "the", "of", "é", "北京", "😀", "\ud800", "x" * 300]
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join)
+IDS = st.text(st.characters(exclude_categories=()), min_size=1, max_size=3)
+CORPORA = st.lists(
+    st.builds(Passage, IDS, TEXTS, TEXTS), min_size=1, max_size=30, unique_by=lambda passage: passage.id
+)
+
+
+def world(count, index=0):
+    return list(islice(World(world_preset("small", index=index)).passages(), count))
+
+
+def questions(count):
+    made = World(world_preset("small"))
+    rng = np.random.default_rng(0)
+    return [gold.question for hops in (1, 2, 3) for gold in made.questions(hops, count, rng)]
+
+
+def same_engine(one, two, queries, top_k=5):
+    assert len(one) == len(two)
+    assert one.fingerprint() == two.fingerprint()
+    assert one.search(queries, top_k) == two.search(queries, top_k)
+    for count, exclude in ((3, ()), (len(one), {one.sample(np.random.default_rng(1), 1)[0].id})):
+        drawn = [engine.sample(np.random.default_rng(7), count, exclude) for engine in (one, two)]
+        assert drawn[0] == drawn[1]
+
+
+@settings(max_examples=25)
+@given(
+    corpus=CORPORA,
+    queries=st.lists(TEXTS, max_size=5),
+    flags=st.tuples(*[st.booleans()] * 3),
+    top_k=st.integers(1, 40),
+)
+def test_a_directory_ranks_as_memory_does(tmp_path_factory, corpus, queries, flags, top_k):
+    path = tmp_path_factory.mktemp("index") / "index"
+    build_index(corpus, path, BM25Settings(*flags), source=None)
+    stem, drop, all_words = flags
+    memory = BM25Engine(corpus[::-1], stem=stem, drop_stop_words=drop, all_words_first=all_words)
+    same_engine(BM25Engine.open(path), memory, queries, top_k)
+
+
+@settings(max_examples=15)
+@given(corpus=CORPORA, queries=st.lists(TEXTS, max_size=5), cuts=st.lists(st.integers(1, 29), max_size=3))
+def test_added_passages_rank_as_if_they_had_always_been_there(tmp_path_factory, corpus, queries, cuts):
+    path = tmp_path_factory.mktemp("index") / "index"
+    bounds = [0, *sorted({min(cut, len(corpus)) for cut in cuts}), len(corpus)]
+    parts = [corpus[start:end] for start, end in pairwise(bounds)]
+    build_index(parts[0], path, source=None)
+    for part in parts[1:]:
+        add_passages(path, part)
+    engine, memory = BM25Engine.open(path), BM25Engine(corpus)
+    assert engine.fingerprint() == memory.fingerprint()
+    for found, expected in zip(engine.search(queries, 99), memory.search(queries, 99), strict=True):
+        assert {hit.id: hit.score for hit in found} == pytest.approx({hit.id: hit.score for hit in expected})
+    assert engine.sample(np.random.default_rng(0), 9) == memory.sample(np.random.default_rng(0), 9)
+    assert check_index(path).passages == len(corpus)
+
+
+def test_questions_over_a_world_rank_equally_after_an_addition(tmp_path):
+    pages = world(1000)
+    build_index(pages[::-2], tmp_path / "index", source=None)
+    add_passages(tmp_path / "index", pages[::2])
+    same_engine(BM25Engine.open(tmp_path / "index"), BM25Engine(pages), questions(30), 10)
+
+
+def test_an_engine_with_a_path_passes_the_checks_of_engines(tmp_path):
+    numbers = iter(range(1000))
+    check_engine(lambda passages: BM25Engine(passages, path=tmp_path / str(next(numbers))))
+
+
+def test_the_fingerprint_does_not_depend_on_the_way_it_was_built(tmp_path):
+    pages = world(30)
+    build_index(pages, tmp_path / "one", source=None)
+    build_index(pages[20:], tmp_path / "two", source=None)
+    add_passages(tmp_path / "two", pages[:20][::-1])
+    BM25Engine(pages, path=tmp_path / "three")
+    assert {BM25Engine.open(tmp_path / name).fingerprint() for name in ("one", "two", "three")} == {
+        BM25Engine(pages).fingerprint()
+    }
+
+
+def test_the_texts_are_not_held_in_memory(tmp_path):
+    pages = [Passage(str(number), "t", "belin " * 2000) for number in range(500)]
+    build_index(pages, tmp_path / "index", source=None)
+    tracemalloc.start()
+    engine = BM25Engine.open(tmp_path / "index")
+    engine.search(["belin"], 3)
+    engine.sample(np.random.default_rng(0), 3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000 < 500 * 12_000
+
+
+def test_building_takes_memory_that_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
+    monkeypatch.setattr(id_order, "_RUN_ENTRIES", 200)
+    monkeypatch.setattr(id_order, "_BATCH_ENTRIES", 20)
+
+    def peak(count):
+        stream = (Passage(f"{number:09}", "t", f"{number} " * 100) for number in range(count))
+        tracemalloc.start()
+        build_index(stream, tmp_path / str(count), source=None)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(10)
+    assert peak(8000) < 1.5 * peak(2000)
+
+
+# -- sorting by id -----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(max_size=3), unique=True), st.integers(1, 5))
+def test_ids_are_sorted_however_many_runs_it_takes(tmp_path_factory, names, run):
+    folder = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(id_order, "_RUN_ENTRIES", run)
+        patch.setattr(id_order, "_BATCH_ENTRIES", 2)
+        found = list(sorted_positions(zip(names, range(len(names))), folder))
+    assert [names[position] for position in found] == sorted(names)
+
+
+def test_an_id_used_twice_is_found_across_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(id_order, "_RUN_ENTRIES", 2)
+    with pytest.raises(DuplicateIdError, match="'a' twice") as caught:
+        list(sorted_positions([(b"a", 5), (b"b", 6), (b"c", 7), (b"a", 8)], tmp_path))
+    assert caught.value.positions == (5, 8)
+
+
+# -- killed, interrupted, refused --------------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+from ssp_env.search import index_builder
+from ssp_env.worlds import World, world_preset
+index_builder._CHECKPOINT, index_builder._COMMIT, index_builder._REPORT = 100, 150, 10
+stage, at = sys.argv[2], int(sys.argv[3])
+def progress(name, done, total):
+    if name == stage and done >= at:
+        os.kill(os.getpid(), signal.SIGKILL)
+index_builder.build_index(
+    World(world_preset("small")).passages(), sys.argv[1], source="the world", progress=progress
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "at", "kept"),
+    [("Reading", 10, 0), ("Reading", 550, 500), ("Sorting", 500, 1000), ("Indexing", 20, 1000),
+     ("Indexing", 990, 1000), ("Checking", 1, 1000)],
+)  # fmt: skip
+def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, stage, at, kept):
+    path = tmp_path / "index"
+    done = subprocess.run([sys.executable, "-c", KILLED, path, stage, str(at)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not path.exists()
+    skipped = []
+
+    def pages():
+        for number, page in enumerate(World(world_preset("small")).passages()):
+            skipped.append(number)
+            yield page
+
+    reached = json.loads((unfinished_build(path) / "progress.json").read_text()) if kept else {"passages": 0}
+    assert reached["passages"] == kept
+    build_index(pages(), path, source="the world")
+    assert (not skipped) == (kept == 1000)  # what was read whole is not read again
+    assert [entry.name for entry in tmp_path.iterdir()] == ["index"]
+    assert check_index(path).passages == 1000
+    same_engine(BM25Engine.open(path), BM25Engine(world(1000)), questions(10))
+
+
+def test_a_build_of_another_source_starts_anew(tmp_path):
+    path = tmp_path / "index"
+
+    def broken():
+        yield from world(10)
+        raise OSError("unplugged")
+
+    with pytest.raises(OSError, match="unplugged"):
+        build_index(broken(), path, source="one")
+    build_index(world(5, index=1), path, source="two")
+    assert BM25Engine.open(path).fingerprint() == BM25Engine(world(5, index=1)).fingerprint()
+
+
+@pytest.mark.parametrize("size", [3_000, 200_000])
+def test_a_full_disk_publishes_nothing_and_the_build_can_go_on(tmp_path, size):
+    # A limit on the size of files stands in for a full disk: both fail where something is written.
+    path = tmp_path / "index"
+    script = """
+import resource, sys
+from ssp_env.search.index_builder import build_index
+from ssp_env.worlds import World, world_preset
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+build_index(World(world_preset("small")).passages(), sys.argv[1], source="the world")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, path, str(size)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Error" in done.stderr.splitlines()[-1]
+    assert not path.exists()
+    build_index(World(world_preset("small")).passages(), path, source="the world")
+    assert check_index(path).passages == 1000
+
+
+def test_a_second_builder_is_refused_while_the_first_is_at_work(tmp_path):
+    path = tmp_path / "index"
+
+    def meddling():
+        yield from world(3)
+        with pytest.raises(IndexDirectoryError, match="another process is writing"):
+            build_index(world(3), path, source=None)
+        yield Passage("last", "t", "x")
+
+    build_index(meddling(), path, source="one")
+    assert read_manifest(path).passages == 4
+
+
+def test_a_directory_that_holds_something_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for path in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(IndexDirectoryError, match="new or empty directory"):
+            build_index(world(3), path, source=None)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_no_passages_and_ids_used_twice_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="empty corpus"):
+        build_index([], tmp_path / "index", source=None)
+    twice = [Passage("7", "one", "x"), Passage("8", "two", "x"), Passage("7", "three", "x")]
+    with pytest.raises(ValueError, match="'7' twice: 'one' and 'three'"):
+        build_index(twice, tmp_path / "index", source=None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        [Passage("new", "n", "x"), Passage("b", "mine", "x")],
+        [Passage("new", "n", "x"), Passage("new", "m", "x")],
+    ],
+)
+def test_an_addition_that_fails_changes_nothing(tmp_path, added):
+    path = tmp_path / "index"
+    build_index([Passage(name, name, "x") for name in "abc"], path, source=None)
+    before = (path / "manifest.json").read_bytes()
+    with pytest.raises(ValueError, match=f"{added[1].id!r} twice"):
+        add_passages(path, added)
+    assert (path / "manifest.json").read_bytes() == before
+    assert check_index(path).passages == 3
+    assert add_passages(path, [Passage("d", "d", "x")]).passages == 4
+    assert check_index(path).generation == 2
+    assert not [entry for entry in path.iterdir() if entry.name.endswith("-1") or entry.name == "order-1.bin"]
+
+
+def test_adding_nothing_changes_nothing(tmp_path):
+    build_index(world(3), tmp_path / "index", source=None)
+    assert add_passages(tmp_path / "index", []).generation == 1
+    assert check_index(tmp_path / "index").passages == 3
+
+
+def test_an_open_engine_keeps_what_it_opened(tmp_path):
+    pages = world(40)
+    build_index(pages[:20], tmp_path / "index", source=None)
+    engine = BM25Engine.open(tmp_path / "index")
+    before = engine.search([page.title for page in pages], 5)
+    add_passages(tmp_path / "index", pages[20:])
+    assert engine.search([page.title for page in pages], 5) == before
+    assert len(engine) == 20 and len(BM25Engine.open(tmp_path / "index")) == 40
+
+
+# -- many readers ------------------------------------------------------------------------------------------
+
+
+def _search_elsewhere(path):
+    return BM25Engine.open(path).search(questions(3), 3)
+
+
+def test_many_processes_open_it_at_once(tmp_path):
+    build_index(world(1000), tmp_path / "index", source=None)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        found = pool.map(_search_elsewhere, [tmp_path / "index"] * 6)
+    assert found == [BM25Engine(world(1000)).search(questions(3), 3)] * 6
+
+
+def test_an_open_directory_pickles_as_its_path(tmp_path):
+    build_index(world(50), tmp_path / "index", source=None)
+    engine = BM25Engine.open(tmp_path / "index")
+    pickled = pickle.dumps(engine)
+    assert len(pickled) < 1000
+    same_engine(pickle.loads(pickled), engine, ["river"])
+
+
+# -- damage ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "index"
+    build_index(world(20), path, source=None)
+    return path, sorted([*read_manifest(path).files, "manifest.json"])
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_flipped_or_missing_byte_is_found(whole, data):
+    folder, names = whole
+    path = folder / data.draw(st.sampled_from(names))
+    content = path.read_bytes()
+    place = data.draw(st.integers(0, len(content) - 1))
+    flipped = bytes([content[place] ^ data.draw(st.integers(1, 255))])
+    for damaged in (content[:place] + flipped + content[place + 1 :], content[:place], content + b"\0"):
+        path.write_bytes(damaged)
+        try:
+            with pytest.raises((DamagedIndexError, IndexDirectoryError)):
+                check_index(folder)
+        finally:
+            path.write_bytes(content)
+    check_index(folder)
+
+
+def test_files_that_are_cut_or_missing_are_found_when_the_index_is_opened(whole):
+    folder, names = whole
+    for name in names:
+        path = folder / name
+        content = path.read_bytes()
+        path.write_bytes(content[:-1])
+        with pytest.raises(DamagedIndexError, match=path.name):
+            BM25Engine.open(folder)
+        path.unlink()
+        with pytest.raises((DamagedIndexError, IndexDirectoryError)):
+            BM25Engine.open(folder)
+        path.write_bytes(content)
+    assert BM25Engine.open(folder).search(["river"], 1)
+
+
+def test_a_damaged_text_is_an_error_and_never_a_result(whole):
+    folder, _ = whole
+    path = folder / "passages-1.bin"
+    content = path.read_bytes()
+    page = world(20)[7]
+    place = content.index(page.text.encode()) + 5
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    try:
+        engine = BM25Engine.open(folder)
+        with pytest.raises(DamagedIndexError, match=r"passages-1\.bin, byte"):
+            engine.search([page.title], 20)
+        with pytest.raises(DamagedIndexError):
+            engine.sample(np.random.default_rng(0), 20)
+    finally:
+        path.write_bytes(content)
+
+
+def test_an_index_of_another_format_says_so(whole, monkeypatch):
+    monkeypatch.setattr("ssp_env.search.index_directory.FORMAT", 99)
+    with pytest.raises(IndexDirectoryError, match="format 99, got format 1: build it again"):
+        BM25Engine.open(whole[0])
+
+
+def test_what_is_no_index_says_so(tmp_path):
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(IndexDirectoryError, match="expected an index made by ssp index build"):
+            BM25Engine.open(path)
+        with pytest.raises(IndexDirectoryError, match="expected an index"):
+            add_passages(path, world(1))
+
+
+@given(CORPORA)
+def test_passages_come_back_from_a_file_as_they_were(tmp_path_factory, corpus):
+    path = tmp_path_factory.getbasetemp() / "passages.bin"
+    with PassageWriter(path) as writer:
+        for passage in corpus:
+            writer.append(passage)
+    files = PassageFiles([path, path])
+    scanned = list(files.scan())
+    assert [passage for _, passage in scanned] == corpus * 2
+    assert all(files.read(position) == passage for position, passage in scanned)
+    with pytest.raises(DamagedIndexError):
+        files.read(files.size)
+
+
+# -- strange queries ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", ["", " \n", "the of and", "?!…", "😀", "\ud800", 'AND " : (', "x" * 10_000])
+def test_a_query_without_a_known_word_finds_nothing(whole, query):
+    assert BM25Engine.open(whole[0]).search([query], 10**6) == [[]]
+
+
+def test_top_k_is_checked_and_may_exceed_the_corpus(whole):
+    engine = BM25Engine.open(whole[0])
+    with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
+        engine.search(["river"], 0)
+    word = world(1)[0].title
+    assert engine.search([word], 10**6) == engine.search([word], 20)
+
+
+@pytest.mark.parametrize("stage", ["Indexing", "Checking"])
+def test_a_killed_addition_leaves_the_index_as_it_was(tmp_path, stage):
+    path = tmp_path / "index"
+    build_index(world(1000)[:900], path, source=None)
+    script = """
+import os, signal, sys
+from itertools import islice
+from ssp_env.search import index_builder
+from ssp_env.worlds import World, world_preset
+index_builder._REPORT = 10
+def progress(name, done, total):
+    if name == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+pages = islice(World(world_preset("small")).passages(), 900, None)
+index_builder.add_passages(sys.argv[1], pages, progress=progress)
+"""
+    done = subprocess.run([sys.executable, "-c", script, path, stage], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert check_index(path).passages == 900
+    add_passages(path, world(1000)[900:])
+    assert check_index(path).passages == 1000
+    same_engine(BM25Engine.open(path), BM25Engine(world(1000)), questions(10))

@@ -1,0 +1,136 @@
+"""`ssp index` builds, extends, shows and checks; `ssp search --index` uses what it built."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ssp_env import cli
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.worlds import World, WorldConfig, world_preset
+
+SSP = [sys.executable, "-c", "from ssp_env.cli import main; main()"]
+
+
+@pytest.fixture
+def ssp(monkeypatch, capsys):
+    """Run the command line; return its exit message or status, and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ssp", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code, capsys.readouterr()
+
+    return run
+
+
+def write(path, count, first=0):
+    records = ({"id": str(n), "title": f"page {n}", "text": "a town"} for n in range(first, first + count))
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_a_file_is_built_shown_checked_and_searched(ssp, tmp_path):
+    out = tmp_path / "index"
+    status, built = ssp("index", "build", write(tmp_path / "c.jsonl", 30), "--out", out, "--no-stem")
+    assert status == 0
+    status, shown = ssp("index", "info", out)
+    assert shown.out == built.out
+    assert BM25Engine.open(out).fingerprint() in shown.out and "stem             False" in shown.out
+    status, checked = ssp("index", "check", out)
+    assert status == 0 and "30 passages" in checked.out and "all as written" in checked.out
+    status, printed = ssp("search", "17", "--index", out, "--json", "--top-k", 1)
+    assert status == 0
+    assert json.loads(printed.out)["passages"][0]["id"] == "17"
+
+
+def test_a_world_is_built_with_the_settings_its_words_need(ssp, tmp_path):
+    assert ssp("index", "build", "--world", "tiny", "--index", 2, "--out", tmp_path / "tiny")[0] == 0
+    pages = World(world_preset("tiny", index=2)).passages()
+    expected = BM25Engine(pages, stem=False, all_words_first=True).fingerprint()
+    assert BM25Engine.open(tmp_path / "tiny").fingerprint() == expected
+    name = "prose_full_200x3-heldout-1"
+    assert ssp("index", "build", "--world", name, "--out", tmp_path / "custom")[0] == 0
+    expected = BM25Engine(World(WorldConfig.from_id(name)).passages()).fingerprint()
+    assert BM25Engine.open(tmp_path / "custom").fingerprint() == expected
+
+
+def test_a_bad_line_is_named_and_skipped_only_if_asked(ssp, tmp_path):
+    corpus, out = write(tmp_path / "c.jsonl", 3), tmp_path / "index"
+    corpus.write_text(corpus.read_text() + "{\n[1]\n")
+    message, _ = ssp("index", "build", corpus, "--out", out)
+    assert message.startswith(f"ssp: {corpus}:4: expected one JSON object")
+    assert not out.exists()
+    status, printed = ssp("index", "build", corpus, "--out", out, "--skip-bad")
+    assert status == 0
+    assert "skipped 2 malformed" in printed.err and f"{corpus}:5" in printed.err
+    assert len(BM25Engine.open(out)) == 3
+
+
+def test_passages_are_added(ssp, tmp_path):
+    out = tmp_path / "index"
+    ssp("index", "build", write(tmp_path / "c.jsonl", 3), "--out", out)
+    status, printed = ssp("index", "add", out, write(tmp_path / "d.jsonl", 4, first=3))
+    assert status == 0 and "7" in printed.out
+    assert len(BM25Engine.open(out)) == 7
+    message, _ = ssp("index", "add", out, tmp_path / "d.jsonl")
+    assert message == "ssp: passage ids must be unique, got '3' twice: 'page 3' and 'page 3'"
+    assert len(BM25Engine.open(out)) == 7
+
+
+def test_damage_is_one_message(ssp, tmp_path):
+    out = tmp_path / "index"
+    ssp("index", "build", write(tmp_path / "c.jsonl", 3), "--out", out)
+    path = next(out.glob("terms-1/*.idx"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    message, _ = ssp("index", "check", out)
+    assert message.startswith(f"ssp: {path}: expected the bytes that were written")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["build", "--out", "index"], "expected either SOURCE or --world"),
+        (["build", "c.jsonl", "--world", "tiny", "--out", "index"], "expected either SOURCE or --world"),
+        (["build", "--world", "huge", "--out", "index"], "unknown world preset 'huge'"),
+        (["build", "--world", "a-b-c", "--out", "index"], "a world id looks like"),
+        (["build", "missing", "--out", "index"], "missing: cannot be read"),
+        (["build", "--world", "tiny", "--out", "index", "--title-boost", "0"], "title_boost must be above 0"),
+        (["build", "--world", "tiny", "--out", "."], "expected a new or empty directory"),
+        (["info", "."], "expected an index made by ssp index build"),
+        (["check", "."], "expected an index made by ssp index build"),
+    ],
+)
+def test_what_the_user_got_wrong_is_one_message(ssp, monkeypatch, tmp_path, arguments, problem):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").touch()
+    message, _ = ssp("index", *arguments)
+    assert isinstance(message, str) and message.startswith("ssp: ") and problem in message
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_corpus_and_an_index_are_not_searched_at_once(ssp, tmp_path):
+    message, _ = ssp("search", "x", "--index", tmp_path, "--corpus", tmp_path)
+    assert message == "ssp: expected one of --corpus and --index DIR"
+
+
+def test_a_killed_command_goes_on(tmp_path):
+    corpus, out = write(tmp_path / "c.jsonl", 250_000), tmp_path / "index"
+    command = [*SSP, "index", "build", str(corpus), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    progress = tmp_path / ".index.building" / "progress.json"
+    while not progress.exists() and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists() and json.loads(progress.read_text())["passages"] >= 100_000
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(BM25Engine.open(out)) == 250_000
+    assert not progress.exists()
