@@ -37,7 +37,9 @@ def parse_ssp(arguments: list[str]) -> None:
     typer = pytest.importorskip("typer")
     from ssp_env.cli import build_app
 
-    group = typer.main.get_command(build_app())
-    name, *rest = arguments
-    assert name in group.commands
-    assert group.commands[name].make_context(name, rest).params
+    command = typer.main.get_command(build_app())
+    while hasattr(command, "commands"):
+        name, *arguments = arguments
+        assert name in command.commands
+        command = command.commands[name]
+    assert command.make_context(name, arguments).params
