@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +31,7 @@ from ssp_env.search.corpus_digest import CorpusDigest
 from ssp_env.search.index_builder import build_index
 from ssp_env.search.index_directory import IndexDirectoryError, read_manifest
 from ssp_env.search.passage_file import DamagedIndexError, StoredPassages
+from ssp_env.search.passages import check_corpus, sample_passages
 
 # tantivy fixes the saturation k1 at 1.2: no field of a page scores a term above (k1 + 1) times its idf.
 _MAX_TERM_FREQUENCY_FACTOR = 2.2
@@ -87,7 +88,7 @@ class BM25Engine:
         settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost)
         if path is None:
             pages = sorted(passages, key=attrgetter("id"))
-            _check_corpus(pages)
+            check_corpus(pages)
             self._set_up(settings, None, pages, None)
             self._index = self._filled_index(pages)
         else:
@@ -172,13 +173,7 @@ class BM25Engine:
         Raises:
             ValueError: If `count` is negative.
         """
-        if count < 0:
-            raise ValueError(f"count must be 0 or more, got {count}")
-        excluded = frozenset(exclude)
-        # As many spares as could be excluded: dropping those leaves a uniform draw of the others.
-        drawn = rng.choice(len(self), size=min(len(self), count + len(excluded)), replace=False)
-        kept = (self._pages[row] for row in drawn.tolist())
-        return [passage for passage in kept if passage.id not in excluded][:count]
+        return sample_passages(self._pages, rng, count, exclude)
 
     def _search_one(self, text: str, top_k: int) -> list[Passage]:
         query = self._query(text)
@@ -285,14 +280,3 @@ def _directory_of(passages: Iterable[Passage], path: Path, settings: BM25Setting
             "choose another directory or delete it"
         )
     return path
-
-
-def _check_corpus(passages: Sequence[Passage]) -> None:
-    """Raise ValueError unless the passages, sorted by id, are a corpus."""
-    if not passages:
-        raise ValueError("a search engine needs at least one passage, got an empty corpus")
-    for first, second in pairwise(passages):
-        if first.id == second.id:
-            raise ValueError(
-                f"passage ids must be unique, got {first.id!r} twice: {first.title!r} and {second.title!r}"
-            )

@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from ssp_env.passage import Passage
 from ssp_env.search.encoders import Encoder
+from ssp_env.search.passages import check_corpus, sample_passages
 from ssp_env.search.vector_index import (
     Flat,
     IndexKind,
@@ -71,7 +71,7 @@ class DenseEngine:
     ) -> None:
         self._faiss_version: str = load_faiss().__version__
         self._passages = sorted(passages, key=attrgetter("id"))
-        _check_corpus(self._passages)
+        check_corpus(self._passages)
         self._encoder = encoder
         self._kind = index
         self._fingerprint: str | None = None
@@ -132,12 +132,7 @@ class DenseEngine:
         Raises:
             ValueError: If `count` is negative.
         """
-        if count < 0:
-            raise ValueError(f"count must be 0 or more, got {count}")
-        excluded = frozenset(exclude)
-        drawn = rng.choice(len(self), size=min(len(self), count + len(excluded)), replace=False)
-        kept = (self._passages[row] for row in drawn.tolist())
-        return [passage for passage in kept if passage.id not in excluded][:count]
+        return sample_passages(self._passages, rng, count, exclude)
 
     def _nearest(self, queries: Vectors, top_k: int) -> list[list[Passage]]:
         if isinstance(self._kind, Flat):
@@ -203,17 +198,6 @@ class DenseEngine:
             "index": str(self._kind),
             "encoder": self._encoder.settings(),
         }
-
-
-def _check_corpus(passages: Sequence[Passage]) -> None:
-    """Raise ValueError unless the passages, sorted by id, are a corpus."""
-    if not passages:
-        raise ValueError("a search engine needs at least one passage, got an empty corpus")
-    for first, second in pairwise(passages):
-        if first.id == second.id:
-            raise ValueError(
-                f"passage ids must be unique, got {first.id!r} twice: {first.title!r} and {second.title!r}"
-            )
 
 
 def _manifest(path: Path) -> object:

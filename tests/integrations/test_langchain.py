@@ -1,6 +1,7 @@
 """LangChain searches with our tool, and our tool with LangChain's retrievers, both run for real."""
 
 import asyncio
+import doctest
 
 import pytest
 
@@ -10,6 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import create_retriever_tool
 
+from ssp_env.integrations import langchain
 from ssp_env.integrations.langchain import SearchRetriever
 from ssp_env.passage import Passage
 from ssp_env.search.tool import SearchTool, ToolError
@@ -53,3 +55,9 @@ def test_our_tool_searches_with_a_retriever_of_theirs():
     tool = SearchTool(Notes())
     assert tool("whales") == asyncio.run(tool.acall("whales")) == "Doc 1 (Title: Note)\nabout whales"
     assert tool.search("whales") == [Passage("n1", "Note", "about whales")]
+
+
+def test_the_example_in_the_docstring_runs():
+    results = doctest.testmod(langchain, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert results.attempted > 0
+    assert results.failed == 0

@@ -1,6 +1,7 @@
 """LlamaIndex searches with our tool, and our tool with LlamaIndex's retrievers, both run for real."""
 
 import asyncio
+import doctest
 
 import pytest
 
@@ -9,6 +10,7 @@ pytest.importorskip("llama_index.core", reason="needs llama-index-core: pip inst
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, TextNode
 
+from ssp_env.integrations import llamaindex
 from ssp_env.integrations.llamaindex import SearchRetriever
 from ssp_env.passage import Passage
 from ssp_env.search.tool import SearchTool, ToolError
@@ -45,3 +47,9 @@ def test_our_tool_searches_with_a_retriever_of_theirs():
     tool = SearchTool(Notes())
     assert tool("whales") == asyncio.run(tool.acall("whales")) == "Doc 1 (Title: Note)\nabout whales"
     assert tool.search("whales") == [Passage("n1", "Note", "about whales", 0.5)]
+
+
+def test_the_example_in_the_docstring_runs():
+    results = doctest.testmod(llamaindex, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert results.attempted > 0
+    assert results.failed == 0
