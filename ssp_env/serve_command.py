@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ssp_env.commands import Heldout, IndexOrNumber, WorldName, open_engine
-from ssp_env.search.remote import API_KEY_VARIABLE
+from ssp_env.search.documents import API_KEY_VARIABLE
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -11,6 +11,9 @@ from typing import Any
 from ssp_env.data.lines import shown
 from ssp_env.passage import Passage
 
+API_KEY_VARIABLE = "SSP_SEARCH_API_KEY"
+"""Environment variable with the key that a server of this protocol wants and its clients send."""
+
 
 def to_document(passage: Passage) -> dict[str, str]:
     r"""Write a passage as a document, with its id and title beside the contents.

@@ -16,11 +16,9 @@ from typing import Any
 
 import anyio
 import httpx
-from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
-from tenacity.wait import wait_random_exponential
 
 from ssp_env.passage import Passage
-from ssp_env.search.documents import from_reply
+from ssp_env.search.documents import API_KEY_VARIABLE, from_reply
 from ssp_env.search.errors import (
     BadSearchReply,
     SearchRefused,
@@ -28,7 +26,14 @@ from ssp_env.search.errors import (
     SearchUnavailable,
 )
 
-API_KEY_VARIABLE = "SSP_SEARCH_API_KEY"
+try:
+    from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
+    from tenacity.wait import wait_random_exponential
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "tenacity is not installed. Install it with: pip install 'ssp-env[remote]'"
+    ) from error
+
 _MAX_REPLY_BYTES = 256 * 2**20
 _EXCERPT_CHARACTERS = 200
 _NO_HEALTH = (404, 405, 501)
