@@ -112,7 +112,7 @@ def silence(connection, released):
 
 def drip(connection, released):
     """Send a byte now and then, for ever."""
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100000\r\n\r\n")
     while not released.wait(0.02):
         connection.sendall(b" ")
 
