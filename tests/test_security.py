@@ -41,7 +41,8 @@ def test_no_data_is_run_as_code(path):
 @pytest.mark.parametrize(
     "source",
     ["import pickle", "from joblib import load", "eval(x)", "torch.load(x)",
-     "torch.load(x, weights_only=False)", "np.load(x, allow_pickle=True)", "f(trust_remote_code=asked)", "run(x, shell=True)"],
+     "torch.load(x, weights_only=False)", "np.load(x, allow_pickle=True)", "f(trust_remote_code=asked)",
+     "run(x, shell=True)"],
 )  # fmt: skip
 def test_what_would_run_it_is_noticed(source):
     assert [*dangers(source)]
