@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 import pickle
+import subprocess
+import sys
 import threading
 
 import httpx
@@ -146,6 +148,13 @@ def test_blocking_on_the_loop_of_requests_is_refused_instead_of_waiting_for_ever
 
     with pytest.raises(RuntimeError, match="must await"):
         run(block())
+
+
+@pytest.mark.parametrize("module", ["ssp_env.http", "ssp_env.search.remote", "ssp_env.search.web"])
+def test_a_missing_library_is_named_with_its_extra(module):
+    script = f"import sys; sys.modules['tenacity'] = None; import {module}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "pip install 'ssp-env[remote]'" in done.stderr.splitlines()[-1]
 
 
 def test_gathering_stops_at_the_first_failure_and_starts_no_more_than_allowed():
