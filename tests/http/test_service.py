@@ -13,7 +13,7 @@ import pytest
 
 from ssp_env.http import HTTPService, Limits, ReplyTooLong, arun, run
 from ssp_env.http.background import gather
-from tests.search.faulty_server import drip, drip_head, faulty, hang_up, reply, silence
+from tests.search.faulty_server import drip, drip_head, faulty, go_on_for_ever, hang_up, reply, silence
 from tests.search.remote_server import Reply, remote
 
 
@@ -36,7 +36,7 @@ def test_the_answer_is_what_came(send):
     assert asked[0].headers["user-agent"].startswith("ssp-env/")
 
 
-@pytest.mark.parametrize("fault", [silence, drip, drip_head])
+@pytest.mark.parametrize("fault", [silence, drip, drip_head, go_on_for_ever])
 def test_no_server_can_hold_a_request_beyond_its_deadline(send, fault):
     with faulty(fault) as server, pytest.raises(TimeoutError):
         send(HTTPService(Limits(timeout=0.4)), get(server.address))

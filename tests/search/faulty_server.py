@@ -126,3 +126,9 @@ def drip_head(connection, released):
     connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
     while not released.wait(0.02):
         connection.sendall(b"x")
+
+
+def go_on_for_ever(connection, released):
+    """Say that the reply is about to come, again and again."""
+    while not released.is_set():
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
