@@ -1,9 +1,4 @@
-"""A tiny language model that has learned two conversations with a search tool by heart, made without a network."""
-
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from trl.chat_template_utils import get_training_chat_template, qwen3_chat_template
+"""A tiny language model that knows conversations with a search tool by heart, made without a network."""
 
 STEPS = 150
 EOS, PAD = "<|im_end|>", "<|endoftext|>"
@@ -28,6 +23,10 @@ def answer(text):
 
 def build(folder, conversations, schema):
     """Save a model that continues each conversation, after its first message, as often as any other."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+    from trl.chat_template_utils import get_training_chat_template
+
     tokenizer = _tokenizer()
     template = get_training_chat_template(tokenizer)
     texts = [
@@ -53,11 +52,14 @@ def build(folder, conversations, schema):
             optimizer.step()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return float(loss.detach())
 
 
 def _tokenizer(texts=()):
     """Byte-pair encoding with the merges of `texts`, and the chat template of Qwen3."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+    from trl.chat_template_utils import qwen3_chat_template
+
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
