@@ -160,8 +160,11 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         return found if isinstance(found, str) else self._protocol.observe(found)
 
     def _told(self, tool: SearchTool, query: str) -> str | Failure:
-        """What the tool shows; a search that the model may not make is refused, one that breaks is a failure."""
-        (result,) = tool.run([SearchCall(query)])
+        """What the tool shows: a search that is not allowed is refused, one that breaks is a failure."""
+        results = guarded("search", lambda: tool.run([SearchCall(query)]))
+        if isinstance(results, Failure):
+            return results
+        (result,) = results
         if result.error is None:
             self._executed += 1
             self._query = query
