@@ -15,6 +15,7 @@ from ssp_env.game import PROTOCOLS, Failure
 from ssp_env.passage import Passage
 from ssp_env.play import guarded, run_searches
 from ssp_env.search.engine import SearchEngine
+from ssp_env.search.tool import SearchCall, SearchTool
 from ssp_env.spaces import UnicodeText
 
 SearchFunction: TypeAlias = Callable[[str], str | Sequence[Passage]]
@@ -37,9 +38,10 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
 
     Args:
         env: Its actions must be `Text`, its observations `Text` or a `Dict` with exactly one `Text`.
-        search: A search engine, or a function from a query to passages or to the text to show.
+        search: A search engine, a `SearchTool`, or a function from a query to passages or to the text to
+            show. A tool counts its own budget anew in every episode and lays out its pages itself.
         max_searches: Searches per episode, 0 or more.
-        top_k: Passages a search engine returns per search.
+        top_k: Passages a search engine returns per search; a tool has its own.
         protocol: Name of the preset in `PROTOCOLS` that owns the tags and the layout of pages.
         max_chars: Greatest length of what a search shows; the rest is cut.
 
@@ -60,7 +62,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
     def __init__(
         self,
         env: gymnasium.Env[Any, Any],
-        search: SearchEngine | SearchFunction,
+        search: SearchEngine | SearchTool | SearchFunction,
         *,
         max_searches: int = 10,
         top_k: int = 3,
@@ -103,6 +105,8 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
     ) -> tuple[Any, dict[str, Any]]:
         """Start an episode of the wrapped environment with a full search budget."""
         observation, info = self.env.reset(seed=seed, options=options)
+        if isinstance(self._search, SearchTool):
+            self._search = self._search.episode()
         self._executed = self._refused = 0
         self._query = ""
         self._over = False
@@ -143,6 +147,8 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
     def _found(self, query: str) -> str | Failure:
         search = self._search
         found: str | Sequence[Passage] | Failure
+        if isinstance(search, SearchTool):
+            return self._told(search, query)
         if isinstance(search, SearchEngine):
             found = run_searches(search, [query], self._top_k)[0]
         else:
@@ -152,6 +158,21 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         self._executed += 1
         self._query = query
         return found if isinstance(found, str) else self._protocol.observe(found)
+
+    def _told(self, tool: SearchTool, query: str) -> str | Failure:
+        """What the tool shows: a search that is not allowed is refused, one that breaks is a failure."""
+        results = guarded("search", lambda: tool.run([SearchCall(query)]))
+        if isinstance(results, Failure):
+            return results
+        (result,) = results
+        if result.error is None:
+            self._executed += 1
+            self._query = query
+        elif result.error.kind in ("timeout", "engine"):
+            return Failure(f"search: {result.error.detail}")
+        else:
+            self._refused += 1
+        return result.text
 
     def _kept(self, observation: Any) -> Any:
         """Remember what the wrapped environment showed last, out of the agent's reach."""

@@ -14,6 +14,7 @@ from gymnasium.vector import SyncVectorEnv
 from ssp_env.game import PROTOCOLS
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.tool import SearchTool
 from ssp_env.search_action import SearchAction
 from ssp_env.spaces import UnicodeText
 from tests.game.doubles import Shelf, search
@@ -197,6 +198,18 @@ def test_without_a_budget_no_search_runs():
     assert shelf.batches == []
 
 
+def test_the_budget_of_a_search_tool_is_that_of_an_episode_and_of_one_environment():
+    tool = SearchTool(Shelf(), max_searches=1, layout="plain")
+    first, second = SearchAction(Parrot(), tool), SearchAction(Parrot(), tool)
+    for env in (first, second, first):
+        env.reset()
+        assert env.step(search("belin"))[0] == "Belin has her home in Corun."
+        observation, reward, terminated, truncated, info = env.step(search("corun"))
+        assert observation.startswith("[search error: budget]")
+        assert (reward, terminated, truncated) == (0.0, False, False)
+        assert info["search"] == counters(1, 1, 9, "belin")
+
+
 # -- reset, failures, misuse -------------------------------------------------------------------------------
 
 
@@ -213,7 +226,20 @@ def down(query):
     raise ConnectionError("down")
 
 
-@pytest.mark.parametrize("engine", [down, lambda query: None, lambda query: [3]])
+def broken_layout(passages):
+    raise ConnectionError("down")
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        down,
+        lambda query: None,
+        lambda query: [3],
+        SearchTool(down),
+        SearchTool(Shelf(), layout=broken_layout),
+    ],
+)
 def test_a_search_that_fails_truncates_without_pay(engine):
     env = started(Desk(), engine)
     before, *_ = env.step("a")

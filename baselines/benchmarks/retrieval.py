@@ -1,8 +1,8 @@
 """The embedded BM25 engine: is it right, what does it find, what does it cost, beside others in one run.
 
 Run with `python -m baselines.benchmarks.retrieval COMMAND`. It needs `ssp-env[cli]`; with
-`ssp-env[benchmark]` it measures bm25s and rank_bm25 too. Compare ratios of one run only: machines differ,
-and so do hours.
+`ssp-env[benchmark]` it measures bm25s and rank_bm25 too, and with `ssp-env[dense]` recall with vectors.
+Compare ratios of one run only: machines differ, and so do hours.
 """
 
 from __future__ import annotations
@@ -27,32 +27,21 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from baselines.benchmarks import recall
 from baselines.benchmarks.exact_bm25 import ExactBM25
 from baselines.benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES, disk_bytes
-from ssp_env.data import Question, read_questions
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25_terms import make_analyzer
 from ssp_env.search.corpus import read_corpus
 from ssp_env.worlds import World, world_preset
 
-CUTS = (5, 10)
 TOP_K = 10
-VARIANTS: dict[str, dict[str, Any]] = {
-    "default (stems, no stop words)": {},
-    "no stems": {"stem": False},
-    "stop words kept": {"drop_stop_words": False},
-    "title x2": {"title_boost": 2.0},
-    "title x0.5": {"title_boost": 0.5},
-}
-"""Name -> arguments of `BM25Engine`."""
 
 _SECONDS_PER_MEASUREMENT = 20.0
 _MEGABYTE = 1e6
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-
-Corpus = Annotated[Path, typer.Option(help="Passages as JSON Lines, gzipped or not.")]
 
 
 def _world(passages: int) -> World:
@@ -156,36 +145,7 @@ def _bm25s_rankings(pages: Sequence[Passage], words: Sequence[Sequence[str]]) ->
 
 # -- what it finds -----------------------------------------------------------------------------------------
 
-
-@app.command()
-def recall(
-    corpus: Corpus,
-    questions: Annotated[list[Path], typer.Option(help="Questions with supporting titles; may be repeated.")],
-) -> None:
-    """Measure the share of supporting pages among the first 5 and 10, by setting of the engine."""
-    console = Console()
-    _print_versions(console)
-    pages = list(read_corpus(corpus))
-    sets = {path.stem: read_questions(path) for path in questions}
-    table = Table(title=f"Recall of supporting pages over {len(pages):,} passages, at 5 / 10")
-    table.add_column("setting")
-    for name, items in sets.items():
-        table.add_column(f"{name} ({len(items)})")
-    for setting, arguments in VARIANTS.items():
-        engine = BM25Engine(pages, **arguments)
-        cells = (" / ".join(f"{value:.3f}" for value in recalls(engine, items)) for items in sets.values())
-        table.add_row(setting, *cells)
-    console.print(table)
-
-
-def recalls(engine: BM25Engine, questions: Sequence[Question]) -> list[float]:
-    """Return the mean recall of supporting titles at each of `CUTS`."""
-    results = engine.search([item.question for item in questions], max(CUTS))
-    shares = []
-    for item, found in zip(questions, results, strict=True):
-        support = set(item.metadata["supporting_titles"])
-        shares.append([len(support & {page.title for page in found[:cut]}) / len(support) for cut in CUTS])
-    return [float(value) for value in np.mean(shares, axis=0)]
+app.command("recall")(recall.main)
 
 
 # -- what it costs -----------------------------------------------------------------------------------------

@@ -1,20 +1,22 @@
-"""The search tool as a typed function with a docstring, as TRL takes tools."""
+"""The search tool as TRL takes tools: a typed function with a docstring, or an environment per rollout."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from ssp_env.search.tool import SearchTool
+from ssp_env.search.tool import SearchCall, SearchResult, SearchTool
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_NO_TOOL_NAMES = ("reset", "get_reward")
+
 
 def search_function(tool: SearchTool) -> Callable[[str], str]:
-    """Return the tool as a function for `GRPOTrainer(tools=[...])`, with the schema of the tool.
+    """Return the tool as a function of the query, for `GRPOTrainer(tools=[...])`.
 
-    TRL hands what a function raises to the model: give the tool `on_error="return"`, and no budget, which all
-    episodes would share.
+    It never raises: TRL would show the model what an engine says when it fails. All rollouts share it, and so
+    they would share a budget; `search_environment` gives each one its own.
 
     >>> search = search_function(SearchTool(lambda query: [f"all about {query}"], layout="plain"))
     >>> search.__name__, search("blue whale")
@@ -22,18 +24,61 @@ def search_function(tool: SearchTool) -> Callable[[str], str]:
     """
 
     def search(query: str) -> str:
-        return tool(query)
+        return tool.run([SearchCall(query)])[0].text
 
     return _described(search, tool)
 
 
 def async_search_function(tool: SearchTool) -> Callable[[str], Awaitable[str]]:
-    """Return the tool as a coroutine function: calls that TRL makes together become one batch."""
+    """Return the same as a coroutine function: the calls of one message become one batch."""
 
     async def search(query: str) -> str:
-        return await tool.acall(query)
+        return (await tool.arun([SearchCall(query)]))[0].text
 
     return _described(search, tool)
+
+
+def search_environment(tool: SearchTool) -> type[Any]:
+    """Return a class for `GRPOTrainer(environment_factory=...)`: a search budget for every rollout.
+
+    Its only tool is the search, named and described as `tool` is. TRL resets an instance before each rollout
+    and hands it to reward functions in `environments`; `results` then holds the rollout's searches, as a list
+    of `SearchResult`.
+
+    Raises:
+        ValueError: If the name of the tool means something else in an environment of TRL.
+
+    >>> make = search_environment(SearchTool(lambda query: ["krill"], layout="plain", max_searches=1))
+    >>> environment = make()
+    >>> environment.search("whale food"), environment.search("again")
+    ('krill', '[search error: budget] The search budget is used up. Finish without searching.')
+    >>> environment.reset()
+    >>> environment.search("again"), [result.query for result in environment.results]
+    ('krill', ['again'])
+    """
+    if tool.name in _NO_TOOL_NAMES or not tool.name.isidentifier() or tool.name.startswith("_"):
+        raise ValueError(
+            f"expected a tool whose name can be a method other than {' and '.join(_NO_TOOL_NAMES)}, "
+            f"without a leading underscore, got {tool.name!r}"
+        )
+
+    class SearchEnvironment:
+        """A rollout that may search."""
+
+        def __init__(self) -> None:
+            self.reset()
+
+        def reset(self, **row: object) -> None:
+            """Start a rollout; the row of the data set adds nothing to its prompt."""
+            self._episode = tool.episode()
+            self.results: list[SearchResult] = []
+
+        def _search(self, query: str) -> str:
+            self.results += self._episode.run([SearchCall(query)])
+            return self.results[-1].text
+
+    setattr(SearchEnvironment, tool.name, _described(SearchEnvironment._search, tool))
+    return SearchEnvironment
 
 
 def _described(function: Function, tool: SearchTool) -> Function:

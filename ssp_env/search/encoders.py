@@ -83,6 +83,7 @@ def sentence_transformer(
     normalize: bool = True,
     batch_size: int = 32,
     device: str | None = None,
+    dtype: str | None = None,
 ) -> Encoder:
     """Load a sentence-transformers model from a folder, or from an installed package that carries one.
 
@@ -96,6 +97,7 @@ def sentence_transformer(
         normalize: See `Encoder`.
         batch_size: Texts encoded at a time.
         device: As in torch; chosen by sentence-transformers when None.
+        dtype: What the model computes with, `bfloat16` say; as it was saved when None. Vectors are float32.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no model in the package.
@@ -113,7 +115,7 @@ def sentence_transformer(
         device=device,
         trust_remote_code=False,
         local_files_only=True,
-        model_kwargs={"use_safetensors": True},
+        model_kwargs={"use_safetensors": True, **({"dtype": dtype} if dtype else {})},
     )
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -122,7 +124,8 @@ def sentence_transformer(
         )
         return np.asarray(found, dtype=np.float32)
 
-    return Encoder(_weights_hash(folder), encode, query_prefix, passage_prefix, normalize)
+    name = " ".join(filter(None, (_weights_hash(folder), dtype)))
+    return Encoder(name, encode, query_prefix, passage_prefix, normalize)
 
 
 def _model_folder(model: str | os.PathLike[str]) -> Path:

@@ -84,9 +84,10 @@ def save_index(index: Any, path: Path) -> None:
 
 
 def open_index(path: Path) -> Any:
-    """Open an index, memory-mapped where faiss can."""
+    """Open an index, memory-mapped."""
     faiss = load_faiss()
-    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+    # IO_FLAG_MMAP maps inverted lists only and reads a graph whole.
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 
 
 def candidates(

@@ -60,25 +60,6 @@ def test_correctness_is_complete_with_lengths_in_one_byte():
     assert line.count("100.00%") == 2
 
 
-def test_recall_is_measured_by_setting(tmp_path, pages):
-    corpus, questions = tmp_path / "corpus.jsonl", tmp_path / "asked.jsonl"
-    records = [{"id": page.id, "title": page.title, "text": page.text} for page in pages]
-    corpus.write_text("".join(json.dumps(record) + "\n" for record in records))
-    asked = [(pages[3].title, [pages[3].title]), (pages[4].title, [pages[4].title, "nowhere"])]
-    records = [
-        {
-            "id": str(number),
-            "question": text,
-            "golden_answers": ["x"],
-            "metadata": {"supporting_titles": titles},
-        }
-        for number, (text, titles) in enumerate(asked)
-    ]
-    questions.write_text("".join(json.dumps(record) + "\n" for record in records))
-    shown = run("recall", "--corpus", corpus, "--questions", questions)
-    assert sum("0.750 / 0.750" in line for line in shown.splitlines()) == len(retrieval.VARIANTS)
-
-
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_finds_a_page_by_its_title(tmp_path, pages, name):
     pytest.importorskip({"bm25s": "bm25s", "rank_bm25": "rank_bm25"}.get(name, "tantivy"))

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.search.hashed_words import HASHED_WORDS, encode
 pytest.importorskip("faiss", reason="needs faiss: pip install 'ssp-env[dense]'")
 
 KINDS = [Flat(), HNSW(), IVFPQ()]
+MAPS = Path("/proc/self/maps")
 WORDS = [f"word{number}" for number in range(300)]
 
 
@@ -203,6 +205,16 @@ def test_a_directory_is_reopened_memory_mapped_and_without_encoding(tmp_path, ki
     assert isinstance(reopened._vectors, np.memmap)
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["passages"] == 200 and manifest["fingerprint"] == reopened.fingerprint()
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="needs /proc/self/maps, which Linux has")
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_the_files_of_a_directory_are_mapped_and_not_read(tmp_path, kind):
+    engine = DenseEngine(corpus(200), HASHED_WORDS, index=kind, path=tmp_path / "index")
+    large = {"vectors.npy"} if kind == Flat() else {"vectors.npy", "index.faiss"}
+    mapped = {Path(line.split()[-1]) for line in MAPS.read_text().splitlines()}
+    assert {path.name for path in mapped if path.parent == tmp_path / "index"} == large
+    assert engine.search(["word1"], 3)[0]
 
 
 def test_a_directory_of_something_else_is_refused_and_kept(tmp_path):

@@ -129,9 +129,14 @@ engine = DenseEngine(pages, encoder)
 for hits in engine.search(["a sleeping kitten", "monetary policy", "preparing pasta"], 1):
     print(hits[0].id, 0.2 < hits[0].score < 1)
 print(encoder.name == sentence_transformer({MINILM!r}).name, len(encoder.name))
+coarse = sentence_transformer({MINILM!r}, dtype="bfloat16")
+vectors = [each.queries(["a sleeping kitten"])[0] for each in (encoder, coarse)]
+print(coarse.name == encoder.name + " bfloat16", vectors[1].dtype, 0.99 < vectors[0] @ vectors[1] < 0.99999)
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
-    assert done.stdout.split("\n")[:4] == ["1 True", "2 True", "3 True", "True 64"], done.stderr
+    assert done.stdout.splitlines() == [
+        "1 True", "2 True", "3 True", "True 64", "True float32 True"
+    ], done.stderr  # fmt: skip
