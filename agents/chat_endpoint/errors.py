@@ -10,24 +10,20 @@ class ChatError(RuntimeError):
         problem: What was expected and what came.
         url: The address that was asked; empty if none was.
         status: The HTTP status of the reply; None if there was none.
-        retry_after: Seconds the endpoint asks to wait before the request is sent again.
     """
 
-    def __init__(
-        self, problem: str, url: str = "", status: int | None = None, retry_after: float = 0.0
-    ) -> None:
+    def __init__(self, problem: str, url: str = "", status: int | None = None) -> None:
         super().__init__(f"{url}: {problem}" if url else problem)
         self.problem = problem
         self.url = url
         self.status = status
-        self.retry_after = retry_after
 
-    def __reduce__(self) -> tuple[type[ChatError], tuple[str, str, int | None, float]]:
-        return type(self), (self.problem, self.url, self.status, self.retry_after)
+    def __reduce__(self) -> tuple[type[ChatError], tuple[str, str, int | None]]:
+        return type(self), (self.problem, self.url, self.status)
 
 
 class ChatTimeout(ChatError):
-    """No complete reply in time; sent again."""
+    """No complete reply in time; sent again while there is time left."""
 
 
 class ChatUnavailable(ChatError):
@@ -39,7 +35,7 @@ class ChatRateLimited(ChatError):
 
 
 class ChatRefused(ChatError):
-    """The endpoint answers and does not serve: a wrong key, a used-up quota, a malformed request (4xx)."""
+    """The endpoint answers and does not serve: a wrong key, a used-up quota, a bad request (4xx)."""
 
 
 class ModelNotFound(ChatRefused):

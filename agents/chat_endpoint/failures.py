@@ -17,10 +17,10 @@ from agents.chat_endpoint.errors import (
     ChatUnavailable,
     ModelNotFound,
 )
-from agents.chat_endpoint.retries import retry_after
+from ssp_env.http import ReplyTooLong
 
 _EXCERPT_CHARACTERS = 300
-_PASSING_STATUSES = (408, 409, 425)
+_PASSING_STATUSES = (408, 425)
 _HINTS = {
     401: " (is the key right, and in the environment?)",
     403: " (is the key allowed to do this?)",
@@ -40,13 +40,11 @@ class Failures:
     url: httpx.URL
     key: str
 
-    def error(
-        self, kind: type[ChatError], problem: str, status: int | None = None, pause: float = 0.0
-    ) -> ChatError:
+    def error(self, kind: type[ChatError], problem: str, status: int | None = None) -> ChatError:
         """Return an error."""
-        return kind(self._redacted(problem), str(self.url), status, pause)
+        return kind(self._redacted(problem), str(self.url), status)
 
-    def of_status(self, status: int, body: bytes, headers: httpx.Headers) -> ChatError:
+    def of_status(self, status: int, body: bytes) -> ChatError:
         """Return the error that a reply other than 200 stands for."""
         said = self.excerpt(body)
         if "insufficient_quota" in said:
@@ -59,15 +57,20 @@ class Failures:
         elif status >= 500 or status in _PASSING_STATUSES:
             kind = ChatUnavailable
         problem = f"expected status 200, got {status}{_HINTS.get(status, '')}: {said}"
-        return self.error(kind, problem, status, retry_after(headers))
+        return self.error(kind, problem, status)
 
     @contextmanager
     def typed(self, timeout: float) -> Iterator[None]:
-        """Raise what httpx raises as typed errors, without their causes, which hold the request and the key."""
+        """Raise typed errors instead of those of httpx, which hold the request and with it the key."""
         try:
             yield
-        except (TimeoutError, httpx.TimeoutException):
-            raise self.error(ChatTimeout, f"no complete reply within {timeout:g} seconds") from None
+        except TimeoutError:
+            problem = f"no complete reply within {timeout:g} seconds, repetitions included"
+            raise self.error(ChatTimeout, problem) from None
+        except httpx.TimeoutException as error:
+            raise self.error(ChatTimeout, f"the endpoint fell silent ({type(error).__name__})") from None
+        except ReplyTooLong as error:
+            raise self.error(BadChatReply, str(error)) from None
         except httpx.DecodingError:
             raise self.error(BadChatReply, "expected a reply that can be decompressed") from None
         except httpx.TransportError as error:

@@ -143,9 +143,7 @@ def read_prices(path: Path) -> dict[str, Price]:
         OSError: If the file cannot be read.
         ValueError: If it holds something else.
     """
-    expected = (
-        'expected JSON such as {"MODEL": {"prompt": 0.1, "completion": 0.4}}, dollars per million tokens'
-    )
+    expected = 'expected dollars per million tokens, {"MODEL": {"prompt": 0.1, "completion": 0.4}}'
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         return {model: Price(**price) for model, price in table.items()}

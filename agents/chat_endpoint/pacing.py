@@ -9,12 +9,12 @@ import time
 class Pacer:
     """Spreads an amount evenly: what is sent must wait until what was sent before is paid off.
 
-    In any minute, what begins after its first request adds up to at most `per_minute`. The usual limiters of
-    asyncio belong to one event loop and take nothing back; here an estimate is corrected once the true amount
-    is known.
+    In any minute, what begins after its first request adds up to at most `per_minute`. The usual limiters
+    of asyncio belong to one event loop and take nothing back; here an estimate is corrected once the true
+    amount is known.
 
     Args:
-        per_minute: The amount: requests or tokens.
+        per_minute: The amount: tokens, for instance.
 
     Raises:
         ValueError: If it is not above 0.
@@ -26,6 +26,9 @@ class Pacer:
         self._seconds_each = 60 / per_minute
         self._free_at = 0.0
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Pacer], tuple[float]]:
+        return type(self), (60 / self._seconds_each,)
 
     def reserve(self, amount: float) -> float:
         """Take an amount and return the seconds to wait before it may be used."""
