@@ -17,8 +17,9 @@ from agents.sampling_params import (
     role_of,
     sampling_by_role,
 )
-from ssp_env.game import PROTOCOLS, Message, Protocol, Reply, View
+from ssp_env.game import PROTOCOLS, Protocol, Reply, View
 from ssp_env.game.protocol import FinalKind
+from ssp_env.play import chat_messages
 
 _SEED_BITS = 31
 
@@ -85,7 +86,7 @@ class ChatEndpointAgent:
         stops = stop_strings(self.protocol, final, may_search=may_search)
         completion = await self.client.acomplete(
             self.models[role],
-            [self._message(message) for message in view.messages],
+            chat_messages(view),
             role=role,
             **{**self._fields(view, role, may_search), "stop": [*stops], **self.extra_body},
         )
@@ -111,10 +112,3 @@ class ChatEndpointAgent:
         if self.require_logprobs:
             fields |= {"logprobs": True, "return_token_ids": True}
         return fields
-
-    def _message(self, message: Message) -> dict[str, Any]:
-        written = message.to_openai()
-        if self.protocol.calls != "native" and message.role == "tool":
-            # Endpoints take no tool message without a call.
-            written["role"] = "user"
-        return written

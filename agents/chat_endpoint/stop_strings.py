@@ -21,9 +21,9 @@ def restored(
 ) -> str:
     """Return the text of a completion with the stop string that ended it.
 
-    An endpoint that names the stop string is believed. Others say `stop` for a stop string and for the model's
-    own end of turn alike; then the tag of the last action that was opened and not closed is taken to be the
-    one. A model that forgets a closing tag at the end of its turn is forgiven by such an endpoint.
+    An endpoint that names the stop string is believed. Others say `stop` for a stop string and for the
+    model's own end of turn alike; then the tag of the last action that was opened and not closed is taken to
+    be the one. So a model that ends its turn without a closing tag is forgiven behind such an endpoint.
 
     >>> from ssp_env.game import PROTOCOLS
     >>> said = Completion("Hm. <search> blue whale ", finish_reason="stop")

@@ -12,8 +12,8 @@ from ssp_env.game import Reply, View
 class ConversationTrace:
     """Remembers what each conversation consists of, and adds tokens to replies as long as that holds.
 
-    An endpoint renders the whole conversation anew for every turn. Where its template changes what was read or
-    written before, no trainer may use the turn or a later one of that conversation: their replies are text.
+    An endpoint renders the whole conversation anew for every turn. Where its template changes what was read
+    or written before, no trainer may use that turn or a later one of the conversation: they are text alone.
     """
 
     def __init__(self) -> None:

@@ -56,8 +56,8 @@ def as_agent(player: AnyPlayer, name: str = "player") -> AnyAgent | AnyAsyncAgen
         kind = AsyncFunctionAgent if is_async(player) else FunctionAgent
         return kind(player, takes_messages=_first_parameter(player) == "messages")
     raise TypeError(
-        f"{name} must be an agent with act(view), a function of a View or of messages, or have invoke(messages), "
-        f"got {type(player).__name__}"
+        f"{name} must be an agent with act(view), a function of a View or of messages, "
+        f"or have invoke(messages), got {type(player).__name__}"
     )
 
 
@@ -99,12 +99,9 @@ def chat_messages(view: View) -> list[dict[str, Any]]:
     >>> chat_messages(View("g", "solver_0", "solve", messages, 1, 0))
     [{'role': 'user', 'content': 'no results'}]
     """
-    written = [message.to_openai() for message in view.messages]
     return [
-        {**message, "role": "user"}
-        if message["role"] == "tool" and "tool_call_id" not in message
-        else message
-        for message in written
+        message.to_openai() | ({} if message.role != "tool" or message.tool_call_id else {"role": "user"})
+        for message in view.messages
     ]
 
 
@@ -121,19 +118,14 @@ def _reply_of(message: Any) -> str | Reply:
         return message
     content = getattr(message, "content", None)
     if not isinstance(content, str):
-        raise TypeError(
-            f"invoke(messages) must return text or a message with text, got {type(message).__name__}"
-        )
+        kind = type(message).__name__
+        raise TypeError(f"invoke(messages) must return text or a message with text, got {kind}")
     return Reply(content, tool_calls=_tool_calls(getattr(message, "tool_calls", ())))
 
 
 def _tool_calls(calls: Sequence[Any]) -> tuple[ToolCall, ...]:
+    functions = [{"name": call["name"], "arguments": call["args"]} for call in calls]
     return tuple(
-        ToolCall.from_openai(
-            {
-                "id": call["id"] or f"call_{place}",
-                "function": {"name": call["name"], "arguments": call["args"]},
-            }
-        )
-        for place, call in enumerate(calls)
+        ToolCall.from_openai({"id": call["id"] or f"call_{place}", "function": function})
+        for place, (call, function) in enumerate(zip(calls, functions, strict=True))
     )
