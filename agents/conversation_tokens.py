@@ -147,7 +147,7 @@ class ConversationTokens:
         return Prompt(ids[: self.max_prompt_tokens - tail] + ids[len(ids) - tail :], None, ids)
 
     def _unread(self, view: View, spoken: _Spoken) -> str:
-        """What follows the model's last reply in the rendered conversation, up to where the next one begins."""
+        """What the template writes after the model's last reply, up to where the next one begins."""
         place = len(spoken.messages) - 1
         marked = (*view.messages[:place], Message("assistant", _MARK), *view.messages[place + 1 :])
         unread = self._render(view, marked).rpartition(_MARK)[2]

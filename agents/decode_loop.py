@@ -198,7 +198,7 @@ class DecodeLoop:
     # -- in ----------------------------------------------------------------------------------------------
 
     def _entering(self) -> list[tuple[TurnRequest, Pieces]]:
-        """Take what fits from the queue, with what is known of it; who can soon know more stays in the queue."""
+        """Take what fits from the queue, with what is known of it; whoever will soon know more stays."""
         entering: list[tuple[TurnRequest, Pieces]] = []
         patient: list[TurnRequest] = []
         sizes = [row.request.size for row in self._rows]

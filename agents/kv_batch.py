@@ -64,7 +64,7 @@ class _RowsLayer(DynamicLayer):
         return keys[:, :, : window.visible], values[:, :, : window.visible]
 
     def get_seq_length(self) -> int:
-        """Columns before those of the current window; models ask only to find positions, which they are given."""
+        """Columns before those of the window; models ask only to find positions, which they are given."""
         return self.window.visible - self.window.columns.shape[1]
 
     def reserve(self, rows: int, columns: int, like: Tensor) -> None:
@@ -113,8 +113,8 @@ class KVBatch:
         """Drop all rows and give their memory back."""
         self.lengths: list[int] = []
         layers = self._model.config.get_text_config(decoder=True).num_hidden_layers
-        self._layers = [_RowsLayer() for _ in range(layers)]
-        self._cache = Cache(layers=self._layers)
+        self._layers = [_RowsLayer() for _ in range(layers)]  # type: ignore[no-untyped-call]
+        self._cache = Cache(layers=[*self._layers])
 
     def append(self, pieces: Pieces) -> int:
         """Add a row that begins with a prefix; return the prefix's length in tokens."""

@@ -63,7 +63,7 @@ class KVStore:
         return _cut(best.pieces, min(longest, len(ids) - 1)) if best else ()
 
     def put(self, key: Hashable, adapter: str | None, ids: Ids, pieces: Pieces) -> None:
-        """Keep a conversation, in place of what was kept under its key, and drop the least used if need be."""
+        """Keep a conversation in place of what was kept under its key; the least used go if need be."""
         self.drop(key)
         self._entries[key] = _Entry(adapter, ids, pieces)
         for segment, _ in pieces:

@@ -1,10 +1,11 @@
-"""LoRA adapters by role: one model in memory, and each role reads and writes through an adapter of its own."""
+"""LoRA adapters by role: one model in memory, each role reads and writes through an adapter of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.sampling_params import Role, check_roles
 
@@ -32,13 +33,11 @@ def with_adapters(
         ValueError: If a role does not exist, or there is no such adapter.
     """
     check_roles(adapters, "adapters")
-    try:
-        from peft import PeftModel
-    except ImportError as error:
-        raise ImportError(f"LoRA adapters need peft; install it with: {INSTALL}") from error
+    if find_spec("peft") is None:
+        raise ImportError(f"LoRA adapters need peft; install it with: {INSTALL}")
     names: dict[Role, str] = {}
     for role, adapter in adapters.items():
-        known = model.peft_config if isinstance(model, PeftModel) else {}
+        known: dict[str, object] = getattr(model, "peft_config", {})
         name = str(adapter)
         if name not in known:
             if not Path(adapter, "adapter_config.json").is_file():
@@ -56,11 +55,10 @@ def with_adapters(
     return model, names
 
 
-def _loaded(model: PreTrainedModel, folder: Path, name: str) -> PreTrainedModel:
+def _loaded(model: Any, folder: Path, name: str) -> Any:
     from peft import PeftModel
 
-    if isinstance(model, PeftModel):
-        model.load_adapter(str(folder), adapter_name=name)
-        return model
-    wrapped: PreTrainedModel = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
-    return wrapped
+    if not isinstance(model, PeftModel):
+        return PeftModel.from_pretrained(model, str(folder), adapter_name=name)
+    model.load_adapter(str(folder), adapter_name=name)
+    return model

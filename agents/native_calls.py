@@ -33,13 +33,13 @@ def check_template(tokenizer: PreTrainedTokenizerBase, protocol: Protocol) -> No
     called = as_chat_message(Message("assistant", "", (ToolCall("call", _PROBE, '{"query": "?"}'),)))
     if f"<{protocol.search}>" not in _rendered(tokenizer, [asked, called]):
         raise ValueError(
-            f"the chat template of this tokenizer does not write tool calls as JSON in <{protocol.search}> tags, "
-            f"the one form that is read: {advice}"
+            f"the chat template of this tokenizer does not write tool calls as JSON in "
+            f"<{protocol.search}> tags, the one form that is read: {advice}"
         )
 
 
 def knows_tool_role(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the template does something of its own with `tool` messages, and not what it does with any role."""
+    """Whether the template treats `tool` messages in a way of its own, not as those of any role."""
     asked, said = {"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}
     result = {"role": "tool", "content": _PROBE}
     text = _rendered(tokenizer, [asked, said, result])

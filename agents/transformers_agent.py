@@ -21,9 +21,9 @@ Precision = Literal["auto", "float32", "bfloat16"]
 class TransformersAgent:
     """Plays proposer, solver and reader with a causal language model.
 
-    A turn ends with the first complete action, the model's end-of-turn token or its most tokens. Every message
-    is tokenised once: what the model sampled is kept as ids and never decoded and encoded again. The KV cache
-    of a conversation is kept from turn to turn, and openings that conversations share are read once.
+    A turn ends with the first complete action, the model's end-of-turn token or its most tokens. Every
+    message is tokenised once: what the model sampled is kept as ids and never decoded and encoded again. The
+    KV cache of a conversation is kept from turn to turn, and openings that conversations share are read once.
 
     What is sampled depends on the seed, the conversation and the turn, not on the company (up to rounding).
 
