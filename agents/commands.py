@@ -41,7 +41,7 @@ def play(
     reader: Annotated[
         str,
         typer.Option(
-            help="Who reads in the RAG check; by default the solver, or another if that is scripted or human: "
+            help="Who reads in the RAG check; by default the solver, or another if it is scripted or human: "
             f"{possible_names('reader')}."
         ),
     ] = "",

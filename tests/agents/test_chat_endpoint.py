@@ -49,7 +49,7 @@ def test_one_line_of_configuration_plays_every_role_asynchronously_and_blocking(
             assert play(games(), proposer=player, solver=player, search=Shelf()) == [outcome]
     assert (outcome.verdict, outcome.reason) == ("valid", "solved")
     assert {role for role, _ in agent.client.ledger.usage} == {"proposer", "solver", "reader"}
-    assert agent.client.ledger.usage["proposer", "small"].requests == 6
+    assert agent.client.ledger.usage["proposer", "small"].requests == 8
     # Endpoints know no tool message without a call.
     assert {message["role"] for request in asked for message in request.json()["messages"]} <= {
         "system", "user", "assistant",
