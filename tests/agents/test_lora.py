@@ -98,9 +98,7 @@ def test_adapters_of_a_model_are_known_by_name_and_stay_trainable(folders):
 
 @installed
 def test_a_folder_without_an_adapter_is_refused(tmp_path):
-    with pytest.raises(
-        ValueError, match="the adapter of the solver must be a folder with adapter_config.json"
-    ):
+    with pytest.raises(ValueError, match="the adapter of the solver must be a folder with"):
         agent_of(build_model(len(TOKENIZER)), adapters={"solver": tmp_path})
 
 

@@ -1,5 +1,4 @@
 import asyncio
-from dataclasses import replace
 
 import pytest
 import torch
@@ -133,7 +132,7 @@ def test_every_role_samples_in_its_own_way():
     together = agent_of(sampling=by_role).act_batch(views)
     assert [len(reply.token_ids) for reply in together] == [3, 5, 7]
     alone = [agent_of(sampling=params).act_batch([view])[0] for params, view in zip(by_role.values(), views)]
-    assert together == alone
+    assert [reply.token_ids for reply in together] == [reply.token_ids for reply in alone]
 
 
 def test_no_turn_is_longer_than_its_budget():
@@ -143,9 +142,6 @@ def test_no_turn_is_longer_than_its_budget():
 
 
 def test_games_stay_within_their_token_budget():
-    games = games_of(4)
-    for game in games:
-        game.config = replace(game.config)
     games = [
         Game(Task("krill", id=str(n)), GameConfig(prompts="english").with_budget(max_tokens=20, retries=9))
         for n in range(4)
