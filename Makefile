@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --quiet -c constraints.txt
 # vllm pins a torch of its own.
-PINNED := train smollm2 dev serve mcp remote parquet dense benchmark langchain llamaindex
+PINNED := train lora smollm2 dev serve mcp remote parquet dense benchmark langchain llamaindex
 
 export TORCH
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -96,7 +96,7 @@ $(VENV)/.train: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
 
 $(VENV)/.dev: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
 	@echo "== Installing ssp-env, what training needs and the tools for tests and checks (about a minute)"
-	$(INSTALL) -e '.[train,dev]'
+	$(INSTALL) -e '.[train,lora,dev]'
 	@touch $(VENV)/.train $@
 
 $(VENV)/.smollm2: $(VENV)/.train
