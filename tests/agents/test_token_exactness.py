@@ -103,7 +103,7 @@ def draw_games(setup, rng, count):
     for number in range(count):
         config = GameConfig(
             protocol=setup.protocol,
-            prompts=str(rng.choice(["english", "few_shot"], p=[0.9, 0.1])),
+            prompts=str(rng.choice(["english", "terse"], p=[0.2, 0.8])),
             attempts=int(rng.integers(1, 4)),
             min_searches=int(rng.integers(0, 2)),
             rag_check=False,
