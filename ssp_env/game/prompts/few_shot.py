@@ -15,6 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
+from ssp_env.game.prompts.judging import quoted
 from ssp_env.game.protocol import Protocol
 from ssp_env.game.view import Message
 from ssp_env.passage import Passage
@@ -144,6 +145,11 @@ _DEMONSTRATIONS = (
 )
 
 
+_JUDGED = (*_DEMONSTRATIONS, _DEMONSTRATIONS[0])
+_GIVEN = ("the town of Varnby", "Terry Nolan", "the astronomer Ines Duarte", "Korsholm")
+"""Answers to the judged questions, right and wrong by turns."""
+
+
 def proposer(protocol: Protocol, answer: str, hops: int) -> tuple[Message, ...]:
     """Demonstrations of two searches and a question, then the answer and the hops."""
     shown = [
@@ -193,6 +199,17 @@ def all_answers(protocol: Protocol, question: str, passages: Sequence[Passage]) 
     return _messages(protocol, shown, _reading(protocol, question, passages))
 
 
+def judge(protocol: Protocol, question: str, candidate: str, golds: Sequence[str]) -> tuple[Message, ...]:
+    """Demonstrations of answers and verdicts, then question, right answers and answer."""
+    shown = [
+        _Shown(
+            _judging(protocol, one.question, given, [one.answer]), (), protocol.write("answer", verdict).text
+        )
+        for one, given, verdict in zip(_JUDGED, _GIVEN, ("Correct", "Wrong") * 2, strict=True)
+    ]
+    return _messages(protocol, shown, _judging(protocol, question, candidate, golds))
+
+
 class _Shown(NamedTuple):
     """A demonstration from one seat: what it is told, its searches, what it finally writes."""
 
@@ -207,6 +224,12 @@ def _task(answer: str, hops: int) -> str:
 
 def _reading(protocol: Protocol, question: str, passages: Sequence[Passage]) -> str:
     return f"{protocol.observe(passages)}\nQuestion: {protocol.escape(question)}"
+
+
+def _judging(protocol: Protocol, question: str, candidate: str, golds: Sequence[str]) -> str:
+    right = ", ".join(quoted(protocol, gold) for gold in golds)
+    asked, given = quoted(protocol, question), quoted(protocol, candidate)
+    return f"Question: {asked}\nRight answers: {right}\nAnswer given: {given}"
 
 
 def _messages(protocol: Protocol, demonstrations: Sequence[_Shown], task: str) -> tuple[Message, ...]:
