@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from rich.table import Table
 
 from agents.players import Cast
 from agents.scripted import SCRIPTED
-from agents.session import Meter, MeteredPlayer
 from agents.setting import rules
 from baselines.agent_figures import AgentFigures, count_figures
 from baselines.agent_tasks import AgentTasks
 from baselines.kept_games import take_up
+from baselines.metered import WorkMeter, metered
+from ssp_env.coroutines import is_async
 from ssp_env.game import Game, GameConfig
-from ssp_env.play import play
+from ssp_env.play import play, play_async
 from ssp_env.records import EpisodeWriter
 
 CAPTION = (
@@ -63,13 +65,11 @@ class Measurement:
         cast = Cast(names, seed=self.seed, temperature=self.temperature)
         config = rules(cast.prompts, self.tasks.setting.terse, self.config)
         asked, known = self.tasks.open_games(config, self.seed)
-        meter = Meter()
-        metered = {
-            id(cast.players[role]): MeteredPlayer(cast.players[role], meter)
-            for role in ("proposer", "solver")
-        }
-        # Only what the agent itself reads is its work.
-        players = {role: metered.get(id(player), player) for role, player in cast.players.items()}
+        meter = WorkMeter()
+        # What another reader does is not the agent's work.
+        own = [cast.players[role] for role in ("proposer", "solver")]
+        measured = {id(player): metered(player, meter) for player in own}
+        players = {role: measured.get(id(player), player) for role, player in cast.players.items()}
         games = self._play(names, [*asked, *known], players, advance)
         return count_figures(
             games[: len(asked)], games[len(asked) :], tokens=meter.tokens, seconds=meter.seconds
@@ -110,19 +110,20 @@ class Measurement:
             advance()
 
         try:
-            play(
-                taken,
-                proposer=players["proposer"],
-                solver=players["solver"],
-                reader=players.get("reader"),
-                search=engine,
-                seed=self.seed,
-                on_outcome=on_outcome,
-            )
+            _drive(taken, players, search=engine, seed=self.seed, on_outcome=on_outcome)
         finally:
             if writer is not None:
                 writer.close()
         return taken
+
+
+def _drive(games: Sequence[Game], players: Mapping[str, Any], **options: Any) -> None:
+    """Play with asyncio if a player needs it."""
+    acts = [getattr(player, "act_batch", None) or player.act for player in players.values()]
+    if any(map(is_async, acts)):
+        asyncio.run(play_async(games, **players, **options))
+    else:
+        play(games, **players, **options)
 
 
 def file_name(player: str) -> str:
@@ -143,7 +144,9 @@ def model_and_back_end(player: str) -> tuple[str, str]:
     if player in SCRIPTED["solver"]:
         return player, "scripted"
     back_end, colon, model = player.partition(":")
-    return (model, back_end) if colon and back_end.isalnum() else (player, "transformers")
+    return (
+        (model, back_end) if colon and back_end.isalnum() and len(back_end) > 1 else (player, "transformers")
+    )
 
 
 def agent_table(rows: Mapping[str, AgentFigures], title: str) -> Table:
