@@ -1,5 +1,6 @@
 """Players, readers and judges behind any HTTP endpoint that speaks OpenAI's Chat Completions."""
 
+from agents.chat_endpoint.agent import ChatEndpointAgent
 from agents.chat_endpoint.client import ChatClient
 from agents.chat_endpoint.completion import Completion
 from agents.chat_endpoint.errors import (
@@ -18,6 +19,7 @@ from agents.chat_endpoint.ledger import Ledger, Price, Usage, read_prices
 __all__ = [
     "BadChatReply",
     "ChatClient",
+    "ChatEndpointAgent",
     "ChatError",
     "ChatRateLimited",
     "ChatRefused",
