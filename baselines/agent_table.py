@@ -40,6 +40,7 @@ class Measurement:
         reader: Name of the reader of all agents; empty if each one reads itself (a scripted one: `perfect`).
         seed: Of sampling, of the shuffle of evidence and of the draw of noise.
         temperature: Of language models.
+        prompts: Prompt style of language models; empty for the one that suits each.
         folder: Where every finished game is kept, so that an interrupted measurement goes on; None for
             nowhere.
     """
@@ -49,6 +50,7 @@ class Measurement:
     reader: str = ""
     seed: int = 0
     temperature: float = 0.7
+    prompts: str = ""
     folder: Path | None = None
 
     def run(self, name: str, advance: Callable[[], None] = lambda: None) -> AgentFigures:
@@ -63,7 +65,9 @@ class Measurement:
         """
         names = self._cast_of(name)
         cast = Cast(names, seed=self.seed, temperature=self.temperature)
-        config = rules(cast.prompts, self.tasks.setting.terse, self.config)
+        # Terse players understand no other style.
+        style = cast.prompts if cast.prompts == "terse" else self.prompts or cast.prompts
+        config = rules(style, self.tasks.setting.terse, self.config)
         asked, known = self.tasks.open_games(config, self.seed)
         meter = WorkMeter()
         # What another reader does is not the agent's work.
@@ -82,6 +86,7 @@ class Measurement:
             "attempts": self.config.attempts,
             "max_turns": self.config.solver.max_turns,
             "temperature": self.temperature,
+            "prompts": self.prompts or "what suits each player",
             "engine": self.tasks.setting.engine.fingerprint(),
         }
 

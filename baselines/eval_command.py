@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from agents.scripted import SCRIPTED
+from ssp_env.game.prompts import PROMPT_STYLES
 
 if TYPE_CHECKING:
     from baselines.agent_table import Measurement
@@ -69,6 +70,10 @@ def evaluate(
         float | None,
         typer.Option(help="Of sampling, 0 is greedy; 0.7 by default, and 1 without --games.", min=0.0),
     ] = None,
+    prompts: Annotated[
+        str,
+        typer.Option(help=f"Prompts of language models: {', '.join(PROMPT_STYLES)}; by default what suits."),
+    ] = "",
     seed: Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
     out: Annotated[
@@ -106,7 +111,8 @@ def evaluate(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     config = GameConfig(attempts=attempts).with_budget(max_turns=max_turns)
-    measurement = Measurement(tasks, config, reader, seed, 0.7 if temperature is None else temperature, out)
+    temperature = 0.7 if temperature is None else temperature
+    measurement = Measurement(tasks, config, reader, seed, temperature, prompts, out)
     _print_side_by_side(measurement, players, json_file)
 
 
