@@ -99,7 +99,9 @@ def _demonstrated(gold: GoldQuestion, engine: SearchEngine) -> Demonstration | N
     follows = (_follows(gold.answer, searches["proposer_0"]), _follows(gold.question, searches["solver_0"]))
     full = all(len(event.passages) == game.config.top_k for event in returned)
     complete = all(set(gold.passage_ids) <= ids for ids in found)
-    if outcome.reason != "solved" or not (full and complete and all(follows)):
+    # Some names stand in other pages without their capital; a demonstrated answer is copied letter by letter.
+    copied = any(gold.answer in page.text for _, pages in searches["solver_0"] for page in pages)
+    if outcome.reason != "solved" or not (full and complete and copied and all(follows)):
         return None
     proposing, solving = map(_bare, searches.values())
     return Demonstration(gold.answer, gold.question, proposing, solving, gold.hops)

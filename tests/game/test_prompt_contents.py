@@ -5,7 +5,7 @@ import re
 import pytest
 
 from ssp_env.game import PROTOCOLS, GameConfig
-from ssp_env.game.prompts import english, few_shot, terse
+from ssp_env.game.prompts import drawn, english, few_shot, terse
 from ssp_env.game.rules import first_violation
 from ssp_env.passage import Passage
 
@@ -121,7 +121,7 @@ def allowed(style, protocol, role):
         copies = {protocol.evidence} - {""} if role == "solver" else set()
         met = {protocol.observation} if role in ("proposer", "solver") else set()
         tags = written | thinks | copies | met
-    elif style is few_shot:
+    elif style in (few_shot, drawn):
         tags = written | ({protocol.observation} if role != "judge" else set())
     else:
         tags = {protocol.observation} if role == "reader" else set()
@@ -143,7 +143,7 @@ def opening(style, protocol, role):
     ("style", "role"),
     [
         (style, role)
-        for style in (english, few_shot, terse)
+        for style in (english, few_shot, drawn, terse)
         for role in ("proposer", "solver", "reader", "judge")
         if hasattr(style, role)
     ],

@@ -131,5 +131,7 @@ def test_terse_prompts_word_for_word():
 
 
 def test_an_unknown_style_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match="prompts must be one of english, few_shot, terse, got 'french'"):
+    with pytest.raises(
+        ValueError, match="prompts must be one of english, few_shot, drawn, terse, got 'french'"
+    ):
         prompt_style("french")
