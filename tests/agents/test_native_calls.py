@@ -59,5 +59,7 @@ def test_what_is_no_call_stays_text(text, may_search, finished):
 def test_a_template_knows_the_tool_role_if_it_treats_it_like_no_other():
     assert knows_tool_role(build_tokenizer(TOOL_CHATML))
     assert not knows_tool_role(build_tokenizer(CHATML))
-    refusing = "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no') }}{% endif %}{% endfor %}"
+    refusing = (
+        "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no') }}{% endif %}{% endfor %}"
+    )
     assert not knows_tool_role(build_tokenizer(refusing))
