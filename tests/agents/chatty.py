@@ -18,14 +18,15 @@ CHATML = (
 )
 # Shows tools, writes calls and has a role for results, the way Qwen's and Hermes' templates do.
 TOOL_CHATML = (
-    "{% if tools %}<|start|>system\n{% for tool in tools %}{{ tool | tojson }}{% endfor %}<|end|>\n{% endif %}"
+    "{% if tools %}<|start|>system\n{{ tools | tojson }}<|end|>\n{% endif %}"
     "{% for message in messages %}"
     "{% if message.role == 'tool' %}"
     "<|start|>user\n<tool_response>\n{{ message.content }}\n</tool_response><|end|>\n"
     "{% else %}"
     "<|start|>{{ message.role }}\n{{ message.content }}"
     "{% for call in message.tool_calls or [] %}"
-    '{{ "\n" }}<tool_call>\n{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}'
+    '{{ "\n" }}<tool_call>\n{"name": "{{ call.function.name }}", '
+    '"arguments": {{ call.function.arguments | tojson }}}'
     "\n</tool_call>"
     "{% endfor %}<|end|>\n"
     "{% endif %}"
@@ -37,7 +38,7 @@ QUESTION = Message("user", "What do blue whales eat?")
 
 
 def build_tokenizer(template: str | None = CHATML, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """One token per byte and one merge, so that a text has more than one tokenisation; `words` are tokens too."""
+    """A token per byte and per word, and one merge, so that a text has more than one tokenisation."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {symbol: index for index, symbol in enumerate([*alphabet, "bl"])}
     backend = Tokenizer(models.BPE(vocabulary, [("b", "l")]))

@@ -102,7 +102,7 @@ def test_what_was_sampled_is_read_again_as_the_same_tokens(rendering, ends):
     end = [TOKENIZER.eos_token_id] if ends else []
     first = [*spell(TOKENIZER, "I look for blue whales, no tag." if ends else SEARCH), *end]
     talk = conversations(rendering=rendering)
-    messages, read = [QUESTION], []
+    messages, read, opening = [QUESTION], [], 0
     for turn, words in enumerate([first, SEARCH, ANSWER]):
         prompt, reply = dictate(talk, view_of(*messages), words)
         read += reply.context_ids
