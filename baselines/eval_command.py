@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -18,7 +18,8 @@ from agents.scripted import SCRIPTED
 from ssp_env.game.prompts import PROMPT_STYLES
 
 if TYPE_CHECKING:
-    from baselines.agent_table import Measurement
+    from agents.player_names import Reads
+    from baselines.agent_measurement import Measurement
 
 HELDOUT_QUESTIONS = 240
 READ_WITHOUT_GAMES = {"players", "world", "questions", "temperature", "seed", "threads", "games"}
@@ -70,10 +71,17 @@ def evaluate(
         float | None,
         typer.Option(help="Of sampling, 0 is greedy; 0.7 by default, and 1 without --games.", min=0.0),
     ] = None,
+    max_tokens: Annotated[int, typer.Option(help="Most tokens per turn of a language model.", min=1)] = 96,
     prompts: Annotated[
         str,
         typer.Option(help=f"Prompts of language models: {', '.join(PROMPT_STYLES)}; by default what suits."),
     ] = "",
+    api_key_variable: Annotated[
+        str, typer.Option(help="Environment variable with the key of chat endpoints.")
+    ] = "OPENAI_API_KEY",
+    concurrency: Annotated[
+        int, typer.Option(help="Most requests that an endpoint gets at a time.", min=1)
+    ] = 16,
     seed: Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
     out: Annotated[
@@ -94,7 +102,8 @@ def evaluate(
             threads,
         )
         return
-    from baselines.agent_table import Measurement
+    from agents.player_names import PlayerOptions
+    from baselines.agent_measurement import Measurement
     from baselines.agent_tasks import corpus_tasks, world_tasks
     from ssp_env.game import GameConfig
 
@@ -112,7 +121,13 @@ def evaluate(
         out.mkdir(parents=True, exist_ok=True)
     config = GameConfig(attempts=attempts).with_budget(max_turns=max_turns)
     temperature = 0.7 if temperature is None else temperature
-    measurement = Measurement(tasks, config, reader, seed, temperature, prompts, out)
+    measurement = Measurement(
+        tasks, config, reader, seed, temperature, max_tokens,
+        PlayerOptions(
+            prompts=_style(prompts), api_key_variable=api_key_variable, concurrency=concurrency
+        ),
+        out,
+    )  # fmt: skip
     _print_side_by_side(measurement, players, json_file)
 
 
@@ -142,6 +157,12 @@ def _print_side_by_side(measurement: Measurement, players: list[str], json_file:
             console.print(
                 f"{player}: {count} failed of {failure}", style="red", highlight=False, markup=False
             )
+
+
+def _style(prompts: str) -> Reads | None:
+    if prompts and prompts not in PROMPT_STYLES:
+        raise ValueError(f"--prompts must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}")
+    return cast("Reads", prompts) if prompts else None
 
 
 @contextmanager

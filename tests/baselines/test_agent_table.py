@@ -9,11 +9,13 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from agents import players as cast_of_players
+from agents.player_names import MadePlayer
+from agents.players import Cast
 from agents.scripted import ScriptedPlayer
 from baselines import metered as metered_module
 from baselines.agent_figures import Share, count_figures
-from baselines.agent_table import Measurement, agent_table, model_and_back_end
+from baselines.agent_measurement import Measurement
+from baselines.agent_table import agent_table, model_and_back_end
 from baselines.agent_tasks import AgentTasks, corpus_tasks, world_tasks
 from baselines.commands import evaluate
 from ssp_env.game import GameConfig, Reply
@@ -46,8 +48,13 @@ class Author:
 def casting(monkeypatch):
     """Makes players of any name."""
     authors = {}
+    by_name = Cast._by_name
     monkeypatch.setattr(
-        cast_of_players.Cast, "_language_model", lambda self, role, name: (authors[name], "terse")
+        Cast,
+        "_by_name",
+        lambda self, role, name: (
+            MadePlayer(authors[name], "terse") if name in authors else by_name(self, role, name)
+        ),
     )
     return authors
 
@@ -243,7 +250,8 @@ def test_an_interrupted_measurement_goes_on_to_the_same_figures(tasks, casting, 
     assert untimed(figures) == untimed(uninterrupted)
     episodes = list(read_episodes(path))
     assert len(episodes) == 20 and not any(map(first_difference, episodes))
-    assert episodes[0].extra == {"players": {"proposer": "author", "solver": "author", "reader": "perfect"}}
+    players = {"proposer": "author", "solver": "author", "reader": "perfect"}
+    assert episodes[0].extra == {"players": players, "temperature": 0.7, "max_tokens": 96}
     # Now nothing is left to play.
     casting["author"] = Author(lambda view: True)
     assert untimed(measurement.run("author")) == untimed(uninterrupted)
@@ -265,6 +273,8 @@ def test_games_that_failed_are_played_again(tasks, casting, tmp_path):
         {"config": replace(CONFIG, attempts=2)},
         {"reader": "guess"},
         {"seed": 1},
+        {"temperature": 0.0},
+        {"max_tokens": 50},
         {"tasks": world_tasks("tiny", **{**PLAYED, "seed": 3})},
     ],
     ids=lambda change: next(iter(change)),
@@ -282,12 +292,12 @@ def test_games_of_other_options_are_not_mixed(tasks, tmp_path, change):
 
 
 def test_models_and_back_ends_are_told_apart_by_name():
-    names = ("guess", "smollm2", "runs/x/final", "vllm:smollm2", "C:\\models\\qwen")
+    names = ("guess", "smollm2", "runs/x/final", "chat:qwen3@http://h/v1", "C:\\models\\qwen")
     assert [model_and_back_end(name) for name in names] == [
         ("guess", "scripted"),
         ("smollm2", "transformers"),
         ("runs/x/final", "transformers"),
-        ("smollm2", "vllm"),
+        ("qwen3@http://h/v1", "chat"),
         ("C:\\models\\qwen", "transformers"),
     ]
 
