@@ -12,11 +12,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import RLock
+from typing import cast
 
 from agents.judges_cache import VerdictCache
 from agents.judges_questions import JudgeQuestions, VerdictKey
 from ssp_env.game import Judge, Reply, View
-from ssp_env.play import AnyAgent, AnyAsyncAgent, act_all
+from ssp_env.play import AnyAgent, AnyAsyncAgent, AnyPlayer, act_all, as_agent, is_async_agent
 from ssp_env.play.agents import as_replies
 
 _log = logging.getLogger("agents.judges")
@@ -46,29 +47,32 @@ class LLMJudge:
     asked for once more; after that, and if the agent raises, the verdict is None, which is unknown.
 
     Args:
-        agent: Replies to the views; sampling at temperature 0 is its business.
+        agent: Replies to the views; an agent, or what `ssp_env.play.as_agent` makes one of, a function of the
+            messages, say. Sampling at temperature 0 is its business.
         questions: How it is asked, and its name.
         cache: Verdicts it need not be asked for; one of its own if None.
 
     Attributes:
         counts: What it did so far.
 
+    Raises:
+        TypeError: If the agent is none, or is of the other kind.
+
     Example:
-        >>> class Lenient:
-        ...     def act(self, view):
-        ...         return "<answer> Correct </answer>"
-        >>> judge = LLMJudge(Lenient(), JudgeQuestions("always correct"))
+        >>> def lenient(messages):
+        ...     return "<answer> Correct </answer>"
+        >>> judge = LLMJudge(lenient, JudgeQuestions("always correct"))
         >>> judge(Judge("solver_0/judge", "Who was mayor of Corun?", "Mr Tavor", ("Tavor",)))
         True
     """
 
     def __init__(
-        self, agent: AnyAgent, questions: JudgeQuestions, *, cache: VerdictCache | None = None
+        self, agent: AnyPlayer, questions: JudgeQuestions, *, cache: VerdictCache | None = None
     ) -> None:
+        self._agent = cast("AnyAgent", _checked(agent, asynchronous=False))
         self.questions = questions
         self.cache = VerdictCache() if cache is None else cache
         self.counts = JudgeCounts()
-        self._agent = agent
         # Whoever asks meanwhile waits, and finds the verdict in the cache.
         self._lock = RLock()
 
@@ -122,21 +126,24 @@ class AsyncLLMJudge:
     even if all who asked have given up: its verdict is kept.
 
     Args:
-        agent: Replies to the views.
+        agent: Replies to the views; an agent, or what `ssp_env.play.as_agent` makes one of.
         questions: How it is asked, and its name.
         cache: Verdicts it need not be asked for; one of its own if None.
 
     Attributes:
         counts: What it did so far.
+
+    Raises:
+        TypeError: If the agent is none, or is of the other kind.
     """
 
     def __init__(
-        self, agent: AnyAsyncAgent, questions: JudgeQuestions, *, cache: VerdictCache | None = None
+        self, agent: AnyPlayer, questions: JudgeQuestions, *, cache: VerdictCache | None = None
     ) -> None:
+        self._agent = cast("AnyAsyncAgent", _checked(agent, asynchronous=True))
         self.questions = questions
         self.cache = VerdictCache() if cache is None else cache
         self.counts = JudgeCounts()
-        self._agent = agent
         self._asking: dict[tuple[asyncio.AbstractEventLoop, VerdictKey], asyncio.Task[bool | None]] = {}
 
     async def __call__(self, asked: Judge) -> bool | None:
@@ -174,6 +181,16 @@ class AsyncLLMJudge:
         except Exception as error:
             _report(self.counts, error, 1)
             return None
+
+
+def _checked(agent: AnyPlayer, *, asynchronous: bool) -> AnyAgent | AnyAsyncAgent:
+    """Make an agent of what was given, of the kind that the judge can call."""
+    made = as_agent(agent, "a judge's agent")
+    if is_async_agent(made) != asynchronous:
+        other = "AsyncLLMJudge" if not asynchronous else "LLMJudge"
+        kind = "ordinary methods" if asynchronous else "coroutine functions"
+        raise TypeError(f"{type(agent).__name__} plays with {kind}: use {other}")
+    return made
 
 
 def _read(questions: JudgeQuestions, reply: Reply | None, counts: JudgeCounts) -> bool | None:

@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agents.chat_endpoint import Ledger
 from agents.player_names import PlayerOptions
 from agents.players import Cast
 from agents.scripted import SCRIPTED
@@ -21,6 +20,9 @@ from baselines.metered import WorkMeter, metered
 from ssp_env.game import Game, GameConfig
 from ssp_env.play import is_async_agent, play, play_async
 from ssp_env.records import EpisodeWriter
+
+if TYPE_CHECKING:
+    from agents.chat_endpoint import Ledger
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Measurement:
             ValueError: If the agent is unknown, cannot play these games or began them under other options.
         """
         names = self._cast_of(name)
-        ledger = Ledger()
+        ledger = _ledger(names)
         cast = Cast(
             names,
             seed=self.seed,
@@ -75,12 +77,8 @@ class Measurement:
         measured = {id(player): metered(player, meter) for player in own}
         players = {role: measured.get(id(player), player) for role, player in cast.players.items()}
         games = self._play(names, [*asked, *known], players, advance)
-        # Endpoints that give no tokens still count them.
-        tokens = meter.tokens or sum(
-            usage.completion_tokens
-            for (role, _), usage in ledger.usage.items()
-            if role != "reader" or "reader" not in names
-        )
+        # Endpoints give no tokens, but count them.
+        tokens = meter.tokens or _tokens_of_endpoints(ledger, reads="reader" not in names)
         return count_figures(games[: len(asked)], games[len(asked) :], tokens=tokens, seconds=meter.seconds)
 
     def options(self) -> dict[str, Any]:
@@ -128,6 +126,21 @@ class Measurement:
             if writer is not None:
                 writer.close()
         return taken
+
+
+def _ledger(names: Mapping[str, str]) -> Ledger | None:
+    """Where endpoints count what they do, if any is to play."""
+    if not any(name.startswith("chat:") for name in names.values()):
+        return None
+    from agents.chat_endpoint import Ledger
+
+    return Ledger()
+
+
+def _tokens_of_endpoints(ledger: Ledger | None, *, reads: bool) -> int:
+    """Tokens written in both roles, and as the reader if the agent itself reads."""
+    used = {} if ledger is None else ledger.usage
+    return sum(usage.completion_tokens for (role, _), usage in used.items() if reads or role != "reader")
 
 
 def _drive(games: Sequence[Game], players: Mapping[str, Any], **options: Any) -> None:

@@ -8,12 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.chat_endpoint import ChatClient, ChatEndpointAgent
 from agents.judges import AsyncLLMJudge, LLMJudge
 from agents.judges_cache import VerdictCache
 from agents.judges_questions import JUDGE_PROMPTS, JudgeQuestions
-from ssp_env.game import PROTOCOLS
+from agents.sampling_params import SamplingParams
+from agents.transformers_agent import TransformersAgent
+from ssp_env.game import PROTOCOLS, Message, View
 from ssp_env.play import play, play_async
 from ssp_env.testing import ConformanceError, check_judge
+from tests.agents.chat_server import chat_server, completion
+from tests.agents.chatty import babbler, build_tokenizer
 from tests.agents.judging import AsyncReader, BatchReader, Reader, ask, asked_of
 from tests.game.doubles import Shelf
 from tests.play.players import Wanderer, make_games
@@ -286,3 +291,53 @@ def test_a_retry_repeats_no_more_of_a_reply_than_the_limit():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         JudgeQuestions(**options)
+
+
+# -- back ends ---------------------------------------------------------------------------------------------
+
+
+def test_functions_of_messages_or_views_judge():
+    def of_messages(messages):
+        assert messages[0]["role"] == "system"
+        return "<answer> Wrong </answer>"
+
+    assert LLMJudge(of_messages, QUESTIONS)(ask("Sarn")) is False
+    assert LLMJudge(lambda view: Reader().act(view), QUESTIONS)(ask("the Tavor")) is True
+
+
+def test_agents_of_the_other_kind_are_refused_with_the_judge_to_use():
+    with pytest.raises(TypeError, match="AsyncReader plays with coroutine functions: use AsyncLLMJudge"):
+        LLMJudge(AsyncReader(), QUESTIONS)
+    with pytest.raises(TypeError, match="BatchReader plays with ordinary methods: use LLMJudge"):
+        AsyncLLMJudge(BatchReader(), QUESTIONS)
+    with pytest.raises(TypeError, match="a judge's agent must be"):
+        LLMJudge(42, QUESTIONS)
+
+
+def test_a_chat_endpoint_judges():
+    def judge_of(request):
+        asked = View("", "judge", "verify", tuple(Message(**one) for one in request["messages"]), 1, 0)
+        # As endpoints do, up to the stop string.
+        return completion(Reader().act(asked).partition("</answer>")[0])
+
+    with chat_server(judge_of) as (address, requests):
+        agent = ChatEndpointAgent("small", ChatClient(address), sampling=SamplingParams(temperature=0))
+        check_judge(AsyncLLMJudge(agent, QUESTIONS))
+    assert {request.json()["temperature"] for request in requests} == {0}
+
+
+def test_a_chat_endpoint_that_is_down_makes_verdicts_unknown():
+    with chat_server(completion("x")) as (address, _):
+        pass
+    judge, counted = with_asyncio(ChatEndpointAgent("small", ChatClient(address, attempts=1)))
+    assert judge(ask("Sarn")) is None
+    assert counted.counts.failed == 1
+
+
+def test_a_language_model_of_transformers_that_babbles_knows_nothing():
+    sampling = SamplingParams(temperature=0, max_new_tokens=8)
+    agent = TransformersAgent(babbler(), build_tokenizer(), sampling=sampling)
+    judge = LLMJudge(agent, JudgeQuestions("random weights", prompts="few_shot"))
+    assert judge.judge_batch([ask("Sarn"), ask("Tavor")]) == [None, None]
+    assert (judge.counts.calls, judge.counts.no_verdict) == (4, 4)
+    check_judge(judge, knows_same_text=False)

@@ -21,6 +21,7 @@ from baselines.commands import evaluate
 from ssp_env.game import GameConfig, Reply
 from ssp_env.records import first_difference, read_episodes
 from ssp_env.scoring import wilson_interval
+from tests.agents.chat_server import USAGE, chat_server, completion
 
 CONFIG = GameConfig().with_budget(max_turns=6)
 PLAYED = {"games": 12, "questions": 8, "hops": 2, "seed": 0}
@@ -122,6 +123,29 @@ def test_a_players_tokens_are_counted_and_another_readers_are_not(tasks, casting
     assert foreign.tokens == 3 * foreign.valid_tags.total
     assert own.tokens == foreign.tokens + 3 * 12
     assert own.tokens_per_second > 0
+
+
+def test_a_chat_endpoints_tokens_are_those_it_counts():
+    tasks = world_tasks("small", games=2, questions=2, hops=1, seed=0)
+    with chat_server(lambda request: completion("<answer> x </answer>")) as (address, requests):
+        player = f"chat:small@{address}"
+        figures = Measurement(tasks, CONFIG).run(player)
+        judged_by_another = Measurement(tasks, CONFIG, reader="chat:other@" + address).run(player)
+    # An answer is no action of a proposer, who has one retry.
+    assert figures.reasons == {"malformed": 2}
+    assert figures.known_solved == Share(0, 2)
+    assert figures.tokens == judged_by_another.tokens == 6 * USAGE["completion_tokens"]
+    assert figures.tokens_per_second > 0
+    assert len(requests) == 12
+
+
+def test_an_endpoint_that_is_down_loses_no_game_and_wins_none():
+    tasks = world_tasks("small", games=1, questions=1, hops=1, seed=0)
+    with chat_server(completion("x")) as (address, _):
+        pass
+    figures = Measurement(tasks, CONFIG).run(f"chat:small@{address}")
+    assert (figures.errors, figures.valid_questions, figures.known_solved) == (2, Share(0, 0), Share(0, 0))
+    assert all("ChatUnavailable" in failure for failure in figures.failures)
 
 
 def test_failed_games_are_errors_and_neither_invalid_nor_wrong(tasks, casting):
