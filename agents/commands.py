@@ -41,7 +41,7 @@ def play(
     reader: Annotated[
         str,
         typer.Option(
-            help="Who reads in the RAG check; if not given, the solver, or `perfect` if that is scripted: "
+            help="Who reads in the RAG check; by default the solver, or another if it is scripted or human: "
             f"{possible_names('reader')}."
         ),
     ] = "",
@@ -109,8 +109,7 @@ def play(
         uniqueness=uniqueness,
     ).with_budget(max_turns=max_turns)
     console = Console()
-    # Scripted solvers are too weak to read: few questions would pass their check.
-    reader = reader or ("perfect" if solver in SCRIPTED["solver"] else "")
+    reader = reader or _default_reader(proposer, solver)
     names = {"proposer": proposer, "solver": solver, **({"reader": reader} if reader else {})}
     with console.status("Opening the world" if corpus is None else f"Indexing {corpus}"):
         setting = (
@@ -153,6 +152,17 @@ def _cast(
         return Cast(names, seed=seed, temperature=temperature, max_new_tokens=limit, options=options)
     except SmolLM2Missing as missing:
         sys.exit(f"ssp: {missing}")
+
+
+def _default_reader(proposer: str, solver: str) -> str:
+    """Who reads if nobody is named; empty for the solver."""
+    # Scripted solvers are too weak to read: few questions would pass their check.
+    if solver in SCRIPTED["solver"]:
+        return "perfect"
+    # A person who had to read the evidence would not have to search for it.
+    if solver == HUMAN and proposer != HUMAN:
+        return "perfect" if proposer in SCRIPTED["proposer"] else proposer
+    return ""
 
 
 def _style(prompts: str) -> Reads | None:

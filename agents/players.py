@@ -24,7 +24,7 @@ def possible_names(role: str) -> str:
     """Return what a player of a role may be called.
 
     >>> possible_names("reader")
-    'perfect, weak (scripted), smollm2, human, chat:MODEL[@URL], or a folder with a model'
+    'perfect, guess (scripted), smollm2, human, chat:MODEL[@URL], or a folder with a model'
     """
     forms = [back_end.form for back_end in BACK_ENDS.values()]
     named = ", ".join([SMOLLM2, HUMAN, *forms])
