@@ -63,11 +63,9 @@ def main(
     for heading in ("player", "games at a time", "tokens/s", "games/min", "ratio to generate()"):
         table.add_column(heading, justify="left" if heading == "player" else "right")
     players: dict[str, Callable[[], Play]] = {
-        "naive loop, generate() over the history": lambda: arena.sync(
-            RereadingAgent(model, tokenizer, script)
-        ),
-        "TransformersAgent, play": lambda: arena.sync(_agent(model, tokenizer, new_tokens)),
-        "TransformersAgent, play_async": lambda: arena.asynchronous(
+        "generate() over the history": lambda: arena.sync(RereadingAgent(model, tokenizer, script)),
+        "ours, play": lambda: arena.sync(_agent(model, tokenizer, new_tokens)),
+        "ours, play_async": lambda: arena.asynchronous(
             AsyncTransformersAgent(_agent(model, tokenizer, new_tokens))
         ),
     }
@@ -113,8 +111,9 @@ class Script:
     def write(cls, tokenizer: PreTrainedTokenizerBase, tokens: int) -> Script:
         """Write a turn of so many tokens; the tags become tokens of their own."""
         tokenizer.add_tokens([OPENING, CLOSING])
-        words = dict.fromkeys(tokenizer(WORDS, add_special_tokens=False)["input_ids"])
-        opening, closing = tokenizer.convert_tokens_to_ids([OPENING, CLOSING])
+        encoded: list[int] = tokenizer(WORDS, add_special_tokens=False)["input_ids"]
+        words = dict.fromkeys(encoded)
+        opening, closing = (int(tokenizer.get_vocab()[tag]) for tag in (OPENING, CLOSING))
         ids = (opening, *list(words)[: tokens - 2], closing)
         if len(ids) != tokens:
             raise ValueError(f"the script has words for {len(words) + 2} tokens, got new_tokens={tokens}")

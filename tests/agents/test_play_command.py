@@ -277,7 +277,7 @@ def test_english_prompts_need_a_chat_template(tmp_path):
     vocabulary = [word for word in VOCABULARY if "search" not in word]
     tokenizer = tiny_model.build_tokenizer(replace(PROTOCOLS["terse"], search="find"), vocabulary)
     tiny_model.save(tiny_llama(), tokenizer, tmp_path)
-    with pytest.raises(ValueError, match="has no chat template, .*: choose --prompts few_shot, or set"):
+    with pytest.raises(ValueError, match=r"has no chat template, .*: choose --prompts few_shot, or set"):
         Cast({"solver": str(tmp_path)}, options=PlayerOptions(prompts="english"))
 
 
