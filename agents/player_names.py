@@ -14,7 +14,7 @@ from ssp_env.play import AnyAgent, AnyAsyncAgent
 if TYPE_CHECKING:
     from agents.chat_endpoint import Ledger
 
-Reads = Literal["terse", "few_shot", "english"]
+Reads = Literal["terse", "few_shot", "drawn", "english"]
 """Prompt style a player reads; scripted players and tiny policies read the terse one only."""
 
 

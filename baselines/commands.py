@@ -11,10 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from baselines.eval_command import evaluate
 from baselines.presets import MODES, PRESETS, Mode, TrainConfig
 from baselines.presets import preset as find_preset
 
 RUNS = Path("runs")
+
+__all__ = ["evaluate", "train"]
 
 
 def train(
@@ -80,35 +83,6 @@ def run_training(
         sys.exit(f"\nssp: {stop}")
     plot_run(run.read_jsonl("metrics.jsonl"), summary, run.path / "curve.png")
     return summary
-
-
-def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a model, for instance runs/NAME/final.")],
-    world: Annotated[str, typer.Option(help="World preset the questions come from.")] = "tiny",
-    questions: Annotated[int, typer.Option(help="Held-out questions per number of hops.", min=1)] = 240,
-    temperature: Annotated[float, typer.Option(help="Of sampling; 0 is greedy.", min=0.0)] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of sampling.", min=0)] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
-) -> None:
-    """Measure a tiny policy on held-out questions of one to three hops."""
-    import torch
-    import transformers
-
-    from agents.tiny_model import load
-    from agents.tiny_policy import TinyPolicy
-    from baselines.evaluation import evaluate as measure
-    from baselines.presets import TERSE_GAME
-
-    torch.set_num_threads(threads)
-    transformers.utils.logging.disable_progress_bar()
-    model, tokenizer = load(checkpoint)
-    policy = TinyPolicy(model, tokenizer, temperature=temperature, seed=seed)
-    table = Table(title=f"Held-out accuracy of {checkpoint}")
-    for heading in ("hops", "pass@1", "95 % interval", "questions", "searches"):
-        table.add_column(heading, justify="right")
-    for hops, accuracy in measure(policy, world, TERSE_GAME, questions=questions).items():
-        table.add_row(str(hops), *_cells(accuracy.to_dict()), str(accuracy.n), f"{accuracy.searches:.2f}")
-    Console().print(table)
 
 
 def _table(summary: dict[str, Any]) -> Table:

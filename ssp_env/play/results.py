@@ -65,6 +65,18 @@ def as_verdict(verdict: object) -> bool | Failure:
     return Failure(f"judge: expected True or False, got {verdict!r}")
 
 
+def as_verdicts(verdicts: Iterable[object], expected: int) -> list[bool | Failure]:
+    """Check what a batch of answers was judged as; what is no truth value is a `Failure`.
+
+    Raises:
+        ValueError: If there are more or fewer than `expected` verdicts.
+    """
+    checked = [as_verdict(verdict) for verdict in verdicts]
+    if len(checked) != expected:
+        raise ValueError(f"the judge was asked for {expected} verdicts and gave {len(checked)}")
+    return checked
+
+
 def as_search_results(results: Iterable[Iterable[Passage]], expected: int) -> list[list[Passage]]:
     """Check what a search returned.
 

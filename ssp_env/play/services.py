@@ -21,7 +21,7 @@ from ssp_env.play.agents import (
     as_replies,
     is_async_agent,
 )
-from ssp_env.play.results import as_passages, as_search_results, as_verdict, engine_of, failure
+from ssp_env.play.results import as_passages, as_search_results, as_verdict, as_verdicts, engine_of, failure
 from ssp_env.play.schedule import Ask
 from ssp_env.search.engine import PassageSampler, SearchEngine
 
@@ -62,7 +62,8 @@ class Services:
         solver: Plays every `solver_k`.
         search: One engine for all games, or engines by `Task.corpus`.
         reader: Answers every reading of the RAG check; the solver does if None (paper algorithm 1).
-        judge: Decides answers that fail exact match; None is unknown.
+        judge: Decides answers that fail exact match; None is unknown. One with a method `judge_batch` is
+            asked for many verdicts at once.
         seed: Seed of the noise draw, 0 or more.
         on_player_error: What an exception of a proposer or solver, or a malformed reply of one, leads to:
             `end_game` ends the games it was asked for as `error`, as it always is with engines, judges and a
@@ -111,25 +112,29 @@ class Services:
         engines = self.search.values() if isinstance(self.search, Mapping) else [self.search]
         if any(is_async(engine.search) for engine in engines):
             names.append("search")
-        return [*names, "judge"] if is_async(self.judge) else names
+        judge = getattr(self.judge, "judge_batch", self.judge)
+        return [*names, "judge"] if is_async(judge) else names
 
     def lane(self, ask: Ask) -> Hashable:
         """What must not be called twice at the same time for this request; None if nothing.
 
-        Engines and batch agents get one call at a time, so that meanwhile their next batch fills.
+        Engines, batch agents and judges with `judge_batch` get one call at a time, so that meanwhile their
+        next batch fills.
         """
         if isinstance(ask.request, Search | Noise):
             return id(self._engine(ask))
         if isinstance(ask.request, Turn | Read):
             agent = self._agent(ask)
             return id(agent) if _act_of(agent)[1] else None
-        return None
+        return id(self.judge) if hasattr(self.judge, "judge_batch") else None
 
     def batch(self, ask: Ask) -> Hashable:
         """Requests of equal keys may share a call."""
         lane = self.lane(ask)
         if lane is None or isinstance(ask.request, Noise):
             return ask
+        if isinstance(ask.request, Judge):
+            return (lane, "judge")
         return (lane, ask.request.top_k if isinstance(ask.request, Search) else "act")
 
     def call(self, asks: Sequence[Ask], *, prefer_async: bool = False) -> Call:
@@ -147,9 +152,16 @@ class Services:
         if isinstance(request, Noise):
             return self._noise_call(asks[0], request)
         if isinstance(request, Judge):
-            fetch = partial(self.judge, request) if self.judge else None
-            return Call(asks, fetch, lambda verdict: [as_verdict(verdict)])
+            return self._judge_call(asks)
         return self._act_call(asks)
+
+    def _judge_call(self, asks: Sequence[Ask]) -> Call:
+        requests = [ask.request for ask in asks if isinstance(ask.request, Judge)]
+        batch = getattr(self.judge, "judge_batch", None)
+        if batch is not None:
+            return Call(asks, partial(batch, requests), lambda verdicts: as_verdicts(verdicts, len(requests)))
+        fetch = partial(self.judge, requests[0]) if self.judge else None
+        return Call(asks, fetch, lambda verdict: [as_verdict(verdict)])
 
     def _act_call(self, asks: Sequence[Ask]) -> Call:
         agent = self._agent(asks[0])

@@ -5,17 +5,20 @@ import re
 import pytest
 
 from ssp_env.game import PROTOCOLS, GameConfig, Reply
-from ssp_env.game.prompts import few_shot
+from ssp_env.game.prompts import drawn, few_shot
 from ssp_env.game.rules import first_violation
 from ssp_env.passage import Passage
 
-DEMONSTRATIONS = few_shot._DEMONSTRATIONS
+SHOWN = [(style, one) for style in (few_shot, drawn) for one in style._STYLE.demonstrations]
 ENGLISH = sorted(name for name, protocol in PROTOCOLS.items() if protocol.layout == "documents")
 AS_TEXT = [name for name in ENGLISH if PROTOCOLS[name].calls != "native"]
+STYLES = pytest.mark.parametrize(
+    "style", [few_shot, drawn], ids=lambda style: style.__name__.rpartition(".")[2]
+)
 PAGES = [Passage("a", "Belin", "Belin is the home of Corun."), Passage("b", "Corun", "Corun is a mayor.")]
 
 
-@pytest.mark.parametrize("one", DEMONSTRATIONS, ids=lambda one: one.answer)
+@pytest.mark.parametrize("one", [one for _, one in SHOWN], ids=lambda one: one.answer)
 def test_a_demonstrated_question_is_valid_and_recoverable(one):
     queries = [query for query, _ in one.proposing]
     pages = [page for _, pages in one.proposing for page in pages]
@@ -26,7 +29,7 @@ def test_a_demonstrated_question_is_valid_and_recoverable(one):
     assert one.answer in " ".join(page.text for _, pages in one.solving for page in pages)
 
 
-@pytest.mark.parametrize("one", DEMONSTRATIONS, ids=lambda one: one.answer)
+@pytest.mark.parametrize("one", [one for _, one in SHOWN], ids=lambda one: one.answer)
 def test_a_search_shows_as_many_passages_as_in_play(one):
     assert {len(pages) for _, pages in (*one.proposing, *one.solving)} == {GameConfig().top_k}
 
@@ -40,50 +43,75 @@ def played(protocol, text, final):
         text = text[len(action.text) :]
 
 
+@STYLES
 @pytest.mark.parametrize("name", AS_TEXT)
-def test_demonstrations_are_what_the_protocol_reads(name):
-    protocol = PROTOCOLS[name]
-    (message,) = few_shot.proposer(protocol, "Belin", 4)
+def test_demonstrations_are_what_the_protocol_reads(name, style):
+    protocol, demonstrations = PROTOCOLS[name], style._STYLE.demonstrations
+    (message,) = style.proposer(protocol, "Belin", 4)
     assert list(played(protocol, message.content, "question")) == [
         step
-        for one in DEMONSTRATIONS
+        for one in demonstrations
         for step in (*(("search", query) for query, _ in one.proposing), ("question", one.question))
     ]
-    (message,) = few_shot.solver(protocol, "Where is Corun at home?")
+    (message,) = style.solver(protocol, "Where is Corun at home?")
     assert list(played(protocol, message.content, "answer")) == [
         step
-        for one in DEMONSTRATIONS
+        for one in demonstrations
         for step in (*(("search", query) for query, _ in one.solving), ("answer", one.answer))
     ]
-    (message,) = few_shot.reader(protocol, "Where is Corun at home?", PAGES)
+    (message,) = style.reader(protocol, "Where is Corun at home?", PAGES)
     assert list(played(protocol, message.content, "answer")) == [
-        ("answer", one.answer) for one in DEMONSTRATIONS
+        ("answer", one.answer) for one in demonstrations
     ]
 
 
+@STYLES
 @pytest.mark.parametrize("name", ENGLISH)
-def test_prompts_end_with_the_task_in_the_form_demonstrated(name):
+def test_prompts_end_with_the_task_in_the_form_demonstrated(name, style):
     protocol = PROTOCOLS[name]
-    proposer = few_shot.proposer(protocol, "Belin", 4)[-1]
+    proposer = style.proposer(protocol, "Belin", 4)[-1]
     assert ("\n\n" + proposer.content).endswith("\n\nAnswer: Belin\nHops: 4")
-    solver = few_shot.solver(protocol, "Where is Corun at home?")[-1]
+    solver = style.solver(protocol, "Where is Corun at home?")[-1]
     assert ("\n\n" + solver.content).endswith("\n\nQuestion: Where is Corun at home?")
-    reader = few_shot.reader(protocol, "Where is Corun at home?", PAGES)[-1]
+    reader = style.reader(protocol, "Where is Corun at home?", PAGES)[-1]
     assert ("\n\n" + reader.content).endswith(
         f"\n\n{protocol.observe(PAGES)}\nQuestion: Where is Corun at home?"
     )
 
 
-def test_with_native_calls_the_demonstrations_are_conversations_the_protocol_reads():
-    protocol = PROTOCOLS["openai"]
-    messages = few_shot.proposer(protocol, "Belin", 4)
+@STYLES
+def test_with_native_calls_the_demonstrations_are_conversations_the_protocol_reads(style):
+    protocol, demonstrations = PROTOCOLS["openai"], style._STYLE.demonstrations
+    messages = style.proposer(protocol, "Belin", 4)
     said = [Reply(one.content, tool_calls=one.tool_calls) for one in messages if one.role == "assistant"]
     read = [protocol.parse(reply, "question") for reply in said]
     assert [(action.kind, action.content) for action in read] == [
         step
-        for one in DEMONSTRATIONS
+        for one in demonstrations
         for step in (*(("search", query) for query, _ in one.proposing), ("question", one.question))
     ]
     called = [call.id for one in messages for call in one.tool_calls]
     assert called == [one.tool_call_id for one in messages if one.role == "tool"]
-    assert len(set(called)) == len(called) == 6
+    assert len(set(called)) == len(called) == 2 * len(demonstrations)
+
+
+@STYLES
+@pytest.mark.parametrize("name", AS_TEXT)
+def test_judged_answers_are_right_and_wrong_by_turns(name, style):
+    protocol = PROTOCOLS[name]
+    (message,) = style.judge(protocol, "Where?", "Corun", ["Belin"])
+    verdicts = [content for _, content in played(protocol, message.content, "answer")]
+    assert verdicts == ["Correct", "Wrong", "Correct", "Wrong"]
+    assert message.content.endswith('Question: "Where?"\nRight answers: "Belin"\nAnswer given: "Corun"')
+    pairs = re.findall(r'Right answers: "(.*)"\nAnswer given: "(.*)"', message.content)
+    assert [gold in given for gold, given in pairs[:4]] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(("style", "one"), SHOWN, ids=lambda value: getattr(value, "answer", ""))
+def test_the_list_of_several_answers_is_right(style, one):
+    (message,) = style.all_answers(PROTOCOLS["default"], "Who?", PAGES)
+    actions = list(played(PROTOCOLS["default"], message.content, "answer"))
+    first, second = style._STYLE.demonstrations[:2]
+    assert [content for _, content in actions] == [first.answer, style._STYLE._listing.answers]
+    shown = " ".join(f"{page.title} {page.text}" for page in (*first.pages, *second.pages))
+    assert all(answer in shown for answer in style._STYLE._listing.answers.split("; "))

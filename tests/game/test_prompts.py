@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ssp_env.game import PROTOCOLS
-from ssp_env.game.prompts import PROMPT_STYLES, prompt_style
+from ssp_env.game.prompts import PROMPT_STYLES, english, prompt_style
 from ssp_env.game.prompts.terse import PROMPT_WORDS
 from ssp_env.passage import Passage
 
@@ -74,7 +74,8 @@ def test_every_example_in_an_english_prompt_is_read_as_the_action_it_shows(name)
     style, protocol = prompt_style("english"), PROTOCOLS[name]
     searched = [] if protocol.calls == "native" else [("search", "your query")]
     proposer = style.proposer(protocol, "Tavor", 2)
-    assert list(examples(protocol, proposer, "question")) == [*searched, ("question", "your question")]
+    asked = [("question", "your question"), ("question", english._EXAMPLES[1])]
+    assert list(examples(protocol, proposer, "question")) == [*searched, *asked]
     answers = [("answer", "your answer"), ("answer", "Lisbon")]
     assert list(examples(protocol, style.solver(protocol, "q"), "answer")) == [*searched, *answers]
     assert list(examples(protocol, style.reader(protocol, "q", PAGES), "answer")) == answers[:1]
@@ -130,5 +131,7 @@ def test_terse_prompts_word_for_word():
 
 
 def test_an_unknown_style_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match="prompts must be one of english, few_shot, terse, got 'french'"):
+    with pytest.raises(
+        ValueError, match="prompts must be one of english, few_shot, drawn, terse, got 'french'"
+    ):
         prompt_style("french")

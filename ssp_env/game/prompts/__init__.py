@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ssp_env.game.view import Message
     from ssp_env.passage import Passage
 
-PROMPT_STYLES = ("english", "few_shot", "terse")
+PROMPT_STYLES = ("english", "few_shot", "drawn", "terse")
 
 
 class PromptStyle(TypingProtocol):

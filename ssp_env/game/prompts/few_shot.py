@@ -9,14 +9,9 @@ one and asks too early.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
-from typing import NamedTuple
 
-from ssp_env.game.protocol import Protocol
-from ssp_env.game.view import Message
+from ssp_env.game.prompts.demonstrations import Demonstration, FewShot, Listing
 from ssp_env.passage import Passage
 
 _page = partial(Passage, "")
@@ -100,31 +95,15 @@ _OBSERVATORY = (
     _page("Comet Lira", "Comet Lira is a comet that returns every 44 years. It was last seen in 1975."),
 )
 
-_PEOPLE = "Marta Velling; Nora Tully; Terry Nolan; Carl Oster"
-"""Everybody whom the pages of the first two demonstrations name."""
-
-_Search = tuple[str, tuple[Passage, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Demonstration:
-    """A question and its answer, with what its proposer and its solver searched for."""
-
-    answer: str
-    question: str
-    proposing: tuple[_Search, ...]
-    solving: tuple[_Search, ...]
-
-
 _DEMONSTRATIONS = (
-    _Demonstration(
+    Demonstration(
         "Varnby",
         "Which town on the Asker Fjord is known as the birthplace of the engineer "
         "who designed the Korsholm Bridge?",
         (("Varnby", _VARNBY), ("Marta Velling", _VELLING)),
         (("engineer who designed the Korsholm Bridge", _VELLING), ("birthplace of Marta Velling", _VARNBY)),
     ),
-    _Demonstration(
+    Demonstration(
         "Nora Tully",
         "Which Irish teacher and writer is the author of the novel about a watchmaker "
         "that won the Harbour Prize?",
@@ -134,7 +113,7 @@ _DEMONSTRATIONS = (
             ("author of The Owl Clock", _TULLY),
         ),
     ),
-    _Demonstration(
+    Demonstration(
         "Ines Duarte",
         "Which Chilean astronomer taught at the University of Talmar "
         "and built the observatory on Mount Ester?",
@@ -142,86 +121,18 @@ _DEMONSTRATIONS = (
         (("Chilean astronomer University of Talmar observatory", _DUARTE),),
     ),
 )
+_PEOPLE = Listing(
+    "Which people are named in the passages?", "Marta Velling; Nora Tully; Terry Nolan; Carl Oster"
+)
+_STYLE = FewShot(
+    _DEMONSTRATIONS,
+    _PEOPLE,
+    judged=("the town of Varnby", "Terry Nolan", "the astronomer Ines Duarte", "Korsholm"),
+)
 
-
-def proposer(protocol: Protocol, answer: str, hops: int) -> tuple[Message, ...]:
-    """Demonstrations of two searches and a question, then the answer and the hops."""
-    shown = [
-        _Shown(_task(one.answer, 2), one.proposing, protocol.write("question", one.question).text)
-        for one in _DEMONSTRATIONS
-    ]
-    return _messages(protocol, shown, _task(protocol.escape(answer), hops))
-
-
-def solver(protocol: Protocol, question: str) -> tuple[Message, ...]:
-    """Demonstrations of searches and an answer, then the question."""
-    shown = [
-        _Shown(f"Question: {one.question}", one.solving, protocol.write("answer", one.answer).text)
-        for one in _DEMONSTRATIONS
-    ]
-    return _messages(protocol, shown, f"Question: {protocol.escape(question)}")
-
-
-def reader(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """Demonstrations of passages, a question and an answer, then passages and question."""
-    shown = []
-    for one in _DEMONSTRATIONS:
-        pages = [page for _, found in one.proposing for page in found]
-        final = protocol.write("answer", one.answer).text
-        shown.append(_Shown(_reading(protocol, one.question, pages), (), final))
-    return _messages(protocol, shown, _reading(protocol, question, passages))
-
-
-def closed_book(protocol: Protocol, question: str) -> tuple[Message, ...]:
-    """Demonstrations of a question and an answer, then the question."""
-    shown = [
-        _Shown(f"Question: {one.question}", (), protocol.write("answer", one.answer).text)
-        for one in _DEMONSTRATIONS
-    ]
-    return _messages(protocol, shown, f"Question: {protocol.escape(question)}")
-
-
-def all_answers(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """Demonstrations of a question with one answer and of one with several, then passages and question."""
-    pages = [page for one in _DEMONSTRATIONS[:2] for _, found in one.proposing for page in found]
-    asked = (_DEMONSTRATIONS[0].question, "Which people are named in the passages?")
-    finals = (_DEMONSTRATIONS[0].answer, _PEOPLE)
-    shown = [
-        _Shown(_reading(protocol, text, pages), (), protocol.write("answer", answers).text)
-        for text, answers in zip(asked, finals, strict=True)
-    ]
-    return _messages(protocol, shown, _reading(protocol, question, passages))
-
-
-class _Shown(NamedTuple):
-    """A demonstration from one seat: what it is told, its searches, what it finally writes."""
-
-    task: str
-    searches: tuple[_Search, ...]
-    final: str
-
-
-def _task(answer: str, hops: int) -> str:
-    return f"Answer: {answer}\nHops: {hops}"
-
-
-def _reading(protocol: Protocol, question: str, passages: Sequence[Passage]) -> str:
-    return f"{protocol.observe(passages)}\nQuestion: {protocol.escape(question)}"
-
-
-def _messages(protocol: Protocol, demonstrations: Sequence[_Shown], task: str) -> tuple[Message, ...]:
-    """One user message of plain text; a conversation, if calls cannot be written as text."""
-    played = [_conversation(protocol, number, one) for number, one in enumerate(demonstrations)]
-    if protocol.calls == "native":
-        return (*chain.from_iterable(played), Message("user", task))
-    shown = ["\n".join(message.content for message in one) for one in played]
-    return (Message("user", "\n\n".join([*shown, task])),)
-
-
-def _conversation(protocol: Protocol, number: int, shown: _Shown) -> list[Message]:
-    messages = [Message("user", shown.task)]
-    for place, (query, pages) in enumerate(shown.searches):
-        call = protocol.write("search", query, call_id=f"example_{number}_{place}")
-        said = Message("assistant", call.text, call.tool_calls)
-        messages += [said, protocol.answered(said, protocol.observe(pages))]
-    return [*messages, Message("assistant", shown.final)]
+proposer = _STYLE.proposer
+solver = _STYLE.solver
+reader = _STYLE.reader
+closed_book = _STYLE.closed_book
+all_answers = _STYLE.all_answers
+judge = _STYLE.judge

@@ -1,0 +1,140 @@
+"""Demonstrations drawn from gold play: games of a world whose players know the way, played for real.
+
+`python -m agents.gold_play` writes those of the prompt style `drawn` anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssp_env.game import PROTOCOLS, Game, GameConfig, Task, View
+from ssp_env.game.events import SearchReturned
+from ssp_env.game.prompts import demonstrations as demonstration_prompts
+from ssp_env.game.prompts.demonstrations import Demonstration, Listing, Query
+from ssp_env.play import play
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.engine import SearchEngine
+from ssp_env.worlds import GoldQuestion, World, WorldConfig
+
+WORLD = WorldConfig.from_id("small-heldout-999999")
+"""The world of the style `drawn`: nothing trains on it, and no measurement counts that far."""
+COUNT, HOPS, SEED = 2, 2, 0
+FILE = Path(demonstration_prompts.__file__).with_name("drawn.json")
+_MAX_DRAWS = 200
+
+
+class GoldPlayer:
+    """Plays every role of one game by its gold question, in the protocol of tags.
+
+    As the proposer it searches for the answer and then for each entity on the path, back to the second; as
+    the solver for each entity on the path, from the first.
+    """
+
+    def __init__(self, gold: GoldQuestion) -> None:
+        self.gold = gold
+
+    def act(self, view: View) -> str:
+        """Search for what comes next, or write the question or the answer."""
+        protocol = PROTOCOLS["default"]
+        path, asked = self.gold.entities, sum(message.role == "assistant" for message in view.messages)
+        queries = {"propose": path[:0:-1] if len(path) > 2 else path[::-1], "solve": path[:-1], "verify": ()}
+        wanted = queries[view.phase]
+        if asked < len(wanted):
+            return protocol.write("search", wanted[asked]).text
+        if view.phase == "propose":
+            return protocol.write("question", self.gold.question).text
+        return protocol.write("answer", self.gold.answer).text
+
+
+def draw_demonstrations(
+    world: World, count: int, rng: np.random.Generator, *, hops: int = 2, engine: SearchEngine | None = None
+) -> list[Demonstration]:
+    """Play gold questions of a world until `count` of them make good demonstrations.
+
+    A demonstration is a game that was valid and solved, in which proposer and solver found every page of the
+    path, searched for nothing that they had not read of before, and always found as many pages as there may
+    be: small models copy steps that do not follow, and take a short result for the last one.
+
+    Args:
+        world: A prose world; terse games have no use for demonstrations.
+        count: Demonstrations wanted, about different answers.
+        rng: Source of the choice.
+        hops: Hops of the questions, 1 to 4.
+        engine: Searches the world's pages; a BM25 engine if None.
+
+    Raises:
+        ValueError: If the world is terse, or too few of its games will do.
+    """
+    if world.config.rendering != "prose":
+        raise ValueError(f"demonstrations are drawn from prose worlds, {world.id} is terse")
+    engine = BM25Engine(world.passages()) if engine is None else engine
+    found: dict[str, Demonstration] = {}
+    for _ in range(_MAX_DRAWS):
+        if len(found) == count:
+            return list(found.values())
+        (gold,) = world.questions(hops, 1, rng)
+        demonstration = _demonstrated(gold, engine)
+        if demonstration is not None:
+            found.setdefault(gold.answer, demonstration)
+    raise ValueError(f"{world.id}: only {len(found)} of {count} demonstrations in {_MAX_DRAWS} games")
+
+
+def _demonstrated(gold: GoldQuestion, engine: SearchEngine) -> Demonstration | None:
+    """The game of a question, if it will do."""
+    game = Game(Task(gold.answer, gold.aliases, gold.hops, id="gold"), GameConfig())
+    player = GoldPlayer(gold)
+    (outcome,) = play([game], proposer=player, solver=player, search=engine)
+    returned = [event for event in game.events if isinstance(event, SearchReturned)]
+    searches = {
+        seat: tuple((event.query, event.passages) for event in returned if event.seat == seat)
+        for seat in game.seats
+    }
+    found = [{page.id for _, pages in made for page in pages} for made in searches.values()]
+    follows = (_follows(gold.answer, searches["proposer_0"]), _follows(gold.question, searches["solver_0"]))
+    full = all(len(event.passages) == game.config.top_k for event in returned)
+    complete = all(set(gold.passage_ids) <= ids for ids in found)
+    # Some names stand in other pages without their capital; a demonstrated answer is copied letter by letter.
+    copied = any(gold.answer in page.text for _, pages in searches["solver_0"] for page in pages)
+    if outcome.reason != "solved" or not (full and complete and copied and all(follows)):
+        return None
+    proposing, solving = map(_bare, searches.values())
+    return Demonstration(gold.answer, gold.question, proposing, solving, gold.hops)
+
+
+def _follows(told: str, searches: Sequence[Query]) -> bool:
+    """Whether each query stands in what its player was told and found before."""
+    for query, pages in searches:
+        if query not in told:
+            return False
+        told = " ".join([told, *(f"{page.title} {page.text}" for page in pages)])
+    return True
+
+
+def _bare(searches: Sequence[Query]) -> tuple[Query, ...]:
+    # Ids and scores are no part of what a player sees.
+    return tuple(
+        (query, tuple(replace(page, id="", score=0.0) for page in pages)) for query, pages in searches
+    )
+
+
+def style_data() -> dict[str, Any]:
+    """Return what the style `drawn` is made of, as plain data."""
+    shown = draw_demonstrations(World(WORLD), COUNT, np.random.default_rng(SEED), hops=HOPS)
+    titles = dict.fromkeys(page.title for one in shown[:2] for page in one.pages)
+    wrong = shown[1].pages[-1].title
+    return {
+        "world": WORLD.id,
+        "demonstrations": [asdict(one) for one in shown],
+        "listing": Listing("What are the titles of the passages?", "; ".join(titles))._asdict(),
+        "judged": [f"It is {shown[0].answer}.", wrong, f"the {shown[0].answer}", shown[0].pages[-1].title],
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(style_data(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,72 @@
+"""What an agent samples and how long it takes, measured around it without changing how it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
+
+from ssp_env.coroutines import is_async
+from ssp_env.game import Reply
+from ssp_env.play import AnyAgent, AnyAsyncAgent
+
+
+class WorkMeter:
+    """Tokens sampled so far, and the time in which at least one call was under way.
+
+    Attributes:
+        tokens: Tokens of the replies.
+        seconds: Time in seconds; calls side by side count once.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.seconds = 0.0
+        self._calls = 0
+        self._since = 0.0
+        self._lock = Lock()
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Time a call."""
+        with self._lock:
+            if not self._calls:
+                self._since = perf_counter()
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if not self._calls:
+                    self.seconds += perf_counter() - self._since
+
+    def count(self, said: str | Reply | Sequence[str | Reply]) -> None:
+        """Count the tokens of one reply or of several; text has none."""
+        replies = [said] if isinstance(said, str | Reply) else said
+        tokens = sum(len(reply.token_ids) for reply in replies if isinstance(reply, Reply))
+        with self._lock:
+            self.tokens += tokens
+
+
+def metered(agent: AnyAgent | AnyAsyncAgent, meter: WorkMeter) -> Any:
+    """Return an agent that is called as this one is, in batches or not, asynchronously or not."""
+    name = "act_batch" if hasattr(agent, "act_batch") else "act"
+    function = getattr(agent, name)
+
+    def act(asked: Any) -> Any:
+        with meter.call():
+            said = function(asked)
+        meter.count(said)
+        return said
+
+    async def async_act(asked: Any) -> Any:
+        with meter.call():
+            said = await function(asked)
+        meter.count(said)
+        return said
+
+    return SimpleNamespace(**{name: async_act if is_async(function) else act})

@@ -1,0 +1,387 @@
+"""`ssp eval --games`: players side by side, with failures apart and interruptions survived."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from agents.player_names import MadePlayer
+from agents.players import Cast
+from agents.scripted import ScriptedPlayer
+from baselines import metered as metered_module
+from baselines.agent_figures import Share, count_figures
+from baselines.agent_measurement import Measurement
+from baselines.agent_table import agent_table, model_and_back_end
+from baselines.agent_tasks import AgentTasks, corpus_tasks, world_tasks
+from baselines.commands import evaluate
+from ssp_env.game import GameConfig, Reply
+from ssp_env.records import first_difference, read_episodes
+from ssp_env.scoring import wilson_interval
+from tests.agents.chat_server import USAGE, chat_server, completion
+
+CONFIG = GameConfig().with_budget(max_turns=6)
+PLAYED = {"games": 12, "questions": 8, "hops": 2, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return world_tasks("tiny", **PLAYED)
+
+
+class Author:
+    """Stands in for a language model: plays as the scripted player it holds, with three tokens a turn."""
+
+    def __init__(self, fails=lambda view: False, **strengths):
+        self.player = ScriptedPlayer(**strengths)
+        self.fails = fails
+
+    def act(self, view):
+        if self.fails(view):
+            raise ConnectionError("the model is down")
+        return Reply(self.player.act(view), (7, 8, 9))
+
+
+@pytest.fixture
+def casting(monkeypatch):
+    """Makes players of any name."""
+    authors = {}
+    by_name = Cast._by_name
+    monkeypatch.setattr(
+        Cast,
+        "_by_name",
+        lambda self, role, name: (
+            MadePlayer(authors[name], "terse") if name in authors else by_name(self, role, name)
+        ),
+    )
+    return authors
+
+
+def run(*arguments):
+    app = typer.Typer()
+    app.command()(evaluate)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+
+
+def message_of(*arguments):
+    result = run(*arguments)
+    assert result.exit_code != 0
+    return str(result.exception)
+
+
+def untimed(figures):
+    """Figures without what depends on the clock, and on how much was played this time."""
+    return replace(figures, tokens=0, seconds=0.0)
+
+
+# -- figures -----------------------------------------------------------------------------------------------
+
+
+def test_a_perfect_player_and_one_that_guesses(tasks):
+    perfect, guess = (Measurement(tasks, CONFIG).run(name) for name in ("perfect", "guess"))
+    assert perfect.valid_tags.share == 1
+    assert (perfect.valid_questions, perfect.solved, perfect.known_solved) == (
+        Share(12, 12),
+        Share(12, 12),
+        Share(8, 8),
+    )
+    assert perfect.solver_searches == 2.0
+    assert (perfect.tokens, perfect.tokens_per_second, perfect.errors) == (0, None, 0)
+    assert guess.valid_questions.count < 6 and guess.known_solved.count < 4
+    assert sum(guess.reasons.values()) == 12
+
+
+def test_attempts_are_counted_each(tasks):
+    figures = Measurement(tasks, replace(CONFIG, attempts=3)).run("perfect")
+    assert (figures.solved, figures.known_solved, figures.solver_searches) == (
+        Share(36, 36),
+        Share(24, 24),
+        2.0,
+    )
+
+
+def test_malformed_turns_are_no_valid_tags(tasks, casting):
+    class Stutterer(Author):
+        def act(self, view):
+            return super().act(view) if len(view.messages) > 1 else "hm"
+
+    casting["stutterer"] = Stutterer(proposer="perfect", solver="perfect")
+    figures = Measurement(tasks, CONFIG, reader="perfect").run("stutterer")
+    # Terse games have no retries: every game ends with its first turn.
+    assert (figures.valid_tags, figures.reasons) == (Share(0, 20), {"malformed": 12})
+    assert figures.known_solved == Share(0, 8)
+
+
+def test_a_players_tokens_are_counted_and_another_readers_are_not(tasks, casting):
+    casting["author"] = Author(proposer="perfect", solver="perfect")
+    casting["other"] = Author(reader="perfect")
+    own = Measurement(tasks, CONFIG).run("author")
+    foreign = Measurement(tasks, CONFIG, reader="other").run("author")
+    assert foreign.tokens == 3 * foreign.valid_tags.total
+    assert own.tokens == foreign.tokens + 3 * 12
+    assert own.tokens_per_second > 0
+
+
+def test_a_chat_endpoints_tokens_are_those_it_counts():
+    tasks = world_tasks("small", games=2, questions=2, hops=1, seed=0)
+    with chat_server(lambda request: completion("<answer> x </answer>")) as (address, requests):
+        player = f"chat:small@{address}"
+        figures = Measurement(tasks, CONFIG).run(player)
+        judged_by_another = Measurement(tasks, CONFIG, reader="chat:other@" + address).run(player)
+    # An answer is no action of a proposer, who has one retry.
+    assert figures.reasons == {"malformed": 2}
+    assert figures.known_solved == Share(0, 2)
+    assert figures.tokens == judged_by_another.tokens == 6 * USAGE["completion_tokens"]
+    assert figures.tokens_per_second > 0
+    assert len(requests) == 12
+
+
+def test_an_endpoint_that_is_down_loses_no_game_and_wins_none():
+    tasks = world_tasks("small", games=1, questions=1, hops=1, seed=0)
+    with chat_server(completion("x")) as (address, _):
+        pass
+    figures = Measurement(tasks, CONFIG).run(f"chat:small@{address}")
+    assert (figures.errors, figures.valid_questions, figures.known_solved) == (2, Share(0, 0), Share(0, 0))
+    assert all("ChatUnavailable" in failure for failure in figures.failures)
+
+
+def test_failed_games_are_errors_and_neither_invalid_nor_wrong(tasks, casting):
+    def fails(view):
+        return view.phase == "solve" and int(view.game_id.rpartition("/")[2]) % 2 == 1
+
+    casting["author"] = Author(fails, proposer="perfect", solver="perfect")
+    figures = Measurement(tasks, CONFIG, reader="perfect").run("author")
+    assert figures.errors == 10
+    assert (figures.valid_questions, figures.solved, figures.known_solved) == (
+        Share(6, 6),
+        Share(6, 6),
+        Share(4, 4),
+    )
+    assert figures.failures == {"solver: ConnectionError: the model is down": 10}
+    assert figures.reasons == {"solved": 6, "error": 6}
+
+
+@pytest.mark.parametrize("kind", ["act", "act_batch"])
+def test_asynchronous_players_play_the_same_games(tasks, casting, kind):
+    class Later:
+        def __init__(self):
+            self.player = Author(proposer="weak", solver="weak")
+
+    async def act(self, view):
+        return self.player.act(view)
+
+    async def act_batch(self, views):
+        return [self.player.act(view) for view in views]
+
+    setattr(Later, kind, {"act": act, "act_batch": act_batch}[kind])
+    casting |= {"author": Author(proposer="weak", solver="weak"), "later": Later()}
+    measurement = Measurement(tasks, CONFIG, reader="perfect")
+    author, later = measurement.run("author"), measurement.run("later")
+    assert untimed(author) == untimed(later)
+    assert author.tokens == later.tokens and later.tokens_per_second > 0
+
+
+def test_time_in_which_calls_overlap_counts_once(monkeypatch):
+    clock = iter([10.0, 15.0, 20.0, 21.0])
+    monkeypatch.setattr(metered_module, "perf_counter", lambda: next(clock))
+    meter = metered_module.WorkMeter()
+    with meter.call(), meter.call():
+        pass
+    with meter.call():
+        pass
+    assert meter.seconds == 6.0
+
+
+def test_shares_carry_wilson_intervals():
+    low, high = wilson_interval(8, 10)
+    assert Share(8, 10).to_dict() == {"count": 8, "total": 10, "share": 0.8, "ci95": [low, high]}
+    assert str(Share(8, 10)) == "8 of 10\n[0.49, 0.94]"
+    assert str(Share(0, 0)) == "none"
+
+
+def test_without_games_nothing_is_made_up():
+    figures = count_figures([], [])
+    assert figures.proposer_searches is figures.solver_searches is figures.valid_questions.share is None
+
+
+# -- tasks -------------------------------------------------------------------------------------------------
+
+
+def test_a_world_is_held_out_and_its_questions_have_the_hops_asked_for(tasks):
+    assert "tiny-heldout-0" in tasks.setting.description
+    assert {task.hops for task, _ in tasks.known} == {task.hops for task in tasks.setting.tasks} == {2}
+    assert len({question for _, question in tasks.known}) == 8
+    assert world_tasks("tiny", **PLAYED).known == tasks.known
+    assert world_tasks("tiny", **{**PLAYED, "seed": 1}).known != tasks.known
+
+
+@pytest.fixture
+def files(tmp_path):
+    corpus, gold = tmp_path / "corpus.jsonl", tmp_path / "gold.jsonl"
+    pages = [
+        {"id": str(n), "title": f"Page {n}", "text": f"Page number {n} is here. " * 10} for n in range(3)
+    ]
+    corpus.write_text("".join(json.dumps(page) + "\n" for page in pages))
+    rows = [
+        {"id": f"q{n}", "question": f"Which page {n}?", "golden_answers": [f"Page {n}", str(n)]}
+        for n in range(4)
+    ]
+    gold.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return corpus, gold
+
+
+def test_questions_of_a_corpus_come_from_a_set(files):
+    corpus, gold = files
+    drawn = corpus_tasks(corpus, None, gold, **{**PLAYED, "questions": 4})
+    golds = {question: task.golds for task, question in drawn.known}
+    assert golds["Which page 2?"] == ("Page 2", "2")
+    assert len(golds) == 4
+    assert corpus_tasks(corpus, None, None, **PLAYED).known == ()
+    with pytest.raises(ValueError, match="has 4 questions, asked for are 5"):
+        corpus_tasks(corpus, None, gold, **{**PLAYED, "questions": 5})
+
+
+# -- going on ----------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_measurement_goes_on_to_the_same_figures(tasks, casting, tmp_path):
+    calls = []
+
+    def dies(view):
+        calls.append(view)
+        if view.phase == "solve" and len(calls) > 60:
+            raise KeyboardInterrupt
+        return False
+
+    uninterrupted = Measurement(tasks, CONFIG, reader="perfect").run("weak")
+    casting["author"] = Author(dies, proposer="weak", solver="weak")
+    measurement = Measurement(tasks, CONFIG, reader="perfect", folder=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        measurement.run("author")
+    path = tmp_path / "author.jsonl"
+    kept = list(read_episodes(path))
+    assert 0 < len(kept) < 20
+    with path.open("a") as file:
+        file.write('{"schema": 1, "torn')
+    casting["author"] = Author(proposer="weak", solver="weak")
+    advanced = []
+    figures = measurement.run("author", lambda: advanced.append(1))
+    assert len(advanced) == 20
+    assert figures.tokens < 3 * figures.valid_tags.total
+    assert untimed(figures) == untimed(uninterrupted)
+    episodes = list(read_episodes(path))
+    assert len(episodes) == 20 and not any(map(first_difference, episodes))
+    players = {"proposer": "author", "solver": "author", "reader": "perfect"}
+    assert episodes[0].extra == {"players": players, "temperature": 0.7, "max_tokens": 96}
+    # Now nothing is left to play.
+    casting["author"] = Author(lambda view: True)
+    assert untimed(measurement.run("author")) == untimed(uninterrupted)
+
+
+def test_games_that_failed_are_played_again(tasks, casting, tmp_path):
+    casting["author"] = Author(lambda view: view.phase == "solve", proposer="perfect", solver="perfect")
+    measurement = Measurement(tasks, CONFIG, reader="perfect", folder=tmp_path)
+    assert measurement.run("author").errors == 20
+    casting["author"] = Author(proposer="perfect", solver="perfect")
+    figures = measurement.run("author")
+    assert (figures.errors, figures.solved) == (0, Share(12, 12))
+    assert len(list(read_episodes(tmp_path / "author.jsonl"))) == 20
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"config": replace(CONFIG, attempts=2)},
+        {"reader": "guess"},
+        {"seed": 1},
+        {"temperature": 0.0},
+        {"max_tokens": 50},
+        {"tasks": world_tasks("tiny", **{**PLAYED, "seed": 3})},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_games_of_other_options_are_not_mixed(tasks, tmp_path, change):
+    measurement = Measurement(tasks, CONFIG, reader="perfect", folder=tmp_path)
+    measurement.run("perfect")
+    before = (tmp_path / "perfect.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="repeat the options it was begun with, or choose another folder"):
+        replace(measurement, **change).run("perfect")
+    assert (tmp_path / "perfect.jsonl").read_bytes() == before
+
+
+# -- the table ---------------------------------------------------------------------------------------------
+
+
+def test_models_and_back_ends_are_told_apart_by_name():
+    names = ("guess", "smollm2", "runs/x/final", "chat:qwen3@http://h/v1", "C:\\models\\qwen")
+    assert [model_and_back_end(name) for name in names] == [
+        ("guess", "scripted"),
+        ("smollm2", "transformers"),
+        ("runs/x/final", "transformers"),
+        ("qwen3@http://h/v1", "chat"),
+        ("C:\\models\\qwen", "transformers"),
+    ]
+
+
+def test_the_command_prints_a_row_per_player_and_writes_it_as_json(tmp_path):
+    out = tmp_path / "table.json"
+    result = run(
+        "perfect", "guess", "--games", 5, "--questions", 3, "--json", out, "--out", tmp_path / "games"
+    )
+    assert result.exit_code == 0, result.output
+    assert "world tiny-heldout-0, 24 passages; 5 games, 3 known questions; seed 0" in result.output
+    (row,) = [line for line in result.output.splitlines() if "│ perfect │" in line]
+    cells = [cell.strip() for cell in row.split("│")[1:-1]]
+    assert cells[:2] == ["perfect", "scripted"]
+    assert cells[4:] == ["5 of 5", "5 of 5", "3 of 3", "0", "-"]
+    data = json.loads(out.read_text())
+    assert [agent["model"] for agent in data["agents"]] == ["perfect", "guess"]
+    assert data["agents"][0]["known_solved"]["ci95"] == list(wilson_interval(3, 3))
+    assert (data["attempts"], data["temperature"]) == (1, 0.7)
+    assert {path.name for path in (tmp_path / "games").iterdir()} == {"perfect.jsonl", "guess.jsonl"}
+
+
+def test_failures_are_printed_with_their_reason(casting, tmp_path):
+    casting["author"] = Author(lambda view: True)
+    result = run("author", "--games", 4)
+    assert result.exit_code == 0, result.output
+    assert "author: 4 failed of proposer: ConnectionError: the model is down" in result.output
+
+
+def test_players_measured_before_one_that_is_unknown_are_in_the_file(tmp_path):
+    out = tmp_path / "table.json"
+    assert "must be one of" in message_of("perfect", "nobody", "--games", 2, "--json", out)
+    assert [agent["player"] for agent in json.loads(out.read_text())["agents"]] == ["perfect"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fix"),
+    [
+        (["perfect", "perfect", "--games", "2"], "expected different players, got perfect more than once"),
+        (["perfect", "guess"], "expected one folder of a tiny model, or --games N, got 2 players"),
+        (["perfect", "--reader", "guess", "--json", "x"], "--json, --reader compare players over games"),
+        (["perfect", "--games", "2", "--gold", "x"], "add --corpus FILE"),
+        (["perfect", "--games", "2", "--world", "moon"], "known presets: large, small, tiny"),
+        (["perfect", "--games", "2", "--world", "small"], "can read terse worlds only"),
+    ],
+)
+def test_errors_name_the_fix(arguments, fix):
+    assert fix in message_of(*arguments)
+
+
+def test_the_table_of_figures_that_are_missing_says_so():
+    console = Console(file=io.StringIO(), width=160)
+    console.print(agent_table({"nobody": count_figures([], [])}, "nothing"))
+    assert console.file.getvalue().count("none") == 4
+
+
+def test_the_same_games_are_opened_for_everybody(tasks: AgentTasks):
+    first, second = (tasks.open_games(CONFIG, 5) for _ in range(2))
+    assert [game.snapshot() for games in first for game in games] == [
+        game.snapshot() for games in second for game in games
+    ]
+    asked, known = first
+    assert {game.phase for game in asked} == {"propose"} and {game.phase for game in known} == {"solve"}
