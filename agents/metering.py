@@ -1,78 +1,75 @@
-"""Counting turns, tokens and time of players while they play."""
+"""What an agent samples and how long it takes, measured around it without changing how it is called."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
-from ssp_env.game import Reply, View
-from ssp_env.game.view import as_reply
-from ssp_env.play import act_all, is_async_agent
-from ssp_env.play.agents import as_replies
+from ssp_env.coroutines import is_async
+from ssp_env.game import Reply
+from ssp_env.play import AnyAgent, AnyAsyncAgent
 
 
-@dataclass
 class Meter:
-    """What the players did so far.
+    """What agents did so far, and the time in which at least one call was under way.
 
     Attributes:
         turns: Turns taken and readings given.
-        tokens: Tokens they sampled.
-        seconds: Time they took.
+        tokens: Tokens of the replies.
+        seconds: Time in seconds; calls side by side count once.
     """
 
-    turns: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
+    def __init__(self) -> None:
+        self.turns = 0
+        self.tokens = 0
+        self.seconds = 0.0
+        self._calls = 0
+        self._since = 0.0
+        self._lock = Lock()
 
-    def count(self, replies: Sequence[Reply], seconds: float) -> None:
-        """Add replies and the time they took."""
-        self.turns += len(replies)
-        self.tokens += sum(len(reply.token_ids) for reply in replies)
-        self.seconds += seconds
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Time a call."""
+        with self._lock:
+            if not self._calls:
+                self._since = perf_counter()
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if not self._calls:
+                    self.seconds += perf_counter() - self._since
 
-
-def metered(player: Any, meter: Meter) -> Any:
-    """Return an agent that plays as `player` does, in batches and asynchronously as it does."""
-    if not is_async_agent(player):
-        return MeteredPlayer(player, meter)
-    kind = _AsyncMeteredBatch if hasattr(player, "act_batch") else _AsyncMetered
-    return kind(player, meter)
-
-
-class MeteredPlayer:
-    """Hands views on to a player and meters its turns."""
-
-    def __init__(self, player: Any, meter: Meter) -> None:
-        self._player, self._meter = player, meter
-
-    def act_batch(self, views: Sequence[View]) -> list[Reply]:
-        """Return the player's replies."""
-        started = perf_counter()
-        replies = act_all(self._player, views)
-        self._meter.count(replies, perf_counter() - started)
-        return replies
-
-
-class _AsyncMetered:
-    def __init__(self, player: Any, meter: Meter) -> None:
-        self._player, self._meter = player, meter
-
-    async def act(self, view: View) -> Reply:
-        started = perf_counter()
-        reply = as_reply(await self._player.act(view))
-        self._meter.count([reply], perf_counter() - started)
-        return reply
+    def count(self, said: str | Reply | Sequence[str | Reply]) -> None:
+        """Count one reply or several, and their tokens; text has none."""
+        replies = [said] if isinstance(said, str | Reply) else list(said)
+        tokens = sum(len(reply.token_ids) for reply in replies if isinstance(reply, Reply))
+        with self._lock:
+            self.turns += len(replies)
+            self.tokens += tokens
 
 
-class _AsyncMeteredBatch:
-    def __init__(self, player: Any, meter: Meter) -> None:
-        self._player, self._meter = player, meter
+def metered(agent: AnyAgent | AnyAsyncAgent, meter: Meter) -> Any:
+    """Return an agent that is called as this one is, in batches or not, asynchronously or not."""
+    name = "act_batch" if hasattr(agent, "act_batch") else "act"
+    function = getattr(agent, name)
 
-    async def act_batch(self, views: Sequence[View]) -> list[Reply]:
-        started = perf_counter()
-        replies = as_replies(await self._player.act_batch(views), len(views))
-        self._meter.count(replies, perf_counter() - started)
-        return replies
+    def act(asked: Any) -> Any:
+        with meter.call():
+            said = function(asked)
+        meter.count(said)
+        return said
+
+    async def async_act(asked: Any) -> Any:
+        with meter.call():
+            said = await function(asked)
+        meter.count(said)
+        return said
+
+    return SimpleNamespace(**{name: async_act if is_async(function) else act})

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.metering import Meter, metered
 from agents.player_names import PlayerOptions
 from agents.players import Cast
 from agents.scripted import SCRIPTED
@@ -16,7 +17,6 @@ from agents.setting import rules
 from baselines.agent_figures import AgentFigures, count_figures
 from baselines.agent_tasks import AgentTasks
 from baselines.kept_games import take_up
-from baselines.metered import WorkMeter, metered
 from ssp_env.game import Game, GameConfig
 from ssp_env.play import is_async_agent, play, play_async
 from ssp_env.records import EpisodeWriter
@@ -71,7 +71,7 @@ class Measurement:
         )
         config = rules(cast.prompts, self.tasks.setting.terse, self.config)
         asked, known = self.tasks.open_games(config, self.seed)
-        meter = WorkMeter()
+        meter = Meter()
         # What another reader does is not the agent's work.
         own = [cast.players[role] for role in ("proposer", "solver")]
         measured = {id(player): metered(player, meter) for player in own}

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from agents import session, smollm2, tiny_model
 from agents.commands import play
-from agents.metering import Meter, MeteredPlayer
+from agents.metering import Meter
 from agents.player_names import MadePlayer, PlayerOptions
 from agents.players import Cast
 from agents.setting import corpus_setting, draw_tasks, rules, world_setting
@@ -188,7 +188,7 @@ def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_
         (["--solver", "chat:x@http://h", "--max-cost", "1"], "needs the price of model 'x'"),
         (["--solver", "chat:x@http://h", "--api-key-variable", "NO_KEY"], "variable NO_KEY"),
         (["--solver", "chat:x@http://h"], "--proposer strong plays the terse game only"),
-        (["--prompts", "latin"], "--prompts must be one of english, few_shot, terse"),
+        (["--prompts", "latin"], "--prompts must be one of english, few_shot, drawn, terse"),
         (["--protocol", "latin"], "protocol must be one of"),
         (["--world", "moon"], "known presets: large, small, tiny"),
         (["--world", "small"], "choose --world tiny, or language models"),
@@ -427,18 +427,13 @@ def test_accuracy_is_not_made_up_where_nobody_solved():
     assert "none played" in text
 
 
-def test_a_metered_player_counts():
-    meter = Meter()
-    games = [Game(Task("Odense", id="g"))]
-    MeteredPlayer(Author(), meter).act_batch([request.view for request in games[0].requests()] * 2)
-    assert (meter.turns, meter.tokens) == (2, 6)
-
-
 def test_a_bar_is_shown_only_if_it_takes_long(monkeypatch):
     def output(patience):
         monkeypatch.setattr(session, "PATIENCE_SECONDS", patience)
         console = Console(file=io.StringIO(), force_terminal=True, width=120)
-        with session._progress(console, 5, Meter(turns=42)) as advance:
+        meter = Meter()
+        meter.turns = 42
+        with session._progress(console, 5, meter) as advance:
             advance()
             deadline = time.monotonic() + 20
             while patience == 0 and "42 turns" not in console.file.getvalue() and time.monotonic() < deadline:

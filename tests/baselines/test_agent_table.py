@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from agents.player_names import MadePlayer
 from agents.players import Cast
 from agents.scripted import ScriptedPlayer
-from baselines import metered as metered_module
 from baselines.agent_figures import Share, count_figures
 from baselines.agent_measurement import Measurement
 from baselines.agent_table import agent_table, model_and_back_end
@@ -182,17 +181,6 @@ def test_asynchronous_players_play_the_same_games(tasks, casting, kind):
     author, later = measurement.run("author"), measurement.run("later")
     assert untimed(author) == untimed(later)
     assert author.tokens == later.tokens and later.tokens_per_second > 0
-
-
-def test_time_in_which_calls_overlap_counts_once(monkeypatch):
-    clock = iter([10.0, 15.0, 20.0, 21.0])
-    monkeypatch.setattr(metered_module, "perf_counter", lambda: next(clock))
-    meter = metered_module.WorkMeter()
-    with meter.call(), meter.call():
-        pass
-    with meter.call():
-        pass
-    assert meter.seconds == 6.0
 
 
 def test_shares_carry_wilson_intervals():
