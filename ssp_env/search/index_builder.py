@@ -7,7 +7,6 @@ on from there.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 import tantivy
+from filelock import FileLock, Timeout
 
 from ssp_env.passage import Passage
 from ssp_env.search.bm25_terms import (
@@ -329,7 +329,10 @@ def _seal(
     progress: Progress,
 ) -> Manifest:
     """Force every new file to the disk, write down what it holds, and publish the manifest."""
-    terms = (entry for entry in (folder / manifest.terms).iterdir() if entry.suffix != ".lock")
+    terms = [entry for entry in (folder / manifest.terms).iterdir() if entry.suffix != ".lock"]
+    for entry in terms:
+        # tantivy hides some of its files from other users; these follow the umask as the rest does.
+        shutil.copymode(folder / manifest.order, entry)
     names = [*written, manifest.order, *(f"{manifest.terms}/{entry.name}" for entry in terms)]
     total, done = sum((folder / name).stat().st_size for name in names), 0
 
@@ -368,13 +371,14 @@ def _link_or_copy(source: str, target: str) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep a second writer out; the lock ends with the process."""
+    if not folder.is_dir():
+        raise IndexDirectoryError(f"expected an index made by ssp index build, got {folder}")
+    lock = FileLock(folder / _LOCK_FILE)
     try:
-        file = (folder / _LOCK_FILE).open("w")
-    except FileNotFoundError as error:
-        raise IndexDirectoryError(f"expected an index made by ssp index build, got {folder}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyIndexError(f"another process is writing to {folder}") from error
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BusyIndexError(f"another process is writing to {folder}") from error
+    try:
         yield
+    finally:
+        lock.release()
