@@ -14,9 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Annotated, Any
@@ -28,13 +26,16 @@ from rich.console import Console
 from rich.table import Table
 
 from baselines.benchmarks.exact_bm25 import ExactBM25
+from baselines.benchmarks.process_memory import memory
+from baselines.benchmarks.retrieval_curve import curve, search_index
 from baselines.benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES, disk_bytes
+from baselines.benchmarks.retrieval_worlds import large_world, mixed_questions
 from ssp_env.data import Question, read_questions
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25_terms import make_analyzer
 from ssp_env.search.corpus import read_corpus
-from ssp_env.worlds import World, world_preset
+from ssp_env.worlds import World
 
 CUTS = (5, 10)
 TOP_K = 10
@@ -44,6 +45,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "stop words kept": {"drop_stop_words": False},
     "title x2": {"title_boost": 2.0},
     "title x0.5": {"title_boost": 0.5},
+    "every query pruned": {"prune_above": 0},
 }
 """Name -> arguments of `BM25Engine`."""
 
@@ -53,10 +55,6 @@ _MEGABYTE = 1e6
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 Corpus = Annotated[Path, typer.Option(help="Passages as JSON Lines, gzipped or not.")]
-
-
-def _world(passages: int) -> World:
-    return World(replace(world_preset("large"), entities=passages))
 
 
 def _print_versions(console: Console) -> None:
@@ -82,7 +80,7 @@ def correctness(
     """Compare rankings with BM25 computed from its formula over all passages; ties count as agreement."""
     console = Console()
     _print_versions(console)
-    pages = list(_world(passages).passages() if corpus is None else read_corpus(corpus))
+    pages = list(large_world(passages).passages() if corpus is None else read_corpus(corpus))
     texts = sample_queries(pages, queries)
     engine = BM25Engine(pages)
     index, search = make_analyzer(stem=True), make_analyzer(stem=True, drop_stop_words=True)
@@ -209,11 +207,11 @@ def speed(
     table = Table(title="Build and search; memory is the peak of the process")
     for heading in ("passages", "engine", "build s", "of it cpu", "MB built in", "disk MB", "open ms"):
         table.add_column(heading, justify="right")
-    for heading in ("MB searching", "p50 ms", "p95 ms", "batched queries/s"):
+    for heading in ("MB searching", "of it allocated", "p50 ms", "p95 ms", "batched queries/s"):
         table.add_column(heading, justify="right")
     for count in passages:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            _write_world(_world(count), Path(scratch), queries)
+            _write_world(large_world(count), Path(scratch), queries)
             for name in engines or ENGINES:
                 table.add_row(f"{count:,}", name, *_measured(name, Path(scratch)))
                 table.add_section() if name == list(engines or ENGINES)[-1] else None
@@ -235,7 +233,7 @@ def measure(stage: str, engine: str, folder: Path) -> None:
         opened = perf_counter() - started
         found = {"open": opened, **_search_times(search, json.loads((folder / "queries.json").read_text()))}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({**found, "peak": peak}))
+    print(json.dumps({**memory(), **found, "peak": peak}))
 
 
 def _search_times(search: Any, queries: Sequence[str]) -> dict[str, float]:
@@ -273,6 +271,7 @@ def _measured(engine: str, folder: Path) -> list[str]:
         f"{built['disk'] / _MEGABYTE:.1f}",
         f"{searched['open'] * 1e3:.1f}",
         f"{searched['peak'] / _MEGABYTE:.0f}",
+        f"{searched['allocated'] / _MEGABYTE:.0f}",
         f"{searched['p50'] * 1e3:.3f}",
         f"{searched['p95'] * 1e3:.3f}",
         f"{searched['rate']:,.0f}",
@@ -283,11 +282,14 @@ def _write_world(world: World, folder: Path, queries: int) -> None:
     with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
         for page in world.passages():
             file.write(json.dumps({"id": page.id, "title": page.title, "text": page.text}) + "\n")
-    rng = np.random.default_rng(0)
-    hops = (1, 2, 3)
-    asked = [world.questions(hop, -(-queries // len(hops)), rng) for hop in hops]
-    mixed = [gold.question for group in zip(*asked, strict=True) for gold in group]
-    (folder / "queries.json").write_text(json.dumps(list(islice(mixed, queries))))
+    asked = [item.question for item in mixed_questions(world, queries)]
+    (folder / "queries.json").write_text(json.dumps(asked))
+
+
+# -- what it costs by size ---------------------------------------------------------------------------------
+
+app.command()(curve)
+app.command(hidden=True)(search_index)
 
 
 if __name__ == "__main__":

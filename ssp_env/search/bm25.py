@@ -84,7 +84,7 @@ class BM25Engine:
         drop_stop_words: bool = True,
         all_words_first: bool = False,
         title_boost: float = 1.0,
-        prune_above: int | None = 200_000,
+        prune_above: int | None = 50_000,
     ) -> None:
         settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost, prune_above)
         if path is None:

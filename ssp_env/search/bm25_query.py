@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import reduce
-from itertools import accumulate, chain
+from itertools import accumulate
 
 import tantivy
 
@@ -46,8 +46,9 @@ class QueryBuilder:
             clauses.append(self._every_word(words))
         query = tantivy.Query.boolean_query(clauses)
         # One clause at a time: tantivy skips through the pages of one word, not through those of several.
-        optional = chain.from_iterable(map(self._either_field, common))
-        return reduce(_with_optional, optional, query)
+        count = self._searcher.doc_freq
+        terms = (self._term(field, word) for word in common for field in FIELDS if count(field, word))
+        return reduce(_with_optional, terms, query)
 
     def _split(self, words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
         """Return the words of which a page needs one, and those that add to its score.
@@ -89,5 +90,5 @@ class QueryBuilder:
         return query if field != "title" or boost == 1 else tantivy.Query.boost_query(query, boost)
 
 
-def _with_optional(query: tantivy.Query, clause: tuple[tantivy.Occur, tantivy.Query]) -> tantivy.Query:
-    return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), clause])
+def _with_optional(query: tantivy.Query, term: tantivy.Query) -> tantivy.Query:
+    return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Should, term)])

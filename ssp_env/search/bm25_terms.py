@@ -31,7 +31,7 @@ class BM25Settings:
     drop_stop_words: bool = True
     all_words_first: bool = False
     title_boost: float = 1.0
-    prune_above: int | None = 200_000
+    prune_above: int | None = 50_000
 
     def __post_init__(self) -> None:
         for name in ("stem", "drop_stop_words", "all_words_first"):
