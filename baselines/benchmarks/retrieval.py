@@ -82,11 +82,14 @@ def correctness(
     _print_versions(console)
     pages = list(large_world(passages).passages() if corpus is None else read_corpus(corpus))
     texts = sample_queries(pages, queries)
-    engine = BM25Engine(pages)
     index, search = make_analyzer(stem=True), make_analyzer(stem=True, drop_stop_words=True)
     words = [search.analyze(text) for text in texts]
     rows = {page.id: row for row, page in enumerate(pages)}
-    rankings = {"ssp-env": [[rows[hit.id] for hit in hits] for hits in engine.search(texts, TOP_K)]}
+    engines = {"ssp-env": BM25Engine(pages), "ssp-env, exact": BM25Engine(pages, prune_above=None)}
+    rankings = {
+        name: [[rows[hit.id] for hit in hits] for hits in engine.search(texts, TOP_K)]
+        for name, engine in engines.items()
+    }
     if (theirs := _bm25s_rankings(pages, words)) is not None:
         rankings["bm25s, title and text as one field"] = theirs
     table = Table(title=f"Agreement with exact BM25: {len(texts)} queries, {len(pages):,} passages")
@@ -95,10 +98,10 @@ def correctness(
     joined = [Passage(page.id, "", f"{page.title} {page.text}") for page in pages]
     for name, ranking in rankings.items():
         for reference in ("lengths in one byte", "lengths as they are"):
-            if name != "ssp-env" and reference == "lengths in one byte":
+            if name not in engines and reference == "lengths in one byte":
                 continue
             exact = ExactBM25(
-                pages if name == "ssp-env" else joined,
+                pages if name in engines else joined,
                 index.analyze,
                 one_byte_lengths=reference == "lengths in one byte",
             )

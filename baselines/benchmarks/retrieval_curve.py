@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Annotated, Any
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import typer
@@ -25,18 +26,25 @@ from baselines.benchmarks.retrieval_engines import disk_bytes
 from baselines.benchmarks.retrieval_worlds import large_world, mixed_questions
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.index_directory import read_manifest
+from ssp_env.worlds import World
 
+Measured: TypeAlias = dict[str, float]
+"""Name -> seconds, bytes or a share."""
+
+RANKINGS = ("default", "exact")
 TOP_K = 10
 CUT = 5
 _SECONDS_PER_PASS = 60.0
 _MEGABYTE = 1e6
 
-_COLUMNS = {
-    "generate": ("passages", "words", "generate cpu s"),
-    "build": ("build s", "of it cpu", "MB allocated", "MB peak", "texts MB", "terms MB", "open ms"),
-    "search": ("ranking", "first p50 ms", "p50 ms", "p95 ms", "batched queries/s"),
-    "found": ("MB allocated ", "MB mapped", f"recall@{CUT}"),
-}
+_BUILDING = (
+    *("passages", "words", "generate cpu s", "build s", "of it cpu", "MB allocated", "MB resident"),
+    *("disk MB texts", "disk MB terms"),
+)
+_SEARCHING = (
+    *("passages", "ranking", "open ms", "first p50 ms", "p50 ms", "p95 ms", "batched queries/s"),
+    *("MB allocated", "MB mapped", f"recall@{CUT}"),
+)
 
 
 def curve(
@@ -48,42 +56,53 @@ def curve(
     ] = None,
 ) -> None:
     """Build indexes of worlds of rising size with `ssp index build`, and search them."""
-    table = Table(title="Cost by size; searching: allocated and mapped memory at the end")
-    for headings in _COLUMNS.values():
-        for heading in headings:
-            table.add_column(heading, justify="right")
+    building = _table("Building; memory is the highest seen", _BUILDING)
+    searching = _table("Searching; memory is that at the end", _SEARCHING)
     for count in passages:
         with _folder(keep, count) as folder:
-            table.add_section()
-            for row in _rows(folder, count, queries, processes):
-                table.add_row(*row)
-    Console().print(table)
+            written = _once(folder / "generated.json", partial(generate, folder, count, processes))
+            built = _once(folder / "built.json", partial(build, folder))
+            building.add_row(f"{count:,}", *_built_cells(written, built))
+            _write_questions(folder, large_world(count), queries)
+            for ranking in RANKINGS:
+                searching.add_row(f"{count:,}", ranking, *_search_cells(_searched(folder, ranking)))
+    console = Console()
+    console.print(building)
+    console.print(searching)
 
 
-def _rows(folder: Path, count: int, queries: int, processes: int) -> Iterator[list[str]]:
-    written = _once(folder / "generated.json", lambda: generate(folder, count, processes))
-    built = _once(folder / "built.json", lambda: build(folder))
-    asked = mixed_questions(large_world(count), queries)
-    (folder / "asked.json").write_text(json.dumps([[item.question, item.passage_ids[0]] for item in asked]))
-    for ranking in ("default", "exact"):
-        command = [sys.executable, "-m", "baselines.benchmarks.retrieval", "search-index", str(folder)]
-        done = subprocess.run([*command, ranking], check=True, stdout=subprocess.PIPE, text=True)
-        found = json.loads(done.stdout)
-        head = [f"{count:,}", f"{written['words']:.1f}", f"{written['cpu']:,.0f}"]
-        head += [f"{built['seconds']:,.1f}", f"{built['cpu']:,.1f}"]
-        head += [f"{built[name] / _MEGABYTE:,.0f}" for name in ("allocated", "peak", "texts", "terms")]
-        head.append(f"{found['open'] * 1e3:.1f}")
-        yield [
-            *(head if ranking == "default" else [""] * len(head)),
-            ranking,
-            *(f"{found[name] * 1e3:.2f}" for name in ("first_p50", "p50", "p95")),
-            f"{found['rate']:,.0f}",
-            *(f"{found[name] / _MEGABYTE:,.0f}" for name in ("allocated", "mapped")),
-            f"{found['recall']:.3f}",
-        ]
+def _table(title: str, headings: Sequence[str]) -> Table:
+    table = Table(title=title)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
 
 
-def generate(folder: Path, count: int, processes: int) -> dict[str, float]:
+def _built_cells(written: Measured, built: Measured) -> list[str]:
+    megabytes = (f"{built[name] / _MEGABYTE:,.0f}" for name in ("allocated", "peak", "texts", "terms"))
+    seconds = f"{built['seconds']:,.1f}", f"{built['cpu']:,.1f}"
+    return [f"{written['words']:.1f}", f"{written['cpu']:,.0f}", *seconds, *megabytes]
+
+
+def _search_cells(found: Measured) -> list[str]:
+    times = (f"{found[name] * 1e3:.2f}" for name in ("open", "first_p50", "p50", "p95"))
+    megabytes = (f"{found[name] / _MEGABYTE:,.0f}" for name in ("allocated", "mapped"))
+    return [*times, f"{found['rate']:,.0f}", *megabytes, f"{found['recall']:.3f}"]
+
+
+def _write_questions(folder: Path, world: World, count: int) -> None:
+    asked = [(item.question, item.passage_ids[0]) for item in mixed_questions(world, count)]
+    (folder / "asked.json").write_text(json.dumps(asked))
+
+
+def _searched(folder: Path, ranking: str) -> Measured:
+    command = [sys.executable, "-m", "baselines.benchmarks.retrieval", "search-index", str(folder), ranking]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: Measured = json.loads(done.stdout)
+    return found
+
+
+def generate(folder: Path, count: int, processes: int) -> Measured:
     """Write the pages of a world into `corpus.jsonl`, each process a part of them."""
     edges = np.linspace(0, count, processes + 1, dtype=int).tolist()
     parts = [(folder / f"part-{number}", count, *edges[number : number + 2]) for number in range(processes)]
@@ -107,7 +126,7 @@ def write_part(path: Path, count: int, first: int, end: int) -> tuple[int, float
     return words, process_time() - started
 
 
-def build(folder: Path) -> dict[str, float]:
+def build(folder: Path) -> Measured:
     """Run `ssp index build` on the corpus; an unfinished build goes on."""
     command = [sys.executable, "-c", "from ssp_env.cli import main; main()", "index", "build"]
     used, started = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
@@ -156,11 +175,11 @@ def _latencies(engine: BM25Engine, questions: Sequence[str]) -> list[float]:
     return found
 
 
-def _once(path: Path, make: Any) -> dict[str, float]:
+def _once(path: Path, make: Callable[[], Measured]) -> Measured:
     """Return what an earlier run has written, or make it."""
     if not path.exists():
         path.write_text(json.dumps(make()))
-    found: dict[str, float] = json.loads(path.read_text())
+    found: Measured = json.loads(path.read_text())
     return found
 
 
