@@ -65,7 +65,7 @@ class QueryBuilder:
             return words, ()
         known = sorted((word for word in words if postings[word]), key=postings.__getitem__)
         weights = [self._idf(postings[word]) ** _IDF_POWER for word in known]
-        wanted = _RARE_SHARE * math.fsum(weights)
+        wanted = _RARE_SHARE * sum(weights)
         needed = sum(total < wanted for total in accumulate(weights)) + 1
         return known[:needed], known[needed:]
 
