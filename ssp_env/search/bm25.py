@@ -104,7 +104,8 @@ class BM25Engine:
 
         Raises:
             IndexDirectoryError: If it is no index, or one of another format.
-            DamagedIndexError: If files are missing or cut. `check_index` compares every byte.
+            DamagedIndexError: If files are missing or cut. Bytes of the terms that have changed are found by
+                `check_index` alone, and may change rankings until then.
         """
         engine = cls.__new__(cls)
         engine._open(Path(path), exact)
