@@ -8,6 +8,7 @@ and so do hours.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -27,7 +28,7 @@ from rich.table import Table
 
 from baselines.benchmarks.exact_bm25 import ExactBM25
 from baselines.benchmarks.process_memory import memory
-from baselines.benchmarks.retrieval_curve import curve, search_index
+from baselines.benchmarks.retrieval_curve import curve, generate, search_index
 from baselines.benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES, disk_bytes
 from baselines.benchmarks.retrieval_worlds import large_world, mixed_questions
 from ssp_env.data import Question, read_questions
@@ -35,7 +36,6 @@ from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25_terms import make_analyzer
 from ssp_env.search.corpus import read_corpus
-from ssp_env.worlds import World
 
 CUTS = (5, 10)
 TOP_K = 10
@@ -214,7 +214,7 @@ def speed(
         table.add_column(heading, justify="right")
     for count in passages:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            _write_world(large_world(count), Path(scratch), queries)
+            _write_world(count, Path(scratch), queries)
             for name in engines or ENGINES:
                 table.add_row(f"{count:,}", name, *_measured(name, Path(scratch)))
                 table.add_section() if name == list(engines or ENGINES)[-1] else None
@@ -281,11 +281,9 @@ def _measured(engine: str, folder: Path) -> list[str]:
     ]
 
 
-def _write_world(world: World, folder: Path, queries: int) -> None:
-    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
-        for page in world.passages():
-            file.write(json.dumps({"id": page.id, "title": page.title, "text": page.text}) + "\n")
-    asked = [item.question for item in mixed_questions(world, queries)]
+def _write_world(passages: int, folder: Path, queries: int) -> None:
+    generate(folder, passages, os.cpu_count() or 1)
+    asked = [item.question for item in mixed_questions(large_world(passages), queries)]
     (folder / "queries.json").write_text(json.dumps(asked))
 
 
