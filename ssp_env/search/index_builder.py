@@ -45,6 +45,7 @@ _CHECKPOINT = 100_000
 _COMMIT = 2_000_000
 _REPORT = 1_000
 _HEAP_BYTES_PER_BYTE = 4
+_SINGLE_THREAD_HEAPS = 4
 _PROGRESS_FILE = "progress.json"
 _LOCK_FILE = "lock"
 _FIRST = "passages-1.bin"
@@ -302,8 +303,11 @@ def _add_terms(folder: Path, old: Manifest, new: Manifest, name: str, progress: 
 def _term_writer(index: tantivy.Index, settings: BM25Settings, heap: int) -> Iterator[tantivy.IndexWriter]:
     """Open a writer, and commit and finish all merges at the end."""
     index.register_tokenizer(TOKENIZER, make_analyzer(settings.stem))
-    # One thread and a heap that holds the corpus give a single segment, the fastest to search.
-    writer = index.writer(heap_size=min(max(MIN_HEAP_BYTES, heap), MAX_HEAP_BYTES), num_threads=1)
+    # One thread and a heap that holds the corpus give a single segment, the fastest to search; what needs
+    # many segments anyway is indexed by all cores.
+    threads = 1 if heap <= _SINGLE_THREAD_HEAPS * MAX_HEAP_BYTES else max(2, os.cpu_count() or 2)
+    heap = min(max(threads * MIN_HEAP_BYTES, heap), MAX_HEAP_BYTES)
+    writer = index.writer(heap_size=heap, num_threads=threads)
     yield writer
     writer.commit()
     writer.wait_merging_threads()

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
-from ssp_env.search import id_order
+from ssp_env.search import id_order, index_builder
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25_terms import BM25Settings
 from ssp_env.search.id_order import DuplicateIdError, sorted_positions
@@ -97,6 +97,17 @@ def test_questions_over_a_world_rank_equally_after_an_addition(tmp_path):
     build_index(pages[::-2], tmp_path / "index", source=None)
     add_passages(tmp_path / "index", pages[::2])
     same_engine(BM25Engine.open(tmp_path / "index"), BM25Engine(pages), questions(30), 10)
+
+
+def test_an_index_built_by_several_threads_ranks_as_one_built_by_one(tmp_path, monkeypatch):
+    build_index(world(1000), tmp_path / "one", source=None)
+    monkeypatch.setattr(index_builder, "_SINGLE_THREAD_HEAPS", 0)
+    build_index(world(1000), tmp_path / "several", source=None)
+    one, several = (BM25Engine.open(tmp_path / name) for name in ("one", "several"))
+    for found, expected in zip(several.search(questions(30), 8), one.search(questions(30), 8), strict=True):
+        assert [hit.id for hit in found] == [hit.id for hit in expected]
+        assert [hit.score for hit in found] == pytest.approx([hit.score for hit in expected])
+    assert several.fingerprint() == one.fingerprint()
 
 
 def test_an_engine_with_a_path_passes_the_checks_of_engines(tmp_path):
