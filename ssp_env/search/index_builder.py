@@ -46,6 +46,7 @@ _COMMIT = 2_000_000
 _REPORT = 1_000
 _HEAP_BYTES_PER_BYTE = 4
 _SINGLE_THREAD_HEAPS = 4
+_MAX_THREADS = 8
 _PROGRESS_FILE = "progress.json"
 _LOCK_FILE = "lock"
 _FIRST = "passages-1.bin"
@@ -305,7 +306,7 @@ def _term_writer(index: tantivy.Index, settings: BM25Settings, heap: int) -> Ite
     index.register_tokenizer(TOKENIZER, make_analyzer(settings.stem))
     # One thread and a heap that holds the corpus give a single segment, the fastest to search; what needs
     # many segments anyway is indexed by all cores.
-    threads = 1 if heap <= _SINGLE_THREAD_HEAPS * MAX_HEAP_BYTES else max(2, os.cpu_count() or 2)
+    threads = 1 if heap <= _SINGLE_THREAD_HEAPS * MAX_HEAP_BYTES else min(os.cpu_count() or 1, _MAX_THREADS)
     heap = min(max(threads * MIN_HEAP_BYTES, heap), MAX_HEAP_BYTES)
     writer = index.writer(heap_size=heap, num_threads=threads)
     yield writer

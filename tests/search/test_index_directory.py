@@ -102,6 +102,7 @@ def test_questions_over_a_world_rank_equally_after_an_addition(tmp_path):
 def test_an_index_built_by_several_threads_ranks_as_one_built_by_one(tmp_path, monkeypatch):
     build_index(world(1000), tmp_path / "one", source=None)
     monkeypatch.setattr(index_builder, "_SINGLE_THREAD_HEAPS", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 96)
     build_index(world(1000), tmp_path / "several", source=None)
     one, several = (BM25Engine.open(tmp_path / name) for name in ("one", "several"))
     for found, expected in zip(several.search(questions(30), 8), one.search(questions(30), 8), strict=True):
