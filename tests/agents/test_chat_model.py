@@ -233,9 +233,9 @@ def test_a_prompt_that_does_not_fit_loses_its_middle_and_is_counted(model, token
     agent = ChatModel(model, tokenizer, rendering="plain", context_window=101, max_new_tokens=40)
     fits, long = view(("user", "k" * 60)), view(("user", "start" + "k" * 500 + "end?"))
     agent.act_batch([fits])
-    assert agent.cut_prompts == 0
+    assert agent.conversations.cut_prompts == 0
     (reply,) = agent.act_batch([long])
-    assert agent.cut_prompts == 1
+    assert agent.conversations.cut_prompts == 1
     text = tokenizer.decode(script.prompts[1])
     assert len(script.prompts[1]) == 61
     assert text.startswith("start")
