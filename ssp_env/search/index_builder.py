@@ -78,7 +78,7 @@ def build_index(
 ) -> Manifest:
     """Build the index directory `path`; an unfinished build of the same source and settings goes on.
 
-    Memory does not grow with the corpus beyond the heap of the index writer, 1 GB at most.
+    Memory grows little with the corpus: the heap of the index writer is 1 GB at most.
 
     Args:
         passages: The corpus; ids must be unique. A resumed build skips those it has read.
