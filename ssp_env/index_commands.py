@@ -63,6 +63,9 @@ def build(
         bool | None, typer.Option(help="Rank pages with every word of the query above all others.")
     ] = None,
     title_boost: Annotated[float, typer.Option(help="Factor of the title's share of a score.")] = 1.0,
+    exact: Annotated[
+        bool, typer.Option(help="Rank every page with any word of a query, however long that takes.")
+    ] = False,
     skip_bad: SkipBad = False,
 ) -> None:
     """Index a corpus on disk in constant memory. Killed, the same command goes on where it was."""
@@ -72,6 +75,7 @@ def build(
         drop_stop_words,
         terse if all_words_first is None else all_words_first,
         title_boost,
+        None if exact else BM25Settings.prune_above,
     )
     console, bad = Console(stderr=True), _BadLines()
     try:

@@ -60,6 +60,14 @@ def test_a_world_is_built_with_the_settings_its_words_need(ssp, tmp_path):
     assert BM25Engine.open(tmp_path / "custom").fingerprint() == expected
 
 
+def test_an_index_can_be_built_to_be_searched_exactly(ssp, tmp_path):
+    corpus = write(tmp_path / "c.jsonl", 30)
+    assert "prune_above      50000" in ssp("index", "build", corpus, "--out", tmp_path / "default")[1].out
+    assert "prune_above      None" in ssp("index", "build", corpus, "--out", tmp_path / "x", "--exact")[1].out
+    exact = BM25Engine.open(tmp_path / "default", exact=True)
+    assert BM25Engine.open(tmp_path / "x").fingerprint() == exact.fingerprint()
+
+
 def test_a_bad_line_is_named_and_skipped_only_if_asked(ssp, tmp_path):
     corpus, out = write(tmp_path / "c.jsonl", 3), tmp_path / "index"
     corpus.write_text(corpus.read_text() + "{\n[1]\n")

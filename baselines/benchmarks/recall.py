@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "BM25, stop words kept": {"drop_stop_words": False},
     "BM25, title x2": {"title_boost": 2.0},
     "BM25, title x0.5": {"title_boost": 0.5},
+    "BM25, every query pruned": {"prune_above": 0},
 }
 """Name -> arguments of `BM25Engine`."""
 WEIGHTS = (1.0, 2.0, 4.0)

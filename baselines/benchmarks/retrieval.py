@@ -8,15 +8,14 @@ Compare ratios of one run only: machines differ, and so do hours.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Annotated, Any
@@ -29,12 +28,14 @@ from rich.table import Table
 
 from baselines.benchmarks import recall
 from baselines.benchmarks.exact_bm25 import ExactBM25
+from baselines.benchmarks.process_memory import memory
+from baselines.benchmarks.retrieval_curve import curve, generate, search_index
 from baselines.benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES, disk_bytes
+from baselines.benchmarks.retrieval_worlds import large_world, mixed_questions
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25_terms import make_analyzer
 from ssp_env.search.corpus import read_corpus
-from ssp_env.worlds import World, world_preset
 
 TOP_K = 10
 
@@ -42,10 +43,6 @@ _SECONDS_PER_MEASUREMENT = 20.0
 _MEGABYTE = 1e6
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-
-
-def _world(passages: int) -> World:
-    return World(replace(world_preset("large"), entities=passages))
 
 
 def _print_versions(console: Console) -> None:
@@ -71,13 +68,16 @@ def correctness(
     """Compare rankings with BM25 computed from its formula over all passages; ties count as agreement."""
     console = Console()
     _print_versions(console)
-    pages = list(_world(passages).passages() if corpus is None else read_corpus(corpus))
+    pages = list(large_world(passages).passages() if corpus is None else read_corpus(corpus))
     texts = sample_queries(pages, queries)
-    engine = BM25Engine(pages)
     index, search = make_analyzer(stem=True), make_analyzer(stem=True, drop_stop_words=True)
     words = [search.analyze(text) for text in texts]
     rows = {page.id: row for row, page in enumerate(pages)}
-    rankings = {"ssp-env": [[rows[hit.id] for hit in hits] for hits in engine.search(texts, TOP_K)]}
+    engines = {"ssp-env": BM25Engine(pages), "ssp-env, exact": BM25Engine(pages, prune_above=None)}
+    rankings = {
+        name: [[rows[hit.id] for hit in hits] for hits in engine.search(texts, TOP_K)]
+        for name, engine in engines.items()
+    }
     if (theirs := _bm25s_rankings(pages, words)) is not None:
         rankings["bm25s, title and text as one field"] = theirs
     table = Table(title=f"Agreement with exact BM25: {len(texts)} queries, {len(pages):,} passages")
@@ -86,10 +86,10 @@ def correctness(
     joined = [Passage(page.id, "", f"{page.title} {page.text}") for page in pages]
     for name, ranking in rankings.items():
         for reference in ("lengths in one byte", "lengths as they are"):
-            if name != "ssp-env" and reference == "lengths in one byte":
+            if name not in engines and reference == "lengths in one byte":
                 continue
             exact = ExactBM25(
-                pages if name == "ssp-env" else joined,
+                pages if name in engines else joined,
                 index.analyze,
                 one_byte_lengths=reference == "lengths in one byte",
             )
@@ -169,11 +169,11 @@ def speed(
     table = Table(title="Build and search; memory is the peak of the process")
     for heading in ("passages", "engine", "build s", "of it cpu", "MB built in", "disk MB", "open ms"):
         table.add_column(heading, justify="right")
-    for heading in ("MB searching", "p50 ms", "p95 ms", "batched queries/s"):
+    for heading in ("MB searching", "of it allocated", "p50 ms", "p95 ms", "batched queries/s"):
         table.add_column(heading, justify="right")
     for count in passages:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            _write_world(_world(count), Path(scratch), queries)
+            _write_world(count, Path(scratch), queries)
             for name in engines or ENGINES:
                 table.add_row(f"{count:,}", name, *_measured(name, Path(scratch)))
                 table.add_section() if name == list(engines or ENGINES)[-1] else None
@@ -195,7 +195,7 @@ def measure(stage: str, engine: str, folder: Path) -> None:
         opened = perf_counter() - started
         found = {"open": opened, **_search_times(search, json.loads((folder / "queries.json").read_text()))}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({**found, "peak": peak}))
+    print(json.dumps({**memory(), **found, "peak": peak}))
 
 
 def _search_times(search: Any, queries: Sequence[str]) -> dict[str, float]:
@@ -233,21 +233,23 @@ def _measured(engine: str, folder: Path) -> list[str]:
         f"{built['disk'] / _MEGABYTE:.1f}",
         f"{searched['open'] * 1e3:.1f}",
         f"{searched['peak'] / _MEGABYTE:.0f}",
+        f"{searched['allocated'] / _MEGABYTE:.0f}",
         f"{searched['p50'] * 1e3:.3f}",
         f"{searched['p95'] * 1e3:.3f}",
         f"{searched['rate']:,.0f}",
     ]
 
 
-def _write_world(world: World, folder: Path, queries: int) -> None:
-    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
-        for page in world.passages():
-            file.write(json.dumps({"id": page.id, "title": page.title, "text": page.text}) + "\n")
-    rng = np.random.default_rng(0)
-    hops = (1, 2, 3)
-    asked = [world.questions(hop, -(-queries // len(hops)), rng) for hop in hops]
-    mixed = [gold.question for group in zip(*asked, strict=True) for gold in group]
-    (folder / "queries.json").write_text(json.dumps(list(islice(mixed, queries))))
+def _write_world(passages: int, folder: Path, queries: int) -> None:
+    generate(folder, passages, os.cpu_count() or 1)
+    asked = [item.question for item in mixed_questions(large_world(passages), queries)]
+    (folder / "queries.json").write_text(json.dumps(asked))
+
+
+# -- what it costs by size ---------------------------------------------------------------------------------
+
+app.command()(curve)
+app.command(hidden=True)(search_index)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,12 @@ def build_ours(corpus: Path, out: Path) -> None:
 def open_ours(corpus: Path, out: Path) -> Search:
     """Open the index directory."""
     engine = BM25Engine.open(out)
+    return lambda queries, top_k: [[page.id for page in found] for found in engine.search(queries, top_k)]
+
+
+def open_exact(corpus: Path, out: Path) -> Search:
+    """Open the index directory to rank every page with any word of a query."""
+    engine = BM25Engine.open(out, exact=True)
     return lambda queries, top_k: [[page.id for page in found] for found in engine.search(queries, top_k)]
 
 
@@ -56,7 +64,7 @@ def open_fts5(corpus: Path, out: Path) -> Search:
 
 
 def build_bm25s(corpus: Path, out: Path) -> None:
-    """Build and save an index of bm25s over title and text as one field, with our tokens."""
+    """Build and save an index of bm25s, with its numba backend, over title and text as one field."""
     import bm25s
 
     vocabulary: dict[str, int] = {}
@@ -66,7 +74,7 @@ def build_bm25s(corpus: Path, out: Path) -> None:
         ids.append(page.id)
         words = analyzer.analyze(f"{page.title} {page.text}")
         tokens.append([vocabulary.setdefault(word, len(vocabulary)) for word in words])
-    engine = bm25s.BM25(k1=1.2, b=0.75)
+    engine = bm25s.BM25(k1=1.2, b=0.75, backend="numba")
     engine.index((tokens, vocabulary), show_progress=False)
     engine.save(out)
     np.save(out / "ids.npy", np.array(ids))
@@ -120,15 +128,47 @@ def open_rank_bm25(corpus: Path, out: Path) -> Search:
     return search
 
 
+def build_pyserini(corpus: Path, out: Path) -> None:
+    """Build Lucene's index with pyserini's own analyzer, over title and text as one field."""
+    from pyserini.index.lucene import LuceneIndexer
+
+    indexer = LuceneIndexer(str(out), threads=os.cpu_count() or 1)
+    pages = read_corpus(corpus)
+    while batch := [
+        {"id": page.id, "contents": f"{page.title}\n{page.text}"} for page in islice(pages, 10_000)
+    ]:
+        indexer.add_batch_dict(batch)
+    indexer.close()
+
+
+def open_pyserini(corpus: Path, out: Path) -> Search:
+    """Open Lucene's index; more than one query at a time are searched by threads of its own."""
+    from pyserini.search.lucene import LuceneSearcher
+
+    searcher = LuceneSearcher(str(out))
+    searcher.set_bm25(1.2, 0.75)
+
+    def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
+        if len(queries) == 1:
+            return [[hit.docid for hit in searcher.search(queries[0], top_k)]]
+        names = list(map(str, range(len(queries))))
+        found = searcher.batch_search(list(queries), names, top_k, threads=os.cpu_count() or 1)
+        return [[hit.docid for hit in found[name]] for name in names]
+
+    return search
+
+
 ENGINES: dict[str, tuple[Callable[[Path, Path], None], Callable[[Path, Path], Search]]] = {
     "ssp-env": (build_ours, open_ours),
+    "ssp-env, exact": (build_ours, open_exact),
     "bm25s": (build_bm25s, open_bm25s),
     "sqlite-fts5": (build_fts5, open_fts5),
     "rank_bm25": (build_rank_bm25, open_rank_bm25),
+    "pyserini": (build_pyserini, open_pyserini),
 }
 """Name -> how to build and how to open."""
 
-DISTRIBUTIONS = {"ssp-env": "tantivy", "bm25s": "bm25s", "rank_bm25": "rank-bm25"}
+DISTRIBUTIONS = {"ssp-env": "tantivy", "bm25s": "bm25s", "rank_bm25": "rank-bm25", "pyserini": "pyserini"}
 
 
 def disk_bytes(path: Path) -> int:

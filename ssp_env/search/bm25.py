@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
 from operator import attrgetter
@@ -16,8 +16,8 @@ import numpy as np
 import tantivy
 
 from ssp_env.passage import Passage
+from ssp_env.search.bm25_query import QueryBuilder
 from ssp_env.search.bm25_terms import (
-    FIELDS,
     MAX_HEAP_BYTES,
     MIN_HEAP_BYTES,
     RANKING,
@@ -32,9 +32,6 @@ from ssp_env.search.index_builder import build_index
 from ssp_env.search.index_directory import IndexDirectoryError, read_manifest
 from ssp_env.search.passage_file import DamagedIndexError, StoredPassages
 from ssp_env.search.passages import check_corpus, sample_passages
-
-# tantivy fixes the saturation k1 at 1.2: no field of a page scores a term above (k1 + 1) times its idf.
-_MAX_TERM_FREQUENCY_FACTOR = 2.2
 
 # Hits fetched beyond `top_k`, so that a tie across the cut is seen whole without a second search.
 _TIE_MARGIN = 8
@@ -61,6 +58,9 @@ class BM25Engine:
             finds nothing.
         all_words_first: Rank pages with every word of the query, in title or text, above all others.
         title_boost: Factor of the title's share of a score.
+        prune_above: Most postings of a query's words (pages a word is in, counted for titles and texts) for
+            which every page with any of the words is ranked. Above, only pages with one of its rare words
+            are; their scores are the same. None ranks every page, however long it takes.
 
     Raises:
         ValueError: If the corpus is empty, two passages share an id, or `path` holds something else.
@@ -84,37 +84,37 @@ class BM25Engine:
         drop_stop_words: bool = True,
         all_words_first: bool = False,
         title_boost: float = 1.0,
+        prune_above: int | None = 50_000,
     ) -> None:
-        settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost)
+        settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost, prune_above)
         if path is None:
             pages = sorted(passages, key=attrgetter("id"))
             check_corpus(pages)
-            self._set_up(settings, None, pages, None)
-            self._index = self._filled_index(pages)
+            self._set_up(_filled_index(pages, stem), settings, None, pages, None)
         else:
-            self._open(_directory_of(passages, Path(path), settings))
-        self._searcher = self._index.searcher()
+            self._open(_directory_of(passages, Path(path), settings), exact=False)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> BM25Engine:
+    def open(cls, path: str | os.PathLike[str], *, exact: bool = False) -> BM25Engine:
         """Open an index directory in milliseconds; any number of processes may.
 
         Args:
             path: What `ssp index build` or an engine with a `path` made.
+            exact: Search as with `prune_above=None`, whatever the index was built with.
 
         Raises:
             IndexDirectoryError: If it is no index, or one of another format.
-            DamagedIndexError: If files are missing or cut. `check_index` compares every byte.
+            DamagedIndexError: If files are missing or cut. Bytes of the terms that have changed are found by
+                `check_index` alone, and may change rankings until then.
         """
         engine = cls.__new__(cls)
-        engine._open(Path(path))
-        engine._searcher = engine._index.searcher()
+        engine._open(Path(path), exact)
         return engine
 
     def __reduce__(self) -> tuple[Callable[..., BM25Engine], tuple[Any, ...]]:
         # tantivy's index does not pickle: the copy builds its own, or opens the directory.
         if self._path is not None:
-            return BM25Engine.open, (self._path,)
+            return partial(BM25Engine.open, exact=self._settings.prune_above is None), (self._path,)
         return partial(BM25Engine, **asdict(self._settings)), (self._pages,)
 
     def __len__(self) -> int:
@@ -176,86 +176,74 @@ class BM25Engine:
         return sample_passages(self._pages, rng, count, exclude)
 
     def _search_one(self, text: str, top_k: int) -> list[Passage]:
-        query = self._query(text)
+        query = self._queries.build(text)
         if query is None:
             return []
-        limit = min(top_k + _TIE_MARGIN, len(self))
-        hits = self._searcher.search(query, limit, count=False).hits
-        while len(hits) == limit < len(self) and hits[-1][0] == hits[top_k - 1][0]:
-            limit = min(4 * limit, len(self))
-            hits = self._searcher.search(query, limit, count=False).hits
-        addresses = [address for _, address in hits]
-        rows = cast("list[int]", self._searcher.fast_field_values("row", addresses))
+        hits = self._best(query, top_k)
+        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
         read = self._pages.stored_at if isinstance(self._pages, StoredPassages) else self._pages.__getitem__
-        # Long ties are ordered without holding their texts.
-        ranked = sorted((-score, read(row).id, row) for (score, _), row in zip(hits, rows, strict=True))
-        found = []
-        for negative_score, identifier, row in ranked[:top_k]:
-            page = read(row)
-            found.append(Passage(identifier, page.title, page.text, -negative_score))
-        return found
+        scored = zip((score for score, _ in hits), cast("list[int]", rows), strict=True)
+        if len(hits) > top_k + _TIE_MARGIN:
+            # A long tie is ordered without holding its texts.
+            ordered = sorted((-score, read(row).id, row) for score, row in scored)
+            scored = ((-negative, row) for negative, _, row in ordered[:top_k])  # type: ignore[assignment]
+        pages = [(score, read(row)) for score, row in scored]
+        pages.sort(key=lambda pair: (-pair[0], pair[1].id))
+        return [Passage(page.id, page.title, page.text, score) for score, page in pages[:top_k]]
 
-    def _query(self, text: str) -> tantivy.Query | None:
-        """Build the query from the distinct words of `text`, or None if there are none."""
-        words = list(dict.fromkeys(self._query_analyzer.analyze(encodable(text))))
-        if not words:
-            return None
-        should, must = tantivy.Occur.Should, tantivy.Occur.Must
-        per_word = [[(should, self._term(field, word)) for field in FIELDS] for word in words]
-        clauses = list(chain.from_iterable(per_word))
-        if self._settings.all_words_first and len(words) > 1:
-            every_word = tantivy.Query.boolean_query(
-                [(must, tantivy.Query.boolean_query(either)) for either in per_word]
-            )
-            # More than all words together can score, so that no page without one of them comes before.
-            rarest_idf = float(np.log1p((len(self) - 0.5) / 1.5))
-            bonus = _MAX_TERM_FREQUENCY_FACTOR * rarest_idf * len(clauses)
-            bonus *= max(1.0, self._settings.title_boost)
-            clauses.append((should, tantivy.Query.const_score_query(every_word, bonus)))
-        return tantivy.Query.boolean_query(clauses)
-
-    def _term(self, field: str, word: str) -> tantivy.Query:
-        query = tantivy.Query.term_query(self._schema, field, word, "freq")
-        boost = self._settings.title_boost
-        return query if field != "title" or boost == 1 else tantivy.Query.boost_query(query, boost)
+    def _best(self, query: tantivy.Query, top_k: int) -> list[tuple[float, tantivy.DocAddress]]:
+        """Return the first `top_k` hits and all that score as the last of them."""
+        limit = min(top_k + _TIE_MARGIN, len(self))
+        while True:
+            hits = self._searcher.search(query, limit, count=False).hits
+            complete = len(hits) < limit or limit == len(self)
+            if complete or hits[-1][0] < hits[top_k - 1][0]:
+                break
+            limit = min(4 * limit, len(self))
+        tied = top_k
+        while tied < len(hits) and hits[tied][0] == hits[top_k - 1][0]:
+            tied += 1
+        return hits[:tied]
 
     def _set_up(
         self,
+        index: tantivy.Index,
         settings: BM25Settings,
         path: Path | None,
         pages: list[Passage] | StoredPassages,
         fingerprint: str | None,
     ) -> None:
+        self._searcher = index.searcher()
+        self._queries = QueryBuilder(self._searcher, settings)
         self._settings = settings
         self._path = path
         self._pages = pages
         self._fingerprint = fingerprint
-        self._query_analyzer = make_analyzer(settings.stem, settings.drop_stop_words)
-        self._schema = make_schema()
 
-    def _open(self, path: Path) -> None:
+    def _open(self, path: Path, exact: bool) -> None:
         manifest = read_manifest(path)
-        self._set_up(manifest.settings, path, manifest.open_passages(path), manifest.fingerprint)
+        if exact:
+            manifest = replace(manifest, settings=replace(manifest.settings, prune_above=None))
         try:
-            self._index = tantivy.Index.open(str(path / manifest.terms))
+            index = tantivy.Index.open(str(path / manifest.terms))
         except (OSError, ValueError) as error:
             raise DamagedIndexError(f"{path / manifest.terms}: cannot be opened: {error}") from error
+        self._set_up(index, manifest.settings, path, manifest.open_passages(path), manifest.fingerprint)
 
-    def _filled_index(self, pages: list[Passage]) -> tantivy.Index:
-        index = tantivy.Index(self._schema)
-        index.register_tokenizer(TOKENIZER, make_analyzer(self._settings.stem))
-        characters = sum(len(passage.title) + len(passage.text) for passage in pages)
-        # One thread and a heap that holds the corpus give a single segment, the fastest to search.
-        writer = index.writer(
-            heap_size=min(max(MIN_HEAP_BYTES, 4 * characters), MAX_HEAP_BYTES), num_threads=1
-        )
-        for row, passage in enumerate(pages):
-            document = tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=row)
-            writer.add_document(document)
-        writer.commit()
-        writer.wait_merging_threads()
-        index.reload()
-        return index
+
+def _filled_index(pages: Sequence[Passage], stem: bool) -> tantivy.Index:
+    index = tantivy.Index(make_schema())
+    index.register_tokenizer(TOKENIZER, make_analyzer(stem))
+    characters = sum(len(passage.title) + len(passage.text) for passage in pages)
+    # One thread and a heap that holds the corpus give a single segment, the fastest to search.
+    writer = index.writer(heap_size=min(max(MIN_HEAP_BYTES, 4 * characters), MAX_HEAP_BYTES), num_threads=1)
+    for row, passage in enumerate(pages):
+        document = tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=row)
+        writer.add_document(document)
+    writer.commit()
+    writer.wait_merging_threads()
+    index.reload()
+    return index
 
 
 def _fingerprint(passages: Iterable[Passage], settings: BM25Settings) -> str:

@@ -24,13 +24,14 @@ class BM25Settings:
 
     Raises:
         TypeError: If a value is of another type.
-        ValueError: If `title_boost` is not a number above 0.
+        ValueError: If `title_boost` is not a number above 0, or `prune_above` is negative.
     """
 
     stem: bool = True
     drop_stop_words: bool = True
     all_words_first: bool = False
     title_boost: float = 1.0
+    prune_above: int | None = 50_000
 
     def __post_init__(self) -> None:
         for name in ("stem", "drop_stop_words", "all_words_first"):
@@ -40,6 +41,10 @@ class BM25Settings:
             raise TypeError(f"title_boost must be a number, got {self.title_boost!r}")
         if not (isfinite(self.title_boost) and self.title_boost > 0):
             raise ValueError(f"title_boost must be above 0 and finite, got {self.title_boost}")
+        if self.prune_above is not None and type(self.prune_above) is not int:
+            raise TypeError(f"prune_above must be a whole number or None, got {self.prune_above!r}")
+        if self.prune_above is not None and self.prune_above < 0:
+            raise ValueError(f"prune_above must be 0 or more, got {self.prune_above}")
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in asdict(self).items())

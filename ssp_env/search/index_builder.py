@@ -7,7 +7,6 @@ on from there.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 import tantivy
+from filelock import FileLock, Timeout
 
 from ssp_env.passage import Passage
 from ssp_env.search.bm25_terms import (
@@ -45,6 +45,8 @@ _CHECKPOINT = 100_000
 _COMMIT = 2_000_000
 _REPORT = 1_000
 _HEAP_BYTES_PER_BYTE = 4
+_SINGLE_THREAD_HEAPS = 4
+_MAX_THREADS = 8
 _PROGRESS_FILE = "progress.json"
 _LOCK_FILE = "lock"
 _FIRST = "passages-1.bin"
@@ -76,7 +78,7 @@ def build_index(
 ) -> Manifest:
     """Build the index directory `path`; an unfinished build of the same source and settings goes on.
 
-    Memory does not grow with the corpus beyond the heap of the index writer, 1 GB at most.
+    Memory grows little with the corpus: the heap of the index writer is 1 GB at most.
 
     Args:
         passages: The corpus; ids must be unique. A resumed build skips those it has read.
@@ -315,8 +317,11 @@ def _add_terms(folder: Path, old: Manifest, new: Manifest, name: str, progress: 
 def _term_writer(index: tantivy.Index, settings: BM25Settings, heap: int) -> Iterator[tantivy.IndexWriter]:
     """Open a writer, and commit and finish all merges at the end."""
     index.register_tokenizer(TOKENIZER, make_analyzer(settings.stem))
-    # One thread and a heap that holds the corpus give a single segment, the fastest to search.
-    writer = index.writer(heap_size=min(max(MIN_HEAP_BYTES, heap), MAX_HEAP_BYTES), num_threads=1)
+    # One thread and a heap that holds the corpus give a single segment, the fastest to search; what needs
+    # many segments anyway is indexed by all cores.
+    threads = 1 if heap <= _SINGLE_THREAD_HEAPS * MAX_HEAP_BYTES else min(os.cpu_count() or 1, _MAX_THREADS)
+    heap = min(max(threads * MIN_HEAP_BYTES, heap), MAX_HEAP_BYTES)
+    writer = index.writer(heap_size=heap, num_threads=threads)
     yield writer
     writer.commit()
     writer.wait_merging_threads()
@@ -342,7 +347,10 @@ def _seal(
     progress: Progress,
 ) -> Manifest:
     """Force every new file to the disk, write down what it holds, and publish the manifest."""
-    terms = (entry for entry in (folder / manifest.terms).iterdir() if entry.suffix != ".lock")
+    terms = [entry for entry in (folder / manifest.terms).iterdir() if entry.suffix != ".lock"]
+    for entry in terms:
+        # tantivy hides some of its files from other users; these follow the umask as the rest does.
+        shutil.copymode(folder / manifest.order, entry)
     names = [*written, manifest.order, *(f"{manifest.terms}/{entry.name}" for entry in terms)]
     total, done = sum((folder / name).stat().st_size for name in names), 0
 
@@ -381,13 +389,14 @@ def _link_or_copy(source: str, target: str) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep a second writer out; the lock ends with the process."""
+    if not folder.is_dir():
+        raise IndexDirectoryError(f"expected an index made by ssp index build, got {folder}")
+    lock = FileLock(folder / _LOCK_FILE)
     try:
-        file = (folder / _LOCK_FILE).open("w")
-    except FileNotFoundError as error:
-        raise IndexDirectoryError(f"expected an index made by ssp index build, got {folder}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyIndexError(f"another process is writing to {folder}") from error
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BusyIndexError(f"another process is writing to {folder}") from error
+    try:
         yield
+    finally:
+        lock.release()

@@ -86,7 +86,8 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         IndexDirectoryError: If it is no index, or one of another format.
-        DamagedIndexError: If the manifest is damaged, or a file is missing or of another size.
+        DamagedIndexError: If the manifest is damaged, or a file is missing or of another size. A changed byte
+            of the terms is found by `check_index` alone, one of a text also when the text is read.
     """
     try:
         content = (path / MANIFEST).read_bytes()

@@ -2,17 +2,22 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from baselines.benchmarks import retrieval
+from baselines.benchmarks import retrieval, retrieval_curve
 from baselines.benchmarks.exact_bm25 import ExactBM25
-from baselines.benchmarks.retrieval_engines import ENGINES
+from baselines.benchmarks.process_memory import run_measured
+from baselines.benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES
+from baselines.benchmarks.retrieval_worlds import large_world
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25_terms import make_analyzer
+from ssp_env.search.corpus import read_corpus
 from ssp_env.worlds import World, world_preset
 
 
@@ -56,13 +61,61 @@ def test_agreement_counts_ties_and_punishes_errors():
 
 def test_correctness_is_complete_with_lengths_in_one_byte():
     shown = run("correctness", "--passages", 300, "--queries", 40)
-    (line,) = [line for line in shown.splitlines() if "in one byte" in line]
-    assert line.count("100.00%") == 2
+    lines = [line for line in shown.splitlines() if "in one byte" in line]
+    assert [line.count("100.00%") for line in lines] == [2, 2]
+
+
+def test_a_curve_builds_worlds_and_searches_them_in_both_ways(tmp_path):
+    arguments = ["curve", "--passages", 200, "--passages", 300, "--queries", 9, "--keep", tmp_path]
+    shown = run(*arguments)
+    rows = [line.replace("│", " ").split() for line in shown.splitlines() if line.startswith("│")]
+    assert [row[0] for row in rows] == ["200", "300", "200", "200", "300", "300"]
+    assert [row[1] for row in rows[2:]] == ["default", "exact"] * 2
+    assert all(row[-1] == "1.000" for row in rows[2:])
+    assert len(BM25Engine.open(tmp_path / "300" / "index")) == 300
+
+
+def test_a_curve_that_is_kept_builds_nothing_again(tmp_path):
+    run("curve", "--passages", 200, "--queries", 3, "--keep", tmp_path)
+    (tmp_path / "200" / "corpus.jsonl").unlink()
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "200" / "index").rglob("*")}
+    run("curve", "--passages", 200, "--queries", 3, "--keep", tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "200" / "index").rglob("*")} == times
+
+
+def test_processes_generate_the_world_in_its_order(tmp_path):
+    measured = retrieval_curve.generate(tmp_path, 205, 3)
+    pages = list(large_world(205).passages())
+    assert list(read_corpus(tmp_path / "corpus.jsonl")) == pages
+    words = sum(len(f"{page.title} {page.text}".split()) for page in pages)
+    assert measured["words"] == pytest.approx(words / 205)
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus.jsonl"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_memory_of_another_process_is_seen_by_kind(tmp_path):
+    mapped = tmp_path / "mapped"
+    mapped.write_bytes(bytes(60_000_000))
+    script = """if True:
+        import mmap, sys, time
+        allocated = bytes(range(256)) * 160_000
+        with open(sys.argv[1], "rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        sum(pages[place] for place in range(0, len(pages), 4096))
+        time.sleep(1)
+    """
+    found = run_measured([sys.executable, "-c", script, str(mapped)])
+    assert 40e6 < found["allocated"] < 60e6 < found["mapped"] < 100e6 < found["peak"] < 160e6
+
+
+def test_a_measured_command_that_fails_is_an_error():
+    with pytest.raises(subprocess.CalledProcessError):
+        run_measured([sys.executable, "-c", "raise SystemExit(3)"])
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_finds_a_page_by_its_title(tmp_path, pages, name):
-    pytest.importorskip({"bm25s": "bm25s", "rank_bm25": "rank_bm25"}.get(name, "tantivy"))
+    pytest.importorskip(name if name in DISTRIBUTIONS and name != "ssp-env" else "tantivy")
     corpus = tmp_path / "corpus.jsonl"
     records = [{"id": page.id, "title": page.title, "text": page.text} for page in pages[:200]]
     corpus.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -77,7 +130,7 @@ def test_speed_measures_every_engine_asked_for():
     shown = run("speed", "--passages", 200, "--queries", 6, "--engine", "ssp-env", "--engine", "sqlite-fts5")
     rows = [line for line in shown.splitlines() if "200 " in line]
     assert ["ssp-env" in rows[0], "sqlite-fts5" in rows[1], len(rows)] == [True, True, 2]
-    assert len(rows[0].replace("┃", "│").strip("│ ").split("│")) == 11
+    assert len(rows[0].replace("┃", "│").strip("│ ").split("│")) == 12
 
 
 def test_an_unknown_engine_is_named():

@@ -2,8 +2,10 @@
 
 import json
 import multiprocessing
+import os
 import pickle
 import signal
+import stat
 import subprocess
 import sys
 import tracemalloc
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
-from ssp_env.search import id_order
+from ssp_env.search import id_order, index_builder
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25_terms import BM25Settings
 from ssp_env.search.id_order import DuplicateIdError, sorted_positions
@@ -58,14 +60,18 @@ def same_engine(one, two, queries, top_k=5):
 @given(
     corpus=CORPORA,
     queries=st.lists(TEXTS, max_size=5),
-    flags=st.tuples(*[st.booleans()] * 3),
+    flags=st.tuples(*[st.booleans()] * 4),
     top_k=st.integers(1, 40),
 )
 def test_a_directory_ranks_as_memory_does(tmp_path_factory, corpus, queries, flags, top_k):
     path = tmp_path_factory.mktemp("index") / "index"
-    build_index(corpus, path, BM25Settings(*flags), source=None)
-    stem, drop, all_words = flags
-    memory = BM25Engine(corpus[::-1], stem=stem, drop_stop_words=drop, all_words_first=all_words)
+    stem, drop, all_words, pruned = flags
+    limit = 0 if pruned else None
+    chosen = BM25Settings(stem, drop, all_words, prune_above=limit)
+    build_index(corpus, path, chosen, source=None)
+    memory = BM25Engine(
+        corpus[::-1], stem=stem, drop_stop_words=drop, all_words_first=all_words, prune_above=limit
+    )
     same_engine(BM25Engine.open(path), memory, queries, top_k)
 
 
@@ -91,6 +97,18 @@ def test_questions_over_a_world_rank_equally_after_an_addition(tmp_path):
     build_index(pages[::-2], tmp_path / "index", source=None)
     add_passages(tmp_path / "index", pages[::2])
     same_engine(BM25Engine.open(tmp_path / "index"), BM25Engine(pages), questions(30), 10)
+
+
+def test_an_index_built_by_several_threads_ranks_as_one_built_by_one(tmp_path, monkeypatch):
+    build_index(world(1000), tmp_path / "one", source=None)
+    monkeypatch.setattr(index_builder, "_SINGLE_THREAD_HEAPS", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 96)
+    build_index(world(1000), tmp_path / "several", source=None)
+    one, several = (BM25Engine.open(tmp_path / name) for name in ("one", "several"))
+    for found, expected in zip(several.search(questions(30), 8), one.search(questions(30), 8), strict=True):
+        assert [hit.id for hit in found] == [hit.id for hit in expected]
+        assert [hit.score for hit in found] == pytest.approx([hit.score for hit in expected])
+    assert several.fingerprint() == one.fingerprint()
 
 
 def test_an_engine_with_a_path_passes_the_checks_of_engines(tmp_path):
@@ -338,12 +356,49 @@ def test_many_processes_open_it_at_once(tmp_path):
     assert found == [BM25Engine(world(1000)).search(questions(3), 3)] * 6
 
 
-def test_an_open_directory_pickles_as_its_path(tmp_path):
+def _search_pickled(engine):
+    return engine.search(questions(3), 3)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_an_open_directory_pickles_as_its_path(tmp_path, exact):
     build_index(world(50), tmp_path / "index", source=None)
-    engine = BM25Engine.open(tmp_path / "index")
+    engine = BM25Engine.open(tmp_path / "index", exact=exact)
     pickled = pickle.dumps(engine)
     assert len(pickled) < 1000
     same_engine(pickle.loads(pickled), engine, ["river"])
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        assert pool.map(_search_pickled, [engine] * 3) == [engine.search(questions(3), 3)] * 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_files_are_as_readable_as_the_umask_says(tmp_path, umask, mode):
+    pages, before = world(40), os.umask(umask)
+    try:
+        build_index(pages[:20], tmp_path / "index", source=None)
+        add_passages(tmp_path / "index", pages[20:])
+    finally:
+        os.umask(before)
+    files = [
+        tmp_path / "index" / name for name in [*read_manifest(tmp_path / "index").files, "manifest.json"]
+    ]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {mode}
+
+
+def test_a_platform_without_fcntl_builds_and_opens(tmp_path):
+    script = """if True:
+        import sys, warnings
+        sys.modules["fcntl"] = None
+        warnings.simplefilter("ignore")
+        from ssp_env.passage import Passage
+        from ssp_env.search.bm25 import BM25Engine
+        BM25Engine([Passage("7", "belin", "x")], path=sys.argv[1])
+        print(BM25Engine.open(sys.argv[1]).search(["belin"], 1)[0][0].id)
+    """
+    command = [sys.executable, "-c", script, str(tmp_path / "index")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("7\n", "")
 
 
 # -- damage ------------------------------------------------------------------------------------------------
