@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 
+from ssp_env.http import Limits, arun, run
 from ssp_env.passage import Passage
 from ssp_env.search.errors import BadSearchReply
-from ssp_env.search.json_service import Limits, RemoteJSON, read_key
+from ssp_env.search.json_service import JSONService, read_key
 from ssp_env.search.web.text import clean
 
 Messages = list[dict[str, str]]
@@ -223,7 +224,7 @@ class ChatEndpoint:
         self._body: dict[str, Any] = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
         if seed is not None:
             self._body["seed"] = seed
-        self._remote = RemoteJSON(f"chat endpoint {model}", limits)
+        self._service = JSONService(limits, f"chat endpoint {model}")
 
     def __call__(self, messages: Messages) -> str:
         """Return the text of the reply.
@@ -231,9 +232,16 @@ class ChatEndpoint:
         Raises:
             SearchError: SearchTimeout, SearchUnavailable, SearchRefused or BadSearchReply.
         """
+        return run(self._ask(messages))
+
+    async def acall(self, messages: Messages) -> str:
+        """Return the text of the reply, without blocking."""
+        return await arun(self._ask(messages))
+
+    async def _ask(self, messages: Messages) -> str:
         headers = {"Authorization": f"Bearer {read_key(self._key_variable)}"} if self._key_variable else {}
         body = {**self._body, "messages": messages}
-        reply = self._remote.call(httpx.Request("POST", self._url, headers=headers, json=body))
+        reply = await self._service.call(httpx.Request("POST", self._url, headers=headers, json=body))
         try:
             text = reply["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):

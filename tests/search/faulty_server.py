@@ -119,3 +119,10 @@ def drip(connection, released):
 
 def not_http(connection, released):
     connection.sendall(b"220 mail.example ESMTP\r\n")
+
+
+def drip_head(connection, released):
+    """Send a header that never ends, byte by byte."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while not released.wait(0.02):
+        connection.sendall(b"x")

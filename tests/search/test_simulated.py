@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssp_env.http import Limits
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchUnavailable
-from ssp_env.search.json_service import Limits
 from ssp_env.search.simulated import ChatEndpoint, SimulatedEngine, noise_probability, parse_pages
 from ssp_env.testing import check_fixed_engine
 from tests.search.remote_server import Reply, remote
@@ -226,7 +226,7 @@ def test_a_chat_reply_without_text_is_a_bad_reply(content):
 def test_a_chat_endpoint_that_fails_has_a_typed_error(monkeypatch):
     with (
         remote(lambda asked: Reply(status=500)) as (address, _),
-        pytest.raises(SearchUnavailable, match="small: replied with status 500"),
+        pytest.raises(SearchUnavailable, match="small: expected status 200, got 500"),
     ):
         ChatEndpoint(address, "small", limits=Limits(attempts=1))([])
     monkeypatch.delenv("CHAT_KEY", raising=False)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
+import anyio.to_thread
+
+from ssp_env.coroutines import is_async
+from ssp_env.http import Limits, arun, run
+from ssp_env.http.background import gather
 from ssp_env.passage import Passage
 from ssp_env.search.errors import SearchError
-from ssp_env.search.json_service import Limits, RemoteJSON
+from ssp_env.search.json_service import JSONService
 from ssp_env.search.web.provider import WebProvider, WebResult
 from ssp_env.search.web.text import clean, snippet_text
 
@@ -49,9 +53,9 @@ class WebEngine:
         provider.request("key check", 1)
         self._provider = provider
         self._max_results = max_results
-        self._workers = limits.concurrency
-        self._remote = RemoteJSON(provider.name, limits)
+        self._service = JSONService(limits, provider.name)
         self._fetch = fetch
+        self._concurrency = limits.concurrency
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         """Return the provider's results for each query, best first.
@@ -66,24 +70,31 @@ class WebEngine:
             TypeError: If `queries` is a single string or holds something that is not one.
             ValueError: If `top_k` is below 1.
         """
-        if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
-            raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
-        asked = [_cut(clean(query), self._provider.max_query_characters) for query in queries]
-        distinct = list(dict.fromkeys(query for query in asked if query))
-        with ThreadPoolExecutor(self._workers) as pool:
-            found = dict(zip(distinct, pool.map(self._search_one, distinct), strict=True))
-            results = [found.get(query, [])[:top_k] for query in asked]
-            return results if self._fetch is None else self._with_pages(results, pool)
+        return run(self._search(queries, top_k))
+
+    async def asearch(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """Do the same as `search` without blocking; cancelling it ends its requests."""
+        return await arun(self._search(queries, top_k))
 
     def fingerprint(self) -> str:
         """Return the sha256 of the provider's settings and of whether pages are fetched; never of the key."""
         settings = f"web {self._provider!r} max_results={self._max_results} fetch={_described(self._fetch)}"
         return hashlib.sha256(settings.encode()).hexdigest()
 
-    def _search_one(self, query: str) -> list[Passage]:
-        reply = self._remote.call(self._provider.request(query, self._max_results))
+    async def _search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
+            raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        asked = [_cut(clean(query), self._provider.max_query_characters) for query in queries]
+        distinct = list(dict.fromkeys(query for query in asked if query))
+        searches = [self._search_one(query) for query in distinct]
+        found = dict(zip(distinct, await gather(searches, self._concurrency)))
+        results = [found.get(query, [])[:top_k] for query in asked]
+        return results if self._fetch is None else await self._with_pages(results, self._fetch)
+
+    async def _search_one(self, query: str) -> list[Passage]:
+        reply = await self._service.call(self._provider.request(query, self._max_results))
         distinct: dict[str, WebResult] = {}
         for result in self._provider.results(reply):
             url = clean(result.url)
@@ -95,20 +106,26 @@ class WebEngine:
             for rank, (url, result) in enumerate(ranked, start=1)
         ]
 
-    def _with_pages(self, results: list[list[Passage]], pool: ThreadPoolExecutor) -> list[list[Passage]]:
+    async def _with_pages(
+        self, results: list[list[Passage]], fetch: Callable[[str], str]
+    ) -> list[list[Passage]]:
+        acall = getattr(fetch, "acall", None)
+        threads = anyio.CapacityLimiter(self._concurrency)
+
+        async def page(url: str) -> str:
+            try:
+                if is_async(acall):
+                    return str(await acall(url))
+                return await anyio.to_thread.run_sync(fetch, url, abandon_on_cancel=True, limiter=threads)
+            except SearchError:
+                return ""
+
         urls = list(dict.fromkeys(passage.id for hits in results for passage in hits))
-        texts = dict(zip(urls, pool.map(self._page, urls), strict=True))
+        texts = dict(zip(urls, await gather([page(url) for url in urls], self._concurrency)))
         return [
             [Passage(hit.id, hit.title, texts[hit.id] or hit.text, hit.score) for hit in hits]
             for hits in results
         ]
-
-    def _page(self, url: str) -> str:
-        assert self._fetch is not None
-        try:
-            return self._fetch(url)
-        except SearchError:
-            return ""
 
 
 def _described(fetch: object) -> str:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
-import threading
-import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
+import anyio
 import httpx
 
+from ssp_env.http import Limits, ReplyTooLong, arun, run
+from ssp_env.http.gates import Gates
+from ssp_env.http.service import certificates, read_body
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
-from ssp_env.search.json_service import Gate, Limits, read_body
 from ssp_env.search.web.text import clean, page_text
 
 _TYPES = ("text/html", "application/xhtml+xml", "text/plain")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LIMITS = Limits(timeout=10, concurrency=2, max_bytes=1_000_000)
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -26,8 +32,8 @@ class PageFetcher:
     """Gets the text of a web page; call it with an address.
 
     The host is resolved here, every address it resolves to must be public, and the connection goes to the
-    very address that was checked, so neither a redirect nor a second DNS answer leads elsewhere. Proxies and
-    credentials of the environment are not used.
+    very address that was checked, so neither a redirect nor a second DNS answer leads elsewhere; with https
+    the certificate must be that of the name. Proxies and credentials of the environment are not used.
 
     Attributes:
         max_characters: The text is cut after this many.
@@ -47,68 +53,72 @@ class PageFetcher:
     max_redirects: int = 5
     allow_private: bool = False
     limits: Limits = _LIMITS
-    _gates: dict[str, Gate] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_gates", Gates(self.limits))
+
+    def __reduce__(self) -> tuple[Callable[..., PageFetcher], tuple[Any, ...]]:
+        return type(self), (self.max_characters, self.max_redirects, self.allow_private, self.limits)
 
     def __call__(self, url: str) -> str:
         """Return the text of the page at `url`."""
-        deadline = time.monotonic() + self.limits.timeout
-        with httpx.Client(trust_env=False, follow_redirects=False) as client:
-            for _ in range(self.max_redirects + 1):
-                target = self._checked(url)
-                response, body = self._get(client, target, deadline)
-                if response.status_code not in _REDIRECTS:
-                    return self._text(response, body, target.host)
-                # httpx has refused malformed locations by now.
-                url = str(target.join(response.headers.get("location", "")))
+        return run(self._fetch(url))
+
+    async def acall(self, url: str) -> str:
+        """Return the text of the page at `url`, without blocking."""
+        return await arun(self._fetch(url))
+
+    async def _fetch(self, url: str) -> str:
+        target = _checked(url)
+        try:
+            with anyio.fail_after(self.limits.timeout):
+                for _ in range(self.max_redirects + 1):
+                    response, body = await self._get(target)
+                    if response.status_code not in _REDIRECTS:
+                        return self._text(response, body, target.host)
+                    # httpx has refused malformed locations by now.
+                    target = _checked(str(target.join(response.headers.get("location", ""))))
+        except TimeoutError:
+            raise SearchTimeout(f"{target.host}: no page within {self.limits.timeout:g} seconds") from None
         raise BadSearchReply(f"{target.host}: more than {self.max_redirects} redirects")
 
-    def _checked(self, url: str) -> httpx.URL:
-        try:
-            target = httpx.URL(url)
-        except httpx.InvalidURL:
-            raise SearchRefused("expected an address on the web, got one that is malformed") from None
-        if target.scheme not in {"http", "https"} or not target.host:
-            raise SearchRefused(f"expected an http or https address, got the scheme {target.scheme!r}")
-        if target.userinfo:
-            raise SearchRefused(f"{target.host}: addresses with a user name are not fetched")
-        return target
-
-    def _get(self, client: httpx.Client, target: httpx.URL, deadline: float) -> tuple[httpx.Response, bytes]:
-        gate = self._gate(target.host)
-        gate.enter(deadline, target.host)
-        try:
-            address = self._resolve(target)
+    async def _get(self, target: httpx.URL) -> tuple[httpx.Response, bytes]:
+        deadline = asyncio.get_running_loop().time() + self.limits.timeout
+        gates: Gates = self._gates  # type: ignore[attr-defined]
+        async with gates.of(target.host).passed(deadline), _client() as client:
+            address = await self._resolve(target)
             request = client.build_request(
                 "GET",
                 target.copy_with(host=str(address), fragment=None),
                 # Unpacked, a small reply could be a huge one.
                 headers={"Host": target.netloc.decode(), "Accept-Encoding": "identity"},
-                timeout=max(0.001, deadline - time.monotonic()),
                 extensions={"sni_hostname": target.raw_host.decode("ascii")},
             )
-            response = client.send(request, stream=True)
             try:
-                if response.headers.get("content-encoding", "identity").lower() != "identity":
-                    raise BadSearchReply(f"{target.host}: expected an uncompressed page")
-                is_page = response.status_code < 300
-                body = b""
-                if is_page and self._type_is_text(response):
-                    body = read_body(response, self.limits.max_bytes, deadline, target.host)
-            finally:
-                response.close()
-        except httpx.TimeoutException:
-            raise SearchTimeout(f"{target.host}: no page in time") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise SearchUnavailable(f"{target.host}: cannot be reached ({type(error).__name__})") from None
-        finally:
-            gate.leave()
-        return response, body
+                response = await client.send(request, stream=True)
+                try:
+                    return response, await self._body(response, target.host)
+                finally:
+                    await response.aclose()
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                kind = type(error).__name__
+                raise SearchUnavailable(f"{target.host}: cannot be reached ({kind})") from None
+            except ReplyTooLong as error:
+                raise BadSearchReply(f"{target.host}: {error}") from None
 
-    def _resolve(self, target: httpx.URL) -> Address:
+    async def _body(self, response: httpx.Response, host: str) -> bytes:
+        """Read the page if it is one."""
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise BadSearchReply(f"{host}: expected an uncompressed page")
+        if response.status_code >= 300 or not _type_is_text(response):
+            return b""
+        return await read_body(response, self.limits.max_bytes)
+
+    async def _resolve(self, target: httpx.URL) -> Address:
         """Return the address to connect to; all that the name resolves to must be allowed."""
+        look_up = asyncio.get_running_loop().getaddrinfo
         try:
-            found = socket.getaddrinfo(target.raw_host.decode("ascii"), None, type=socket.SOCK_STREAM)
+            found = await look_up(target.raw_host.decode("ascii"), None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             raise SearchUnavailable(f"{target.host}: unknown host") from None
         addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
@@ -122,7 +132,7 @@ class PageFetcher:
             raise SearchUnavailable(f"{host}: replied with status {status}")
         if status >= 300:
             raise SearchRefused(f"{host}: replied with status {status}")
-        if not self._type_is_text(response):
+        if not _type_is_text(response):
             raise BadSearchReply(f"{host}: expected {' or '.join(_TYPES)}, got another type")
         try:
             text = body.decode(response.charset_encoding or "utf-8", "replace")
@@ -131,13 +141,6 @@ class PageFetcher:
         if response.headers["content-type"].lower().startswith("text/plain"):
             return clean(text)[: self.max_characters]
         return page_text(text)[1][: self.max_characters]
-
-    def _type_is_text(self, response: httpx.Response) -> bool:
-        return response.headers.get("content-type", "").partition(";")[0].strip().lower() in _TYPES
-
-    def _gate(self, host: str) -> Gate:
-        with self._lock:
-            return self._gates.setdefault(host, Gate(self.limits))
 
 
 def is_public(address: Address) -> bool:
@@ -148,6 +151,32 @@ def is_public(address: Address) -> bool:
     """
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(address.packed[-4:])
         if inner is not None:
             return is_public(inner)
+        if address not in _GLOBAL_UNICAST:
+            return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        target = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise SearchRefused("expected an address on the web, got one that is malformed") from None
+    if target.scheme not in {"http", "https"} or not target.host:
+        raise SearchRefused(f"expected an http or https address, got the scheme {target.scheme!r}")
+    if target.userinfo:
+        raise SearchRefused(f"{target.host}: addresses with a user name are not fetched")
+    return target
+
+
+def _client() -> httpx.AsyncClient:
+    # A connection is to an address, and its certificate was checked for one name: none is used twice.
+    single_use = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncClient(verify=certificates(), trust_env=False, timeout=None, limits=single_use)
+
+
+def _type_is_text(response: httpx.Response) -> bool:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower() in _TYPES

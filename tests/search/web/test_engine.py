@@ -3,8 +3,8 @@ import threading
 
 import pytest
 
+from ssp_env.http import Limits
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
-from ssp_env.search.json_service import Limits
 from ssp_env.search.web import PageFetcher, SearXNG, Serper, WebEngine
 from ssp_env.testing import check_fixed_engine
 from tests.search.remote_server import Reply, remote
@@ -125,7 +125,7 @@ def test_a_reply_that_is_too_long_is_not_read():
     limits = Limits(timeout=20, max_bytes=1000)
     with (
         remote(lambda asked: results(500)) as (address, _),
-        pytest.raises(BadSearchReply, match="at most 1000 bytes"),
+        pytest.raises(BadSearchReply, match="at most 1,000 bytes"),
     ):
         engine(address, limits).search(["a"], 1)
 
@@ -141,7 +141,7 @@ def test_a_server_that_says_nothing_is_a_timeout():
 def test_a_server_that_is_not_there_is_unavailable():
     with remote(lambda asked: Reply()) as (address, _):
         pass
-    with pytest.raises(SearchUnavailable, match=r"cannot be reached \(ConnectError\)"):
+    with pytest.raises(SearchUnavailable, match=r"the connection failed \(ConnectError\)"):
         engine(address).search(["a"], 1)
 
 

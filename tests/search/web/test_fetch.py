@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from ssp_env.http import Limits
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
-from ssp_env.search.json_service import Limits
 from ssp_env.search.web.fetch import PageFetcher, is_public
 from tests.search.remote_server import Reply, remote
 
@@ -14,7 +14,7 @@ OPEN = PageFetcher(allow_private=True)
 
 
 def resolve_to(monkeypatch, *addresses):
-    def fake(host, port, **kwargs):
+    def fake(host, *args, **kwargs):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
 
     monkeypatch.setattr(socket, "getaddrinfo", fake)

@@ -1,0 +1,83 @@
+"""One event loop in a thread of its own, on which all requests run, whoever waits for them and how.
+
+Blocking and asynchronous callers share one implementation, connections and limits that way, and deadlines
+hold for both: a blocking socket only bounds the wait for the next bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop, which the first call starts; a forked process gets one of its own."""
+    global _loop
+    with _lock:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, daemon=True, name="ssp_env.http").start()
+        return _loop
+
+
+def is_background(loop: asyncio.AbstractEventLoop | None) -> bool:
+    """Whether that is the loop; takes no lock, so that finalizers may ask."""
+    return loop is not None and loop is _loop
+
+
+def run(coroutine: Coroutine[Any, Any, Value]) -> Value:
+    """Run a coroutine on the loop and wait for it; if the wait is interrupted, it is cancelled.
+
+    Raises:
+        RuntimeError: If called on the loop itself, which would wait for ever.
+    """
+    loop = background_loop()
+    if asyncio._get_running_loop() is loop:
+        coroutine.close()
+        raise RuntimeError("a coroutine that runs on the loop of ssp_env.http must await, not block")
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    try:
+        return future.result()
+    finally:
+        future.cancel()
+
+
+async def arun(coroutine: Coroutine[Any, Any, Value]) -> Value:
+    """Run a coroutine on the loop and await it on the caller's; cancelling the one cancels the other."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, background_loop()))
+
+
+async def gather(coroutines: Sequence[Coroutine[Any, Any, Value]], most: int) -> list[Value]:
+    """Run coroutines, at most so many side by side; the first failure cancels the others and is raised."""
+    slots = asyncio.Semaphore(most)
+
+    async def in_turn(coroutine: Coroutine[Any, Any, Value]) -> Value:
+        async with slots:
+            return await coroutine
+
+    tasks = [asyncio.ensure_future(in_turn(coroutine)) for coroutine in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for coroutine in coroutines:
+            coroutine.close()
+
+
+def _forget() -> None:
+    global _loop, _lock
+    _loop, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,136 @@
+"""Requests to one remote service, bounded in time, size, rate and number, with retries."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import weakref
+from dataclasses import dataclass
+from functools import cache
+
+import anyio
+import httpx
+import numpy as np
+
+from ssp_env import __version__
+from ssp_env.http.background import arun, is_background, run
+from ssp_env.http.gates import Gate, Limits
+from ssp_env.http.retries import send_with_retries
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply that was read to its end."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+
+class ReplyTooLong(Exception):
+    """More bytes than `max_bytes`."""
+
+
+class HTTPService:
+    """Sends requests; threads and event loops may share it, and with it its connections and limits.
+
+    Redirects are not followed, proxies are taken from the environment, as httpx does. It pickles without its
+    connections, and a forked process opens its own.
+
+    Args:
+        limits: Time, retries, rate, concurrency and size.
+
+    Example:
+        `HTTPService(Limits(timeout=5)).send(httpx.Request("GET", "http://127.0.0.1:8000/health")).status`
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._loop: asyncio.AbstractEventLoop | None = None  # that of the connections
+
+    def __reduce__(self) -> tuple[type[HTTPService], tuple[Limits]]:
+        return type(self), (self.limits,)
+
+    def send(self, request: httpx.Request) -> Answer:
+        """Send a request, again after failures that may pass.
+
+        Returns:
+            The last reply, whatever its status.
+
+        Raises:
+            TimeoutError: If there is no complete reply within `timeout`, waiting for its turn included.
+            httpx.TransportError: If the service cannot be reached or breaks off.
+            httpx.DecodingError: If the reply cannot be decompressed.
+            ReplyTooLong: If it is longer than `max_bytes`.
+        """
+        return run(self.exchange(request))
+
+    async def asend(self, request: httpx.Request) -> Answer:
+        """Do what `send` does, on any event loop."""
+        return await arun(self.exchange(request))
+
+    async def exchange(self, request: httpx.Request) -> Answer:
+        """Do what `send` does; for coroutines that run on the loop of `ssp_env.http` already."""
+        self._connect()
+        request.headers.setdefault("User-Agent", f"ssp-env/{__version__}")
+        request.headers.setdefault("Accept-Encoding", "gzip, deflate")
+        deadline = asyncio.get_running_loop().time() + self.limits.timeout
+
+        async def attempt() -> Answer:
+            async with self._gate.passed(deadline):
+                return await self._send_once(request)
+
+        with anyio.fail_after(self.limits.timeout):
+            return await send_with_retries(attempt, self.limits, deadline, self._rng)
+
+    def close(self) -> None:
+        """Close the connections; they are opened again if need be."""
+        if is_background(self._loop):
+            self._at_end.detach()
+            run(self._client.aclose())
+        self._loop = None
+
+    def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        self._loop = loop
+        # The time is bounded as a whole.
+        self._client = httpx.AsyncClient(verify=certificates(), timeout=None, follow_redirects=False)
+        self._gate = Gate(self.limits)
+        self._rng = np.random.default_rng(self.limits.jitter_seed)
+        self._at_end = weakref.finalize(self, _close_later, self._client, loop)
+        self._at_end.atexit = False
+
+    async def _send_once(self, request: httpx.Request) -> Answer:
+        response = await self._client.send(request, stream=True)
+        try:
+            body = await read_body(response, self.limits.max_bytes)
+        finally:
+            await response.aclose()
+        return Answer(response.status_code, response.headers, body)
+
+
+async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
+    """Read a streamed reply.
+
+    Raises:
+        ReplyTooLong: If it is longer than `max_bytes`.
+    """
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            raise ReplyTooLong(f"expected at most {max_bytes:,} bytes, got more")
+    return bytes(body)
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """Return the certificates that are trusted; read once, which takes longer than a local search."""
+    return httpx.create_ssl_context()
+
+
+def _close_later(client: httpx.AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
+    if is_background(loop):
+        asyncio.run_coroutine_threadsafe(client.aclose(), loop)
