@@ -71,7 +71,7 @@ def _decode_result(data: Mapping[str, Any]) -> Result:
     if "reply" in data:
         reply = data["reply"]
         # Numbers come as lists, words as they are.
-        written = {
+        written: dict[str, Any] = {
             key: value if isinstance(value, str) else tuple(value)
             for key, value in reply.items()
             if key != "tool_calls"

@@ -145,8 +145,7 @@ class Reply:
         weights_version: Version of the weights that sampled the tokens; empty if unknown.
 
     Raises:
-        TypeError: If `text` or `weights_version` is not a string, or a tool call is neither a `ToolCall` nor a
-            mapping.
+        TypeError: If text or version is not a string, or a tool call is neither a `ToolCall` nor a mapping.
         ValueError: If a tool call lacks a field, or `logprobs` has another length than `token_ids`.
     """
 
