@@ -21,7 +21,7 @@ from agents.sampling_params import (
 )
 from agents.vllm.admission import Admission
 from agents.vllm.completions import check_temperature
-from agents.vllm.errors import VLLMError
+from agents.vllm.errors import VLLMError, WeightsNotUpdated
 from agents.vllm.pool import ServerPool
 from agents.vllm.server import Server, server_url
 from agents.vllm.turn import SampledTurn, stop_texts
@@ -225,7 +225,13 @@ class VLLMServerAgent:
     async def _update(self, update: Callable[[], Awaitable[dict[Server, VLLMError]]]) -> None:
         await self._connect()
         async with self._pool.gate.update():
-            for server, problem in (await update()).items():
+            try:
+                problems = await update()
+            except WeightsNotUpdated as error:
+                for server in self._servers:
+                    self._pool.failed(server, error)
+                raise
+            for server, problem in problems.items():
                 self._pool.failed(server, problem)
 
 

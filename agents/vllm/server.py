@@ -35,14 +35,16 @@ class Server:
         url: Its address, without `/v1`.
         service: Sends requests to it.
         api_key: Sent as bearer token; empty for none.
-        weights_version: Version of the weights it serves; None if it must not be used before that is known.
+        weights_version: Version of the weights it serves.
+        weights_unknown: Whether an update failed half-way.
         adapters: By adapter: the name it is served under and its version.
     """
 
     url: str
     service: HTTPService
     api_key: str = field(default="", repr=False)
-    weights_version: str | None = None
+    weights_version: str = ""
+    weights_unknown: bool = False
     adapters: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     async def complete(self, request: Mapping[str, Any], model: str) -> Completion:

@@ -51,9 +51,13 @@ class ServedWeights:
             VLLMError: If it cannot be brought up to date.
         """
         stated = await server.stated_version()
+        if self.folder is None and server.weights_unknown:
+            raise UnfitServer(
+                f"the weights of {server.url} are unknown since an update failed: update them, or start it anew"
+            )
         if self.folder is None:
             server.weights_version = stated or self.version
-        elif stated != self.version:
+        elif server.weights_unknown or stated != self.version:
             await reload_weights(server, self.folder, self.version)
         else:
             server.weights_version = self.version
@@ -78,8 +82,13 @@ class ServedWeights:
         Raises:
             WeightsNotUpdated: If no server took it.
         """
+        before = self.folder, self.version
         self.folder, self.version = folder, version
-        problems = await _on_all(servers, lambda server: reload_weights(server, folder, version))
+        try:
+            problems = await _on_all(servers, lambda server: reload_weights(server, folder, version))
+        except WeightsNotUpdated:
+            self.folder, self.version = before
+            raise
         for name, (adapter, adapter_version) in self.adapters.items():
             for server in servers:
                 if server not in problems:
@@ -90,8 +99,9 @@ class ServedWeights:
         self, servers: tuple[Server, ...], name: str, folder: Path, version: str
     ) -> dict[Server, VLLMError]:
         """Load a LoRA adapter into every server, in place of an earlier one of the name; as `update`."""
+        problems = await _on_all(servers, lambda server: load_adapter(server, name, folder, version))
         self.adapters[name] = (folder, version)
-        return await _on_all(servers, lambda server: load_adapter(server, name, folder, version))
+        return problems
 
 
 async def reload_weights(server: Server, folder: Path, version: str) -> None:
@@ -99,13 +109,13 @@ async def reload_weights(server: Server, folder: Path, version: str) -> None:
 
     Raises:
         UnfitServer: If it was not started for that.
-        VLLMError: If it fails; the server has no version then, and must not be used.
+        VLLMError: If it fails; the server's weights are unknown then, and it must not be used.
     """
-    server.weights_version = None
     try:
         await server.post("/pause", mode="wait")
     except RequestRefused as error:
         raise UnfitServer(f"{server.url} cannot change its weights ({error}): {DEV_MODE}") from error
+    server.weights_unknown = True
     try:
         arguments = {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
         await server.post("/collective_rpc", arguments)
@@ -116,7 +126,7 @@ async def reload_weights(server: Server, folder: Path, version: str) -> None:
         await server.post("/update_weight_version", {"new_version": version})
     finally:
         await server.post("/resume")
-    server.weights_version = version
+    server.weights_version, server.weights_unknown = version, False
 
 
 def served_name(name: str, version: str) -> str:
