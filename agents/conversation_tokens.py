@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from agents import native_calls
 from ssp_env.game import PROTOCOLS, Action, Message, Protocol, Reply, View
 from ssp_env.game.protocol import FinalKind
 
@@ -13,7 +16,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Rendering = Literal["chat", "plain"]
+Overflow = Literal["cut", "error"]
 TokenIds = tuple[int, ...]
+
+# Stands for the last reply in a rendered conversation; what follows it is what the model has not read yet.
+_MARK = "QWXZreplyZXWQ"
+# Games that ended without the player's doing are never heard of again; so many conversations are kept.
+_MOST_OPEN = 65_536
+
+
+class ContextOverflow(ValueError):
+    """A prompt is longer than the context window allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,28 +36,48 @@ class Prompt:
     Attributes:
         token_ids: The whole conversation, up to where the reply begins.
         context_ids: The ids that are new since the model's last reply; None if earlier ones changed (the
-            prompt was shortened, or the template rewrites the past), so that no trainer may use this turn.
+            prompt was shortened, or the messages are others than before), so that no trainer may use this
+            turn.
+        uncut_ids: The conversation before it was shortened.
     """
 
     token_ids: TokenIds
     context_ids: TokenIds | None
+    uncut_ids: TokenIds = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """A conversation up to the end of the model's last reply, as messages and as ids."""
+
+    messages: tuple[Message, ...]
+    token_ids: array[int]
+    faithful: bool
 
 
 class ConversationTokens:
     """Turns views into prompts and sampled ids into replies, without ever re-tokenising a reply.
 
+    What a model has read is never rendered again: each turn adds what the template writes after the last
+    reply, so that templates that rewrite the past (dropping earlier thoughts, say) cannot do so.
+
     Args:
         tokenizer: The model's tokenizer.
-        protocol: Tags of the games it plays.
+        protocol: Tags of the games it plays. Native calls need a chat template that shows tools and writes
+            calls as JSON in `<tool_call>` tags; results are `tool` messages if it knows that role.
         rendering: `chat` uses the tokenizer's chat template, with what the environment says as user messages;
             `plain` joins the messages line by line, the way base models read demonstrations.
-        max_prompt_tokens: Longer prompts lose their middle.
+        max_prompt_tokens: The longest prompt.
+        on_overflow: What happens to longer ones: they lose their middle and their turns bear no ids (`cut`),
+            or ContextOverflow is raised (`error`).
+        end_ids: Ids that end a turn; the tokenizer's end-of-sequence token if None.
 
     Attributes:
         cut_prompts: Prompts that had to be shortened.
 
     Raises:
-        ValueError: If `rendering` is `chat` and there is no chat template, or the protocol has native calls.
+        ValueError: If `rendering` is `chat` and there is no chat template, or the protocol has native calls
+            and the template has none, or an option is unknown.
     """
 
     def __init__(
@@ -54,67 +87,88 @@ class ConversationTokens:
         protocol: Protocol = PROTOCOLS["default"],
         rendering: Rendering = "chat",
         max_prompt_tokens: int,
+        on_overflow: Overflow = "cut",
+        end_ids: Collection[int] | None = None,
     ) -> None:
         if rendering == "chat" and tokenizer.chat_template is None:
             raise ValueError("this tokenizer has no chat template: use rendering='plain'")
-        if protocol.calls == "native":
+        if on_overflow not in ("cut", "error"):
+            raise ValueError(f"on_overflow must be 'cut' or 'error', got {on_overflow!r}")
+        self._native = protocol.calls == "native"
+        if self._native and rendering == "plain":
             raise ValueError(
-                f"this player writes text, which cannot hold the native tool calls of {protocol.name!r}; "
-                "choose a protocol of tags, or hermes"
+                f"plain text cannot hold the native tool calls of {protocol.name!r}: "
+                "choose a protocol of tags, hermes, or rendering='chat'"
             )
+        if self._native:
+            native_calls.check_template(tokenizer, protocol)
+        self._tool_role = self._native and native_calls.knows_tool_role(tokenizer)
         self.tokenizer = tokenizer
         self.protocol = protocol
         self.rendering = rendering
         self.max_prompt_tokens = max_prompt_tokens
+        self.on_overflow = on_overflow
         self.cut_prompts = 0
-        # Sampled ids by conversation and by the place the reply took among its messages.
-        self._spoken: dict[tuple[str, str, str], dict[int, TokenIds]] = {}
+        self._end_ids = frozenset([tokenizer.eos_token_id] if end_ids is None else end_ids)
+        self._spoken: OrderedDict[tuple[str, str, str], _Spoken] = OrderedDict()
+
+    def forget(self) -> None:
+        """Forget all conversations; the next turn of each is read as text from its beginning."""
+        self._spoken.clear()
 
     # -- reading ---------------------------------------------------------------------------------------
 
     def prompt(self, view: View) -> Prompt:
-        """Return what the model reads now; earlier replies stand in it as the ids that were sampled."""
-        spoken = self._spoken.get(view.conversation_id, {})
-        if any(place >= len(view.messages) for place in spoken):
+        """Return what the model reads now; earlier replies stand in it as the ids that were sampled.
+
+        Raises:
+            ContextOverflow: If it is too long and `on_overflow` is `error`.
+        """
+        spoken = self._spoken.get(view.conversation_id)
+        if spoken and len(view.messages) <= len(spoken.messages):
             # Conversations only grow: another one has begun under the same name.
             del self._spoken[view.conversation_id]
-            spoken = {}
-        segments = self._segments(view.messages, spoken)
-        faithful = len(segments) == 2 * len(spoken) + 1
-        ids = tuple(token for segment in segments for token in segment)
+            spoken = None
+        if spoken and view.messages[: len(spoken.messages)] == spoken.messages:
+            new = self._encode(self._unread(view, spoken))
+            ids, faithful = (*spoken.token_ids, *new), spoken.faithful
+        else:
+            ids = new = self._encode(self._render(view, view.messages))
+            faithful = spoken is None
         if len(ids) <= self.max_prompt_tokens:
-            return Prompt(ids, segments[-1] if faithful else None)
+            return Prompt(ids, new if faithful else None, ids)
+        if self.on_overflow == "error":
+            raise ContextOverflow(
+                f"the prompt of {view.seat} in game {view.game_id!r} has {len(ids)} tokens, "
+                f"the context window has room for {self.max_prompt_tokens}"
+            )
         self.cut_prompts += 1
         tail = self.max_prompt_tokens // 2
-        return Prompt(ids[: self.max_prompt_tokens - tail] + ids[len(ids) - tail :], None)
+        return Prompt(ids[: self.max_prompt_tokens - tail] + ids[len(ids) - tail :], None, ids)
 
-    def _segments(self, messages: Sequence[Message], spoken: Mapping[int, TokenIds]) -> list[TokenIds]:
-        """Return what was read, what was sampled, what was read, ...; one piece if that is impossible."""
-        segments: list[TokenIds] = []
-        done, end = "", ""
-        for place, ids in sorted(spoken.items()):
-            text, content = self._render(messages[:place]), messages[place].content
-            if not text.startswith(done) or not self.decode(ids).startswith(content):
-                return [self._encode(self._render(messages))]
-            segments += [self._encode(text[len(done) :].removeprefix(end)), ids]
-            done = text + content
-            # A sampled end of turn is there already; the template writes it again.
-            end = self.tokenizer.eos_token if ids[-1] == self.tokenizer.eos_token_id else ""
-        text = self._render(messages)
-        if not text.startswith(done):
-            return [self._encode(text)]
-        return [*segments, self._encode(text[len(done) :].removeprefix(end))]
+    def _unread(self, view: View, spoken: _Spoken) -> str:
+        """What the template writes after the model's last reply, up to where the next one begins."""
+        place = len(spoken.messages) - 1
+        marked = (*view.messages[:place], Message("assistant", _MARK), *view.messages[place + 1 :])
+        unread = self._render(view, marked).rpartition(_MARK)[2]
+        last = spoken.token_ids[-1]
+        # A sampled end of turn is there already; the template writes it again.
+        return unread.removeprefix(str(self.tokenizer.decode([last]))) if last in self._end_ids else unread
 
-    def _render(self, messages: Sequence[Message]) -> str:
+    def _render(self, view: View, messages: Sequence[Message]) -> str:
         """The conversation as one text, up to where the model's reply begins."""
         if self.rendering == "plain":
             return "".join(f"{message.content}\n" for message in messages)
-        # Few templates know the role `tool`; results and notices come from outside, as a user's words do.
-        chat = [
-            {"role": "user" if message.role == "tool" else message.role, "content": message.content}
-            for message in messages
-        ]
-        return str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+        chat = [native_calls.as_chat_message(message) for message in messages]
+        if not self._tool_role:
+            # Few templates know the role `tool`; results come from outside, as a user's words do.
+            for message in chat:
+                if message["role"] == "tool":
+                    message["role"] = "user"
+        tools = self.protocol.tools() if self._native and view.phase != "verify" else None
+        return str(
+            self.tokenizer.apply_chat_template(chat, tools=tools, tokenize=False, add_generation_prompt=True)  # type: ignore[arg-type]
+        )
 
     def _encode(self, text: str) -> TokenIds:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -129,12 +183,18 @@ class ConversationTokens:
 
     def is_finished(self, view: View, ids: Sequence[int]) -> bool:
         """Whether a turn is over: its first action is complete, or the model ended it."""
-        if ids[-1] == self.tokenizer.eos_token_id:
+        if ids[-1] in self._end_ids:
             return True
         if ">" not in self.decode(ids[-1:]):
             return False
-        action = self._parse(view, self.decode(ids))
-        return action.kind != "malformed" or action.code == "empty_action"
+        text = self.decode(ids)
+        if self._native:
+            return self._read_native(view, text)[1]
+        return self._parse(view, text).code != "no_action"
+
+    def is_last(self, view: View, ids: Sequence[int]) -> bool:
+        """Whether no turn of this conversation can follow a finished one."""
+        return view.turns_left <= 1 or self._parse(view, self._read(view, ids)).kind in ("question", "answer")
 
     def reply(self, view: View, prompt: Prompt, ids: Sequence[int], logprobs: Sequence[float]) -> Reply:
         """Return the turn and remember its ids for the prompts to come.
@@ -142,15 +202,39 @@ class ConversationTokens:
         The reply carries its ids and log-probabilities unless the model read something other than the tokens
         of the conversation (see `Prompt.context_ids`): then it is text alone.
         """
-        text = self.decode(ids)
-        if self._parse(view, text).kind in ("question", "answer") or view.turns_left <= 1:
+        reply = self._read(view, ids)
+        if self.is_last(view, ids):
             self._spoken.pop(view.conversation_id, None)
         else:
-            self._spoken.setdefault(view.conversation_id, {})[len(view.messages)] = tuple(ids)
+            said = self.protocol.said(self._parse(view, reply))
+            read = array("q", prompt.uncut_ids or prompt.token_ids)
+            read.extend(ids)
+            self._spoken[view.conversation_id] = _Spoken(
+                (*view.messages, said), read, prompt.context_ids is not None
+            )
+            self._spoken.move_to_end(view.conversation_id)
+            if len(self._spoken) > _MOST_OPEN:
+                self._spoken.popitem(last=False)
         if prompt.context_ids is None:
-            return Reply(text)
-        return Reply(text, tuple(ids), tuple(logprobs), prompt.context_ids)
+            return reply
+        return Reply(reply.text, tuple(ids), tuple(logprobs), prompt.context_ids, reply.tool_calls)
 
-    def _parse(self, view: View, text: str) -> Action:
-        final: FinalKind = "question" if view.phase == "propose" else "answer"
-        return self.protocol.parse(text, final, may_search=view.phase != "verify")
+    def _read(self, view: View, ids: Sequence[int]) -> Reply:
+        text = self.decode(ids)
+        return self._read_native(view, text)[0] if self._native else Reply(text)
+
+    def _read_native(self, view: View, text: str) -> tuple[Reply, bool]:
+        return native_calls.read_reply(
+            text,
+            self.protocol,
+            _final(view),
+            may_search=view.phase != "verify",
+            call_id=f"call_{len(view.messages)}",
+        )
+
+    def _parse(self, view: View, reply: str | Reply) -> Action:
+        return self.protocol.parse(reply, _final(view), may_search=view.phase != "verify")
+
+
+def _final(view: View) -> FinalKind:
+    return "question" if view.phase == "propose" else "answer"

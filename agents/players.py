@@ -83,15 +83,16 @@ class Cast:
     def _chat_model(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reads: Reads
     ) -> tuple[AnyAgent, Reads]:
-        from agents.chat_model import ChatModel
+        from agents.sampling_params import SamplingParams
+        from agents.transformers_agent import TransformersAgent
 
-        player = ChatModel(
+        player = TransformersAgent(
             model,
             tokenizer,
             rendering="plain" if reads == "few_shot" else "chat",
-            temperature=self._temperature,
-            max_new_tokens=self._max_new_tokens,
-            seed=self._seed,
+            sampling=SamplingParams(
+                temperature=self._temperature, max_new_tokens=self._max_new_tokens, seed=self._seed
+            ),
         )
         return player, reads
 

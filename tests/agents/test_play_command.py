@@ -13,12 +13,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from agents import session, smollm2, tiny_model
-from agents.chat_model import ChatModel
 from agents.commands import play
 from agents.players import Cast
 from agents.session import MeteredPlayer
 from agents.setting import corpus_setting, draw_tasks, rules, world_setting
 from agents.tiny_policy import TinyPolicy
+from agents.transformers_agent import TransformersAgent
 from ssp_env.data import AnswerEntry
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Reply, Task
 from ssp_env.game_report import print_game, summary_table
@@ -232,7 +232,7 @@ def test_checkpoints_are_told_apart_by_their_tokenizer(tmp_path):
     tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
     tiny_model.save(model, tokenizer, tmp_path / "chat")
     cast = Cast({"solver": str(tmp_path / "chat")})
-    assert isinstance(cast.players["solver"], ChatModel)
+    assert isinstance(cast.players["solver"], TransformersAgent)
     assert cast.prompts == "english"
 
 

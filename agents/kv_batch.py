@@ -1,0 +1,220 @@
+"""The KV cache of the conversations that are decoded together: one buffer per layer, a row a conversation.
+
+A token of a row stands in the column of its position, so that rows of any length come and go without moving
+the others, and no column is shifted, padded or concatenated while tokens are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+COLUMNS = 128
+"""Buffers grow by so many columns at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Keys and values of consecutive tokens of one conversation.
+
+    Attributes:
+        layers: Per layer the keys and the values, each of shape (heads, tokens, head size).
+        tokens: How many tokens.
+    """
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    tokens: int
+
+
+Pieces = tuple[tuple[Segment, int], ...]
+"""A prefix: segments in order, and how many leading tokens of each belong to it."""
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Which rows a forward pass works on, where its tokens go, and how many columns it can see."""
+
+    rows: slice
+    columns: Tensor
+    visible: int
+
+
+class _RowsLayer(DynamicLayer):
+    """One layer's buffers; what a forward pass brings is written into the columns of its window."""
+
+    window: _Window
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        window = self.window
+        self.reserve(window.rows.stop, window.visible, key_states)
+        keys, values = self.keys[window.rows], self.values[window.rows]  # type: ignore[index]
+        rows = torch.arange(len(keys), device=keys.device)[:, None]
+        keys[rows, :, window.columns] = key_states.transpose(1, 2)
+        values[rows, :, window.columns] = value_states.transpose(1, 2)
+        return keys[:, :, : window.visible], values[:, :, : window.visible]
+
+    def get_seq_length(self) -> int:
+        """Columns before those of the window; models ask only to find positions, which they are given."""
+        return self.window.visible - self.window.columns.shape[1]
+
+    def reserve(self, rows: int, columns: int, like: Tensor) -> None:
+        """Make room; `like` has shape (..., heads, tokens, head size)."""
+        if not self.is_initialized:
+            self.lazy_initialization(like, like)
+            self.keys = self.values = like.new_zeros(0, like.shape[-3], 0, like.shape[-1])
+        height, width = self.keys.shape[0], self.keys.shape[2]  # type: ignore[union-attr]
+        if rows <= height and columns <= width:
+            return
+        # Rows are doubled, so that a batch that fills one by one is not copied every time.
+        rows = max(rows, 2 * height) if rows > height else height
+        columns = max(width, -(-columns // COLUMNS) * COLUMNS)
+        self.keys, self.values = (_grown(old, rows, columns) for old in (self.keys, self.values))
+
+
+def _grown(old: Any, rows: int, columns: int) -> Tensor:
+    # Zeros, because what is masked is still multiplied by zero, and memory may hold anything.
+    new: Tensor = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
+    new[: old.shape[0], :, : old.shape[2]] = old
+    return new
+
+
+class KVBatch:
+    """Rows of a batch with their KV cache.
+
+    Args:
+        model: A causal language model of transformers, in evaluation mode.
+
+    Attributes:
+        lengths: Tokens in the cache, per row.
+        fed_tokens: Tokens that went through the model so far, padding left out.
+
+    Raises:
+        ValueError: If the model's cache is not one of keys and values of all tokens, or its attention cannot
+            be masked by rows.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        _check(model)
+        self._model = model
+        self.fed_tokens = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop all rows and give their memory back."""
+        self.lengths: list[int] = []
+        layers = self._model.config.get_text_config(decoder=True).num_hidden_layers
+        self._layers = [_RowsLayer() for _ in range(layers)]  # type: ignore[no-untyped-call]
+        self._cache = Cache(layers=[*self._layers])
+
+    def append(self, pieces: Pieces) -> int:
+        """Add a row that begins with a prefix; return the prefix's length in tokens."""
+        row, start = len(self.lengths), 0
+        for segment, tokens in pieces:
+            for layer, (keys, values) in zip(self._layers, segment.layers, strict=True):
+                layer.reserve(row + 1, start + tokens, keys)
+                layer.keys[row, :, start : start + tokens] = keys[:, :tokens]  # type: ignore[index]
+                layer.values[row, :, start : start + tokens] = values[:, :tokens]  # type: ignore[index]
+            start += tokens
+        self.lengths.append(start)
+        return start
+
+    def read(self, row: int, start: int) -> Segment:
+        """Copy the tokens of a row from `start` on."""
+        stop = self.lengths[row]
+        layers = tuple(
+            (layer.keys[row, :, start:stop].clone(), layer.values[row, :, start:stop].clone())  # type: ignore[index]
+            for layer in self._layers
+        )
+        return Segment(layers, stop - start)
+
+    def remove(self, row: int) -> None:
+        """Remove a row; the last one takes its place."""
+        last, length = len(self.lengths) - 1, self.lengths[-1]
+        if row < last:
+            for layer in self._layers:
+                for buffer in (layer.keys, layer.values):
+                    buffer[row, :, :length] = buffer[last, :, :length]  # type: ignore[index]
+            self.lengths[row] = length
+        self.lengths.pop()
+
+    def feed(
+        self, first: int, chunks: Sequence[Sequence[int]], adapters: Iterable[str] | None = None
+    ) -> Tensor:
+        """Run the model over new tokens of the rows from `first` on.
+
+        Args:
+            first: The first row.
+            chunks: New tokens per row, at least one each.
+            adapters: Name of the LoRA adapter per row, for a model of peft.
+
+        Returns:
+            Logits after the last token of each chunk, shape (rows, vocabulary).
+        """
+        ids, positions, columns = self._inputs(first, chunks)
+        rows = slice(first, first + len(chunks))
+        lengths = [length + len(chunk) for length, chunk in zip(self.lengths[rows], chunks, strict=True)]
+        visible = int(columns.max()) + 1
+        window = _Window(rows, columns, visible)
+        for layer in self._layers:
+            layer.window = window
+        options = {} if adapters is None else {"adapter_names": list(adapters)}
+        logits: Tensor = self._model(
+            input_ids=ids,
+            attention_mask=_causal_mask(positions, visible, self._model.dtype),
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **options,
+        ).logits[:, -1]
+        self.lengths[rows] = lengths
+        self.fed_tokens += sum(map(len, chunks))
+        return logits
+
+    def _inputs(self, first: int, chunks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Ids, positions and columns, each of shape (rows, width), short chunks padded on the left."""
+        width = max(map(len, chunks))
+        ids, positions, columns = [], [], []
+        for length, chunk in zip(self.lengths[first : first + len(chunks)], chunks, strict=True):
+            padding, stop = width - len(chunk), length + len(chunk)
+            ids.append([0] * padding + list(chunk))
+            positions.append([0] * padding + list(range(length, stop)))
+            # Padding goes behind the row's end, where nobody looks before something else is written.
+            columns.append([*range(stop, stop + padding), *range(length, stop)])
+        device = self._model.device
+        return tuple(torch.tensor(rows, device=device) for rows in (ids, positions, columns))  # type: ignore[return-value]
+
+
+def _causal_mask(positions: Tensor, visible: int, dtype: torch.dtype) -> Tensor:
+    """Additive, shape (rows, 1, width, visible columns): a token sees the columns up to its position."""
+    hidden = torch.arange(visible, device=positions.device) > positions[:, None, :, None]
+    return torch.zeros(hidden.shape, dtype=dtype, device=positions.device).masked_fill_(
+        hidden, torch.finfo(dtype).min
+    )
+
+
+def _check(model: PreTrainedModel) -> None:
+    name = type(model).__name__
+    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
+    if kinds - {DynamicLayer}:
+        others = ", ".join(sorted(kind.__name__ for kind in kinds - {DynamicLayer}))
+        raise ValueError(
+            f"{name} keeps {others}, which cannot be carried from turn to turn; expected attention to all "
+            "earlier tokens (a DynamicLayer everywhere), as Llama and Qwen have it"
+        )
+    attention = model.config._attn_implementation
+    if attention not in ("sdpa", "eager"):
+        raise ValueError(
+            f"{name} was loaded with attn_implementation={attention!r}, which takes no mask by rows; "
+            "load it with attn_implementation='sdpa'"
+        )

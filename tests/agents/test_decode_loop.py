@@ -1,0 +1,262 @@
+import threading
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+import torch
+
+from agents.decode_loop import PREFILL_TOKENS, DecodeLoop, TurnRequest
+from tests.agents.chatty import build_model
+
+VOCABULARY = 60
+OPENING = np.random.default_rng(99).integers(0, VOCABULARY, size=100).tolist()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(VOCABULARY)
+
+
+def loop_of(model, **options):
+    return DecodeLoop(model, **({"batch_tokens": 4096, "cache_tokens": 4096} | options))
+
+
+def turn(key, prompt, limit=8, temperature=1.0, top_p=1.0, seed=0, last=False, **fields):
+    return TurnRequest(
+        key=key,
+        role="solver",
+        prompt=prompt,
+        limit=limit,
+        temperature=temperature,
+        top_p=top_p,
+        rng=np.random.default_rng([seed, *str(key).encode()]),
+        is_finished=fields.pop("is_finished", lambda ids: False),
+        is_last=lambda ids: last,
+        **fields,
+    )
+
+
+def prompts_of(count, seed=0, opening=()):
+    rng = np.random.default_rng(seed)
+    return [[*opening, *rng.integers(0, VOCABULARY, size=rng.integers(1, 60)).tolist()] for _ in range(count)]
+
+
+def ask(loop, *requests):
+    for request in requests:
+        loop.submit(request)
+    return loop.run(requests)
+
+
+def tokens(samples):
+    return [sample.token_ids for sample in samples]
+
+
+# -- what comes out --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.3])
+def test_logprobs_are_those_of_one_forward_pass_at_the_sampling_temperature(model, temperature):
+    prompts = prompts_of(7)
+    samples = ask(
+        loop_of(model),
+        *(turn(n, prompt, temperature=temperature, top_p=0.9) for n, prompt in enumerate(prompts)),
+    )
+    for prompt, sample in zip(prompts, samples, strict=True):
+        with torch.inference_mode():
+            logits = model(torch.tensor([[*prompt, *sample.token_ids]])).logits[0, len(prompt) - 1 : -1]
+        expected = (logits / (temperature or 1.0)).log_softmax(-1)
+        chosen = torch.tensor(sample.token_ids)
+        assert sample.logprobs == pytest.approx(expected.gather(-1, chosen[:, None])[:, 0].tolist(), abs=1e-4)
+        if temperature == 0.0:
+            assert sample.token_ids == tuple(expected.argmax(-1).tolist())
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("opening", [(), OPENING], ids=["nothing shared", "shared opening"])
+def test_a_turn_does_not_depend_on_its_company_or_its_place(model, temperature, opening):
+    prompts = prompts_of(9, opening=opening)
+
+    def run(order, **options):
+        loop = loop_of(model, **options)
+        turns = {n: turn(n, prompts[n], limit=3 + n, temperature=temperature) for n in order}
+        ask(loop, *turns.values())
+        return [turns[n].future.result().token_ids for n in range(9)]
+
+    alone = [tokens(ask(loop_of(model), turn(n, prompts[n], 3 + n, temperature)))[0] for n in range(9)]
+    assert run(range(9)) == run(range(8, -1, -1)) == run(range(9), batch_tokens=400) == alone
+
+
+def test_a_turn_ends_where_it_is_said_to_or_at_its_limit(model):
+    endless, short = turn("a", [1, 2], limit=6), turn("b", [1, 2], is_finished=lambda ids: len(ids) == 3)
+    assert [len(ids) for ids in tokens(ask(loop_of(model), endless, short))] == [6, 3]
+
+
+def test_the_global_generator_is_neither_read_nor_moved(model):
+    before = torch.random.get_rng_state()
+    ask(loop_of(model), turn("a", [1, 2, 3]))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+# -- continuous batching ---------------------------------------------------------------------------------
+
+
+def test_a_waiting_turn_takes_the_place_of_one_that_ends(model):
+    loop = loop_of(model, batch_tokens=2 * 13)
+    limits = {"a": 2, "b": 9, "c": 6}
+    ask(loop, *(turn(key, [1, 2, 3, 4], limit) for key, limit in limits.items()))
+    # Eight steps after its first token for the longest, and none more: the others stood beside it.
+    assert loop.steps == 8
+
+
+def test_no_more_is_decoded_together_than_there_is_room_for(model):
+    rows = []
+    hook = model.register_forward_pre_hook(
+        lambda _, args, kwargs: rows.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    try:
+        loop = loop_of(model, batch_tokens=3 * 30, cache_tokens=0)
+        ask(loop, *(turn(n, prompts_of(8)[n][:22], 8) for n in range(8)))
+        assert max(shape[0] for shape in rows) == 3
+        # What has no room in company is decoded alone.
+        assert len(ask(loop, turn("long", OPENING, 5))[0].token_ids) == 5
+    finally:
+        hook.remove()
+
+
+def test_turns_join_a_batch_that_runs_in_the_background(model):
+    loop = loop_of(model)
+    joined = threading.Event()
+    first = turn("a", [1, 2, 3], 500, is_finished=lambda ids: second.future.done() and joined.is_set())
+    second = turn("b", [4, 5, 6], 5)
+    loop.submit(first)
+    loop.run_in_background()
+    loop.submit(second)
+    loop.run_in_background()
+    joined.set()
+    assert len(second.future.result(60).token_ids) == 5
+    assert 1 < len(first.future.result(60).token_ids) < 500
+    # The thread is gone, and another one starts when there is something to do again.
+    third = turn("c", [1], 2)
+    loop.submit(third)
+    loop.run_in_background()
+    assert third.future.result(60).token_ids
+
+
+def test_a_cancelled_turn_leaves_the_batch(model):
+    loop = loop_of(model)
+    gone, stays = turn("a", [1, 2, 3], 50), turn("b", [4, 5, 6], 4)
+    stays.is_finished = lambda ids: gone.future.cancel() and False
+    loop.submit(gone)
+    loop.submit(stays)
+    loop.run([stays])
+    alone = tokens(ask(loop_of(model), turn("b", [4, 5, 6], 4)))
+    assert [stays.future.result().token_ids] == alone
+    with pytest.raises(CancelledError):
+        gone.future.result()
+    assert loop.steps == 3
+
+
+def test_an_error_of_the_model_reaches_whoever_waits_and_the_next_turns_are_served(model):
+    loop = loop_of(model)
+
+    def broken(*_):
+        raise MemoryError("no room")
+
+    hook = model.register_forward_pre_hook(broken)
+    background = turn("a", [1, 2, 3])
+    try:
+        with pytest.raises(MemoryError, match="no room"):
+            ask(loop, turn("b", [1, 2, 3]))
+        loop.submit(background)
+        loop.run_in_background()
+        with pytest.raises(MemoryError, match="no room"):
+            background.future.result(60)
+    finally:
+        hook.remove()
+    assert tokens(ask(loop, turn("c", [1, 2, 3]))) == tokens(ask(loop_of(model), turn("c", [1, 2, 3])))
+
+
+# -- what is read, and what is kept ----------------------------------------------------------------------
+
+
+def converse(loop, conversations=5, turns=4, opening=OPENING):
+    """Let conversations take turns in random order; return what was sampled and the ids read in all."""
+    rng = np.random.default_rng(5)
+    said = prompts_of(conversations, opening=opening)
+    news = [[prompts_of(1, seed=10 * n + t)[0] for t in range(turns)] for n in range(conversations)]
+    sampled = []
+    for t in range(turns):
+        requests = {
+            n: turn(n, said[n], seed=t, last=t == turns - 1) for n in map(int, rng.permutation(conversations))
+        }
+        ask(loop, *requests.values())
+        for n in range(conversations):
+            ids = requests[n].future.result().token_ids
+            sampled.append(ids)
+            said[n] = [*said[n], *ids, *news[n][t]]
+    return sampled, said
+
+
+def test_only_what_is_new_is_read_and_a_shared_opening_once(model):
+    loop = loop_of(model, cache_tokens=10_000)
+    _, said = converse(loop, turns=4)
+    # Everything but the last words, which nobody answered, and the last sampled token.
+    unread = [len(prompts_of(1, seed=10 * n + 3)[0]) + 1 for n in range(5)]
+    everything = sum(map(len, said)) - sum(unread)
+    assert loop.fed_tokens == everything - 4 * len(OPENING)
+
+
+@pytest.mark.parametrize("cache_tokens", [0, 60, 200, 500])
+def test_what_is_sampled_does_not_depend_on_what_is_kept(model, cache_tokens):
+    ample, tight = loop_of(model, cache_tokens=10_000), loop_of(model, cache_tokens=cache_tokens)
+    assert converse(tight) == converse(ample)
+    assert tight.fed_tokens > ample.fed_tokens
+    assert tight.cached_tokens <= cache_tokens
+
+
+def test_of_finished_conversations_only_the_last_stays(model):
+    loop = loop_of(model, cache_tokens=10_000)
+    _, said = converse(loop)
+    assert 0 < loop.cached_tokens <= 2 * max(map(len, said))
+
+
+def test_a_long_prompt_is_read_in_parts(model):
+    long = np.random.default_rng(0).integers(0, VOCABULARY, size=2 * PREFILL_TOKENS + 7).tolist()
+    widths = []
+    hook = model.register_forward_pre_hook(
+        lambda _, args, kwargs: widths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    try:
+        ((first,),) = tokens(ask(loop_of(model), turn("a", long, limit=1, temperature=0.0)))
+    finally:
+        hook.remove()
+    assert widths == [PREFILL_TOKENS, PREFILL_TOKENS, 7]
+    with torch.inference_mode():
+        assert first == int(model(torch.tensor([long])).logits[0, -1].argmax())
+
+
+def test_after_forgetting_everything_is_read_with_the_new_weights():
+    changing = build_model(VOCABULARY)
+    loop = loop_of(changing)
+    ask(loop, turn("a", OPENING))
+    changing.load_state_dict(build_model(VOCABULARY, seed=1).state_dict())
+    loop.forget()
+    assert loop.cached_tokens == 0
+    fresh = loop_of(build_model(VOCABULARY, seed=1))
+    assert ask(loop, turn("b", OPENING)) == ask(fresh, turn("b", OPENING))
+
+
+def test_a_turn_under_way_when_all_is_forgotten_leaves_nothing_behind(model):
+    loop = loop_of(model)
+    forgetful = turn("a", OPENING, is_finished=lambda ids: len(ids) == 4)
+    loop.submit(forgetful)
+    loop.step()
+    loop.forget()
+    assert len(loop.run([forgetful])[0].token_ids) == 4
+    assert loop.cached_tokens == 0
+
+
+@pytest.mark.parametrize("options", [{"batch_tokens": 0}, {"cache_tokens": -1}])
+def test_sizes_out_of_range_are_refused(model, options):
+    with pytest.raises(ValueError, match="batch_tokens must be at least 1 and cache_tokens at least 0"):
+        loop_of(model, **options)

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from agents.kv_batch import COLUMNS, KVBatch
+from tests.agents.chatty import build_model
+
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+MODELS = {
+    "llama": lambda: build_model(40),
+    "llama, eager": lambda: build_model(40, attn_implementation="eager"),
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SIZES, head_dim=8)),
+    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=40, n_embd=32, n_layer=2, n_head=4)),
+}
+
+
+def made(name):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return MODELS[name]().eval()
+
+
+def plain_logits(model, ids):
+    with torch.inference_mode():
+        return model(torch.tensor([list(ids)])).logits[0, -1]
+
+
+def random_ids(rng, low, high):
+    return rng.integers(0, 40, size=int(rng.integers(low, high))).tolist()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@torch.inference_mode()
+def test_rows_that_come_grow_and_go_read_as_if_each_were_alone(name):
+    model, rng = made(name), np.random.default_rng(0)
+    batch = KVBatch(model)
+    rows: list[list[int]] = []
+    longest = 0
+    for _ in range(12):
+        new = [random_ids(rng, 1, 40) for _ in range(int(rng.integers(1, 4)))]
+        first = len(rows)
+        for _ in new:
+            batch.append(())
+        rows += new
+        logits = batch.feed(first, new)
+        for row, ids in zip(logits, new, strict=True):
+            torch.testing.assert_close(row, plain_logits(model, ids), atol=1e-4, rtol=0)
+        chunks = [random_ids(rng, 1, 60) for _ in rows]
+        rows = [ids + chunk for ids, chunk in zip(rows, chunks, strict=True)]
+        for row, ids in zip(batch.feed(0, chunks), rows, strict=True):
+            torch.testing.assert_close(row, plain_logits(model, ids), atol=1e-4, rtol=0)
+        longest = max(longest, *batch.lengths)
+        assert batch.lengths == [len(ids) for ids in rows]
+        for _ in range(min(2, len(rows) - 1)):
+            leaving = int(rng.integers(len(rows)))
+            batch.remove(leaving)
+            rows[leaving] = rows[-1]
+            rows.pop()
+    # The buffers have grown beyond their first size on the way.
+    assert longest > COLUMNS
+
+
+@torch.inference_mode()
+def test_a_row_can_begin_with_what_another_has_read():
+    model, rng = made("llama"), np.random.default_rng(1)
+    batch = KVBatch(model)
+    shared, tail, other = (rng.integers(0, 40, size=size).tolist() for size in (30, 10, 5))
+    batch.append(())
+    batch.feed(0, [shared + tail])
+    opening, rest = batch.read(0, 0), batch.read(0, 25)
+    batch.clear()
+    assert batch.append(((opening, 30),)) == 30
+    logits = batch.feed(0, [other])
+    torch.testing.assert_close(logits[0], plain_logits(model, shared + other), atol=1e-4, rtol=0)
+    assert batch.append(((opening, 25), (rest, 15))) == 40
+    logits = batch.feed(1, [other])
+    torch.testing.assert_close(logits[0], plain_logits(model, shared + tail + other), atol=1e-4, rtol=0)
+    assert batch.fed_tokens == 40 + 5 + 5
+
+
+def test_a_sliding_window_is_refused():
+    model = MistralForCausalLM(MistralConfig(**SIZES, sliding_window=8))
+    with pytest.raises(ValueError, match="MistralForCausalLM keeps DynamicSlidingWindowLayer"):
+        KVBatch(model)
+
+
+def test_attention_that_takes_no_mask_by_rows_is_refused():
+    model = build_model(40, attn_implementation="flex_attention")
+    with pytest.raises(ValueError, match="load it with attn_implementation='sdpa'"):
+        KVBatch(model)
