@@ -43,20 +43,20 @@ from typing import Any, ClassVar, TypeAlias
 import gymnasium
 from gymnasium.error import ResetNeeded
 
+from ssp_env.coroutines import is_async
 from ssp_env.data.questions import Question
 from ssp_env.embedded import embedded_questions
 from ssp_env.game import Failure, GameConfig, Reply, Task, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import GameBroken
-from ssp_env.game.view import as_reply
 from ssp_env.lookup_solver import LookupSolver
-from ssp_env.play import AnyAgent, JudgeFunction, act_all, guarded
+from ssp_env.play import AnyAgent, AnyPlayer, JudgeFunction, act_all, as_agent, guarded
 from ssp_env.search_action import SearchAction
 from ssp_env.search_self_play_v0 import Engines, raw_env
 
 __all__ = ["Player", "ProposerEnv", "SearchAction", "SolverEnv"]
 
-Player: TypeAlias = AnyAgent | Callable[[View], str | Reply]
+Player: TypeAlias = AnyPlayer
 Policy: TypeAlias = Callable[[View], Reply]
 QuestionAndAnswer: TypeAlias = tuple[str, Task | str]
 
@@ -291,24 +291,16 @@ class ProposerEnv(_OneSeatEnv):
         self._start({"task": options.get("task")})
 
 
-def _policy(role: str, player: Player) -> Policy:
-    """Turn an agent or a function into a function from a `View` to a `Reply`."""
-    if hasattr(player, "act") or hasattr(player, "act_batch"):
-        return partial(_act, player)
-    if callable(player):
-        return partial(_call, player)
-    raise TypeError(
-        f"{role} must be an agent with act(view) or a function from a View to text, "
-        f"got {type(player).__name__}"
-    )
+def _policy(role: str, player: AnyPlayer) -> Policy:
+    """Turn an agent, or what `as_agent` makes one of, into a function from a `View` to a `Reply`."""
+    agent: Any = as_agent(player, role)
+    if is_async(agent.act_batch if hasattr(agent, "act_batch") else agent.act):
+        raise TypeError(f"{role} is asynchronous: put ssp_env.play.blocking around it")
+    return partial(_act, agent)
 
 
 def _act(agent: AnyAgent, view: View) -> Reply:
     return act_all(agent, [view])[0]
-
-
-def _call(function: Callable[[View], str | Reply], view: View) -> Reply:
-    return as_reply(function(view))
 
 
 def _as_pair(question: Question | QuestionAndAnswer) -> tuple[str, Task]:

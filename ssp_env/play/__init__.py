@@ -6,6 +6,7 @@ game is the same with all of them, however many games are at play and in whateve
 
 from __future__ import annotations
 
+from ssp_env.play.adapters import AnyPlayer, Runnable, as_agent, chat_messages
 from ssp_env.play.agents import (
     Agent,
     AnyAgent,
@@ -19,6 +20,7 @@ from ssp_env.play.agents import (
     act_all,
 )
 from ssp_env.play.async_driver import DEFAULT_THREADS, AsyncDriver, play_async
+from ssp_env.play.blocking import blocking
 from ssp_env.play.driver import Driver, play
 from ssp_env.play.results import ask_judge, engine_of, guarded, run_searches, sample_noise
 from ssp_env.play.schedule import DEFAULT_COHORT, Ended
@@ -30,6 +32,7 @@ __all__ = [
     "Agent",
     "AnyAgent",
     "AnyAsyncAgent",
+    "AnyPlayer",
     "AsyncAgent",
     "AsyncBatchAgent",
     "AsyncDriver",
@@ -40,9 +43,13 @@ __all__ = [
     "Ended",
     "JudgeFunction",
     "PlayerErrorRule",
+    "Runnable",
     "Services",
     "act_all",
+    "as_agent",
     "ask_judge",
+    "blocking",
+    "chat_messages",
     "engine_of",
     "guarded",
     "play",

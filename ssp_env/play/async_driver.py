@@ -16,10 +16,11 @@ from anyio.to_thread import run_sync
 from ssp_env.coroutines import is_async
 from ssp_env.game import Game, Outcome
 from ssp_env.game.requests import Result
+from ssp_env.play.adapters import AnyPlayer
 from ssp_env.play.agents import AsyncJudgeFunction, JudgeFunction
 from ssp_env.play.driver import in_order
 from ssp_env.play.schedule import Ask, Ended, Schedule
-from ssp_env.play.services import AnyEngine, Call, Player, PlayerErrorRule, Services
+from ssp_env.play.services import AnyEngine, Call, PlayerErrorRule, Services
 
 DEFAULT_THREADS = 32
 """Most calls of one-view agents and judges without a coroutine function that run at a time."""
@@ -191,10 +192,10 @@ class AsyncDriver:
 async def play_async(
     games: Iterable[Game],
     *,
-    proposer: Player,
-    solver: Player,
+    proposer: AnyPlayer,
+    solver: AnyPlayer,
     search: AnyEngine | Mapping[str, AnyEngine],
-    reader: Player | None = None,
+    reader: AnyPlayer | None = None,
     judge: JudgeFunction | AsyncJudgeFunction | None = None,
     seed: int = 0,
     concurrency: int | None = None,
@@ -208,7 +209,8 @@ async def play_async(
 
     Args:
         games: As for `play`.
-        proposer: Plays `proposer_0`; `act` or `act_batch` may be a coroutine function, as for all players.
+        proposer: Plays `proposer_0`; an agent, or what `as_agent` makes one of. `act` or `act_batch` may be
+            a coroutine function, as for all players.
         solver: Plays every `solver_k`.
         search: One engine for all games, or engines by `Task.corpus`; an engine's coroutine function
             `asearch` is used if it has one, and `search` may be a coroutine function.

@@ -8,7 +8,8 @@ from typing import Any
 
 from ssp_env.game import Game, Noise, Outcome, Read, Search, Turn
 from ssp_env.game.requests import Result
-from ssp_env.play.agents import AnyAgent, JudgeFunction
+from ssp_env.play.adapters import AnyPlayer
+from ssp_env.play.agents import JudgeFunction
 from ssp_env.play.schedule import Ask, Ended, Schedule
 from ssp_env.play.services import Call, PlayerErrorRule, Services
 from ssp_env.search.engine import SearchEngine
@@ -58,7 +59,10 @@ class Driver:
         cohort: int | None = None,
     ) -> None:
         if names := services.asynchronous():
-            raise TypeError(f"asynchronous services need play_async, these are: {', '.join(names)}")
+            raise TypeError(
+                "asynchronous services need play_async (or ssp_env.play.blocking, if they are players), "
+                f"these are: {', '.join(names)}"
+            )
         self._services = services
         self._schedule = Schedule(games, services.check, concurrency=concurrency, cohort=cohort)
         self._asks: list[Ask] = []
@@ -103,10 +107,10 @@ class Driver:
 def play(
     games: Iterable[Game],
     *,
-    proposer: AnyAgent,
-    solver: AnyAgent,
+    proposer: AnyPlayer,
+    solver: AnyPlayer,
     search: SearchEngine | Mapping[str, SearchEngine],
-    reader: AnyAgent | None = None,
+    reader: AnyPlayer | None = None,
     judge: JudgeFunction | None = None,
     seed: int = 0,
     concurrency: int | None = None,
@@ -125,7 +129,7 @@ def play(
 
     Args:
         games: Games with distinct ids; those already over are left alone.
-        proposer: Plays `proposer_0`.
+        proposer: Plays `proposer_0`; an agent, or what `as_agent` makes one of, as all players.
         solver: Plays every `solver_k`.
         search: One engine for all games, or engines by `Task.corpus`.
         reader: Answers the RAG check; the solver does if None (paper algorithm 1).

@@ -11,6 +11,7 @@ from ssp_env.coroutines import is_async
 from ssp_env.game import Game, Judge, Noise, Read, Search, Turn
 from ssp_env.game.requests import Result
 from ssp_env.game.view import as_reply
+from ssp_env.play.adapters import AnyPlayer, as_agent
 from ssp_env.play.agents import (
     AnyAgent,
     AnyAsyncAgent,
@@ -24,7 +25,7 @@ from ssp_env.play.schedule import Ask
 from ssp_env.search.engine import PassageSampler, SearchEngine
 
 AnyEngine: TypeAlias = SearchEngine | AsyncSearchEngine
-Player: TypeAlias = AnyAgent | AnyAsyncAgent
+Agents: TypeAlias = AnyAgent | AnyAsyncAgent
 PlayerErrorRule = Literal["end_game", "raise"]
 
 
@@ -56,7 +57,7 @@ class Services:
     """Everything that many games need from outside.
 
     Attributes:
-        proposer: Plays `proposer_0`.
+        proposer: Plays `proposer_0`; an agent, or what `as_agent` makes one of, as all players.
         solver: Plays every `solver_k`.
         search: One engine for all games, or engines by `Task.corpus`.
         reader: Answers every reading of the RAG check; the solver does if None (paper algorithm 1).
@@ -68,12 +69,13 @@ class Services:
 
     Raises:
         ValueError: If `seed` or `on_player_error` is out of range.
+        TypeError: If a player is neither an agent nor what `as_agent` makes one of.
     """
 
-    proposer: Player
-    solver: Player
+    proposer: AnyPlayer
+    solver: AnyPlayer
     search: AnyEngine | Mapping[str, AnyEngine]
-    reader: Player | None = None
+    reader: AnyPlayer | None = None
     judge: JudgeFunction | AsyncJudgeFunction | None = None
     seed: int = 0
     on_player_error: PlayerErrorRule = "end_game"
@@ -86,6 +88,12 @@ class Services:
             raise ValueError(
                 f"on_player_error must be one of {', '.join(known)}, got {self.on_player_error!r}"
             )
+        # One object stays one agent, however many roles it plays: it may play them in one batch.
+        agents: dict[int, Agents] = {}
+        for name in ("proposer", "solver", "reader"):
+            if (player := getattr(self, name)) is not None:
+                agent = agents.setdefault(id(player), as_agent(player, name))
+                object.__setattr__(self, name, agent)
 
     def check(self, game: Game) -> None:
         """Raise ValueError if there is no engine for the game's corpus."""
@@ -95,7 +103,9 @@ class Services:
         """Names of the services that only `play_async` can call."""
         players = {"proposer": self.proposer, "solver": self.solver, "reader": self.reader}
         names = [
-            name for name, player in players.items() if player is not None and is_async(_act_of(player)[0])
+            name
+            for name, player in players.items()
+            if player is not None and is_async(_act_of(cast("Agents", player))[0])
         ]
         engines = self.search.values() if isinstance(self.search, Mapping) else [self.search]
         if any(is_async(engine.search) for engine in engines):
@@ -170,13 +180,15 @@ class Services:
     def _engine(self, ask: Ask) -> AnyEngine:
         return cast("AnyEngine", engine_of(ask.game.task, self.search))
 
-    def _agent(self, ask: Ask) -> Player:
+    def _agent(self, ask: Ask) -> Agents:
         if isinstance(ask.request, Read):
-            return self.solver if self.reader is None else self.reader
-        return self.proposer if _source(ask) == "proposer" else self.solver
+            player = self.solver if self.reader is None else self.reader
+        else:
+            player = self.proposer if _source(ask) == "proposer" else self.solver
+        return cast("Agents", player)
 
 
-def _act_of(agent: Player) -> tuple[Callable[..., Any], bool]:
+def _act_of(agent: Agents) -> tuple[Callable[..., Any], bool]:
     """The method that plays, and whether it takes a batch."""
     batched = hasattr(agent, "act_batch")
     return getattr(agent, "act_batch" if batched else "act"), batched

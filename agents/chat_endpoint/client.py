@@ -1,0 +1,150 @@
+"""Asks a chat endpoint for completions, within time, rate, concurrency and budget."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from agents.chat_endpoint.address import API_KEY_VARIABLE, endpoint_url, read_key
+from agents.chat_endpoint.completion import Completion, read_completion
+from agents.chat_endpoint.errors import BadChatReply
+from agents.chat_endpoint.failures import Failures
+from agents.chat_endpoint.ledger import Ledger
+from agents.chat_endpoint.pacing import Pacer
+from ssp_env.http import Answer, HTTPService, Limits, run
+
+_MAX_REPLY_BYTES = 64 * 2**20
+_CHARACTERS_PER_TOKEN = 4
+
+
+class ChatClient:
+    """A client of one endpoint that speaks OpenAI's Chat Completions.
+
+    Replies are not streamed: a turn is of no use before its action is complete, and stop strings end it at
+    the server. The key is read from the environment for every request; it is neither kept nor logged, and
+    cut out of every error. Redirects are not followed, proxies are taken from the environment as httpx does.
+    Threads and event loops may share a client, and with it its connections and limits.
+
+    Args:
+        base_url: Address of the endpoint, up to `/v1` as a rule; the environment's `OPENAI_BASE_URL` if
+            None, and OpenAI's if there is none.
+        api_key_variable: Name of the environment variable with the key. `OPENAI_API_KEY` may be unset, for
+            endpoints without keys.
+        timeout: Seconds for a completion, repetitions and waiting for its turn included.
+        silence_timeout: Seconds without a byte after which a request counts as failed. As replies are not
+            streamed, most endpoints are silent until all of a reply is written.
+        attempts: Times a request is sent at most. It is sent again, after a growing and jittered pause and
+            not before the endpoint's `Retry-After`, if the connection is refused, lost or silent and after
+            the statuses 408, 425, 429, 500, 502, 503 and 504.
+        concurrency: Most requests under way at a time.
+        requests_per_minute: Most requests per minute, repetitions included; None is no limit.
+        tokens_per_minute: Most tokens per minute, read and written; None is no limit. Before a reply says
+            what was used, a quarter of the characters and all of `max_tokens` are assumed.
+        ledger: Where usage is added up and the budget is kept; a new one without budget if None.
+
+    Raises:
+        ValueError: If an argument is out of range, the address is none, or the key is missing or malformed.
+        ModuleNotFoundError: If tenacity is not installed.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key_variable: str = API_KEY_VARIABLE,
+        timeout: float = 600.0,
+        silence_timeout: float = 120.0,
+        attempts: int = 5,
+        concurrency: int = 16,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        if not silence_timeout > 0:
+            raise ValueError(f"silence_timeout must be above 0, got {silence_timeout}")
+        read_key(api_key_variable)
+        self.ledger = ledger or Ledger()
+        self._url = endpoint_url(base_url)
+        self._key_variable = api_key_variable
+        self._silence_timeout = silence_timeout
+        self._tokens = None if tokens_per_minute is None else Pacer(tokens_per_minute)
+        self._service = HTTPService(
+            Limits(
+                timeout=timeout,
+                attempts=attempts,
+                concurrency=concurrency,
+                requests_per_second=None if requests_per_minute is None else requests_per_minute / 60,
+                max_bytes=_MAX_REPLY_BYTES,
+            )
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._url)!r})"
+
+    def close(self) -> None:
+        """Close the connections; they are opened again if need be."""
+        self._service.close()
+
+    def complete(
+        self, model: str, messages: Sequence[Mapping[str, Any]], *, role: str = "", **fields: Any
+    ) -> Completion:
+        """Ask for one completion and wait for it; see `acomplete`."""
+        return run(self.acomplete(model, messages, role=role, **fields))
+
+    async def acomplete(
+        self, model: str, messages: Sequence[Mapping[str, Any]], *, role: str = "", **fields: Any
+    ) -> Completion:
+        """Ask for one completion.
+
+        Args:
+            model: The model's name at the endpoint.
+            messages: The conversation in OpenAI's shape.
+            role: Under which name the ledger counts the usage.
+            **fields: Other fields of the request, `temperature` or `stop` for instance; those that are None
+                are left out.
+
+        Raises:
+            ChatError: If there is no completion; see `agents.chat_endpoint.errors`.
+        """
+        request = {"model": model, "messages": [*messages], **fields}
+        content = json.dumps({name: value for name, value in request.items() if value is not None})
+        self.ledger.allow(model)
+        estimate = len(content) / _CHARACTERS_PER_TOKEN + (fields.get("max_tokens") or 0)
+        if self._tokens:
+            await asyncio.sleep(self._tokens.reserve(estimate))
+            # Meanwhile others may have spent what was left.
+            self.ledger.allow(model)
+        completion = await self._ask(content)
+        usage = completion.usage
+        if self._tokens and usage:
+            self._tokens.correct(usage.prompt_tokens + usage.completion_tokens - estimate)
+        self.ledger.add(role, model, usage)
+        return completion
+
+    async def _ask(self, content: str) -> Completion:
+        url = self._url.copy_with(path=f"{self._url.path.rstrip('/')}/chat/completions")
+        failures = Failures(url, read_key(self._key_variable))
+        headers = {"Content-Type": "application/json"}
+        if failures.key:
+            headers["Authorization"] = f"Bearer {failures.key}"
+        bounds = dict.fromkeys(("connect", "read", "write"), self._silence_timeout)
+        request = httpx.Request("POST", url, content=content, headers=headers, extensions={"timeout": bounds})
+        with failures.typed(self._service.limits.timeout):
+            answer = await self._service.asend(request)
+        return _read(answer, failures)
+
+
+def _read(answer: Answer, failures: Failures) -> Completion:
+    if answer.status != httpx.codes.OK:
+        raise failures.of_status(answer.status, answer.body)
+    try:
+        return read_completion(json.loads(answer.body))
+    except BadChatReply as error:
+        raise failures.error(BadChatReply, error.problem) from None
+    except (ValueError, RecursionError):
+        problem = f"expected JSON, got {len(answer.body):,} bytes: {failures.excerpt(answer.body)}"
+        raise failures.error(BadChatReply, problem) from None
