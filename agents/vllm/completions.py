@@ -36,7 +36,7 @@ def completion_request(
     max_tokens: int,
     seed: int,
     stop: Sequence[str],
-    end_of_turn: int | None,
+    end_ids: Sequence[int],
 ) -> dict[str, Any]:
     """Return the body of a request, all but the model's name.
 
@@ -49,7 +49,7 @@ def completion_request(
         max_tokens: Most ids to sample.
         seed: Seed of this request, from 0 to 2^63 - 1.
         stop: Texts that end the reply, and are part of it.
-        end_of_turn: The id that ends a turn; the only one that does.
+        end_ids: Ids that end a turn; no others do.
     """
     return {
         "prompt": list(prompt_ids),
@@ -65,7 +65,7 @@ def completion_request(
         "stop": list(stop),
         "include_stop_str_in_output": True,
         "ignore_eos": True,
-        "stop_token_ids": [] if end_of_turn is None else [end_of_turn],
+        "stop_token_ids": list(end_ids),
         "add_special_tokens": False,
         "return_token_ids": True,
         "logprobs": 0,

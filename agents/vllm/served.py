@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.conversation_tokens import ConversationTokens, Rendering
+from agents.conversation_tokens import ConversationTokens, Overflow, Rendering
 from agents.sampling_params import (
     ROLES,
     Role,
@@ -24,7 +24,7 @@ from agents.vllm.completions import check_temperature
 from agents.vllm.errors import VLLMError, WeightsNotUpdated
 from agents.vllm.pool import ServerPool
 from agents.vllm.server import Server, server_url
-from agents.vllm.turn import SampledTurn, stop_texts
+from agents.vllm.turn import SampledTurn, end_ids_of, stop_texts
 from agents.vllm.weights import ServedWeights
 from ssp_env.game import PROTOCOLS, Protocol, Reply, View
 from ssp_env.http import HTTPService, Limits, RetryPolicy, arun, run
@@ -43,7 +43,7 @@ class VLLMServerAgent:
     """Plays every role with a model that vLLM servers hold.
 
     A turn ends with the first complete action, the end-of-turn token or the token limit, as it does with
-    `ChatModel`, and its prompt holds the same ids. Nothing is sent before the first turn, or `connect`.
+    `TransformersAgent`, and its prompt holds the same ids. Nothing is sent before the first turn, or `connect`.
 
     Args:
         urls: Addresses of the servers; all serve the same model.
@@ -54,6 +54,9 @@ class VLLMServerAgent:
         protocol: Tags of the games it plays.
         rendering: How messages become text, see `ConversationTokens`.
         context_window: Most tokens of prompt and reply together; the servers' own limit if None.
+        on_overflow: What happens to longer prompts, see `ConversationTokens`.
+        end_ids: Ids that end a turn; those of the tokenizer and of the generation_config.json beside it if
+            None, as `TransformersAgent` has them.
         require_logprobs: Whether replies must carry the log-probabilities a trainer needs. If not, they are
             left out wherever the servers report others (see `agents.vllm.logprobs`).
         api_key: Sent as bearer token; by default the environment's `SSP_VLLM_API_KEY`, if set.
@@ -76,6 +79,8 @@ class VLLMServerAgent:
         protocol: Protocol = PROTOCOLS["default"],
         rendering: Rendering = "chat",
         context_window: int | None = None,
+        on_overflow: Overflow = "cut",
+        end_ids: Sequence[int] | None = None,
         require_logprobs: bool = False,
         api_key: str | None = None,
         timeout: float = 300.0,
@@ -91,6 +96,8 @@ class VLLMServerAgent:
             check_temperature(each)
         self._models = _by_role(model)
         self.tokenizer, self.protocol, self.rendering = tokenizer, protocol, rendering
+        self._on_overflow = on_overflow
+        self._end_ids = end_ids_of(tokenizer) if end_ids is None else tuple(end_ids)
         key = os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key
         limits = Limits(timeout=timeout, attempts=1, concurrency=concurrency, max_bytes=2**26)
         self._servers = tuple(Server(url, HTTPService(limits), key) for url in addresses)
@@ -158,6 +165,8 @@ class VLLMServerAgent:
             protocol=self.protocol,
             rendering=self.rendering,
             max_prompt_tokens=window - self._most_new_tokens,
+            on_overflow=self._on_overflow,
+            end_ids=self._end_ids,
         )
 
     async def _act(self, view: View) -> Reply:
@@ -170,7 +179,7 @@ class VLLMServerAgent:
             prompt.token_ids,
             sampling,
             stop=stop_texts(self.protocol, view),
-            end_of_turn=self.tokenizer.eos_token_id,
+            end_ids=self._end_ids,
             is_finished=lambda ids: conversations.is_finished(view, ids),
         )
         restarts = 0

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from agents.conversation_tokens import TokenIds
 from agents.sampling_params import SamplingParams
 from agents.vllm.completions import Completion, completion_request
 from agents.vllm.errors import ServerUnavailable
 from ssp_env.game import Protocol, View
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class SampledTurn:
@@ -24,7 +28,7 @@ class SampledTurn:
         prompt_ids: What the model reads.
         sampling: How it samples.
         stop: Closing tags that may complete an action.
-        end_of_turn: The id that ends a turn; None if the tokenizer has none.
+        end_ids: Ids that end a turn.
         is_finished: Whether a turn is over after these ids.
 
     Attributes:
@@ -41,7 +45,7 @@ class SampledTurn:
         sampling: SamplingParams,
         *,
         stop: Sequence[str],
-        end_of_turn: int | None,
+        end_ids: Sequence[int],
         is_finished: Callable[[Sequence[int]], bool],
     ) -> None:
         self._prompt_ids = tuple(prompt_ids)
@@ -49,7 +53,7 @@ class SampledTurn:
         self._limit = sampling.limit(view)
         self._seed = sampling.turn_seed(view)
         self._stop = stop
-        self._end_of_turn = end_of_turn
+        self._end_ids = end_ids
         self._is_finished = is_finished
         self.start_again()
 
@@ -69,7 +73,7 @@ class SampledTurn:
             # A seed opens the same stream again, which must not meet the same turn twice.
             seed=(self._seed + len(self.token_ids)) % 2**63,
             stop=self._stop,
-            end_of_turn=self._end_of_turn,
+            end_ids=self._end_ids,
         )
 
     def add(self, completion: Completion) -> None:
@@ -103,4 +107,18 @@ def stop_texts(protocol: Protocol, view: View) -> tuple[str, ...]:
     ('</search>', '</question>')
     """
     stops = protocol.stop_strings("question" if view.phase == "propose" else "answer")
-    return stops[-1:] if view.phase == "verify" else stops
+    if view.phase == "verify":
+        return stops[-1:]
+    return (*stops, "</tool_call>") if protocol.calls == "native" else stops
+
+
+def end_ids_of(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Return the ids that end a turn: the tokenizer's, and those of the model it was loaded beside."""
+    from transformers import GenerationConfig
+
+    ends = [tokenizer.eos_token_id]
+    folder = Path(tokenizer.name_or_path)
+    if (folder / "generation_config.json").is_file():
+        stated = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
+        ends += stated if isinstance(stated, list) else [stated]
+    return tuple(dict.fromkeys(end for end in ends if isinstance(end, int)))

@@ -198,7 +198,8 @@ def main():
     parser.add_argument("--fail-status", type=int, default=500)
     parser.add_argument("--other-tokenizer", action="store_true")
     parser.add_argument("--no-dev-mode", action="store_true")
-    uvicorn.run(build(parser.parse_args()), host="127.0.0.1", port=parser.parse_args().port)
+    options = parser.parse_args()
+    uvicorn.run(build(options), host="127.0.0.1", port=options.port, access_log=False)
 
 
 if __name__ == "__main__":
