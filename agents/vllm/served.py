@@ -128,6 +128,14 @@ class VLLMServerAgent:
         """
         return await arun(self._act(view))
 
+    async def sample(self, view: View, prompt_ids: Sequence[int]) -> SampledTurn:
+        """Sample the turn of a view after a prompt given as ids, and remember nothing; for measurements.
+
+        Raises:
+            VLLMError: As `act`.
+        """
+        return await arun(self._sample(view, prompt_ids))
+
     def blocking(self) -> BlockingPlayer:
         """Return this player for drivers that wait: it takes batches, and samples them side by side."""
         return BlockingPlayer(self)
@@ -171,16 +179,23 @@ class VLLMServerAgent:
 
     async def _act(self, view: View) -> Reply:
         await self._connect()
+        prompt = self.conversations.prompt(view)
+        turn = await self._sample(view, prompt.token_ids)
+        self.sampled_tokens += len(turn.token_ids)
+        fit = self._admission.logprobs_fit.get(self.sampling[role_of(view)])
+        reply = self.conversations.reply(view, prompt, turn.token_ids, turn.logprobs if fit else ())
+        return replace(reply, weights_version=turn.weights_version)
+
+    async def _sample(self, view: View, prompt_ids: Sequence[int]) -> SampledTurn:
+        await self._connect()
         role = role_of(view)
-        sampling, conversations = self.sampling[role], self.conversations
-        prompt = conversations.prompt(view)
         turn = SampledTurn(
             view,
-            prompt.token_ids,
-            sampling,
+            prompt_ids,
+            self.sampling[role],
             stop=stop_texts(self.protocol, view),
             end_ids=self._end_ids,
-            is_finished=lambda ids: conversations.is_finished(view, ids),
+            is_finished=lambda ids: self.conversations.is_finished(view, ids),
         )
         restarts = 0
         while not turn.done:
@@ -189,10 +204,7 @@ class VLLMServerAgent:
             restarts += not turn.token_ids
             if restarts > MOST_RESTARTS:
                 raise VLLMError(f"the weights changed {restarts} times during one turn")
-        self.sampled_tokens += len(turn.token_ids)
-        logprobs = turn.logprobs if self._admission.logprobs_fit.get(sampling) else ()
-        reply = conversations.reply(view, prompt, turn.token_ids, logprobs)
-        return replace(reply, weights_version=turn.weights_version)
+        return turn
 
     # -- new weights -----------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ def build(options):
     @app.post("/tokenize")
     async def tokenize(request: Request):
         text = (await request.json())["prompt"]
-        return {"tokens": spell(TOKENIZER, text) if options.other_tokenizer else TOKENIZER(text)["input_ids"]}
+        return {"tokens": [*TOKENIZER(text)["input_ids"], *[7] * options.other_tokenizer]}
 
     @app.get("/asked")
     def asked():
@@ -100,9 +100,11 @@ def build(options):
 
     def sampled(body):
         prompt = TOKENIZER.decode(body["prompt"])
-        said = options.before if options.before and not prompt.endswith(options.before) else ""
         weights = served.adapters.get(body["model"], served.weights)
-        wanted = spell(TOKENIZER, said + script(prompt, body["stop"], weights)) + [TOKENIZER.eos_token_id]
+        whole = options.before + script(prompt, body["stop"], weights)
+        # What was said already is the end of the prompt.
+        said = max(count for count in range(len(whole)) if prompt.endswith(whole[:count]))
+        wanted = spell(TOKENIZER, whole[said:]) + [TOKENIZER.eos_token_id]
         ids = []
         reason = "length"
         for token in wanted[: body["max_tokens"]]:
@@ -168,6 +170,10 @@ def weight_routes(app, served, refused):
         served.calls.append(f"version {served.version}")
         return {"success": True}
 
+    adapter_routes(app, served, refused)
+
+
+def adapter_routes(app, served, refused):
     @app.post("/v1/load_lora_adapter")
     async def load_lora_adapter(request: Request):
         body = await request.json()
