@@ -43,7 +43,7 @@ class VLLMServerAgent:
     """Plays every role with a model that vLLM servers hold.
 
     A turn ends with the first complete action, the end-of-turn token or the token limit, as it does with
-    `TransformersAgent`, and its prompt holds the same ids. Nothing is sent before the first turn, or `connect`.
+    `TransformersAgent`, and its prompt holds the same ids. Nothing is sent before `connect` or the first turn.
 
     Args:
         urls: Addresses of the servers; all serve the same model.

@@ -4,8 +4,8 @@ Run with `python -m baselines.benchmarks.backends --vllm URL`, for a server star
 `vllm serve FOLDER --dtype float32 --logprobs-mode processed_logprobs`, where FOLDER holds SmolLM2: what
 `python -c "from agents.smollm2 import checkpoint; print(checkpoint())"` prints.
 
-Both take the likeliest token in
-float32. A turn is replayed from the very ids its player read, so that one token that differs changes one turn.
+Both take the likeliest token in float32. A turn is replayed from the very ids its player read, so that one
+token that differs changes one turn only.
 """
 
 from __future__ import annotations

@@ -84,47 +84,50 @@ def build(options):
         served.running += 1
         try:
             await asyncio.sleep(0 if probing else options.delay)
-            return probe(body) if probing else sampled(body)
+            return probe(options, body) if probing else sampled(served, body)
         finally:
             served.running -= 1
 
-    def probe(body):
-        logits = [3.0, 2.0, 1.0, 0.0, -1.0]
-        if options.logprobs_mode == "none":
-            return {"choices": [{"token_ids": [1], "logprobs": None, "finish_reason": "length"}]}
-        scale = OFFSETS.get(options.logprobs_mode, lambda temperature: 1.0)(body["temperature"])
-        shift = 0.0 if options.logprobs_mode == "raw_logits" else -6.0
-        top = {f"token_id:{place}": logit / scale + shift for place, logit in enumerate(logits)}
-        logprobs = {"token_logprobs": [shift], "top_logprobs": [top]}
-        return {"choices": [{"token_ids": [1], "logprobs": logprobs, "finish_reason": "length"}]}
-
-    def sampled(body):
-        prompt = TOKENIZER.decode(body["prompt"])
-        weights = served.adapters.get(body["model"], served.weights)
-        whole = options.before + script(prompt, body["stop"], weights)
-        # What was said already is the end of the prompt.
-        said = max(count for count in range(len(whole)) if prompt.endswith(whole[:count]))
-        wanted = spell(TOKENIZER, whole[said:]) + [TOKENIZER.eos_token_id]
-        ids = []
-        reason = "length"
-        for token in wanted[: body["max_tokens"]]:
-            ids.append(token)
-            text = TOKENIZER.decode(ids)
-            if token in body["stop_token_ids"] or any(text.endswith(stop) for stop in body["stop"]):
-                reason = "stop"
-                break
-        logprobs = {"token_logprobs": [-(token % 7) / 10 for token in ids]}
-        choice = {"token_ids": ids, "logprobs": logprobs, "finish_reason": reason}
-        if options.flaw == "no ids":
-            del choice["token_ids"]
-        if options.flaw == "few logprobs":
-            choice["logprobs"]["token_logprobs"].pop()
-        if options.flaw == "aborts":
-            choice["finish_reason"] = "abort"
-        return {"choices": [choice]}
-
     weight_routes(app, served, refused)
     return app
+
+
+def probe(options, body):
+    logits = [3.0, 2.0, 1.0, 0.0, -1.0]
+    if options.logprobs_mode == "none":
+        return {"choices": [{"token_ids": [1], "logprobs": None, "finish_reason": "length"}]}
+    scale = OFFSETS.get(options.logprobs_mode, lambda temperature: 1.0)(body["temperature"])
+    shift = 0.0 if options.logprobs_mode == "raw_logits" else -6.0
+    top = {f"token_id:{place}": logit / scale + shift for place, logit in enumerate(logits)}
+    logprobs = {"token_logprobs": [shift], "top_logprobs": [top]}
+    return {"choices": [{"token_ids": [1], "logprobs": logprobs, "finish_reason": "length"}]}
+
+
+def sampled(served, body):
+    options = served.options
+    prompt = TOKENIZER.decode(body["prompt"])
+    weights = served.adapters.get(body["model"], served.weights)
+    whole = options.before + script(prompt, body["stop"], weights)
+    # What was said already is the end of the prompt.
+    said = max(count for count in range(len(whole)) if prompt.endswith(whole[:count]))
+    wanted = [*spell(TOKENIZER, whole[said:]), TOKENIZER.eos_token_id]
+    ids = []
+    reason = "length"
+    for token in wanted[: body["max_tokens"]]:
+        ids.append(token)
+        text = TOKENIZER.decode(ids)
+        if token in body["stop_token_ids"] or any(text.endswith(stop) for stop in body["stop"]):
+            reason = "stop"
+            break
+    logprobs = {"token_logprobs": [-(token % 7) / 10 for token in ids]}
+    choice = {"token_ids": ids, "logprobs": logprobs, "finish_reason": reason}
+    if options.flaw == "no ids":
+        del choice["token_ids"]
+    if options.flaw == "few logprobs":
+        choice["logprobs"]["token_logprobs"].pop()
+    if options.flaw == "aborts":
+        choice["finish_reason"] = "abort"
+    return {"choices": [choice]}
 
 
 def weight_routes(app, served, refused):
