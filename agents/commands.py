@@ -5,22 +5,25 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
 
-from agents.players import SMOLLM2, Cast
+from agents.player_names import BACK_ENDS, PlayerOptions, Reads
+from agents.players import HUMAN, Cast, possible_names
 from agents.scripted import SCRIPTED
 from agents.session import play_session
 from agents.setting import corpus_setting, rules, world_setting
 from agents.smollm2 import SmolLM2Missing
-from ssp_env.game import GameConfig
+from ssp_env.game import PROTOCOLS, GameConfig
+from ssp_env.game.prompts import PROMPT_STYLES
 from ssp_env.worlds import WORLD_PRESETS
 
+if TYPE_CHECKING:
+    from agents.chat_endpoint import Ledger
 
-def _player(role: str) -> str:
-    return f"{', '.join(SCRIPTED[role])} (scripted), {SMOLLM2}, or a folder with a checkpoint."
+_PROTOCOLS = [name for name in PROTOCOLS if name != "terse"]
 
 
 def play(
@@ -31,13 +34,15 @@ def play(
     answers: Annotated[
         Path | None, typer.Option(help="Answers to ask for; without it, short page titles of the corpus.")
     ] = None,
-    proposer: Annotated[str, typer.Option(help=f"Who writes questions: {_player('proposer')}")] = "strong",
-    solver: Annotated[str, typer.Option(help=f"Who answers them: {_player('solver')}")] = "weak",
+    proposer: Annotated[
+        str, typer.Option(help=f"Who writes questions: {possible_names('proposer')}.")
+    ] = "strong",
+    solver: Annotated[str, typer.Option(help=f"Who answers them: {possible_names('solver')}.")] = "weak",
     reader: Annotated[
         str,
         typer.Option(
-            help="Who reads in the RAG check; if not given, the solver, or `perfect` if that is scripted: "
-            f"{_player('reader')}"
+            help="Who reads in the RAG check; by default the solver, or another if it is scripted or human: "
+            f"{possible_names('reader')}."
         ),
     ] = "",
     games: Annotated[int, typer.Option(help="Games to play.", min=1)] = 3,
@@ -58,7 +63,33 @@ def play(
     uniqueness: Annotated[
         bool, typer.Option("--uniqueness", help="Refuse questions for which the reader lists a wrong answer.")
     ] = False,
+    prompts: Annotated[
+        str,
+        typer.Option(help="Prompt style of language models: english, or few_shot for small ones."),
+    ] = "",
+    protocol: Annotated[
+        str, typer.Option(help=f"Tags or tool calls of games that are not terse: {', '.join(_PROTOCOLS)}.")
+    ] = "default",
     temperature: Annotated[float, typer.Option(help="Temperature of language models.", min=0.0)] = 0.7,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Most tokens per turn; 1024 with endpoints, 96 without.", min=1)
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="US dollars that chat endpoints may cost; needs --prices.")
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            help='Prices of models, JSON: {"MODEL": {"prompt": 0.1, "completion": 0.4}}, in dollars per '
+            "million tokens."
+        ),
+    ] = None,
+    api_key_variable: Annotated[
+        str, typer.Option(help="Environment variable with the key of chat endpoints.")
+    ] = "OPENAI_API_KEY",
+    concurrency: Annotated[
+        int, typer.Option(help="Most requests that an endpoint gets at a time.", min=1)
+    ] = 16,
     seed: Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the games to this new JSON Lines file.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the table only, not the games.")] = False,
@@ -69,6 +100,7 @@ def play(
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")
     config = GameConfig(
+        protocol=protocol,
         attempts=attempts,
         top_k=top_k,
         min_searches=min_searches,
@@ -77,8 +109,7 @@ def play(
         uniqueness=uniqueness,
     ).with_budget(max_turns=max_turns)
     console = Console()
-    # Scripted solvers are too weak to read: few questions would pass their check.
-    reader = reader or ("perfect" if solver in SCRIPTED["solver"] else "")
+    reader = reader or _default_reader(proposer, solver)
     names = {"proposer": proposer, "solver": solver, **({"reader": reader} if reader else {})}
     with console.status("Opening the world" if corpus is None else f"Indexing {corpus}"):
         setting = (
@@ -87,26 +118,73 @@ def play(
             else corpus_setting(corpus, answers, games, hops, seed)
         )
     with console.status("Loading the players"):
-        cast = _cast(names, seed, temperature)
-    config = rules(cast.prompts, setting.terse, config)
+        options = PlayerOptions(
+            prompts=_style(prompts), protocol=protocol, api_key_variable=api_key_variable,
+            concurrency=concurrency, ledger=_ledger(names, prices, max_cost),
+        )  # fmt: skip
+        players = _cast(names, seed, temperature, max_tokens, options)
+    config = rules(players.prompts, setting.terse, config)
     if min_words is not None:
         config = replace(config, min_words=min_words)
-    players = ", ".join(f"{role} {name}" for role, name in names.items())
-    console.print(f"{players}; {setting.description}; seed {seed}", highlight=False, markup=False)
-    table = play_session(console, cast, setting, config, seed=seed, out=out, quiet=quiet)
+    named = ", ".join(f"{role} {name}" for role, name in names.items())
+    console.print(f"{named}; {setting.description}; seed {seed}", highlight=False, markup=False)
+    table = play_session(console, players, setting, config, seed=seed, out=out, quiet=quiet)
     console.print()
     console.print(table)
+    if options.ledger is not None:
+        _print_usage(console, options.ledger)
     if out is not None:
         console.print(f"games written to {out}", highlight=False, markup=False)
 
 
-def _cast(names: dict[str, str], seed: int, temperature: float) -> Cast:
-    if set(names.values()) - {strength for strengths in SCRIPTED.values() for strength in strengths}:
+def _cast(
+    names: dict[str, str], seed: int, temperature: float, max_tokens: int | None, options: PlayerOptions
+) -> Cast:
+    scripted = {strength for strengths in SCRIPTED.values() for strength in strengths}
+    remote = {name for name in names.values() if name.partition(":")[0] in BACK_ENDS}
+    if set(names.values()) - scripted - remote - {HUMAN}:
         import transformers
 
         # Its bars would be drawn across ours.
         transformers.utils.logging.disable_progress_bar()
+    limit = max_tokens or (1024 if remote else 96)
     try:
-        return Cast(names, seed=seed, temperature=temperature)
+        return Cast(names, seed=seed, temperature=temperature, max_new_tokens=limit, options=options)
     except SmolLM2Missing as missing:
         sys.exit(f"ssp: {missing}")
+
+
+def _default_reader(proposer: str, solver: str) -> str:
+    """Who reads if nobody is named; empty for the solver."""
+    # Scripted solvers are too weak to read: few questions would pass their check.
+    if solver in SCRIPTED["solver"]:
+        return "perfect"
+    # A person who had to read the evidence would not have to search for it.
+    if solver == HUMAN and proposer != HUMAN:
+        return "perfect" if proposer in SCRIPTED["proposer"] else proposer
+    return ""
+
+
+def _style(prompts: str) -> Reads | None:
+    if prompts and prompts not in PROMPT_STYLES:
+        raise ValueError(f"--prompts must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}")
+    return cast("Reads", prompts) if prompts else None
+
+
+def _ledger(names: dict[str, str], prices: Path | None, max_cost: float | None) -> Ledger | None:
+    """Where all endpoints' usage is added up; None if there are none, and no use for what they need."""
+    models = [name.removeprefix("chat:") for name in names.values() if name.startswith("chat:")]
+    if not models:
+        return None
+    from agents.chat_endpoint import Ledger, read_prices
+
+    ledger = Ledger(read_prices(prices) if prices else None, max_cost)
+    for model in models:
+        ledger.allow(model.partition("@http")[0])
+    return ledger
+
+
+def _print_usage(console: Console, ledger: Ledger) -> None:
+    from agents.chat_endpoint.usage_table import usage_table
+
+    console.print(usage_table(ledger))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
+import anyio
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,48 +25,16 @@ from rich.progress import Task as ProgressTask
 from rich.table import Table
 from rich.text import Text
 
+from agents.metering import Meter, metered
 from agents.players import Cast
 from agents.setting import Setting
 from ssp_env import play as driver
-from ssp_env.game import Game, GameConfig, Reply, View
+from ssp_env.game import Game, GameConfig
 from ssp_env.game_report import print_game, summary_table
-from ssp_env.play import AnyAgent
 from ssp_env.records import EpisodeWriter
 from ssp_env.search.engine import SearchEngine
 
 PATIENCE_SECONDS = 2.0
-
-
-@dataclass
-class Meter:
-    """What the players did so far.
-
-    Attributes:
-        turns: Turns taken and readings given.
-        tokens: Tokens they sampled.
-        seconds: Time they took.
-    """
-
-    turns: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-
-
-class MeteredPlayer:
-    """Hands views on to a player and meters its turns."""
-
-    def __init__(self, player: AnyAgent, meter: Meter) -> None:
-        self._player = player
-        self._meter = meter
-
-    def act_batch(self, views: Sequence[View]) -> list[Reply]:
-        """Return the player's replies."""
-        started = perf_counter()
-        replies = driver.act_all(self._player, views)
-        self._meter.seconds += perf_counter() - started
-        self._meter.turns += len(replies)
-        self._meter.tokens += sum(len(reply.token_ids) for reply in replies)
-        return replies
 
 
 def play_session(
@@ -95,29 +65,60 @@ def play_session(
         FileExistsError: If `out` exists.
     """
     meter = Meter()
-    # One wrapper per player, so that a player of several roles still gets one batch.
-    wrapped = {id(player): MeteredPlayer(player, meter) for player in cast.players.values()}
-    players = {role: wrapped[id(player)] for role, player in cast.players.items()}
-    games = [Game(task, config, rng=seed + number) for number, task in enumerate(setting.tasks)]
-    with _recording(out, setting.engine) as record, _progress(console, len(games), meter) as advance:
+    games: list[Game] = []
+    # A bar would be drawn over what a person reads.
+    bar = nullcontext(_nothing) if cast.people else _progress(console, len(setting.tasks), meter)
+    with _recording(out, setting.engine) as record, bar as advance:
 
         def on_outcome(game: Game) -> None:
+            games.append(game)
             record(game)
             if not quiet:
                 print_game(console, game)
             advance()
 
-        driver.play(
-            games,
-            proposer=players["proposer"],
-            solver=players["solver"],
-            reader=players.get("reader"),
-            search=setting.engine,
-            seed=seed,
-            on_player_error="raise",
-            on_outcome=on_outcome,
-        )
+        _play(cast, setting, config, seed, meter, on_outcome)
+    games.sort(key=lambda game: int(game.id))
     return summary_table(games, meter.seconds, meter.tokens)
+
+
+def _play(
+    cast: Cast,
+    setting: Setting,
+    config: GameConfig,
+    seed: int,
+    meter: Meter,
+    on_outcome: Callable[[Game], None],
+) -> None:
+    """Play with whatever driver suits the players.
+
+    What a local player raises is a mistake and stops everything. An endpoint may fail at any time, and a
+    person may leave: that ends their games, which are kept.
+    """
+    games = (Game(task, config, rng=seed + number) for number, task in enumerate(setting.tasks))
+    given: dict[str, Any] = {"search": setting.engine, "seed": seed, "on_outcome": on_outcome}
+    # One wrapper per player, so that a player of several roles still gets one batch.
+    wrapped = {id(player): metered(player, meter) for player in cast.players.values()}
+    with ExitStack() as stack:
+        if cast.people:
+            wrapped = {number: _blocking(player, stack) for number, player in wrapped.items()}
+        given |= {role: wrapped[id(player)] for role, player in cast.players.items()}
+        if cast.people:
+            # One game after the other, which is how people play.
+            going_on = takewhile(lambda _: not any(person.has_left for person in cast.people), games)
+            driver.play(going_on, **given, concurrency=1, cohort=1)
+        elif any(map(driver.is_async_agent, wrapped.values())):
+            anyio.run(partial(driver.play_async, [*games], **given))
+        else:
+            driver.play([*games], **given, on_player_error="raise")
+
+
+def _nothing() -> None:
+    return None
+
+
+def _blocking(player: Any, stack: ExitStack) -> Any:
+    return stack.enter_context(driver.blocking(player)) if driver.is_async_agent(player) else player
 
 
 @contextmanager

@@ -43,14 +43,13 @@ from typing import Any, ClassVar, TypeAlias
 import gymnasium
 from gymnasium.error import ResetNeeded
 
-from ssp_env.coroutines import is_async
 from ssp_env.data.questions import Question
 from ssp_env.embedded import embedded_questions
 from ssp_env.game import Failure, GameConfig, Reply, Task, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import GameBroken
 from ssp_env.lookup_solver import LookupSolver
-from ssp_env.play import AnyAgent, AnyPlayer, JudgeFunction, act_all, as_agent, guarded
+from ssp_env.play import AnyAgent, AnyPlayer, JudgeFunction, act_all, as_agent, guarded, is_async_agent
 from ssp_env.search_action import SearchAction
 from ssp_env.search_self_play_v0 import Engines, raw_env
 
@@ -294,7 +293,7 @@ class ProposerEnv(_OneSeatEnv):
 def _policy(role: str, player: AnyPlayer) -> Policy:
     """Turn an agent, or what `as_agent` makes one of, into a function from a `View` to a `Reply`."""
     agent: Any = as_agent(player, role)
-    if is_async(agent.act_batch if hasattr(agent, "act_batch") else agent.act):
+    if is_async_agent(agent):
         raise TypeError(f"{role} is asynchronous: put ssp_env.play.blocking around it")
     return partial(_act, agent)
 

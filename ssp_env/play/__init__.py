@@ -18,6 +18,7 @@ from ssp_env.play.agents import (
     BatchAgent,
     JudgeFunction,
     act_all,
+    is_async_agent,
 )
 from ssp_env.play.async_driver import DEFAULT_THREADS, AsyncDriver, play_async
 from ssp_env.play.blocking import blocking
@@ -52,6 +53,7 @@ __all__ = [
     "chat_messages",
     "engine_of",
     "guarded",
+    "is_async_agent",
     "play",
     "play_async",
     "run_searches",

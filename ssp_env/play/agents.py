@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
+from ssp_env.coroutines import is_async
 from ssp_env.game import Judge, Reply, View
 from ssp_env.game.view import as_reply
 from ssp_env.passage import Passage
@@ -58,6 +59,11 @@ AnyAgent: TypeAlias = Agent | BatchAgent
 AnyAsyncAgent: TypeAlias = AsyncAgent | AsyncBatchAgent
 JudgeFunction: TypeAlias = Callable[[Judge], bool | None]
 AsyncJudgeFunction: TypeAlias = Callable[[Judge], Awaitable[bool | None]]
+
+
+def is_async_agent(agent: AnyAgent | AnyAsyncAgent) -> bool:
+    """Whether the method that plays is a coroutine function: `act_batch` where there is one, else `act`."""
+    return is_async(getattr(agent, "act_batch", None) or getattr(agent, "act", None))
 
 
 def act_all(agent: AnyAgent, views: Sequence[View]) -> list[Reply]:

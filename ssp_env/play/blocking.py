@@ -8,10 +8,9 @@ from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from ssp_env.coroutines import is_async
 from ssp_env.game import Reply, View
 from ssp_env.play.adapters import AnyPlayer, as_agent
-from ssp_env.play.agents import AnyAgent
+from ssp_env.play.agents import AnyAgent, is_async_agent
 
 
 @contextmanager
@@ -34,11 +33,10 @@ def blocking(player: AnyPlayer) -> Iterator[AnyAgent]:
     'hm'
     """
     agent: Any = as_agent(player)
-    batched = hasattr(agent, "act_batch")
-    if not is_async(agent.act_batch if batched else agent.act):
+    if not is_async_agent(agent):
         raise TypeError(f"expected an asynchronous agent, got a blocking one: {type(agent).__name__}")
     with start_blocking_portal() as portal:
-        yield _BlockingBatch(agent, portal) if batched else _Blocking(agent, portal)
+        yield (_BlockingBatch if hasattr(agent, "act_batch") else _Blocking)(agent, portal)
 
 
 class _Blocking:

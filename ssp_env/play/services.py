@@ -19,6 +19,7 @@ from ssp_env.play.agents import (
     AsyncSearchEngine,
     JudgeFunction,
     as_replies,
+    is_async_agent,
 )
 from ssp_env.play.results import as_passages, as_search_results, as_verdict, engine_of, failure
 from ssp_env.play.schedule import Ask
@@ -105,7 +106,7 @@ class Services:
         names = [
             name
             for name, player in players.items()
-            if player is not None and is_async(_act_of(cast("Agents", player))[0])
+            if player is not None and is_async_agent(cast("Agents", player))
         ]
         engines = self.search.values() if isinstance(self.search, Mapping) else [self.search]
         if any(is_async(engine.search) for engine in engines):

@@ -1,21 +1,21 @@
 """A real chat endpoint on this machine, whose model is a function, and games to play with it."""
 
-import json
 from contextlib import contextmanager
 
-from ssp_env.game import Game, Task
+from ssp_env.game import Game, GameConfig, Task
 from tests.game.doubles import PROPOSAL, answer
 from tests.search.remote_server import Reply, remote
 
-USAGE = {"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 40}}
 KEY = "sk-do-not-tell-anybody-0123456789"
+USAGE = {"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 40}}
+ASK = [{"role": "user", "content": "Where is Odense?"}]
 
 
-def completion(text, finish_reason="stop", **choice):
-    """What an endpoint returns; fields of the message are given as `message`."""
-    message = {"role": "assistant", "content": text, **choice.pop("message", {})}
-    choices = [{"index": 0, "message": message, "finish_reason": finish_reason, **choice}]
-    return {"object": "chat.completion", "model": "small", "choices": choices, "usage": USAGE}
+def completion(text, finish_reason="stop", *, message=None, usage=USAGE, top=None, **choice):
+    """What an endpoint returns; `message`, `top` and the rest add fields to message, reply and choice."""
+    said = {"role": "assistant", "content": text, **(message or {})}
+    choices = [{"index": 0, "message": said, "finish_reason": finish_reason, **choice}]
+    return {"object": "chat.completion", "choices": choices, "usage": usage, **(top or {})}
 
 
 @contextmanager
@@ -24,16 +24,16 @@ def chat_server(*replies):
 
     Yields the base address and the list of what was asked.
     """
-    asked = []
+    count = []
 
     def respond(request):
-        asked.append(request)
-        given = replies[min(len(asked), len(replies)) - 1]
+        count.append(1)
+        given = replies[min(len(count), len(replies)) - 1]
         if callable(given):
             given = given(request.json())
         return given if isinstance(given, Reply) else Reply(given)
 
-    with remote(respond) as (address, _):
+    with remote(respond) as (address, asked):
         yield f"{address}/v1", asked
 
 
@@ -47,8 +47,4 @@ def model(request):
 
 
 def games(count=1, **config):
-    return [Game(Task("Tavor", id=str(number)), rng=number, **config) for number in range(count)]
-
-
-def size_of(request):
-    return len(json.dumps(request.json()))
+    return [Game(Task("Tavor", id=str(number)), GameConfig(**config), rng=number) for number in range(count)]

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import typer
@@ -14,8 +15,9 @@ from typer.testing import CliRunner
 
 from agents import session, smollm2, tiny_model
 from agents.commands import play
+from agents.metering import Meter, MeteredPlayer
+from agents.player_names import MadePlayer, PlayerOptions
 from agents.players import Cast
-from agents.session import MeteredPlayer
 from agents.setting import corpus_setting, draw_tasks, rules, world_setting
 from agents.tiny_policy import TinyPolicy
 from agents.transformers_agent import TransformersAgent
@@ -26,8 +28,10 @@ from ssp_env.play import play as drive
 from ssp_env.records import first_difference, read_episodes
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.corpus import read_corpus
+from tests.agents.chat_server import chat_server, completion
 from tests.agents.tiny import VOCABULARY
 from tests.agents.tiny import tiny_model as tiny_llama
+from tests.search.remote_server import Reply as Fault
 
 PAGES = [
     {"id": "0", "title": "Odense", "text": "Odense is a city on the island of Funen. " * 5},
@@ -72,7 +76,9 @@ class Author:
 def smollm2_is(monkeypatch):
     def install(author):
         monkeypatch.setattr(smollm2, "load", lambda: (None, None))
-        monkeypatch.setattr(Cast, "_chat_model", lambda self, model, tokenizer, reads: (author, reads))
+        monkeypatch.setattr(
+            Cast, "_chat_model", lambda self, model, tokenizer, suits: MadePlayer(author, suits)
+        )
 
     return install
 
@@ -171,8 +177,19 @@ def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_
 @pytest.mark.parametrize(
     ("arguments", "fix"),
     [
-        (["--proposer", "nobody"], "must be one of perfect, strong, weak, guess, smollm2, or a folder"),
+        (
+            ["--proposer", "nobody"],
+            "strong, weak, guess (scripted), smollm2, human, chat:MODEL[@URL], or a folder with a model, got",
+        ),
         (["--reader", "nobody"], "--reader must be one of"),
+        (["--solver", "some/where"], "got 'some/where'; there is no folder of that name"),
+        (["--solver", "."], "there is no model in the folder '.': expected config.json"),
+        (["--solver", "chat:"], "expected chat:MODEL or chat:MODEL@URL"),
+        (["--solver", "chat:x@http://h", "--max-cost", "1"], "needs the price of model 'x'"),
+        (["--solver", "chat:x@http://h", "--api-key-variable", "NO_KEY"], "variable NO_KEY"),
+        (["--solver", "chat:x@http://h"], "--proposer strong plays the terse game only"),
+        (["--prompts", "latin"], "--prompts must be one of english, few_shot, terse"),
+        (["--protocol", "latin"], "protocol must be one of"),
         (["--world", "moon"], "known presets: large, small, tiny"),
         (["--world", "small"], "choose --world tiny, or language models"),
         (["--corpus", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
@@ -234,6 +251,79 @@ def test_checkpoints_are_told_apart_by_their_tokenizer(tmp_path):
     cast = Cast({"solver": str(tmp_path / "chat")})
     assert isinstance(cast.players["solver"], TransformersAgent)
     assert cast.prompts == "english"
+
+
+def test_unknown_roles_are_refused():
+    with pytest.raises(ValueError, match="unknown role judge: the roles are proposer, solver, reader"):
+        Cast({"judge": "perfect"})
+
+
+def test_agents_and_functions_are_cast_as_they_are():
+    author = Author()
+    cast = Cast({"proposer": author, "solver": author.say})
+    assert cast.players["proposer"] is author
+    assert cast.prompts == "english"
+
+
+def test_a_folder_without_a_tokenizer_says_what_to_save(tmp_path):
+    tiny_llama().save_pretrained(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"has no tokenizer that can be read: save it there with tokenizer\."
+    ):
+        Cast({"solver": str(tmp_path)})
+
+
+def test_english_prompts_need_a_chat_template(tmp_path):
+    vocabulary = [word for word in VOCABULARY if "search" not in word]
+    tokenizer = tiny_model.build_tokenizer(replace(PROTOCOLS["terse"], search="find"), vocabulary)
+    tiny_model.save(tiny_llama(), tokenizer, tmp_path)
+    with pytest.raises(ValueError, match=r"has no chat template, .*: choose --prompts few_shot, or set"):
+        Cast({"solver": str(tmp_path)}, options=PlayerOptions(prompts="english"))
+
+
+# -- endpoints --------------------------------------------------------------------------------------------
+
+
+def test_models_behind_endpoints_play_and_their_usage_is_shown(corpus, tmp_path):
+    def author(request):
+        said = sum(message["role"] == "assistant" for message in request["messages"])
+        if "</question>" in request["stop"]:
+            queries = ["<search> Odense ", "<search> island of Funen ", f"<question> {QUESTION} "]
+            return completion(queries[said])
+        return completion("<answer> Odense ")
+
+    prices, answers, out = (tmp_path / name for name in ("prices.json", "answers.txt", "games.jsonl"))
+    prices.write_text('{"small": {"prompt": 10, "completion": 100}}')
+    answers.write_text("Odense\n")
+    with chat_server(author) as (url, asked):
+        player = f"chat:small@{url}"
+        result = run(
+            *("--corpus", corpus, "--answers", answers, "--proposer", player, "--solver", player),
+            *("--games", 2, "--prices", prices, "--max-cost", 1, "--out", out),
+        )
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 (100%" in result.output
+    usage = next(line for line in result.output.splitlines() if line.count("proposer") and "600" in line)
+    # Six requests of 100 tokens read and 10 written.
+    assert "6" in usage and "60" in usage and "0.0120" in usage
+    assert len(list(read_episodes(out))) == 2
+    assert asked[0].json()["max_tokens"] == 1024
+
+
+def test_a_dead_endpoint_ends_games_as_error_and_keeps_them(corpus, tmp_path):
+    out = tmp_path / "games.jsonl"
+    with chat_server(Fault({}, 401)) as (url, _):
+        result = run(
+            "--corpus", corpus, "--proposer", f"chat:x@{url}", "--solver", f"chat:x@{url}", "--out", out
+        )
+    assert result.exit_code == 0, result.output
+    assert result.output.count("is the key right") == 3
+    assert [episode.outcome["verdict"] for episode in read_episodes(out)] == ["error"] * 3
+
+
+def test_scripted_games_need_no_http_client():
+    code = "import sys; from agents.commands import play; play(games=1); sys.exit('tenacity' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
 # -- settings ---------------------------------------------------------------------------------------------
@@ -338,7 +428,7 @@ def test_accuracy_is_not_made_up_where_nobody_solved():
 
 
 def test_a_metered_player_counts():
-    meter = session.Meter()
+    meter = Meter()
     games = [Game(Task("Odense", id="g"))]
     MeteredPlayer(Author(), meter).act_batch([request.view for request in games[0].requests()] * 2)
     assert (meter.turns, meter.tokens) == (2, 6)
@@ -348,7 +438,7 @@ def test_a_bar_is_shown_only_if_it_takes_long(monkeypatch):
     def output(patience):
         monkeypatch.setattr(session, "PATIENCE_SECONDS", patience)
         console = Console(file=io.StringIO(), force_terminal=True, width=120)
-        with session._progress(console, 5, session.Meter(turns=42)) as advance:
+        with session._progress(console, 5, Meter(turns=42)) as advance:
             advance()
             deadline = time.monotonic() + 20
             while patience == 0 and "42 turns" not in console.file.getvalue() and time.monotonic() < deadline:
