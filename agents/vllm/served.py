@@ -42,8 +42,8 @@ MOST_RESTARTS = 3
 class VLLMServerAgent:
     """Plays every role with a model that vLLM servers hold.
 
-    A turn ends with the first complete action, the end-of-turn token or the token limit, as it does with
-    `TransformersAgent`, and its prompt holds the same ids. Nothing is sent before `connect` or the first turn.
+    A turn ends where `TransformersAgent` ends it: with the first complete action, an end-of-turn token or the
+    token limit. Its prompt holds the same ids. Nothing is sent before `connect` or the first turn.
 
     Args:
         urls: Addresses of the servers; all serve the same model.

@@ -53,7 +53,7 @@ class ServedWeights:
         stated = await server.stated_version()
         if self.folder is None and server.weights_unknown:
             raise UnfitServer(
-                f"the weights of {server.url} are unknown since an update failed: update them or start it anew"
+                f"the weights of {server.url} are unknown since an update failed: update or restart it"
             )
         if self.folder is None:
             server.weights_version = stated or self.version
