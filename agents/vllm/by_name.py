@@ -10,8 +10,8 @@ import httpx
 from agents.player_names import MadePlayer, PlayerOptions, Reads
 from agents.vllm.errors import NoServerLeft
 from agents.vllm.in_process import VLLMEngineAgent
-from agents.vllm.server import server_url
 from agents.vllm.served import VLLMServerAgent
+from agents.vllm.server import server_url
 
 if TYPE_CHECKING:
     from agents.conversation_tokens import Rendering
