@@ -94,8 +94,8 @@ class SampledTurn:
         finished = (end for end in range(begun + 1, len(ids) + 1) if self._is_finished(ids[:end]))
         end = min(next(finished, len(ids) + 1), self._limit)
         self.done = end <= len(ids)
-        if len(self.logprobs) == begun:
-            self.logprobs = (self.logprobs + completion.logprobs)[:end]
+        complete = len(self.logprobs) == begun and len(completion.logprobs) == len(completion.token_ids)
+        self.logprobs = (self.logprobs + completion.logprobs)[:end] if complete else ()
         self.token_ids = ids[:end]
 
 

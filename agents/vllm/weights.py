@@ -141,8 +141,7 @@ async def load_adapter(server: Server, name: str, folder: Path, version: str) ->
         UnfitServer: If it was not started for that.
         VLLMError: If it fails.
     """
-    before = server.adapters.pop(name, None)
-    served = served_name(name, version)
+    before, served = server.adapters.get(name), served_name(name, version)
     try:
         await server.post("/v1/load_lora_adapter", {"lora_name": served, "lora_path": str(folder)})
     except RequestRefused as error:

@@ -11,9 +11,9 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from tests.agents.byte_tokenizer import byte_tokenizer, spell
+from tests.agents.byte_tokenizer import END, byte_backend, spell
 
-TOKENIZER = byte_tokenizer()
+TOKENIZER = byte_backend()
 SEARCH = "I look. <search> blue whale </search>"
 QUESTION = "<question> What do blue whales eat near the poles in summer, every single day? </question>"
 ANSWER = "<answer> krill </answer>"
@@ -62,7 +62,7 @@ def build(options):
     @app.post("/tokenize")
     async def tokenize(request: Request):
         text = (await request.json())["prompt"]
-        return {"tokens": [*TOKENIZER(text)["input_ids"], *[7] * options.other_tokenizer]}
+        return {"tokens": [*TOKENIZER.encode(text).ids, *[7] * options.other_tokenizer]}
 
     @app.get("/asked")
     def asked():
@@ -105,12 +105,12 @@ def probe(options, body):
 
 def sampled(served, body):
     options = served.options
-    prompt = TOKENIZER.decode(body["prompt"])
+    prompt = TOKENIZER.decode(body["prompt"], skip_special_tokens=False)
     weights = served.adapters.get(body["model"], served.weights)
     whole = options.before + script(prompt, body["stop"], weights)
     # What was said already is the end of the prompt.
     said = max(count for count in range(len(whole)) if prompt.endswith(whole[:count]))
-    wanted = [*spell(TOKENIZER, whole[said:]), TOKENIZER.eos_token_id]
+    wanted = [*spell(TOKENIZER, whole[said:]), TOKENIZER.token_to_id(END)]
     ids = []
     reason = "length"
     for token in wanted[: body["max_tokens"]]:
