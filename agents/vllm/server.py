@@ -86,6 +86,8 @@ class Server:
             await self.post("/v1/completions", {**probe_request(temperature), "model": model})
             for temperature in (1.0, PROBE_TEMPERATURE)
         ]
+        if not all(isinstance(reply, Mapping) for reply in replies):
+            raise ServerUnavailable(self._named("expected JSON in reply to a completion, got something else"))
         return mode_of(*replies)
 
     async def tokenize(self, model: str, text: str) -> list[int] | None:
