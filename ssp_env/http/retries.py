@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
         "tenacity is not installed. Install it with: pip install 'ssp-env[remote]'"
     ) from error
 
-RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 
 class HasStatus(Protocol):
@@ -65,7 +65,7 @@ class RetryPolicy:
     attempts: int = 3
     backoff: float = 0.5
     max_backoff: float = 8.0
-    retried_statuses: frozenset[int] = RETRIED_STATUSES
+    retried_statuses: tuple[int, ...] = RETRIED_STATUSES
     jitter_seed: int | None = None
 
     def __post_init__(self) -> None:

@@ -270,6 +270,18 @@ def _encoded(identifier: str) -> bytes:
 # -- terms -------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Raise what tantivy says of a full or broken disk, a ValueError, as an OSError."""
+    try:
+        yield
+    except ValueError as error:
+        if "IO error" in str(error):
+            raise OSError(str(error)) from error
+        raise
+
+
+@_disk_errors()
 def _index_terms(manifest: Manifest, workshop: Path, progress: Progress) -> None:
     """Index the passages in the order of ids, from the last commit of an earlier attempt."""
     stored = StoredPassages(PassageFiles([workshop / _FIRST]), workshop / manifest.order)
@@ -287,6 +299,7 @@ def _index_terms(manifest: Manifest, workshop: Path, progress: Progress) -> None
                 progress("Indexing", rank + 1, len(stored))
 
 
+@_disk_errors()
 def _add_terms(folder: Path, old: Manifest, new: Manifest, name: str, progress: Progress) -> None:
     base = sum(old.files[part][0] for part in old.passage_files)
     files = PassageFiles([folder / name])

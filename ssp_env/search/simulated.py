@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
-import httpx
+import anyio
+from anyio.to_thread import run_sync
 
-from ssp_env.http import Limits, arun, run
+from ssp_env.coroutines import is_async
+from ssp_env.http.background import gather
 from ssp_env.passage import Passage
 from ssp_env.search.errors import BadSearchReply
-from ssp_env.search.json_service import JSONService, read_key
 from ssp_env.search.web.text import clean
 
 Messages = list[dict[str, str]]
@@ -71,11 +72,12 @@ class SimulatedEngine:
 
     Whether the result of a query is useful or noisy is drawn from the seed and the query alone; all its pages
     are the one or the other. A query with the same words is asked once per engine, so that it finds the same
-    again. Across processes results are equal if the model's replies are: use temperature 0 or a seed.
+    again; a pickle takes what was written along. Across processes results are equal if the model's replies
+    are: use temperature 0 or a seed.
 
     Args:
-        chat: From messages `{"role", "content"}` to the reply's text; called from several threads. It may
-            raise a SearchError.
+        chat: From messages `{"role", "content"}` to the reply's text; called from several threads, and its
+            coroutine function `acall`, if it has one, by `asearch`. It may raise a SearchError.
         model: What tells this model from others, in the fingerprint.
         noise: Probability that the result of a query is noisy; see `noise_probability` for a curriculum, with
             a new engine for each of its steps.
@@ -116,6 +118,13 @@ class SimulatedEngine:
         self._written: dict[str, tuple[Passage, ...]] = {}
         self._lock = Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {**self.__dict__, "_lock": None, "_written": dict(self._written)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
+
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         """Return the pages written for each query; blank queries find nothing.
 
@@ -129,14 +138,20 @@ class SimulatedEngine:
             TypeError: If `queries` is a single string or holds something that is not one.
             ValueError: If `top_k` is below 1.
         """
-        if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
-            raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
-        asked = [_words(query) for query in queries]
-        distinct = list(dict.fromkeys(query for query in asked if query))
+        asked, distinct = _checked(queries, top_k)
         with ThreadPoolExecutor(self._concurrency) as pool:
             found = dict(zip(distinct, pool.map(self._search_one, distinct), strict=True))
+        return [list(found.get(query, ())[:top_k]) for query in asked]
+
+    async def asearch(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """Do the same as `search` without blocking.
+
+        A coroutine function `acall` of the chat is used if it has one, and threads otherwise.
+        """
+        asked, distinct = _checked(queries, top_k)
+        threads = anyio.CapacityLimiter(self._concurrency)
+        searches = [self._asearch_one(query, threads) for query in distinct]
+        found = dict(zip(distinct, await gather(searches, self._concurrency), strict=True))
         return [list(found.get(query, ())[:top_k]) for query in asked]
 
     def is_noisy(self, query: str) -> bool:
@@ -149,19 +164,33 @@ class SimulatedEngine:
         return hashlib.sha256("\n".join((self._settings, _SYSTEM, _USEFUL, _NOISY)).encode()).hexdigest()
 
     def _search_one(self, query: str) -> tuple[Passage, ...]:
+        return self._at_hand(query) or self._kept(query, self._chat(self._messages(query)))
+
+    async def _asearch_one(self, query: str, threads: anyio.CapacityLimiter) -> tuple[Passage, ...]:
+        if written := self._at_hand(query):
+            return written
+        messages, acall = self._messages(query), getattr(self._chat, "acall", None)
+        if is_async(acall):
+            reply: str = await acall(messages)
+        else:
+            # A thread cannot be stopped: one that is given up goes on unseen.
+            reply = await run_sync(self._chat, messages, abandon_on_cancel=True, limiter=threads)
+        return self._kept(query, reply)
+
+    def _at_hand(self, query: str) -> tuple[Passage, ...]:
         with self._lock:
-            written = self._written.get(query)
-        if written is None:
-            pages = parse_pages(self._chat(self._messages(query)), self._pages)
-            name = self._digest(query)[:16]
-            written = tuple(
-                Passage(f"simulated-{name}-{rank}", title, text, 1 / rank)
-                for rank, (title, text) in enumerate(pages, start=1)
-            )
-            with self._lock:
-                # Whoever was first decides, so that every caller finds the same.
-                written = self._written.setdefault(query, written)
-        return written
+            return self._written.get(query, ())
+
+    def _kept(self, query: str, reply: str) -> tuple[Passage, ...]:
+        pages = parse_pages(reply, self._pages)
+        name = self._digest(query)[:16]
+        written = tuple(
+            Passage(f"simulated-{name}-{rank}", title, text, 1 / rank)
+            for rank, (title, text) in enumerate(pages, start=1)
+        )
+        with self._lock:
+            # Whoever was first decides, so that every caller finds the same.
+            return self._written.setdefault(query, written)
 
     def _messages(self, query: str) -> Messages:
         purpose = _NOISY if self.is_noisy(query) else _USEFUL
@@ -195,60 +224,14 @@ def parse_pages(reply: str, count: int) -> list[tuple[str, str]]:
     return [_page(page) for page in pages]
 
 
-class ChatEndpoint:
-    """An OpenAI-compatible `/chat/completions`, callable with messages.
-
-    Args:
-        url: Address up to and including the version, such as `http://localhost:8000/v1`.
-        model: Name of the model there.
-        key_variable: Environment variable with the key; no key is sent when None.
-        temperature: Of sampling; 0 for the most likely text.
-        seed: Sent along unless None, for endpoints that sample reproducibly.
-        max_tokens: Longest reply.
-        limits: Time, retries, rate and concurrency.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        model: str,
-        *,
-        key_variable: str | None = None,
-        temperature: float = 0.0,
-        seed: int | None = 0,
-        max_tokens: int = 1024,
-        limits: Limits = Limits(timeout=120),  # noqa: B008 - frozen
-    ) -> None:
-        self._url = f"{url.rstrip('/')}/chat/completions"
-        self._key_variable = key_variable
-        self._body: dict[str, Any] = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
-        if seed is not None:
-            self._body["seed"] = seed
-        self._service = JSONService(limits, f"chat endpoint {model}")
-
-    def __call__(self, messages: Messages) -> str:
-        """Return the text of the reply.
-
-        Raises:
-            SearchError: SearchTimeout, SearchUnavailable, SearchRefused or BadSearchReply.
-        """
-        return run(self._ask(messages))
-
-    async def acall(self, messages: Messages) -> str:
-        """Return the text of the reply, without blocking."""
-        return await arun(self._ask(messages))
-
-    async def _ask(self, messages: Messages) -> str:
-        headers = {"Authorization": f"Bearer {read_key(self._key_variable)}"} if self._key_variable else {}
-        body = {**self._body, "messages": messages}
-        reply = await self._service.call(httpx.Request("POST", self._url, headers=headers, json=body))
-        try:
-            text = reply["choices"][0]["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            text = None
-        if not isinstance(text, str):
-            raise BadSearchReply("expected choices[0].message.content in the reply of the chat endpoint")
-        return text
+def _checked(queries: Sequence[str], top_k: int) -> tuple[list[str], list[str]]:
+    """Return the queries as they are asked, and the distinct ones that are not blank."""
+    if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
+        raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
+    if top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k}")
+    asked = [_words(query) for query in queries]
+    return asked, list(dict.fromkeys(query for query in asked if query))
 
 
 def _page(page: object) -> tuple[str, str]:

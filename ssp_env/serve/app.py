@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sized
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -15,17 +14,10 @@ from ssp_env import __version__
 from ssp_env.search.engine import SearchEngine
 from ssp_env.serve.access import BearerToken
 from ssp_env.serve.batching import Batcher, OverloadedError
-from ssp_env.serve.messages import (
-    DEFAULT_TOP_K,
-    JSON,
-    MSGPACK,
-    Limits,
-    RetrieveRequest,
-    is_msgpack,
-    read_request,
-    write_reply,
-)
-from ssp_env.serve.metrics import CONTENT_TYPE, CountRequests, Metrics
+from ssp_env.serve.limits import DEFAULT_TOP_K, Limits
+from ssp_env.serve.messages import JSON, MSGPACK, RetrieveRequest, is_msgpack, read_request, write_reply
+from ssp_env.serve.metrics import CountRequests, Metrics
+from ssp_env.serve.status import status_endpoints
 
 _log = logging.getLogger("ssp_env.serve")
 _BODY = {
@@ -53,7 +45,8 @@ def build_app(engine: SearchEngine, *, limits: Limits | None = None, token: str 
 
     app = FastAPI(title="ssp-env search", version=__version__, lifespan=lifespan)
     _add_retrieve(app, batcher, limits or Limits())
-    _add_status(app, engine, metrics)
+    for path, endpoint in status_endpoints(engine, metrics).items():
+        app.get(path)(endpoint)
     guarded: ASGIApp = app if token is None else BearerToken(app, token)
     return CountRequests(guarded, metrics)
 
@@ -77,21 +70,6 @@ def _add_retrieve(app: FastAPI, batcher: Batcher, limits: Limits) -> None:
             raise HTTPException(500, f"the engine failed: {type(error).__name__}") from error
         packed = is_msgpack(body)
         return Response(write_reply(asked, found, packed), media_type=MSGPACK if packed else JSON)
-
-
-def _add_status(app: FastAPI, engine: SearchEngine, metrics: Metrics) -> None:
-    fingerprint = engine.fingerprint()
-    passages = len(engine) if isinstance(engine, Sized) else None
-
-    @app.get("/health")
-    async def health() -> dict[str, Any]:
-        """Say that the server runs and what it searches."""
-        return {"status": "ok", "fingerprint": fingerprint, "passages": passages, "version": __version__}
-
-    @app.get("/metrics")
-    async def show_metrics() -> Response:
-        """Count requests, queries and batches, for Prometheus."""
-        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 async def _body(request: Request, limits: Limits) -> bytes:

@@ -1,23 +1,35 @@
 """The search tool for MCP clients."""
 
 # Annotations are evaluated here: those of the tool hold the limits of one server, which have no global name.
+import logging
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from ssp_env.game import PROTOCOLS
 from ssp_env.search.engine import SearchEngine
+from ssp_env.search.tool.errors import ToolError
+from ssp_env.search.tool.formats import harmless
+from ssp_env.serve.access import BearerToken
 from ssp_env.serve.batching import Batcher
-from ssp_env.serve.messages import DEFAULT_TOP_K, Limits
+from ssp_env.serve.limits import DEFAULT_TOP_K, Limits
+from ssp_env.serve.metrics import CountRequests, Metrics
+from ssp_env.serve.status import status_endpoints
 
 try:
     from mcp.server import MCPServer
+    from mcp.server.mcpserver.exceptions import ToolError as MCPToolError
 
     SDK_VERSION = 2
 except ImportError:
     from mcp.server.fastmcp import FastMCP as MCPServer  # type: ignore[attr-defined, no-redef]
+    from mcp.server.fastmcp.exceptions import ToolError as MCPToolError  # type: ignore[import-not-found, no-redef]
 
     SDK_VERSION = 1
+
+_log = logging.getLogger("ssp_env.serve")
 
 INSTRUCTIONS = "Search a fixed collection of passages. Every result is a passage with its title, best first."
 
@@ -31,15 +43,21 @@ class SearchResult(BaseModel):
     score: float
 
 
-def build_mcp_server(engine: SearchEngine, *, limits: Limits | None = None) -> MCPServer[Any]:
+def build_mcp_server(
+    engine: SearchEngine, *, limits: Limits | None = None, batcher: Batcher | None = None
+) -> MCPServer[Any]:
     """Offer an engine as the MCP tool `search`.
+
+    Tags, markup, control and hidden characters in passages are spelled out or removed, as their reader is a
+    model.
 
     Args:
         engine: What is searched, by one thread at a time.
         limits: Longest query and most results that a call may ask for.
+        batcher: Searches the engine; one of its own if None.
     """
     allowed = limits or Limits()
-    batcher = Batcher(engine)
+    searching = batcher or Batcher(engine)
     server: MCPServer[Any] = MCPServer("ssp-search", instructions=INSTRUCTIONS)
     query_field = Field(description="What to search for.", max_length=allowed.max_query_chars)
     top_k_field = Field(description="Most passages to return.", ge=1, le=allowed.max_top_k)
@@ -48,22 +66,42 @@ def build_mcp_server(engine: SearchEngine, *, limits: Limits | None = None) -> M
         query: Annotated[str, query_field], top_k: Annotated[int, top_k_field] = DEFAULT_TOP_K
     ) -> list[SearchResult]:
         """Search for passages that answer a query."""
-        [found] = await batcher.search([query], top_k)
-        return [SearchResult(id=hit.id, title=hit.title, text=hit.text, score=hit.score) for hit in found]
+        try:
+            [found] = await searching.search([query], top_k)
+        except Exception as error:
+            _log.exception("the engine failed")
+            # What an engine says when it fails is not for the model to read.
+            raise MCPToolError(ToolError("engine", type(error).__name__).text) from None
+        shown = [harmless(hit, PROTOCOLS["default"]) for hit in found]
+        return [SearchResult(id=hit.id, title=hit.title, text=hit.text, score=hit.score) for hit in shown]
 
     server.tool()(search)
     return server
 
 
-def streamable_http_app(server: Any, host: str) -> ASGIApp:
-    """Return the ASGI application that serves MCP over streamable HTTP at `/mcp`.
+def build_mcp_app(
+    engine: SearchEngine, *, host: str, limits: Limits | None = None, token: str | None = None
+) -> ASGIApp:
+    """Return the ASGI application: MCP over streamable HTTP at `/mcp`, `/health` and `/metrics`.
 
     Args:
-        server: From `build_mcp_server`.
-        host: Address that is listened at; at loopback, requests that name another host are refused.
+        engine: What is searched, by one thread at a time. Its length, if it has one, is shown as corpus size.
+        host: Address that is listened at; at loopback, requests to `/mcp` that name another host are refused.
+        limits: Longest query and most results that a call may ask for.
+        token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
     """
+    metrics = Metrics()
+    batcher = Batcher(engine, on_batch=metrics.batch)
+    metrics.watch_waiting(lambda: batcher.waiting)
+    app = _streamable_http_app(build_mcp_server(engine, limits=limits, batcher=batcher), host)
+    for path, endpoint in status_endpoints(engine, metrics).items():
+        app.add_route(path, endpoint)
+    return CountRequests(app if token is None else BearerToken(app, token), metrics)
+
+
+def _streamable_http_app(server: Any, host: str) -> Starlette:
     if SDK_VERSION >= 2:
-        app: ASGIApp = server.streamable_http_app(host=host)
+        app: Starlette = server.streamable_http_app(host=host)
         return app
     # The first version decides by the host given to the constructor, which is loopback.
     if host not in ("127.0.0.1", "localhost", "::1"):

@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_PATHS = frozenset({"/retrieve", "/health", "/metrics"})
+_PATHS = frozenset({"/retrieve", "/mcp", "/health", "/metrics"})
 _BATCHES = tuple(2**power for power in range(13))
 
 

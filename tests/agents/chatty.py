@@ -53,11 +53,16 @@ def build_tokenizer(template: str | None = CHATML, words: Sequence[str] = ()) ->
 
 def build_model(tokens: int, seed: int = 0, **options: object) -> LlamaForCausalLM:
     """A random Llama with two layers and grouped attention."""
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 8192,
+    }
     config = LlamaConfig(
         vocab_size=tokens,
         num_key_value_heads=2,
-        max_position_embeddings=8192,
         initializer_range=0.3,
         **(sizes | options),
     )

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from agents import smollm2
-from agents.conversation_tokens import ConversationTokens
+from agents.conversation_tokens import ConversationTokens, Prompt
+from agents.kv_store import KVStore
 from agents.sampling_params import SamplingParams
 from agents.transformers_agent import TransformersAgent
 from baselines.transcripts import game_transcripts
@@ -158,7 +159,7 @@ class ForgetfulConversations(ConversationTokens):
             rendering=self.rendering,
             max_prompt_tokens=self.max_prompt_tokens,
         )
-        return super().prompt(view).__class__(fresh.prompt(view).token_ids, super().prompt(view).context_ids)
+        return Prompt(fresh.prompt(view).token_ids, super().prompt(view).context_ids)
 
 
 class RetokenisingHistory(TransformersAgent):
@@ -178,16 +179,20 @@ class LateTemperature(TransformersAgent):
         return request
 
 
-class MisplacedKeys(TransformersAgent):
-    """Reads from a cache that belongs to other tokens."""
+class CarelessStore(KVStore):
+    """Takes any conversation for the beginning of any prompt."""
 
-    def _request(self, view, prompt):
-        request = super()._request(view, prompt)
-        if len(view.messages) > 2:
-            request.ids = request.ids.copy()
-            request.ids[1] = 0
-            request.prompt = request.ids.tolist()
-        return request
+    def longest_prefix(self, key, adapter, ids):
+        last = next(reversed(self._entries.values()), None)
+        return super().longest_prefix(key, adapter, np.append(last.ids, 0)[: len(ids)]) if last else ()
+
+
+class CarelessCache(TransformersAgent):
+    """Goes on from the cache of other tokens."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.loop._store.__class__ = CarelessStore
 
 
 SETUP = Setup("default", CHATML, "chat", 1.5, 1.0, 12, 60_000, 60_000)
@@ -199,7 +204,7 @@ SETUP = Setup("default", CHATML, "chat", 1.5, 1.0, 12, 60_000, 60_000)
         (RetokenisingReplies, "the ids are not those that were read and sampled"),
         (RetokenisingHistory, "the ids are not those that were read and sampled"),
         (LateTemperature, "a forward pass gives log-probabilities"),
-        (MisplacedKeys, "the ids are not those"),
+        (CarelessCache, "a forward pass gives log-probabilities"),
     ],
 )
 def test_an_agent_that_is_not_exact_is_caught(broken, complaint):

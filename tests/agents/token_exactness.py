@@ -1,4 +1,4 @@
-"""Checks that a trainer gets the ids that were sampled, and nothing else unmasked, with the right log-probs."""
+"""Checks that a trainer gets the ids that were sampled, unmasked and with the right log-probabilities."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,5 +1,7 @@
 """The text protocol: one complete action a turn, found in any text; pages cannot speak for a player."""
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -241,3 +243,10 @@ def test_presets_of_the_reference_have_its_tags():
         "observation",
         "information",
     ]
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_it_pickles(name):
+    copy = pickle.loads(pickle.dumps(PROTOCOLS[name]))
+    assert copy == PROTOCOLS[name]
+    assert copy.escape("<search>") == PROTOCOLS[name].escape("<search>")

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 import pickle
+import subprocess
+import sys
 import threading
 
 import httpx
@@ -11,7 +13,7 @@ import pytest
 
 from ssp_env.http import HTTPService, Limits, ReplyTooLong, arun, run
 from ssp_env.http.background import gather
-from tests.search.faulty_server import drip, drip_head, faulty, hang_up, reply, silence
+from tests.search.faulty_server import drip, drip_head, faulty, go_on_for_ever, hang_up, reply, silence
 from tests.search.remote_server import Reply, remote
 
 
@@ -34,7 +36,7 @@ def test_the_answer_is_what_came(send):
     assert asked[0].headers["user-agent"].startswith("ssp-env/")
 
 
-@pytest.mark.parametrize("fault", [silence, drip, drip_head])
+@pytest.mark.parametrize("fault", [silence, drip, drip_head, go_on_for_ever])
 def test_no_server_can_hold_a_request_beyond_its_deadline(send, fault):
     with faulty(fault) as server, pytest.raises(TimeoutError):
         send(HTTPService(Limits(timeout=0.4)), get(server.address))
@@ -146,6 +148,13 @@ def test_blocking_on_the_loop_of_requests_is_refused_instead_of_waiting_for_ever
 
     with pytest.raises(RuntimeError, match="must await"):
         run(block())
+
+
+@pytest.mark.parametrize("module", ["ssp_env.http", "ssp_env.search.remote", "ssp_env.search.web"])
+def test_a_missing_library_is_named_with_its_extra(module):
+    script = f"import sys; sys.modules['tenacity'] = None; import {module}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "pip install 'ssp-env[remote]'" in done.stderr.splitlines()[-1]
 
 
 def test_gathering_stops_at_the_first_failure_and_starts_no_more_than_allowed():

@@ -112,7 +112,7 @@ def silence(connection, released):
 
 def drip(connection, released):
     """Send a byte now and then, for ever."""
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100000\r\n\r\n")
     while not released.wait(0.02):
         connection.sendall(b" ")
 
@@ -126,3 +126,9 @@ def drip_head(connection, released):
     connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
     while not released.wait(0.02):
         connection.sendall(b"x")
+
+
+def go_on_for_ever(connection, released):
+    """Say that the reply is about to come, again and again."""
+    while not released.is_set():
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)

@@ -228,10 +228,34 @@ build_index(World(world_preset("small")).passages(), sys.argv[1], source="the wo
         [sys.executable, "-c", script, path, str(size)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1, done.stderr
-    assert "Error" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("OSError")
     assert not path.exists()
     build_index(World(world_preset("small")).passages(), path, source="the world")
     assert check_index(path).passages == 1000
+
+
+@pytest.mark.skipif(
+    subprocess.run(["sh", "-c", "unshare -rm true"], capture_output=True, check=False).returncode != 0,
+    reason="needs a small disk of its own, which Linux gives without privileges if `unshare -rm` may be used",
+)
+def test_a_disk_that_is_really_full_is_an_os_error_while_terms_are_written_too(tmp_path):
+    # 600 kB hold the passages of this world and not the terms beside them.
+    script = """
+import sys
+from ssp_env.search.index_builder import build_index
+from ssp_env.worlds import World, world_preset
+try:
+    build_index(World(world_preset("small")).passages(), sys.argv[1] + "/index", source="the world")
+except OSError as error:
+    sys.exit(f"full: {error}")
+"""
+    mount = 'mount -t tmpfs -o size=600k none "$1" && exec "$2" -c "$3" "$1"'
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount, "sh", tmp_path, sys.executable, script],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("full:") and "No space left on device" in done.stderr
 
 
 def test_a_second_builder_is_refused_while_the_first_is_at_work(tmp_path):

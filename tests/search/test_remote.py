@@ -21,6 +21,7 @@ from ssp_env.testing import check_fixed_engine
 from ssp_env.testing.engines import PASSAGES, QUERIES
 from tests.search.faulty_server import (
     drip,
+    drip_head,
     faulty,
     half_a_head,
     half_closed,
@@ -39,7 +40,7 @@ FOUND = [[Passage("1", "Corun", "A town.", 2.0)]]
 @pytest.fixture(scope="module")
 def served():
     app = pytest.importorskip("ssp_env.serve.app")
-    from ssp_env.serve.messages import Limits
+    from ssp_env.serve.limits import Limits
 
     with running(
         app.build_app(BM25Engine(PASSAGES), limits=Limits(max_query_chars=200_000, max_top_k=1000))
@@ -104,6 +105,19 @@ def test_it_pickles(served):
         assert copy.search(["mayor"], 1) == BM25Engine(PASSAGES).search(["mayor"], 1)
 
 
+def test_no_key_is_pickled(monkeypatch):
+    with pytest.raises(TypeError, match="set SSP_SEARCH_API_KEY in the environment") as error:
+        pickle.dumps(RemoteEngine("http://127.0.0.1:9", api_key=KEY))
+    assert KEY not in str(error.value)
+    monkeypatch.setenv("SSP_SEARCH_API_KEY", KEY)
+    pickled = pickle.dumps(RemoteEngine("http://127.0.0.1:9"))
+    assert KEY.encode() not in pickled
+    with faulty(reply({"result": [[HIT]]})) as server:
+        engine = pickle.loads(pickle.dumps(RemoteEngine(server.address)))
+        assert engine.search(["a"], 1) == FOUND
+    assert f"Bearer {KEY}".encode() in server.requests[0]
+
+
 def test_a_long_search_is_split_into_requests_of_bounded_size(ask):
     answers = [reply({"result": [[HIT]] * size}) for size in (2, 2, 1)]
     with faulty(*answers) as server:
@@ -134,6 +148,7 @@ DEEP = b"[" * 100_000
         (not_http, SearchUnavailable, "the connection failed"),
         (reply({"result": [[HIT]]}, length=10_000), SearchUnavailable, "the connection failed"),
         (silence, SearchTimeout, "no complete reply within 0.4 seconds"),
+        (drip_head, SearchTimeout, "no complete reply within 0.4 seconds"),
         (drip, SearchTimeout, "no complete reply within 0.4 seconds"),
         (reply({"detail": "no index"}, "500 Oops"), SearchUnavailable, "expected status 200, got 500: '{"),
         (reply(b"", "302 Found"), SearchRefused, "got 302"),
@@ -180,6 +195,15 @@ def test_what_will_not_pass_is_tried_once(ask, fault):
     with faulty(fault) as server, pytest.raises(SearchError):
         ask(RemoteEngine(server.address, timeout=0.4))
     assert len(server.requests) == 1
+
+
+def test_a_wait_that_the_server_asks_for_is_kept_to_and_not_begun_beyond_the_timeout(ask):
+    busy = "503 Busy\r\nRetry-After: "
+    with faulty(reply(b"", busy + "1"), reply({"result": [[HIT]]})) as server:
+        assert ask(RemoteEngine(server.address)) == FOUND
+    with faulty(reply(b"", busy + "60")) as server, pytest.raises(SearchUnavailable) as error:
+        ask(RemoteEngine(server.address, timeout=5))
+    assert len(server.requests) == 1 and error.value.status == 503
 
 
 def test_attempts_are_counted(ask):

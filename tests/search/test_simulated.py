@@ -1,5 +1,7 @@
+import asyncio
 import contextlib
 import json
+import pickle
 import re
 import threading
 from collections import Counter
@@ -9,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.http import Limits
+from ssp_env.search.chat_endpoint import ChatEndpoint
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchUnavailable
-from ssp_env.search.simulated import ChatEndpoint, SimulatedEngine, noise_probability, parse_pages
+from ssp_env.search.simulated import SimulatedEngine, noise_probability, parse_pages
 from ssp_env.testing import check_fixed_engine
 from tests.search.remote_server import Reply, remote
 
@@ -232,3 +235,67 @@ def test_a_chat_endpoint_that_fails_has_a_typed_error(monkeypatch):
     monkeypatch.delenv("CHAT_KEY", raising=False)
     with pytest.raises(SearchRefused, match="CHAT_KEY"):
         ChatEndpoint(address, "small", key_variable="CHAT_KEY")([])
+
+
+class AsyncModel(Model):
+    async def acall(self, messages):
+        return super().__call__(messages)
+
+    def __call__(self, messages):
+        raise AssertionError("asearch has a coroutine function to use")
+
+
+@pytest.mark.parametrize("model_type", [Model, AsyncModel])
+def test_asearch_finds_what_search_finds(model_type):
+    simulated = engine(model_type(), noise=0.5)
+    queries = ["corun", "", "sarn", " corun"]
+    found = asyncio.run(simulated.asearch(queries, 3))
+    assert [hit.title for hit in found[2]] == ["sarn 0", "sarn 1", "sarn 2"]
+    assert found[0] == found[3] and found[1] == []
+    assert simulated.search(queries, 3) == found
+    with pytest.raises(TypeError, match="sequence of strings"):
+        asyncio.run(simulated.asearch("corun", 3))
+    with pytest.raises(ValueError, match="top_k must be at least 1"):
+        asyncio.run(simulated.asearch(["corun"], 0))
+
+
+def test_no_more_queries_are_asked_at_a_time_than_allowed():
+    class Busy(Model):
+        def __init__(self):
+            super().__init__()
+            self.under_way = self.most = 0
+
+        async def acall(self, messages):
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            await asyncio.sleep(0.01)
+            self.under_way -= 1
+            return self(messages)
+
+    model = Busy()
+    asyncio.run(engine(model, concurrency=3).asearch([f"q{n}" for n in range(10)], 1))
+    assert model.most == 3
+
+
+def test_a_chat_endpoint_is_asked_from_an_event_loop_too_and_is_told_to_slow_down():
+    replies = iter([Reply(status=429, headers={"retry-after": "1"}), Reply(status=503)])
+    fine = Reply({"choices": [{"message": {"content": f"[{PAGE}]"}}]})
+    with remote(lambda asked: next(replies, fine)) as (address, asked):
+        chat = ChatEndpoint(address, "small", limits=Limits(backoff=0.01))
+        assert asyncio.run(chat.acall([])) == chat([]) == f"[{PAGE}]"
+    assert len(asked) == 4
+
+
+def test_it_pickles_with_what_was_written_and_without_the_key(monkeypatch):
+    monkeypatch.setenv("CHAT_KEY", KEY)
+    fine = Reply({"choices": [{"message": {"content": f"[{PAGE}]"}}]})
+    with remote(lambda asked: fine) as (address, asked):
+        simulated = engine(ChatEndpoint(address, "small", key_variable="CHAT_KEY"), pages=1)
+        before = simulated.search(["a"], 1)
+        pickled = pickle.dumps(simulated)
+        copy = pickle.loads(pickled)
+        assert copy.fingerprint() == simulated.fingerprint()
+        assert copy.search(["a"], 1) == before and len(asked) == 1
+        copy.search(["b"], 1)
+    assert KEY.encode() not in pickled
+    assert asked[1].headers["authorization"] == f"Bearer {KEY}"

@@ -1,5 +1,6 @@
 """`ssp serve` in a process: what it serves, its token, a missing extra, and how it ends."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,11 @@ import pytest
 from ssp_env import cli
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.corpus import read_corpus
+from ssp_env.search.errors import SearchError, SearchUnavailable
+from ssp_env.search.index_builder import build_index
+from ssp_env.search.index_directory import check_index
+from ssp_env.search.remote import RemoteEngine
+from ssp_env.search.tool import SearchTool, ToolError
 from ssp_env.worlds import World, world_preset
 from tests.serve.running import process
 
@@ -92,6 +98,63 @@ def test_requests_under_way_finish_when_the_server_is_told_to_stop(tmp_path):
         asking.join()
         assert replies[0].status_code == 200 and replies[0].json()["result"][0][0]["title"] == "a"
         assert child.wait(30) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize("ask", ["search", "asearch", "tool"])
+def test_a_server_killed_in_the_middle_of_a_request_is_a_typed_error(tmp_path, ask):
+    caught = []
+
+    def search(engine):
+        try:
+            if ask == "tool":
+                SearchTool(engine).search("a")
+            elif ask == "asearch":
+                asyncio.run(engine.asearch(["a"], 1))
+            else:
+                engine.search(["a"], 1)
+        except (SearchError, ToolError) as error:
+            caught.append(error)
+
+    with process("-c", SLOW, tmp_path) as (child, address), RemoteEngine(address, attempts=2) as engine:
+        asking = threading.Thread(target=search, args=[engine])
+        asking.start()
+        wait_until((tmp_path / "searching").exists)
+        child.kill()
+        asking.join()
+    [error] = caught
+    if ask == "tool":
+        assert error.kind == "engine" and "SearchUnavailable" in error.detail and address in error.detail
+    else:
+        assert type(error) is SearchUnavailable and error.url == address + "/retrieve"
+
+
+def test_a_killed_server_leaves_its_index_whole(tmp_path):
+    folder = tmp_path / "index"
+    build_index(World(world_preset("tiny")).passages(), folder, source="the world")
+    titles = [passage.title for passage in World(world_preset("tiny")).passages()]
+    right = BM25Engine.open(folder).search(titles, 3)
+    failed = []
+
+    def search(address):
+        with RemoteEngine(address, attempts=1) as engine:
+            while not failed:
+                try:
+                    assert engine.search(titles, 3) == right
+                except SearchError as error:
+                    failed.append(error)
+
+    with process(*SERVE, "--index", folder) as (child, address):
+        asking = [threading.Thread(target=search, args=[address]) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        wait_until(lambda: 'path="/retrieve",status="200"} 1' in httpx.get(address + "/metrics").text)
+        child.kill()
+        for thread in asking:
+            thread.join()
+    assert failed and all(type(error) is SearchUnavailable for error in failed)
+    check_index(folder)
+    with process(*SERVE, "--index", folder) as (_, address), RemoteEngine(address) as engine:
+        assert engine.search(titles, 3) == right
 
 
 @pytest.mark.parametrize(

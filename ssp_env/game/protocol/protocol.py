@@ -61,6 +61,10 @@ class Protocol:
     max_chars: int = 2000
     tool: str = SEARCH_TOOL
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A read-only mapping does not pickle.
+        return {**{name: getattr(self, name) for name in self.__match_args__}, "notices": dict(self.notices)}
+
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """Every tag name of the protocol."""

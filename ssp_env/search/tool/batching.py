@@ -31,6 +31,9 @@ class Batcher:
         self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Waiting]] = WeakKeyDictionary()
         self._workers: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = WeakKeyDictionary()
 
+    def __reduce__(self) -> tuple[type[Batcher], tuple[Lookup, int]]:
+        return type(self), (self._lookup, self._max_batch)
+
     async def search(self, query: str, top_k: int) -> list[Passage]:
         """Return the passages for one query.
 

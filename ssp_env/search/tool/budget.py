@@ -22,6 +22,12 @@ class SearchBudget:
         self._used = 0
         self._lock = Lock()
 
+    def __getstate__(self) -> dict[str, int | None]:
+        return {"limit": self.limit, "_used": self._used}
+
+    def __setstate__(self, state: dict[str, int | None]) -> None:
+        self.__dict__.update(state, _lock=Lock())
+
     @property
     def left(self) -> int | None:
         """Searches left; None without a limit."""

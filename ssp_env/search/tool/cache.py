@@ -12,7 +12,8 @@ from ssp_env.passage import Passage
 class ResultCache:
     """Results by fingerprint of the engine, query and `top_k`; may be shared by tools and threads.
 
-    Only results are kept, no failures. What comes out is a new list, so that nobody changes the cache.
+    Only results are kept, no failures. What comes out is a new list, so that nobody changes the cache. A copy
+    that was pickled is empty.
 
     Args:
         size: Most results to keep, 0 or more; with 0 nothing is kept.
@@ -32,6 +33,9 @@ class ResultCache:
         self.hits = self.misses = 0
         self._kept: OrderedDict[tuple[str, str, int], tuple[Passage, ...]] = OrderedDict()
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[ResultCache], tuple[int]]:
+        return type(self), (self.size,)
 
     def __len__(self) -> int:
         """Return the number of results kept."""

@@ -41,6 +41,10 @@ class Lookup:
         self._timeout = timeout
         self._fingerprint: str | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Asked for again, as a source without a fingerprint has another name in another process.
+        return {**self.__dict__, "_fingerprint": None}
+
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         """Return the passages for every query, in order.
 

@@ -17,7 +17,22 @@ _TEXT_KEYS = ("text", "content", "contents", "page_content", "snippet", "body")
 _TITLE_KEYS = ("title", "name")
 _ID_KEYS = ("id", "_id", "docid", "url", "link")
 
-_unversioned = count()
+_numbers = count()
+
+
+class _Unversioned(str):
+    """A name that no other source of this process has; a copy that was pickled gets another one."""
+
+    kind: str
+
+    @classmethod
+    def of(cls, kind: str) -> _Unversioned:
+        name = cls(f"unversioned {kind} {next(_numbers)}")
+        name.kind = kind
+        return name
+
+    def __reduce__(self) -> tuple[Callable[[str], _Unversioned], tuple[str]]:
+        return self.of, (self.kind,)
 
 
 def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
@@ -47,7 +62,7 @@ def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
             "expected a search engine, a retriever with `invoke` or `retrieve`, or a function of the query, "
             f"got {type(source).__name__}"
         )
-    label = fingerprint or f"unversioned {type(source).__name__} {next(_unversioned)}"
+    label = fingerprint or _Unversioned.of(type(source).__name__)
     if find_async is None:
         assert find is not None
         return _OneByOne(find, label)

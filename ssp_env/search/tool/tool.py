@@ -41,6 +41,9 @@ class SearchTool(ToolSchema):
     or hand it what a model wrote with `respond` and `arespond`. What a model reads is harmless: tags, markup
     and control tokens in pages are spelled out. A failed search is a `ToolError`, never a page.
 
+    It pickles, for workers in other processes, if its source does: settings and the budget that is left go
+    along, cached results do not. A function then needs a name under which it can be imported.
+
     Args:
         source: What is searched: an engine, a retriever or a function; see `as_engine`.
         name: Name of the tool for models: 1 to 64 ASCII letters, digits, `_` and `-`.

@@ -173,9 +173,8 @@ def _checked(url: str) -> httpx.URL:
 
 
 def _client() -> httpx.AsyncClient:
-    # A connection is to an address, and its certificate was checked for one name: none is used twice.
-    single_use = httpx.Limits(max_keepalive_connections=0)
-    return httpx.AsyncClient(verify=certificates(), trust_env=False, timeout=None, limits=single_use)
+    # One per page: a connection is to an address, and its certificate was checked for one name only.
+    return httpx.AsyncClient(verify=certificates(), trust_env=False, timeout=None)
 
 
 def _type_is_text(response: httpx.Response) -> bool:

@@ -1,13 +1,18 @@
 """The search tool: text in, text out; budget, cache, limits, and failures that are never pages."""
 
 import asyncio
+import multiprocessing
+import pickle
 import threading
 
 import pytest
 
 from ssp_env.passage import Passage
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.remote import RemoteEngine
 from ssp_env.search.tool import ResultCache, SearchCall, SearchTool, ToolError
 from ssp_env.search_action import SearchAction
+from ssp_env.testing.engines import PASSAGES
 from tests.game.doubles import Shelf
 from tests.test_search_action import Parrot
 
@@ -248,3 +253,51 @@ def test_the_search_action_takes_a_tool_and_ends_the_episode_if_it_fails():
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match="must be"):
         SearchTool(Shelf(), **arguments)
+
+
+# -- other processes ---------------------------------------------------------------------------------------
+
+
+def shout(query):
+    return [query.upper()]
+
+
+async def whisper(query):
+    return [query.lower()]
+
+
+def search_in_another_process(tool):
+    return tool("Belin"), asyncio.run(tool.acall("Belin")), tool.searches_left, tool.engine.fingerprint()
+
+
+@pytest.mark.parametrize("layout", ["documents", "plain", "json"])
+@pytest.mark.parametrize("source", [BM25Engine(PASSAGES), shout, whisper])
+def test_a_pickled_tool_searches_alike(source, layout):
+    tool = SearchTool(source, layout=layout, max_searches=9, max_top_k=4, timeout=50, protocol="terse")
+    text = tool("Belin")
+    copy = pickle.loads(pickle.dumps(tool))
+    assert len(tool.cache) == 1 and len(copy.cache) == 0 and copy.cache.size == tool.cache.size
+    assert copy("Belin") == asyncio.run(copy.acall("Belin")) == text
+    assert (tool.searches_left, copy.searches_left) == (8, 6)
+    assert copy.to_openai() == tool.to_openai()
+
+
+def test_a_tool_works_in_a_process_that_was_spawned():
+    tool = SearchTool(BM25Engine(PASSAGES), max_searches=9)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply(search_in_another_process, [tool])
+    assert found == (tool("Belin"), tool("Belin"), 7, tool.engine.fingerprint())
+
+
+def test_a_copy_of_a_source_without_a_fingerprint_shares_no_results_with_another():
+    cache = ResultCache()
+    tools = [SearchTool(shout, cache=cache)]
+    tools.append(SearchTool(pickle.loads(pickle.dumps(tools[0])).engine, cache=cache))
+    assert len({tool.engine.fingerprint() for tool in tools}) == 2
+
+
+def test_a_source_that_does_not_pickle_says_so():
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(SearchTool(lambda query: [query]))
+    with pytest.raises(TypeError, match="set SSP_SEARCH_API_KEY"):
+        pickle.dumps(SearchTool(RemoteEngine("http://127.0.0.1:9", api_key="secret")))

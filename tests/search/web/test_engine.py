@@ -1,4 +1,6 @@
+import asyncio
 import logging
+import pickle
 import threading
 
 import pytest
@@ -234,3 +236,68 @@ def test_pages_take_the_place_of_snippets_and_snippets_stay_where_a_page_fails()
 def test_limits_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         Limits(**arguments)
+
+
+def test_asearch_finds_what_search_finds_pages_included():
+    def respond(asked):
+        if asked.path != "/search":
+            return Reply(f"<p>page {asked.path}</p>".encode(), headers={"content-type": "text/html"})
+        rows = [{"url": f"{address}/{asked.query['q']}/{n}", "title": "t", "content": "s"} for n in range(2)]
+        return Reply({"results": rows})
+
+    def fetch(url):
+        return f"fetched {url}"
+
+    with remote(respond) as (address, _):
+        for fetch_page in (None, fetch, PageFetcher(allow_private=True)):
+            web = engine(address, fetch=fetch_page)
+            queries = ["a", "", "b", "a"]
+            found = asyncio.run(web.asearch(queries, 2))
+            assert found == web.search(queries, 2) and [len(hits) for hits in found] == [2, 0, 2, 2]
+    assert found[0][1].text == "page /a/1"
+
+
+def test_a_cancelled_search_sends_nothing_more():
+    never = threading.Event()
+    limits = Limits(timeout=60, concurrency=1)
+
+    async def give_up(web, asked):
+        searching = asyncio.create_task(web.asearch(["a", "b", "c"], 1))
+        while not asked:
+            await asyncio.sleep(0.01)
+        searching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await searching
+        never.set()
+        return await web.asearch(["d"], 1)
+
+    with remote(lambda asked: Reply(wait=never) if asked.query["q"] == "a" else results(1)) as (
+        address,
+        asked,
+    ):
+        assert len(asyncio.run(give_up(engine(address, limits), asked))[0]) == 1
+    assert [request.query["q"] for request in asked] == ["a", "d"]
+
+
+def test_a_batch_takes_longer_than_a_request_may():
+    def respond(asked):
+        threading.Event().wait(0.05)
+        return results(1)
+
+    queries = [f"q{n}" for n in range(30)]
+    with remote(respond) as (address, _):
+        found = engine(address, Limits(timeout=1, concurrency=1)).search(queries, 1)
+    assert all(len(hits) == 1 for hits in found)
+
+
+def test_it_pickles_without_the_key(monkeypatch):
+    monkeypatch.setenv("SERPER_API_KEY", KEY)
+    found = Reply({"organic": [{"link": "https://x.example/", "title": "t", "snippet": "s"}]})
+    with remote(lambda asked: found) as (address, asked):
+        web = WebEngine(Serper(url=f"{address}/search"), limits=QUICK, fetch=PageFetcher(max_characters=7))
+        web.search([], 1)
+        pickled = pickle.dumps(web)
+        copy = pickle.loads(pickled)
+        assert copy.fingerprint() == web.fingerprint()
+        assert copy.search(["a"], 1) == web.search(["a"], 1)
+    assert KEY.encode() not in pickled and asked[0].headers["x-api-key"] == KEY

@@ -1,12 +1,17 @@
+import asyncio
 import ipaddress
+import pickle
 import socket
+import ssl
 import threading
 
 import pytest
 
 from ssp_env.http import Limits
+from ssp_env.http.service import certificates
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
 from ssp_env.search.web.fetch import PageFetcher, is_public
+from tests.search.faulty_server import drip, drip_head, faulty, silence
 from tests.search.remote_server import Reply, remote
 
 HTML = {"content-type": "text/html; charset=utf-8"}
@@ -26,7 +31,9 @@ def resolve_to(monkeypatch, *addresses):
         "127.0.0.1", "127.1", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254",
         "100.64.0.1", "224.0.0.1", "255.255.255.255", "2130706433", "0x7f000001", "localhost",
         "[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-        "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[ff02::1]",
+        "[64:ff9b::7f00:1]", "[64:ff9b::10.0.0.1]", "[64:ff9b:1::9.9.9.9]", "[2002:7f00:1::]",
+        "[2002:a9fe:a9fe::]", "[::127.0.0.1]", "[::ffff:0:127.0.0.1]", "[2001::1]", "[2001:db8::1]",
+        "[fec0::1]", "[100::1]", "[ff02::1]",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_public_are_refused_before_anything_is_sent(host):
@@ -37,7 +44,9 @@ def test_addresses_that_are_not_public_are_refused_before_anything_is_sent(host)
     assert asked == []
 
 
-@pytest.mark.parametrize("address", ["9.9.9.9", "2620:fe::fe", "::ffff:9.9.9.9", "2002:909:909::"])
+@pytest.mark.parametrize(
+    "address", ["9.9.9.9", "2620:fe::fe", "::ffff:9.9.9.9", "2002:909:909::", "64:ff9b::9.9.9.9"]
+)
 def test_public_addresses_pass(address):
     assert is_public(ipaddress.ip_address(address))
 
@@ -150,3 +159,102 @@ def test_the_text_is_decoded_and_cut():
 def test_an_unknown_host_is_unavailable():
     with pytest.raises(SearchUnavailable, match="unknown host"):
         OPEN("http://no-such-host.invalid/")
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trusted(monkeypatch, tmp_path):
+    """A certificate authority that this process trusts; every name leads to this machine."""
+    authority = pytest.importorskip("trustme").CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    certificates.cache_clear()
+    resolve_to(monkeypatch, "127.0.0.1")
+    yield authority
+    certificates.cache_clear()
+
+
+def tls(authority, *names):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+def test_a_certificate_must_be_that_of_the_name_though_the_connection_is_to_an_address(trusted):
+    asked_for = []
+    context = tls(trusted, "towns.test")
+    context.sni_callback = lambda connection, name, context: asked_for.append(name)
+    with remote(lambda asked: Reply(b"<p>page</p>", headers=HTML), context) as (address, asked):
+        port = address.rpartition(":")[2]
+        assert OPEN(f"https://towns.test:{port}/corun") == "page"
+        assert asked_for == ["towns.test"] and asked[0].headers["host"] == f"towns.test:{port}"
+        with pytest.raises(SearchUnavailable, match=r"rivers\.test: cannot be reached"):
+            OPEN(f"https://rivers.test:{port}/")
+        with pytest.raises(SearchUnavailable, match=r"127\.0\.0\.1: cannot be reached"):
+            OPEN(f"https://127.0.0.1:{port}/")
+    assert len(asked) == 1
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(trusted):
+    stranger = pytest.importorskip("trustme").CA()
+    with (
+        remote(lambda asked: Reply(b"page", headers=HTML), tls(stranger, "towns.test")) as (address, asked),
+        pytest.raises(SearchUnavailable, match="cannot be reached"),
+    ):
+        OPEN(f"https://towns.test:{address.rpartition(':')[2]}/")
+    assert asked == []
+
+
+def test_a_redirect_to_another_name_at_the_same_address_is_verified_anew(trusted):
+    def respond(asked):
+        if asked.headers["host"].startswith("towns"):
+            return Reply(status=302, headers={"location": f"https://rivers.test:{port}/"})
+        return Reply(b"page of another site", headers=HTML)
+
+    with remote(respond, tls(trusted, "towns.test"), keep_alive=True) as (address, asked):
+        port = address.rpartition(":")[2]
+        with pytest.raises(SearchUnavailable, match=r"rivers\.test: cannot be reached"):
+            OPEN(f"https://towns.test:{port}/")
+    assert [request.headers["host"] for request in asked] == [f"towns.test:{port}"]
+
+
+# -- time --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [silence, drip, drip_head])
+def test_no_server_can_hold_a_page_beyond_the_time_for_it(fault):
+    with faulty(fault) as server, pytest.raises(SearchTimeout, match=r"no page within 0\.4 seconds"):
+        PageFetcher(allow_private=True, limits=Limits(timeout=0.4))(server.address)
+
+
+def test_a_name_server_that_says_nothing_cannot_either(monkeypatch):
+    answered = threading.Event()
+
+    def wait(*args, **kwargs):
+        answered.wait(60)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    try:
+        with pytest.raises(SearchTimeout):
+            PageFetcher(limits=Limits(timeout=0.2))("http://towns.test/")
+    finally:
+        answered.set()
+
+
+def test_a_chain_of_slow_redirects_cannot_either():
+    def slow(connection, released):
+        released.wait(0.15)
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
+
+    with faulty(slow) as server, pytest.raises(SearchTimeout):
+        PageFetcher(allow_private=True, max_redirects=100, limits=Limits(timeout=0.4))(server.address)
+    assert len(server.requests) < 5
+
+
+def test_pages_are_fetched_from_an_event_loop_too_and_the_fetcher_pickles():
+    copy = pickle.loads(pickle.dumps(PageFetcher(allow_private=True, max_characters=3)))
+    with remote(lambda asked: Reply(b"<p>page</p>", headers=HTML)) as (address, _):
+        assert asyncio.run(copy.acall(address)) == copy(address) == "pag"
