@@ -55,7 +55,12 @@ def build(options):
 
     @app.get("/v1/models")
     def models():
-        base = {"id": options.name, "max_model_len": options.max_model_len, "parent": None}
+        base = {
+            "id": options.name,
+            "max_model_len": options.max_model_len,
+            "parent": None,
+            "root": options.root,
+        }
         adapters = [{"id": name, "max_model_len": None, "parent": options.name} for name in served.adapters]
         return {"data": [base, *adapters]}
 
@@ -198,6 +203,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--name", default="whale")
+    parser.add_argument("--root", default="")
     parser.add_argument("--max-model-len", type=int, default=16_000)
     parser.add_argument("--logprobs-mode", default="processed_logprobs")
     parser.add_argument("--delay", type=float, default=0.0)
