@@ -32,9 +32,9 @@ def test_servers_by_name_play_with_the_tokenizer_of_their_model(folder):
 
 
 def test_a_model_folder_that_is_elsewhere_must_be_named():
-    with process("-m", "tests.agents.fake_vllm", "--root", "/nowhere") as (_, url):
-        with pytest.raises(ValueError, match=r"vllm:FOLDER@URL.*/nowhere"):
-            BACK_ENDS["vllm"].make(url, OPTIONS)
+    refused = pytest.raises(ValueError, match=r"vllm:FOLDER@URL.*/nowhere")
+    with process("-m", "tests.agents.fake_vllm", "--root", "/nowhere") as (_, url), refused:
+        BACK_ENDS["vllm"].make(url, OPTIONS)
 
 
 def test_a_folder_without_a_model_is_named(tmp_path):
