@@ -84,16 +84,17 @@ class ServedWeights:
         """
         before = self.folder, self.version
         self.folder, self.version = folder, version
+
+        async def change(server: Server) -> None:
+            await reload_weights(server, folder, version)
+            for name, adapter in self.adapters.items():
+                await load_adapter(server, name, *adapter)
+
         try:
-            problems = await _on_all(servers, lambda server: reload_weights(server, folder, version))
+            return await _on_all(servers, change)
         except WeightsNotUpdated:
             self.folder, self.version = before
             raise
-        for name, (adapter, adapter_version) in self.adapters.items():
-            for server in servers:
-                if server not in problems:
-                    await load_adapter(server, name, adapter, adapter_version)
-        return problems
 
     async def update_adapter(
         self, servers: tuple[Server, ...], name: str, folder: Path, version: str
