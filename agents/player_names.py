@@ -71,5 +71,6 @@ class BackEnd:
 
 BACK_ENDS: Mapping[str, BackEnd] = {
     "chat": BackEnd("chat:MODEL[@URL]", "agents.chat_endpoint.by_name:chat_player"),
+    "vllm": BackEnd("vllm:URL[,URL...] or vllm:FOLDER", "agents.vllm.by_name:vllm_player"),
 }
 """Back ends by prefix, the part of a name before the first colon."""

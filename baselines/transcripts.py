@@ -16,11 +16,19 @@ from ssp_env.play import AnyAgent, act_all
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Consecutive tokens of one origin: `sampled` by the policy, or context it was shown."""
+    """Consecutive tokens of one origin: `sampled` by the policy, or context it was shown.
+
+    Attributes:
+        token_ids: The tokens.
+        sampled: Whether the policy sampled them.
+        logprobs: Log-probability of each at sampling time, or empty.
+        weights_version: Version of the weights that sampled them; empty if unknown, and for context.
+    """
 
     token_ids: tuple[int, ...]
     sampled: bool
     logprobs: tuple[float, ...] = ()
+    weights_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ def _segments(replies: Iterable[Reply]) -> tuple[Segment, ...]:
         for reply in replies
         for segment in (
             Segment(reply.context_ids, sampled=False),
-            Segment(reply.token_ids, sampled=True, logprobs=reply.logprobs),
+            Segment(reply.token_ids, True, reply.logprobs, reply.weights_version),
         )
     )
 

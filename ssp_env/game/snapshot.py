@@ -69,11 +69,14 @@ def _encode_result(result: Result) -> dict[str, Any]:
 
 def _decode_result(data: Mapping[str, Any]) -> Result:
     if "reply" in data:
-        tokens = {
-            key: tuple(value) for key, value in data["reply"].items() if key not in ("text", "tool_calls")
+        reply = data["reply"]
+        # Numbers come as lists, words as they are.
+        written: dict[str, Any] = {
+            key: value if isinstance(value, str) else tuple(value)
+            for key, value in reply.items()
+            if key != "tool_calls"
         }
-        calls = tuple(ToolCall(**call) for call in data["reply"].get("tool_calls", ()))
-        return Reply(data["reply"]["text"], tool_calls=calls, **tokens)
+        return Reply(tool_calls=tuple(ToolCall(**call) for call in reply.get("tool_calls", ())), **written)
     if "passages" in data:
         return [Passage(**passage) for passage in data["passages"]]
     if "failure" in data:

@@ -142,9 +142,10 @@ class Reply:
         logprobs: Log-probability of each sampled token at the sampling temperature, or empty.
         context_ids: Ids of the prompt or observation tokens the policy read since its previous reply.
         tool_calls: Calls the player made beside the text; objects in OpenAI's shape are converted.
+        weights_version: Version of the weights that sampled the tokens; empty if unknown.
 
     Raises:
-        TypeError: If `text` is not a string, or a tool call is neither a `ToolCall` nor a mapping.
+        TypeError: If text or version is not a string, or a tool call is neither a `ToolCall` nor a mapping.
         ValueError: If a tool call lacks a field, or `logprobs` has another length than `token_ids`.
     """
 
@@ -153,9 +154,12 @@ class Reply:
     logprobs: tuple[float, ...] = ()
     context_ids: tuple[int, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
+    weights_version: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", _unicode(self.text, "a reply"))
+        version = _unicode(self.weights_version, "the version of the weights")
+        object.__setattr__(self, "weights_version", version)
         if self.tool_calls:
             object.__setattr__(self, "tool_calls", tuple(map(_as_tool_call, self.tool_calls)))
         if self.logprobs and len(self.logprobs) != len(self.token_ids):

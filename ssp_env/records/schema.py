@@ -20,6 +20,8 @@ _PRIMITIVES: Mapping[Any, dict[str, Any]] = {
     type(None): {"type": "null"},
     Any: {},
 }
+# Fields that lines of earlier versions lack.
+_LATER = {(Reply, "weights_version")}
 
 
 def episode_schema() -> dict[str, Any]:
@@ -65,7 +67,9 @@ def type_schema(hint: Any) -> dict[str, Any]:
         return dict(_PRIMITIVES[hint])
     if isinstance(hint, type) and is_dataclass(hint):
         hints = get_type_hints(hint)
-        return _closed({field.name: type_schema(hints[field.name]) for field in fields(hint)})
+        form = _closed({field.name: type_schema(hints[field.name]) for field in fields(hint)})
+        form["required"] = [name for name in form["required"] if (hint, name) not in _LATER]
+        return form
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return {"enum": list(arguments)}

@@ -19,7 +19,7 @@ from baselines.transcripts import (
     micro_batches,
     text_transcript,
 )
-from ssp_env.game import Game, GameConfig, Message
+from ssp_env.game import Game, GameConfig, Message, Reply, Task
 from ssp_env.game.events import TurnTaken
 from ssp_env.play import AnyAgent, play
 from tests.agents.tiny import TOKENIZER, asked, ids_of, said, told
@@ -156,6 +156,15 @@ def test_a_game_played_in_tokens_gives_every_seats_conversation_token_by_token(
     assert len(logprobs) == sum(t.sampled_count for t in collected.values()) > 50
     assert max(logprobs) <= 0.0 and len(set(logprobs)) > 50
     assert max(len(t.segments) for t in collected.values()) >= 6
+
+
+def test_segments_name_the_weights_that_sampled_them():
+    game = Game(Task("Tavor"), rules(**RULES, min_searches=0, retries=2))
+    for turn, version in enumerate(("step 1", "step 2")):
+        reply = Reply("hm", (5,), (-0.5,), (7,), weights_version=version)
+        game.submit(f"proposer_0/turn/{turn}", reply)
+    (transcript,) = game_transcripts(game)
+    assert [segment.weights_version for segment in transcript.segments] == ["", "step 1", "", "step 2"]
 
 
 def contents(transcript: Transcript) -> list[tuple[bool, str]]:

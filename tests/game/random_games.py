@@ -91,6 +91,6 @@ def results(request: Request, *, failures: bool = True) -> st.SearchStrategy[Res
         usual = passages
     else:
         usual = LINES | LINES.filter(lambda line: isinstance(line, str)).map(
-            lambda text: Reply(text, (1, 2), (-0.5, -1.0), (7,))
+            lambda text: Reply(text, (1, 2), (-0.5, -1.0), (7,), weights_version="step 3")
         )
     return usual | st.just(Failure("down")) if failures else usual
