@@ -11,6 +11,7 @@ token that differs changes one turn only.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,11 @@ from rich.table import Table
 from agents import smollm2
 from agents.decode_loop import TurnRequest
 from agents.sampling_params import SamplingParams, role_of
-from agents.setting import Setting, corpus_setting, rules, world_setting
+from agents.setting import rules
 from agents.transformers_agent import TransformersAgent
 from agents.vllm.served import VLLMServerAgent
-from ssp_env.game import Game, GameConfig, Reply, View
+from baselines.agent_tasks import AgentTasks, corpus_tasks, world_tasks
+from ssp_env.game import GameConfig, Reply, View
 from ssp_env.play import AnyAgent, act_all, play
 
 TOLERANCE = 1e-2
@@ -142,9 +144,14 @@ def main(
     vllm: Annotated[str, typer.Option(help="Addresses of vLLM servers of SmolLM2, separated by commas.")],
     world: Annotated[str, typer.Option(help="World to search in, one of prose.")] = "small",
     corpus: Annotated[Path | None, typer.Option(help="Search this corpus instead of a world.")] = None,
-    games: Annotated[int, typer.Option(help="Games per back end.", min=1)] = 50,
+    gold: Annotated[
+        Path | None, typer.Option(help="Question set for the corpus; a world has its own.")
+    ] = None,
+    games: Annotated[int, typer.Option(help="Games per back end in which the model asks.", min=1)] = 50,
+    questions: Annotated[int, typer.Option(help="Known questions it answers besides.", min=0)] = 50,
     concurrency: Annotated[int, typer.Option(help="Games at a time.", min=1)] = 16,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens per turn.", min=1)] = 64,
+    hops: Annotated[int, typer.Option(help="Hops to ask for.", min=1, max=4)] = 1,
     by: Annotated[str, typer.Option(help="Who plays: vllm, transformers, or both in turn.")] = "both",
     seed: Annotated[int, typer.Option(help="Fixes world and tasks.", min=0)] = 0,
 ) -> None:
@@ -152,10 +159,10 @@ def main(
     if by not in ("vllm", "transformers", "both"):
         raise typer.BadParameter(f"expected vllm, transformers or both, got {by!r}", param_hint="--by")
     console = Console()
-    setting = (
-        world_setting(world, games, 2, seed)
+    tasks = (
+        world_tasks(world, games=games, questions=questions, hops=hops, seed=seed)
         if corpus is None
-        else corpus_setting(corpus, None, games, 2, seed)
+        else corpus_tasks(corpus, None, gold, games=games, questions=questions, hops=hops, seed=seed)
     )
     sampling = SamplingParams(temperature=0.0, top_p=1.0, max_new_tokens=max_new_tokens, seed=seed)
     local = TransformersAgent.from_pretrained(
@@ -170,9 +177,12 @@ def main(
         timeout=1800.0,
     )
     served.connect()
-    console.print(f"{setting.description}; {games} games; seed {seed}", highlight=False)
+    console.print(
+        f"{tasks.setting.description}; {games} games, {len(tasks.known)} known questions; seed {seed}",
+        highlight=False,
+    )
     if by != "transformers":
-        turns = _played("vLLM", Recorder(served.blocking()), setting, seed, concurrency, console)
+        turns = _played("vLLM", Recorder(served.blocking()), tasks, seed, concurrency, console)
         _print_agreement(
             console,
             "played by vLLM, replayed by transformers",
@@ -180,22 +190,22 @@ def main(
             replay_by_transformers(local, sampling, turns),
         )
     if by != "vllm":
-        turns = _played("transformers", Recorder(local), setting, seed, concurrency, console)
+        turns = _played("transformers", Recorder(local), tasks, seed, concurrency, console)
         again = asyncio.run(replay_by_vllm(served, turns, concurrency))
         _print_agreement(console, "played by transformers, replayed by vLLM", turns, again)
 
 
 def _played(
-    name: str, player: Recorder, setting: Setting, seed: int, concurrency: int, console: Console
+    name: str, player: Recorder, tasks: AgentTasks, seed: int, concurrency: int, console: Console
 ) -> list[Turn]:
-    config = rules("few_shot", setting.terse, GameConfig().with_budget(max_turns=6))
-    games = [Game(task, config, rng=seed + number) for number, task in enumerate(setting.tasks)]
+    config = rules("few_shot", tasks.setting.terse, GameConfig().with_budget(max_turns=6))
+    asked, known = tasks.open_games(config, seed)
     started = perf_counter()
     outcomes = play(
-        games,
+        [*asked, *known],
         proposer=player,
         solver=player,
-        search=setting.engine,
+        search=tasks.setting.engine,
         seed=seed,
         concurrency=concurrency,
         on_player_error="raise",
@@ -204,8 +214,10 @@ def _played(
         verdict: sum(each.verdict == verdict for each in outcomes)
         for verdict in ("valid", "invalid", "error")
     }
+    by_role = Counter(role_of(turn.view) for turn in player.turns)
+    roles = ", ".join(f"{count} as {role}" for role, count in sorted(by_role.items()))
     console.print(
-        f"{name}: {len(outcomes)} games over ({verdicts}), {len(player.turns)} turns with ids, "
+        f"{name}: {len(outcomes)} games over ({verdicts}), {len(player.turns)} turns with ids ({roles}), "
         f"{player.without_ids} without, {perf_counter() - started:.0f} s",
         highlight=False,
     )

@@ -114,7 +114,7 @@ def test_a_person_leaves_and_nothing_is_lost(terminal, tmp_path, leave):
 def test_a_person_proposes_in_words_and_reads(terminal, tmp_path):
     child = terminal("--proposer", "human", "--solver", "human", "--games", "1", "--prompts", "english")
     child.expect("you are the proposer")
-    child.expect("You design search puzzles")
+    child.expect("You invent search questions")
     for query in ("paduv", "zudor"):
         child.expect("searches left. search WORDS, question WORDS")
         child.sendline(f"search {query}")

@@ -214,6 +214,11 @@ SCENARIOS = {
         question="Who is the mother of the mayor of Corun?",
         rules={"protocol": "llama3p1", "prompts": "few_shot", "attempts": 5, "reward": "4p(1-p)"},
     ),
+    "drawn": Scenario(
+        "A question in prompts with drawn demonstrations; the attempt is wrong.",
+        {"proposer_0": PROPOSAL, "reader": (answer(),), "solver_0": (search("belin"), answer("Sarn"))},
+        rules={"prompts": "drawn"},
+    ),
     "judge_refuses": Scenario(
         "The judge refuses what the reader answered: the answer is not recovered.",
         {"proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION), "reader": ("<answer> tavor of oly </answer>",)},
