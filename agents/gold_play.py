@@ -22,8 +22,8 @@ from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.engine import SearchEngine
 from ssp_env.worlds import GoldQuestion, World, WorldConfig
 
-WORLD = WorldConfig.from_id("small-heldout-999999")
-"""The world of the style `drawn`: nothing trains on it, and no measurement counts that far."""
+WORLD = WorldConfig.from_id("small-train-999999")
+"""The world of the style `drawn`: its split keeps its names out of held-out measurements."""
 COUNT, HOPS, SEED = 2, 2, 0
 FILE = Path(demonstration_prompts.__file__).with_name("drawn.json")
 _MAX_DRAWS = 200
