@@ -23,8 +23,8 @@ HUMAN = "human"
 def possible_names(role: str) -> str:
     """Return what a player of a role may be called.
 
-    >>> possible_names("reader")
-    'perfect, guess (scripted), smollm2, human, chat:MODEL[@URL], or a folder with a model'
+    >>> possible_names("reader").partition(", vllm:")[0]
+    'perfect, guess (scripted), smollm2, human, chat:MODEL[@URL]'
     """
     forms = [back_end.form for back_end in BACK_ENDS.values()]
     named = ", ".join([SMOLLM2, HUMAN, *forms])

@@ -179,7 +179,7 @@ def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_
     [
         (
             ["--proposer", "nobody"],
-            "strong, weak, guess (scripted), smollm2, human, chat:MODEL[@URL], or a folder with a model, got",
+            "strong, weak, guess (scripted), smollm2, human, chat:MODEL[@URL], vllm:URL",
         ),
         (["--reader", "nobody"], "--reader must be one of"),
         (["--solver", "some/where"], "got 'some/where'; there is no folder of that name"),

@@ -108,9 +108,11 @@ def test_a_turn_that_is_given_up_leaves_the_others_alone():
             await asyncio.wait_for(player.act(views[0]), 0.001)
         return await player.act(views[1])
 
-    assert (
-        asyncio.run(impatient()) == agent_of(max_new_tokens=40).act_batch([view_of(QUESTION, game_id="1")])[0]
-    )
+    (alone,) = agent_of(max_new_tokens=40).act_batch([view_of(QUESTION, game_id="1")])
+    left = asyncio.run(impatient())
+    assert (left.token_ids, left.context_ids) == (alone.token_ids, alone.context_ids)
+    # Rows of another shape are summed in another order.
+    assert left.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
 
 
 def test_sampled_tokens_are_counted():
