@@ -303,6 +303,18 @@ def test_prices_are_read_from_json(tmp_path):
 # -- the key ----------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def every_log():
+    """All loggers there are write everything, for one test."""
+    loggers = [logging.getLogger(name) for name in [*logging.root.manager.loggerDict]]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -315,10 +327,8 @@ def test_prices_are_read_from_json(tmp_path):
     ],
     ids=["200", "401", "500", "no JSON", "no completion", "cut"],
 )
-def test_the_key_is_in_no_log_error_or_pickle(reply, caplog):
+def test_the_key_is_in_no_log_error_or_pickle(reply, caplog, every_log):
     with caplog.at_level(logging.DEBUG), chat_server(reply) as (url, asked):
-        for name in [*logging.root.manager.loggerDict]:
-            logging.getLogger(name).setLevel(logging.DEBUG)
         client = ChatClient(url, attempts=1)
         shown = [repr(client), repr(vars(client)), pickle.dumps(client).decode("latin-1")]
         try:
