@@ -2,7 +2,8 @@
 
 `python -m tests.agents.real_vllm --urls http://127.0.0.1:8000,http://127.0.0.1:8001 --kill PID` plays SmolLM2
 against itself on both servers, kills the process PID (that of one server) once a few turns are over, and says
-how the games ended. Start each server with `--dtype float32 --logprobs-mode processed_logprobs`.
+how the games ended. Start each server with `--dtype float32 --logprobs-mode processed_logprobs`, and on a
+CPU with `--no-enable-chunked-prefill` (see docs/vllm.md).
 """
 
 import asyncio
