@@ -94,7 +94,7 @@ def test_passages_are_added(ssp, tmp_path):
 def test_damage_is_one_message(ssp, tmp_path):
     out = tmp_path / "index"
     ssp("index", "build", write(tmp_path / "c.jsonl", 3), "--out", out)
-    path = next(out.glob("terms-1/*.idx"))
+    path = next(out.glob("terms-1/scores.npy"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

@@ -10,34 +10,24 @@ from functools import partial
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import tantivy
 
 from ssp_env.passage import Passage
-from ssp_env.search.bm25_query import QueryBuilder
-from ssp_env.search.bm25_terms import (
-    MAX_HEAP_BYTES,
-    MIN_HEAP_BYTES,
-    RANKING,
-    TOKENIZER,
-    BM25Settings,
-    encodable,
-    make_analyzer,
-    make_schema,
-)
+from ssp_env.search.bm25_terms import BM25Settings
 from ssp_env.search.corpus_digest import CorpusDigest
+from ssp_env.search.eager_index import EagerIndex, compute_scores, open_scores
 from ssp_env.search.index_builder import build_index
 from ssp_env.search.index_directory import IndexDirectoryError, read_manifest
-from ssp_env.search.passage_file import DamagedIndexError, StoredPassages
+from ssp_env.search.passage_file import StoredPassages
 from ssp_env.search.passages import check_corpus, sample_passages
+from ssp_env.search.term_index import TermIndex, index_terms, open_terms
 
-# Hits fetched beyond `top_k`, so that a tie across the cut is seen whole without a second search.
-_TIE_MARGIN = 8
-
-# Below this many query-passage pairs a batch is done before threads have started.
+# Below this many query-passage pairs a batch is done before threads have started, and in smaller corpora
+# queries mostly wait for the interpreter.
 _THREADED_WORK = 2_000_000
+_THREADED_PASSAGES = 50_000
 
 
 class BM25Engine:
@@ -61,6 +51,9 @@ class BM25Engine:
         prune_above: Most postings of a query's words (pages a word is in, counted for titles and texts) for
             which every page with any of the words is ranked. Above, only pages with one of its rare words
             are; their scores are the same. None ranks every page, however long it takes.
+        eager_up_to: Most passages of a corpus whose scores are computed when it is indexed, which makes
+            searches fast and every page ranked; not with `all_words_first`. Larger ones are scored when a
+            query comes, with lengths of texts rounded to a byte.
 
     Raises:
         ValueError: If the corpus is empty, two passages share an id, or `path` holds something else.
@@ -85,12 +78,13 @@ class BM25Engine:
         all_words_first: bool = False,
         title_boost: float = 1.0,
         prune_above: int | None = 50_000,
+        eager_up_to: int = 150_000,
     ) -> None:
-        settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost, prune_above)
+        settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost, prune_above, eager_up_to)
         if path is None:
             pages = sorted(passages, key=attrgetter("id"))
             check_corpus(pages)
-            self._set_up(_filled_index(pages, stem), settings, None, pages, None)
+            self._set_up(_index_in_memory(pages, settings), settings, None, pages, None)
         else:
             self._open(_directory_of(passages, Path(path), settings), exact=False)
 
@@ -142,16 +136,15 @@ class BM25Engine:
             raise TypeError(f"search expects queries that are strings, got {', '.join(kinds)}")
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
-        if len(queries) * len(self) < _THREADED_WORK:
-            return [self._search_one(query, top_k) for query in queries]
-        # tantivy releases the interpreter lock while it searches.
+        search = self._index.search
+        small = len(self) < _THREADED_PASSAGES or len(queries) * len(self) < _THREADED_WORK
+        if small or not self._index.releases_lock:
+            return [search(query, top_k) for query in queries]
         workers = os.cpu_count() or 1
         share = -(-len(queries) // workers)
         shares = [queries[start : start + share] for start in range(0, len(queries), share)]
         with ThreadPoolExecutor(workers) as pool:
-            return list(
-                chain.from_iterable(pool.map(lambda part: [self._search_one(q, top_k) for q in part], shares))
-            )
+            return list(chain.from_iterable(pool.map(lambda part: [search(q, top_k) for q in part], shares)))
 
     def fingerprint(self) -> str:
         """Return the sha256 of the corpus, the settings and the version of the ranking library."""
@@ -175,46 +168,15 @@ class BM25Engine:
         """
         return sample_passages(self._pages, rng, count, exclude)
 
-    def _search_one(self, text: str, top_k: int) -> list[Passage]:
-        query = self._queries.build(text)
-        if query is None:
-            return []
-        hits = self._best(query, top_k)
-        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
-        read = self._pages.stored_at if isinstance(self._pages, StoredPassages) else self._pages.__getitem__
-        scored = zip((score for score, _ in hits), cast("list[int]", rows), strict=True)
-        if len(hits) > top_k + _TIE_MARGIN:
-            # A long tie is ordered without holding its texts.
-            ordered = sorted((-score, read(row).id, row) for score, row in scored)
-            scored = ((-negative, row) for negative, _, row in ordered[:top_k])  # type: ignore[assignment]
-        pages = [(score, read(row)) for score, row in scored]
-        pages.sort(key=lambda pair: (-pair[0], pair[1].id))
-        return [Passage(page.id, page.title, page.text, score) for score, page in pages[:top_k]]
-
-    def _best(self, query: tantivy.Query, top_k: int) -> list[tuple[float, tantivy.DocAddress]]:
-        """Return the first `top_k` hits and all that score as the last of them."""
-        limit = min(top_k + _TIE_MARGIN, len(self))
-        while True:
-            hits = self._searcher.search(query, limit, count=False).hits
-            complete = len(hits) < limit or limit == len(self)
-            if complete or hits[-1][0] < hits[top_k - 1][0]:
-                break
-            limit = min(4 * limit, len(self))
-        tied = top_k
-        while tied < len(hits) and hits[tied][0] == hits[top_k - 1][0]:
-            tied += 1
-        return hits[:tied]
-
     def _set_up(
         self,
-        index: tantivy.Index,
+        index: EagerIndex | TermIndex,
         settings: BM25Settings,
         path: Path | None,
         pages: list[Passage] | StoredPassages,
         fingerprint: str | None,
     ) -> None:
-        self._searcher = index.searcher()
-        self._queries = QueryBuilder(self._searcher, settings)
+        self._index = index
         self._settings = settings
         self._path = path
         self._pages = pages
@@ -224,30 +186,24 @@ class BM25Engine:
         manifest = read_manifest(path)
         if exact:
             manifest = replace(manifest, settings=replace(manifest.settings, prune_above=None))
-        try:
-            index = tantivy.Index.open(str(path / manifest.terms))
-        except (OSError, ValueError) as error:
-            raise DamagedIndexError(f"{path / manifest.terms}: cannot be opened: {error}") from error
-        self._set_up(index, manifest.settings, path, manifest.open_passages(path), manifest.fingerprint)
+        settings, pages, terms = manifest.settings, manifest.open_passages(path), path / manifest.terms
+        index: EagerIndex | TermIndex
+        if settings.is_eager(len(pages)):
+            index = EagerIndex(*open_scores(terms), settings, pages)
+        else:
+            index = TermIndex(open_terms(terms), settings, pages)
+        self._set_up(index, settings, path, pages, manifest.fingerprint)
 
 
-def _filled_index(pages: Sequence[Passage], stem: bool) -> tantivy.Index:
-    index = tantivy.Index(make_schema())
-    index.register_tokenizer(TOKENIZER, make_analyzer(stem))
-    characters = sum(len(passage.title) + len(passage.text) for passage in pages)
-    # One thread and a heap that holds the corpus give a single segment, the fastest to search.
-    writer = index.writer(heap_size=min(max(MIN_HEAP_BYTES, 4 * characters), MAX_HEAP_BYTES), num_threads=1)
-    for row, passage in enumerate(pages):
-        document = tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=row)
-        writer.add_document(document)
-    writer.commit()
-    writer.wait_merging_threads()
-    index.reload()
-    return index
+def _index_in_memory(pages: list[Passage], settings: BM25Settings) -> EagerIndex | TermIndex:
+    if settings.is_eager(len(pages)):
+        return EagerIndex(*compute_scores(pages, settings), settings, pages)
+    return TermIndex(index_terms(pages, settings.stem), settings, pages)
 
 
 def _fingerprint(passages: Iterable[Passage], settings: BM25Settings) -> str:
-    return CorpusDigest(passages).fingerprint(f"{RANKING} {settings}")
+    corpus = CorpusDigest(passages)
+    return corpus.fingerprint(settings.ranking(corpus.count))
 
 
 def _directory_of(passages: Iterable[Passage], path: Path, settings: BM25Settings) -> Path:

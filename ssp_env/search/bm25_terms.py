@@ -8,8 +8,11 @@ from math import isfinite
 
 import tantivy
 
-RANKING = f"bm25 tantivy={version('tantivy')}"
+TERM_INDEX = f"bm25 tantivy={version('tantivy')}"
+EAGER = f"bm25 eager=1 words of {TERM_INDEX}"
 FIELDS = ("title", "text")
+K1, B = 1.2, 0.75
+"""How fast a repeated word saturates, and how far long texts are discounted; tantivy fixes both."""
 TOKENIZER = "ssp_words"
 MIN_HEAP_BYTES = 15_000_000
 """tantivy reserves the writer's heap in steps of pages but refuses less than this."""
@@ -24,7 +27,7 @@ class BM25Settings:
 
     Raises:
         TypeError: If a value is of another type.
-        ValueError: If `title_boost` is not a number above 0, or `prune_above` is negative.
+        ValueError: If `title_boost` is not a number above 0, or `prune_above` or `eager_up_to` is negative.
     """
 
     stem: bool = True
@@ -32,6 +35,7 @@ class BM25Settings:
     all_words_first: bool = False
     title_boost: float = 1.0
     prune_above: int | None = 50_000
+    eager_up_to: int = 150_000
 
     def __post_init__(self) -> None:
         for name in ("stem", "drop_stop_words", "all_words_first"):
@@ -45,6 +49,18 @@ class BM25Settings:
             raise TypeError(f"prune_above must be a whole number or None, got {self.prune_above!r}")
         if self.prune_above is not None and self.prune_above < 0:
             raise ValueError(f"prune_above must be 0 or more, got {self.prune_above}")
+        if type(self.eager_up_to) is not int:
+            raise TypeError(f"eager_up_to must be a whole number, got {self.eager_up_to!r}")
+        if self.eager_up_to < 0:
+            raise ValueError(f"eager_up_to must be 0 or more, got {self.eager_up_to}")
+
+    def is_eager(self, passages: int) -> bool:
+        """Return whether a corpus of this size gets its scores when it is indexed."""
+        return passages <= self.eager_up_to and not self.all_words_first
+
+    def ranking(self, passages: int) -> str:
+        """Return what decides the ranking of a corpus of this size, besides the corpus."""
+        return f"{EAGER if self.is_eager(passages) else TERM_INDEX} {self}"
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in asdict(self).items())

@@ -11,42 +11,25 @@ import json
 import os
 import shutil
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-import tantivy
 from filelock import FileLock, Timeout
 
 from ssp_env.passage import Passage
-from ssp_env.search.bm25_terms import (
-    MAX_HEAP_BYTES,
-    MIN_HEAP_BYTES,
-    RANKING,
-    TOKENIZER,
-    BM25Settings,
-    encodable,
-    make_analyzer,
-    make_schema,
-)
+from ssp_env.search.bm25_terms import BM25Settings
 from ssp_env.search.corpus_digest import CorpusDigest
 from ssp_env.search.id_order import DuplicateIdError, sorted_positions
 from ssp_env.search.index_directory import IndexDirectoryError, Manifest, hash_files, read_manifest
-from ssp_env.search.passage_file import PassageFiles, PassageWriter, StoredPassages
-
-Progress: TypeAlias = Callable[[str, int, "int | None"], object]
-"""Called with the stage, how much of it is done and, where known, how much there is."""
+from ssp_env.search.passage_file import PassageFiles, PassageWriter
+from ssp_env.search.term_writer import Progress, extend_terms, write_terms
 
 _CHECKPOINT = 100_000
-_COMMIT = 2_000_000
 _REPORT = 1_000
-_HEAP_BYTES_PER_BYTE = 4
-_SINGLE_THREAD_HEAPS = 4
-_MAX_THREADS = 8
 _PROGRESS_FILE = "progress.json"
 _LOCK_FILE = "lock"
 _FIRST = "passages-1.bin"
@@ -122,9 +105,10 @@ def _build(
 ) -> Manifest:
     read = _ingest(passages, workshop, _Read(source, str(settings)), progress)
     files = PassageFiles([workshop / _FIRST])
-    _write_order(files, workshop / "order-1.bin", workshop, read.passages, progress)
-    manifest = Manifest(1, RANKING, settings, source or "passages", read.passages, read.corpus, {})
-    _index_terms(manifest, workshop, progress)
+    ranking = settings.ranking(read.passages)
+    manifest = Manifest(1, ranking, settings, source or "passages", read.passages, read.corpus, {})
+    _write_order(files, workshop / manifest.order, workshop, read.passages, progress)
+    write_terms(workshop / manifest.terms, files, workshop / manifest.order, settings, progress)
     return _seal(manifest, workshop, [_FIRST], {}, progress)
 
 
@@ -141,7 +125,8 @@ def add_passages(
 ) -> Manifest:
     """Add passages to an index; engines that are open keep what they opened.
 
-    Needs 16 bytes of memory per passage of the index. An interrupted call leaves the index as it was.
+    Needs 16 bytes of memory per passage of the index. An interrupted call leaves the index as it was. Scores
+    computed beforehand (`BM25Settings.eager_up_to`) are computed anew, 0.1 ms per passage.
 
     Raises:
         ValueError: If an id is there already, or twice among the new ones; nothing is added then.
@@ -150,7 +135,7 @@ def add_passages(
     with _locked(folder):
         old = read_manifest(folder)
         _remove_leftovers(folder, old)
-        new = replace(old, generation=old.generation + 1, ranking=RANKING)
+        new = replace(old, generation=old.generation + 1)
         digest = CorpusDigest(total=int(old.corpus, 16), count=old.passages)
         name = f"passages-{new.generation}.bin"
         with PassageWriter(folder / name) as writer:
@@ -161,9 +146,9 @@ def add_passages(
         if not size:
             (folder / name).unlink()
             return old
-        new = replace(new, passages=digest.count, corpus=digest.hexdigest())
+        ranking = old.settings.ranking(digest.count)
+        new = replace(new, ranking=ranking, passages=digest.count, corpus=digest.hexdigest())
         _add_order(folder, old, new, name)
-        shutil.copytree(folder / old.terms, folder / new.terms, copy_function=_link_or_copy)
         _add_terms(folder, old, new, name, progress)
         kept = {part: old.files[part] for part in old.passage_files}
         new = _seal(new, folder, [name], kept, progress)
@@ -223,7 +208,7 @@ def _last_checkpoint(workshop: Path, start: _Read) -> _Read:
     return start
 
 
-# -- order of ids ------------------------------------------------------------------------------------------
+# -- order of ids and terms --------------------------------------------------------------------------------
 
 
 def _write_order(files: PassageFiles, path: Path, folder: Path, count: int, progress: Progress) -> None:
@@ -260,6 +245,17 @@ def _add_order(folder: Path, old: Manifest, new: Manifest, name: str) -> None:
     np.insert(stored.order, places, np.array(added, dtype="<u8")).astype("<u8").tofile(folder / new.order)
 
 
+def _add_terms(folder: Path, old: Manifest, new: Manifest, name: str, progress: Progress) -> None:
+    """Add to the terms of a large corpus; those of a small one are written again."""
+    if old.settings.is_eager(old.passages):
+        files = PassageFiles([folder / part for part in (*old.passage_files, name)])
+        write_terms(folder / new.terms, files, folder / new.order, new.settings, progress)
+        return
+    base = sum(old.files[part][0] for part in old.passage_files)
+    added = PassageFiles([folder / name])
+    extend_terms(folder / old.terms, folder / new.terms, added, base, new.settings, progress)
+
+
 def _named(error: DuplicateIdError, files: PassageFiles) -> ValueError:
     first, second = (files.read(position).title for position in error.positions)
     return ValueError(f"passage ids must be unique, got {error.identifier!r} twice: {first!r} and {second!r}")
@@ -267,73 +263,6 @@ def _named(error: DuplicateIdError, files: PassageFiles) -> ValueError:
 
 def _encoded(identifier: str) -> bytes:
     return identifier.encode("utf-8", "surrogatepass")
-
-
-# -- terms -------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Raise what tantivy says of a full or broken disk, a ValueError, as an OSError."""
-    try:
-        yield
-    except ValueError as error:
-        if "IO error" in str(error):
-            raise OSError(str(error)) from error
-        raise
-
-
-@_disk_errors()
-def _index_terms(manifest: Manifest, workshop: Path, progress: Progress) -> None:
-    """Index the passages in the order of ids, from the last commit of an earlier attempt."""
-    stored = StoredPassages(PassageFiles([workshop / _FIRST]), workshop / manifest.order)
-    terms = workshop / manifest.terms
-    terms.mkdir(exist_ok=True)
-    index = tantivy.Index(make_schema(), path=str(terms))
-    heap = _HEAP_BYTES_PER_BYTE * (workshop / _FIRST).stat().st_size
-    with _term_writer(index, manifest.settings, heap) as writer:
-        done = index.searcher().num_docs
-        for rank in range(done, len(stored)):
-            writer.add_document(_document(stored[rank], int(stored.order[rank])))
-            if (rank + 1) % _COMMIT == 0:
-                writer.commit()
-            if (rank + 1) % _REPORT == 0:
-                progress("Indexing", rank + 1, len(stored))
-
-
-@_disk_errors()
-def _add_terms(folder: Path, old: Manifest, new: Manifest, name: str, progress: Progress) -> None:
-    base = sum(old.files[part][0] for part in old.passage_files)
-    files = PassageFiles([folder / name])
-    index = tantivy.Index.open(str(folder / new.terms))
-    with _term_writer(index, new.settings, _HEAP_BYTES_PER_BYTE * files.size) as writer:
-        for done, (position, passage) in enumerate(files.scan(), start=1):
-            writer.add_document(_document(passage, base + position))
-            if done % _REPORT == 0:
-                progress("Indexing", done, new.passages - old.passages)
-
-
-@contextmanager
-def _term_writer(index: tantivy.Index, settings: BM25Settings, heap: int) -> Iterator[tantivy.IndexWriter]:
-    """Open a writer, and commit and finish all merges at the end."""
-    index.register_tokenizer(TOKENIZER, make_analyzer(settings.stem))
-    # One thread and a heap that holds the corpus give a single segment, the fastest to search; what needs
-    # many segments anyway is indexed by all cores.
-    threads = 1 if heap <= _SINGLE_THREAD_HEAPS * MAX_HEAP_BYTES else min(os.cpu_count() or 1, _MAX_THREADS)
-    heap = min(max(threads * MIN_HEAP_BYTES, heap), MAX_HEAP_BYTES)
-    writer = index.writer(heap_size=heap, num_threads=threads)
-    yield writer
-    writer.commit()
-    writer.wait_merging_threads()
-    # Merged segments leave their sources behind until a writer collects them.
-    index.reload()
-    sweeper = index.writer(heap_size=MIN_HEAP_BYTES, num_threads=1)
-    sweeper.garbage_collect_files()
-    sweeper.wait_merging_threads()
-
-
-def _document(passage: Passage, position: int) -> tantivy.Document:
-    return tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=position)
 
 
 # -- publishing --------------------------------------------------------------------------------------------
@@ -370,20 +299,6 @@ def _remove_leftovers(folder: Path, manifest: Manifest) -> None:
     for entry in folder.iterdir():
         if entry.name not in wanted and entry.name.startswith(("passages-", "order-", "terms-")):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    # tantivy never changes a file of a segment; its own lists it replaces, and locks are not data.
-    name = Path(source).name
-    if name.endswith(".lock"):
-        return
-    if name.endswith(".json"):
-        shutil.copy2(source, target)
-        return
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ssp_env.search.bm25_terms import RANKING, BM25Settings
+from ssp_env.search.bm25_terms import BM25Settings
 from ssp_env.search.corpus_digest import CorpusDigest
 from ssp_env.search.passage_file import DamagedIndexError, PassageFiles, StoredPassages
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 _CHUNK_BYTES = 1 << 20
 
@@ -29,7 +29,7 @@ class Manifest:
 
     Attributes:
         generation: Counts how often passages were added, from 1; part of the names of the files.
-        ranking: The ranking library and its version, of the last build.
+        ranking: What decided the ranking at the last build, besides the corpus.
         settings: Settings of the ranking.
         source: What the passages were read from.
         passages: Number of passages.
@@ -49,7 +49,7 @@ class Manifest:
     def fingerprint(self) -> str:
         """The engine's fingerprint: corpus, settings and the ranking library that is installed."""
         digest = CorpusDigest(total=int(self.corpus, 16), count=self.passages)
-        return digest.fingerprint(f"{RANKING} {self.settings}")
+        return digest.fingerprint(self.settings.ranking(self.passages))
 
     @property
     def terms(self) -> str:

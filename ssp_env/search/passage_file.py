@@ -13,12 +13,14 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssp_env.passage import Passage
 
 # CRC-32 of what follows it; bytes of id, title and text.
 _HEADER = struct.Struct("<IIII")
 _CRC_BYTES = 4
+_LENGTHS_BYTES = _HEADER.size - _CRC_BYTES
 
 
 class DamagedIndexError(ValueError):
@@ -79,11 +81,10 @@ class PassageFiles:
         """Bytes of all files."""
         return self._starts[-1]
 
-    def read(self, position: int) -> Passage:
+    def read(self, position: int, score: float = 0.0) -> Passage:
         """Return the passage at a position."""
-        number = bisect_right(self._starts, position) - 1
-        passage, _ = self._read(number, position - self._starts[number])
-        return passage
+        number = bisect_right(self._starts, position) - 1 if position >= self._starts[1] else 0
+        return self._read(number, position - self._starts[number], score)[0]
 
     def scan(self) -> Iterator[tuple[int, Passage]]:
         """Yield every passage with its position, in the order in which they were written."""
@@ -94,21 +95,23 @@ class PassageFiles:
                 yield start + offset, passage
                 offset = end
 
-    def _read(self, number: int, offset: int) -> tuple[Passage, int]:
+    def _read(self, number: int, offset: int, score: float = 0.0) -> tuple[Passage, int]:
         try:
             data = self._maps[number]
-            crc, *lengths = _HEADER.unpack_from(data, offset)
-            begin = offset + _HEADER.size
-            end = begin + sum(lengths)
-            if end > len(data) or crc != zlib.crc32(data[offset + _CRC_BYTES : end]):
+            crc, title, text, end = _HEADER.unpack_from(data, offset)
+            title += _LENGTHS_BYTES
+            text += title
+            end += text
+            begin = offset + _CRC_BYTES
+            body = data[begin : begin + end]
+            if crc != zlib.crc32(body) or len(body) != end:
                 raise ValueError
         except (IndexError, ValueError, struct.error) as error:
             place = f"{self._paths[number]}, byte {offset}" if number < len(self._maps) else "past the end"
             raise DamagedIndexError(f"expected a passage, got damaged bytes: {place}") from error
-        title, text = begin + lengths[0], begin + lengths[0] + lengths[1]
-        spans = ((begin, title), (title, text), (text, end))
-        identifier, heading, body = (data[a:b].decode("utf-8", "surrogatepass") for a, b in spans)
-        return Passage(identifier, heading, body), end
+        identifier = body[_LENGTHS_BYTES:title].decode("utf-8", "surrogatepass")
+        heading = body[title:text].decode("utf-8", "surrogatepass")
+        return Passage(identifier, heading, body[text:].decode("utf-8", "surrogatepass"), score), begin + end
 
 
 class StoredPassages:
@@ -121,7 +124,7 @@ class StoredPassages:
 
     def __init__(self, files: PassageFiles, order: Path) -> None:
         self._files = files
-        self.order = np.memmap(order, dtype="<u8", mode="r")
+        self.order = np.asarray(np.memmap(order, dtype="<u8", mode="r"))
 
     def __len__(self) -> int:
         return len(self.order)
@@ -133,6 +136,10 @@ class StoredPassages:
     def __getitem__(self, rank: int) -> Passage:
         """Return the passage number `rank` in the order of ids."""
         return self._files.read(int(self.order[rank]))
+
+    def scored(self, ranks: NDArray[np.int64], scores: Sequence[float]) -> list[Passage]:
+        """Return passages by their numbers in the order of ids, with scores."""
+        return list(map(self._files.read, self.order[ranks].tolist(), scores))
 
     def __iter__(self) -> Iterator[Passage]:
         """Yield all passages in the order of ids."""

@@ -34,7 +34,7 @@ def rare_words(corpus, words):
 
 def test_above_the_limit_a_page_needs_a_rare_word():
     # 1 + 2 + 10 pages have the words.
-    pruned, exact = (BM25Engine(PAGES, prune_above=limit) for limit in (12, None))
+    pruned, exact = (BM25Engine(PAGES, prune_above=limit, eager_up_to=0) for limit in (12, None))
     query = "belin tavor city"
     assert rare_words(PAGES, query.split()) == ["belin", "tavor"]
     assert ids(pruned.search([query], 10)[0]) == ["0", "1"]
@@ -43,8 +43,10 @@ def test_above_the_limit_a_page_needs_a_rare_word():
 
 def test_up_to_the_limit_every_page_with_any_word_is_ranked():
     query = "belin tavor city"
-    at_the_limit = BM25Engine(PAGES, prune_above=13)
-    assert at_the_limit.search([query], 10) == BM25Engine(PAGES, prune_above=None).search([query], 10)
+    at_the_limit = BM25Engine(PAGES, prune_above=13, eager_up_to=0)
+    assert at_the_limit.search([query], 10) == BM25Engine(PAGES, prune_above=None, eager_up_to=0).search(
+        [query], 10
+    )
 
 
 def test_common_words_still_count_for_the_pages_that_are_ranked():
@@ -53,12 +55,12 @@ def test_common_words_still_count_for_the_pages_that_are_ranked():
         Passage("b", "y", "belin river"),
         *(Passage(f"c{number}", "z", "river town") for number in range(20)),
     ]
-    pruned = BM25Engine(corpus, prune_above=0)
+    pruned = BM25Engine(corpus, prune_above=0, eager_up_to=0)
     assert ids(pruned.search(["belin river"], 5)[0]) == ["b", "a"]
 
 
 def test_a_query_of_common_words_finds_what_it_would():
-    pruned, exact = (BM25Engine(PAGES, prune_above=limit) for limit in (0, None))
+    pruned, exact = (BM25Engine(PAGES, prune_above=limit, eager_up_to=0) for limit in (0, None))
     assert pruned.search(["city", "page3", "city unknown"], 10) == exact.search(
         ["city", "page3", "city unknown"], 10
     )
@@ -76,7 +78,7 @@ WORDS = ["belin", "corun", "tavor", "dalis", "sarn", "velmo", "zumir", "pekal"]
 )
 def test_pruned_is_exact_without_the_pages_that_have_no_rare_word(texts, query, top_k):
     corpus = [Passage(f"{number:02}", words[0], " ".join(words[1:])) for number, words in enumerate(texts)]
-    pruned, exact = (BM25Engine(corpus, stem=False, prune_above=limit) for limit in (0, None))
+    pruned, exact = (BM25Engine(corpus, stem=False, prune_above=limit, eager_up_to=0) for limit in (0, None))
     rare = set(rare_words(corpus, query))
     expected = [
         page
@@ -91,7 +93,7 @@ def test_pruned_is_exact_without_the_pages_that_have_no_rare_word(texts, query, 
 
 
 def test_all_words_first_holds_for_pruned_queries():
-    engine = BM25Engine(PAGES, prune_above=0, all_words_first=True)
+    engine = BM25Engine(PAGES, prune_above=0, eager_up_to=0, all_words_first=True)
     found = engine.search(["river tavor city"], 10)[0]
     assert ids(found)[:2] == ["1", "0"]
     assert found[1].score > 10 * (found[2].score if len(found) > 2 else 1)
@@ -102,14 +104,14 @@ def test_the_page_a_question_is_about_is_found_pruned_or_not():
     gold = [item for hops in (1, 2, 3) for item in world.questions(hops, 50, np.random.default_rng(0))]
     questions = [item.question for item in gold]
     for limit in (0, None):
-        found = BM25Engine(world.passages(), prune_above=limit).search(questions, 5)
+        found = BM25Engine(world.passages(), prune_above=limit, eager_up_to=0).search(questions, 5)
         hits = [item.passage_ids[0] in ids(pages) for item, pages in zip(gold, found, strict=True)]
         assert np.mean(hits) > 0.98
 
 
 def test_the_limit_is_part_of_the_fingerprint():
     limits = (50_000, 0, 12, None)
-    assert len({BM25Engine(PAGES, prune_above=limit).fingerprint() for limit in limits}) == 4
+    assert len({BM25Engine(PAGES, prune_above=limit, eager_up_to=0).fingerprint() for limit in limits}) == 4
     assert BM25Engine(PAGES).fingerprint() == BM25Engine(PAGES, prune_above=50_000).fingerprint()
 
 
@@ -123,13 +125,13 @@ def test_the_limit_is_part_of_the_fingerprint():
 )
 def test_a_limit_that_is_none_is_refused(limit, error, message):
     with pytest.raises(error, match=message):
-        BM25Settings(prune_above=limit)
+        BM25Settings(prune_above=limit, eager_up_to=0)
 
 
 def test_a_directory_is_opened_to_be_searched_exactly(tmp_path):
-    pruned = BM25Engine(PAGES, path=tmp_path / "index", prune_above=0)
+    pruned = BM25Engine(PAGES, path=tmp_path / "index", prune_above=0, eager_up_to=0)
     exact = BM25Engine.open(tmp_path / "index", exact=True)
-    memory = BM25Engine(PAGES, prune_above=None)
+    memory = BM25Engine(PAGES, prune_above=None, eager_up_to=0)
     assert exact.search(["belin city"], 10) == memory.search(["belin city"], 10)
     assert pruned.search(["belin city"], 10) != exact.search(["belin city"], 10)
     assert exact.fingerprint() == memory.fingerprint() != pruned.fingerprint()

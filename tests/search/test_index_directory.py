@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import asdict
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
-from ssp_env.search import id_order, index_builder
+from ssp_env.search import id_order, term_writer
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25_terms import BM25Settings
 from ssp_env.search.id_order import DuplicateIdError, sorted_positions
@@ -32,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORDS = ["belin", "corun", "tavor", "river", "rivers", "the", "of", "é", "北京", "😀", "\ud800", "x" * 300]
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join)
 IDS = st.text(st.characters(exclude_categories=()), min_size=1, max_size=3)
+EAGER = st.sampled_from([0, 10, 30])
 CORPORA = st.lists(
     st.builds(Passage, IDS, TEXTS, TEXTS), min_size=1, max_size=30, unique_by=lambda passage: passage.id
 )
@@ -61,30 +63,34 @@ def same_engine(one, two, queries, top_k=5):
     corpus=CORPORA,
     queries=st.lists(TEXTS, max_size=5),
     flags=st.tuples(*[st.booleans()] * 4),
+    eager=EAGER,
     top_k=st.integers(1, 40),
 )
-def test_a_directory_ranks_as_memory_does(tmp_path_factory, corpus, queries, flags, top_k):
+def test_a_directory_ranks_as_memory_does(tmp_path_factory, corpus, queries, flags, eager, top_k):
     path = tmp_path_factory.mktemp("index") / "index"
     stem, drop, all_words, pruned = flags
     limit = 0 if pruned else None
-    chosen = BM25Settings(stem, drop, all_words, prune_above=limit)
+    chosen = BM25Settings(stem, drop, all_words, prune_above=limit, eager_up_to=eager)
     build_index(corpus, path, chosen, source=None)
-    memory = BM25Engine(
-        corpus[::-1], stem=stem, drop_stop_words=drop, all_words_first=all_words, prune_above=limit
-    )
+    memory = BM25Engine(corpus[::-1], **asdict(chosen))
     same_engine(BM25Engine.open(path), memory, queries, top_k)
 
 
 @settings(max_examples=15)
-@given(corpus=CORPORA, queries=st.lists(TEXTS, max_size=5), cuts=st.lists(st.integers(1, 29), max_size=3))
-def test_added_passages_rank_as_if_they_had_always_been_there(tmp_path_factory, corpus, queries, cuts):
+@given(
+    corpus=CORPORA,
+    queries=st.lists(TEXTS, max_size=5),
+    cuts=st.lists(st.integers(1, 29), max_size=3),
+    eager=EAGER,
+)
+def test_added_passages_rank_as_if_they_had_always_been_there(tmp_path_factory, corpus, queries, cuts, eager):
     path = tmp_path_factory.mktemp("index") / "index"
     bounds = [0, *sorted({min(cut, len(corpus)) for cut in cuts}), len(corpus)]
     parts = [corpus[start:end] for start, end in pairwise(bounds)]
-    build_index(parts[0], path, source=None)
+    build_index(parts[0], path, BM25Settings(eager_up_to=eager), source=None)
     for part in parts[1:]:
         add_passages(path, part)
-    engine, memory = BM25Engine.open(path), BM25Engine(corpus)
+    engine, memory = BM25Engine.open(path), BM25Engine(corpus, eager_up_to=eager)
     assert engine.fingerprint() == memory.fingerprint()
     for found, expected in zip(engine.search(queries, 99), memory.search(queries, 99), strict=True):
         assert {hit.id: hit.score for hit in found} == pytest.approx({hit.id: hit.score for hit in expected})
@@ -92,18 +98,21 @@ def test_added_passages_rank_as_if_they_had_always_been_there(tmp_path_factory, 
     assert check_index(path).passages == len(corpus)
 
 
-def test_questions_over_a_world_rank_equally_after_an_addition(tmp_path):
+@pytest.mark.parametrize("eager", [0, 600, 1000])
+def test_questions_over_a_world_rank_equally_after_an_addition(tmp_path, eager):
     pages = world(1000)
-    build_index(pages[::-2], tmp_path / "index", source=None)
+    build_index(pages[::-2], tmp_path / "index", BM25Settings(eager_up_to=eager), source=None)
     add_passages(tmp_path / "index", pages[::2])
-    same_engine(BM25Engine.open(tmp_path / "index"), BM25Engine(pages), questions(30), 10)
+    memory = BM25Engine(pages, eager_up_to=eager)
+    same_engine(BM25Engine.open(tmp_path / "index"), memory, questions(30), 10)
 
 
 def test_an_index_built_by_several_threads_ranks_as_one_built_by_one(tmp_path, monkeypatch):
-    build_index(world(1000), tmp_path / "one", source=None)
-    monkeypatch.setattr(index_builder, "_SINGLE_THREAD_HEAPS", 0)
+    large = BM25Settings(eager_up_to=0)
+    build_index(world(1000), tmp_path / "one", large, source=None)
+    monkeypatch.setattr(term_writer, "_SINGLE_THREAD_HEAPS", 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 96)
-    build_index(world(1000), tmp_path / "several", source=None)
+    build_index(world(1000), tmp_path / "several", large, source=None)
     one, several = (BM25Engine.open(tmp_path / name) for name in ("one", "several"))
     for found, expected in zip(several.search(questions(30), 8), one.search(questions(30), 8), strict=True):
         assert [hit.id for hit in found] == [hit.id for hit in expected]
@@ -146,7 +155,7 @@ def test_building_takes_memory_that_does_not_grow_with_the_corpus(tmp_path, monk
     def peak(count):
         stream = (Passage(f"{number:09}", "t", f"{number} " * 100) for number in range(count))
         tracemalloc.start()
-        build_index(stream, tmp_path / str(count), source=None)
+        build_index(stream, tmp_path / str(count), BM25Settings(eager_up_to=0), source=None)
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
@@ -179,27 +188,31 @@ def test_an_id_used_twice_is_found_across_runs(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from ssp_env.search import index_builder
+from ssp_env.search import eager_index, index_builder, term_writer
+from ssp_env.search.bm25_terms import BM25Settings
 from ssp_env.worlds import World, world_preset
-index_builder._CHECKPOINT, index_builder._COMMIT, index_builder._REPORT = 100, 150, 10
-stage, at = sys.argv[2], int(sys.argv[3])
+index_builder._CHECKPOINT, term_writer._COMMIT = 100, 150
+index_builder._REPORT = term_writer._REPORT = eager_index._REPORT = 10
+stage, at, settings = sys.argv[2], int(sys.argv[3]), BM25Settings(eager_up_to=int(sys.argv[4]))
 def progress(name, done, total):
     if name == stage and done >= at:
         os.kill(os.getpid(), signal.SIGKILL)
 index_builder.build_index(
-    World(world_preset("small")).passages(), sys.argv[1], source="the world", progress=progress
+    World(world_preset("small")).passages(), sys.argv[1], settings, source="the world", progress=progress
 )
 """
 
 
 @pytest.mark.parametrize(
-    ("stage", "at", "kept"),
-    [("Reading", 10, 0), ("Reading", 550, 500), ("Sorting", 500, 1000), ("Indexing", 20, 1000),
-     ("Indexing", 990, 1000), ("Checking", 1, 1000)],
+    ("stage", "at", "kept", "eager"),
+    [("Reading", 10, 0, 0), ("Reading", 550, 500, 0), ("Sorting", 500, 1000, 0), ("Indexing", 20, 1000, 0),
+     ("Indexing", 990, 1000, 0), ("Checking", 1, 1000, 0), ("Reading", 550, 500, 1000),
+     ("Indexing", 500, 1000, 1000), ("Checking", 1, 1000, 1000)],
 )  # fmt: skip
-def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, stage, at, kept):
+def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, stage, at, kept, eager):
     path = tmp_path / "index"
-    done = subprocess.run([sys.executable, "-c", KILLED, path, stage, str(at)], cwd=ROOT, check=False)
+    command = [sys.executable, "-c", KILLED, path, stage, str(at), str(eager)]
+    done = subprocess.run(command, cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not path.exists()
     skipped = []
@@ -211,11 +224,11 @@ def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, st
 
     reached = json.loads((unfinished_build(path) / "progress.json").read_text()) if kept else {"passages": 0}
     assert reached["passages"] == kept
-    build_index(pages(), path, source="the world")
+    build_index(pages(), path, BM25Settings(eager_up_to=eager), source="the world")
     assert (not skipped) == (kept == 1000)  # what was read whole is not read again
     assert [entry.name for entry in tmp_path.iterdir()] == ["index"]
     assert check_index(path).passages == 1000
-    same_engine(BM25Engine.open(path), BM25Engine(world(1000)), questions(10))
+    same_engine(BM25Engine.open(path), BM25Engine(world(1000), eager_up_to=eager), questions(10))
 
 
 def test_a_build_of_another_source_starts_anew(tmp_path):
@@ -404,10 +417,10 @@ def test_a_platform_without_fcntl_builds_and_opens(tmp_path):
 # -- damage ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+@pytest.fixture(scope="module", params=[0, 20], ids=["postings", "scores"])
+def whole(tmp_path_factory, request):
     path = tmp_path_factory.mktemp("whole") / "index"
-    build_index(world(20), path, source=None)
+    build_index(world(20), path, BM25Settings(eager_up_to=request.param), source=None)
     return path, sorted([*read_manifest(path).files, "manifest.json"])
 
 
@@ -463,7 +476,7 @@ def test_a_damaged_text_is_an_error_and_never_a_result(whole):
 
 def test_an_index_of_another_format_says_so(whole, monkeypatch):
     monkeypatch.setattr("ssp_env.search.index_directory.FORMAT", 99)
-    with pytest.raises(IndexDirectoryError, match="format 99, got format 1: build it again"):
+    with pytest.raises(IndexDirectoryError, match="format 99, got format 2: build it again"):
         BM25Engine.open(whole[0])
 
 
@@ -505,16 +518,17 @@ def test_top_k_is_checked_and_may_exceed_the_corpus(whole):
     assert engine.search([word], 10**6) == engine.search([word], 20)
 
 
+@pytest.mark.parametrize("eager", [0, 900, 1000])
 @pytest.mark.parametrize("stage", ["Indexing", "Checking"])
-def test_a_killed_addition_leaves_the_index_as_it_was(tmp_path, stage):
+def test_a_killed_addition_leaves_the_index_as_it_was(tmp_path, stage, eager):
     path = tmp_path / "index"
-    build_index(world(1000)[:900], path, source=None)
+    build_index(world(1000)[:900], path, BM25Settings(eager_up_to=eager), source=None)
     script = """
 import os, signal, sys
 from itertools import islice
-from ssp_env.search import index_builder
+from ssp_env.search import eager_index, index_builder, term_writer
 from ssp_env.worlds import World, world_preset
-index_builder._REPORT = 10
+term_writer._REPORT = eager_index._REPORT = 10
 def progress(name, done, total):
     if name == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -526,4 +540,4 @@ index_builder.add_passages(sys.argv[1], pages, progress=progress)
     assert check_index(path).passages == 900
     add_passages(path, world(1000)[900:])
     assert check_index(path).passages == 1000
-    same_engine(BM25Engine.open(path), BM25Engine(world(1000)), questions(10))
+    same_engine(BM25Engine.open(path), BM25Engine(world(1000), eager_up_to=eager), questions(10))
