@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +36,12 @@ def open_exact(corpus: Path, out: Path) -> Search:
     """Open the index directory to rank every page with any word of a query."""
     engine = BM25Engine.open(out, exact=True)
     return lambda queries, top_k: [[page.id for page in found] for found in engine.search(queries, top_k)]
+
+
+def open_without_numba(corpus: Path, out: Path) -> Search:
+    """Open the index directory as where numba is not installed."""
+    sys.modules["numba"] = None  # type: ignore[assignment]
+    return open_ours(corpus, out)
 
 
 def build_fts5(corpus: Path, out: Path) -> None:
@@ -76,26 +84,39 @@ def build_bm25s(corpus: Path, out: Path) -> None:
         tokens.append([vocabulary.setdefault(word, len(vocabulary)) for word in words])
     engine = bm25s.BM25(k1=1.2, b=0.75, backend="numba")
     engine.index((tokens, vocabulary), show_progress=False)
-    engine.save(out)
+    pages = ({"id": page.id, "title": page.title, "text": page.text} for page in read_corpus(corpus))
+    engine.save(out, corpus=pages, show_progress=False)
     np.save(out / "ids.npy", np.array(ids))
 
 
 def open_bm25s(corpus: Path, out: Path) -> Search:
-    """Open the index memory-mapped."""
+    """Open the index memory-mapped, to return ids alone."""
     import bm25s
 
     engine = bm25s.BM25.load(out, mmap=True)
     ids = np.load(out / "ids.npy", mmap_mode="r")
+    return _search_bm25s(engine, lambda row: str(ids[row]))
+
+
+def open_bm25s_pages(corpus: Path, out: Path) -> Search:
+    """Open the index and its own file of passages memory-mapped, to return them with their texts."""
+    import bm25s
+
+    engine = bm25s.BM25.load(out, mmap=True, load_corpus=True)
+    return _search_bm25s(engine, lambda page: str(page["id"]))
+
+
+def _search_bm25s(engine: Any, identify: Callable[[Any], str]) -> Search:
     analyzer = make_analyzer(stem=True, drop_stop_words=True)
 
     def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
         tokens = [
             [word for word in analyzer.analyze(query) if word in engine.vocab_dict] for query in queries
         ]
-        rows, scores = engine.retrieve(tokens, k=top_k, show_progress=False)
+        pages, scores = engine.retrieve(tokens, k=top_k, show_progress=False)
         return [
-            [str(ids[row]) for row, score in zip(*pair, strict=True) if score > 0]
-            for pair in zip(rows, scores, strict=True)
+            [identify(page) for page, score in zip(*pair, strict=True) if score > 0]
+            for pair in zip(pages, scores, strict=True)
         ]
 
     return search
@@ -161,7 +182,9 @@ def open_pyserini(corpus: Path, out: Path) -> Search:
 ENGINES: dict[str, tuple[Callable[[Path, Path], None], Callable[[Path, Path], Search]]] = {
     "ssp-env": (build_ours, open_ours),
     "ssp-env, exact": (build_ours, open_exact),
-    "bm25s": (build_bm25s, open_bm25s),
+    "ssp-env, no numba": (build_ours, open_without_numba),
+    "bm25s": (build_bm25s, open_bm25s_pages),
+    "bm25s, ids alone": (build_bm25s, open_bm25s),
     "sqlite-fts5": (build_fts5, open_fts5),
     "rank_bm25": (build_rank_bm25, open_rank_bm25),
     "pyserini": (build_pyserini, open_pyserini),
