@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -62,13 +61,14 @@ def serve(
 ) -> None:
     """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients."""
     _check_extra("mcp" if mcp else "serve")
+    from ssp_env.serve.access import is_loopback
     from ssp_env.serve.limits import Limits
 
     # stdout belongs to MCP.
     console = Console(stderr=True)
     limits = Limits(max_queries, max_query_chars, max_body_mib * 2**20, max_top_k)
     engine = open_engine(preset, index, heldout, corpus)
-    if token is None and mcp is not Transport.stdio and not _is_loopback(host):
+    if token is None and mcp is not Transport.stdio and not is_loopback(host):
         console.print(
             f"Everybody who reaches {host} may search; set a token to change that.", highlight=False
         )
@@ -77,14 +77,14 @@ def serve(
 
         build_mcp_server(engine, limits=limits).run("stdio")
         return
-    app = _mcp_app(engine, limits, token, host) if mcp else _http_app(engine, limits, token)
+    app = _mcp_app(engine, limits, token, host) if mcp else _http_app(engine, limits, token, host)
     run_app(app, host, port)
 
 
-def _http_app(engine: SearchEngine, limits: Limits, token: str | None) -> ASGIApp:
+def _http_app(engine: SearchEngine, limits: Limits, token: str | None, host: str) -> ASGIApp:
     from ssp_env.serve.app import build_app
 
-    return build_app(engine, limits=limits, token=token)
+    return build_app(engine, limits=limits, token=token, host=host)
 
 
 def _mcp_app(engine: SearchEngine, limits: Limits, token: str | None, host: str) -> ASGIApp:
@@ -112,10 +112,3 @@ def _check_extra(extra: str) -> None:
             raise MissingExtra(
                 f"{error}. Install what is missing with: pip install 'ssp-env[{extra}]'"
             ) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

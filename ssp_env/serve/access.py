@@ -1,14 +1,32 @@
-"""Who may use a server: those with its bearer token, if it has one."""
+"""Who may use a server: those with its bearer token, if it has one, and no web pages of others."""
 
 from __future__ import annotations
 
 import hmac
+from ipaddress import ip_address
 
 from starlette.datastructures import Headers
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 OPEN_PATHS = frozenset({"/health"})
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a server at this address is reached from its own machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def with_local_names(app: ASGIApp, host: str) -> ASGIApp:
+    """Answer 400 to requests that name another host than this machine.
+
+    A page on the web could otherwise search from a browser here, once its name resolves to loopback.
+    """
+    return TrustedHostMiddleware(app, ["localhost", "127.0.0.1", "[::1]", host], www_redirect=False)
 
 
 class BearerToken:

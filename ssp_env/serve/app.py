@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from ssp_env import __version__
 from ssp_env.search.engine import SearchEngine
-from ssp_env.serve.access import BearerToken
+from ssp_env.serve.access import BearerToken, is_loopback, with_local_names
 from ssp_env.serve.batching import Batcher, OverloadedError
 from ssp_env.serve.limits import DEFAULT_TOP_K, Limits
 from ssp_env.serve.messages import JSON, MSGPACK, RetrieveRequest, is_msgpack, read_request, write_reply
@@ -25,7 +25,9 @@ _BODY = {
 }
 
 
-def build_app(engine: SearchEngine, *, limits: Limits | None = None, token: str | None = None) -> ASGIApp:
+def build_app(
+    engine: SearchEngine, *, limits: Limits | None = None, token: str | None = None, host: str | None = None
+) -> ASGIApp:
     """Offer an engine over HTTP.
 
     Args:
@@ -33,6 +35,7 @@ def build_app(engine: SearchEngine, *, limits: Limits | None = None, token: str 
         limits: What is taken on; more is refused with a status of 4xx, or 503 if it is many requests that are
             too much.
         token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
+        host: Address that is listened at; at loopback, requests that name another host are refused.
     """
     metrics = Metrics()
     batcher = Batcher(engine, on_batch=metrics.batch)
@@ -48,6 +51,8 @@ def build_app(engine: SearchEngine, *, limits: Limits | None = None, token: str 
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.get(path)(endpoint)
     guarded: ASGIApp = app if token is None else BearerToken(app, token)
+    if host is not None and is_loopback(host):
+        guarded = with_local_names(guarded, host)
     return CountRequests(guarded, metrics)
 
 

@@ -226,6 +226,27 @@ def test_an_empty_token_is_refused():
         build_app(ENGINE, token="")
 
 
+# -- names of the server -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "named", "status"),
+    [
+        ("127.0.0.1", "localhost:8000", 200),
+        ("127.0.0.1", "[::1]", 200),
+        ("127.0.0.1", "evil.example", 400),
+        ("localhost", "evil.example:8000", 400),
+        ("127.0.0.2", "127.0.0.2:8000", 200),
+        ("0.0.0.0", "search.example", 200),
+        (None, "search.example", 200),
+    ],
+)
+def test_a_page_whose_name_leads_here_may_not_search_a_local_server(host, named, status):
+    with running(build_app(ENGINE, host=host)) as address:
+        reply = httpx.post(f"{address}/retrieve", json={"query": "mayor"}, headers={"Host": named})
+    assert reply.status_code == status
+
+
 # -- status ------------------------------------------------------------------------------------------------
 
 
