@@ -48,7 +48,7 @@ class EagerIndex:
     Machine code by numba, where that is installed, and NumPy return the same to the last bit.
 
     Args:
-        vocabulary: The words, one a line.
+        vocabulary: The words, each on a line.
         arrays: Their scores.
         settings: Settings of the ranking.
         pages: The corpus, in the order of ids.
@@ -98,7 +98,7 @@ class EagerIndex:
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        numbers = {word: number for number, word in enumerate(self._vocabulary.split("\n"))}
+        numbers = {word: number for number, word in enumerate(self._vocabulary.split("\n")[:-1])}
         words = len(self._arrays.starts) - 1
         if len(numbers) != words:
             raise DamagedIndexError(f"expected a vocabulary of {words} words, got {len(numbers)}")
@@ -135,7 +135,7 @@ def compute_scores(
     pages = len(lengths["text"])
     starts = np.searchsorted(keys, pages * np.arange(len(numbers) + 1))
     arrays = ScoreArrays(starts.astype(np.int64), (keys % pages).astype(np.uint32), summed.astype(np.float32))
-    return "\n".join(numbers), arrays
+    return "".join(f"{word}\n" for word in numbers), arrays
 
 
 def _field_scores(

@@ -139,6 +139,12 @@ def test_damage_that_only_a_search_meets_is_an_error_that_says_so(pages, tmp_pat
         engine.search([page.text for page in pages[:50]], 50)
 
 
+def test_a_corpus_without_a_single_word_is_searched(tmp_path):
+    corpus = [Passage("1", "", ""), Passage("2", "!?", "...")]
+    for engine in (BM25Engine(corpus), BM25Engine(corpus, path=tmp_path / "index")):
+        assert engine.search(["belin", "", "!?"], 3) == [[], [], []]
+
+
 def test_words_in_other_scripts_are_words():
     corpus = [Passage("1", "北京", "é \x85 \u2028 x"), Passage("2", "x\ud800y", "Straße")]
     engine = BM25Engine(corpus)
