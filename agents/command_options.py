@@ -22,7 +22,7 @@ Concurrency = Annotated[int, typer.Option(help="Most requests that an endpoint g
 Seed = Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)]
 
 
-def prompt_style(prompts: str) -> Reads | None:
+def checked_prompts(prompts: str) -> Reads | None:
     """Return the value of `--prompts`; None if it was left out.
 
     Raises:

@@ -18,7 +18,7 @@ from agents.command_options import (
     Concurrency,
     Corpus,
     Seed,
-    prompt_style,
+    checked_prompts,
 )
 from agents.player_names import BACK_ENDS, PlayerOptions
 from agents.players import HUMAN, Cast, possible_names
@@ -115,7 +115,7 @@ def play(
     names = _names(proposer, solver, reader)
     with console.status("Loading the players"):
         options = PlayerOptions(
-            prompts=prompt_style(prompts), protocol=protocol, api_key_variable=api_key_variable,
+            prompts=checked_prompts(prompts), protocol=protocol, api_key_variable=api_key_variable,
             concurrency=concurrency, ledger=_ledger(names, prices, max_cost),
         )  # fmt: skip
         players = _cast(names, seed, temperature, max_tokens, options)

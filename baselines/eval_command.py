@@ -21,7 +21,7 @@ from agents.command_options import (
     Concurrency,
     Corpus,
     Seed,
-    prompt_style,
+    checked_prompts,
 )
 from agents.scripted import SCRIPTED
 from ssp_env.game.prompts import PROMPT_STYLES
@@ -119,7 +119,7 @@ def evaluate(
         0.7 if temperature is None else temperature,
         max_tokens,
         PlayerOptions(
-            prompts=prompt_style(prompts), api_key_variable=api_key_variable, concurrency=concurrency
+            prompts=checked_prompts(prompts), api_key_variable=api_key_variable, concurrency=concurrency
         ),
         out,
     )
