@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssp_env.http.errors import ServiceError
+from ssp_env.service_error import ServiceError
 
 
 class SearchError(ServiceError):
