@@ -6,6 +6,7 @@ Run with `python -m baselines.benchmarks.decode_memory`. Every size runs in a pr
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -76,13 +77,13 @@ def sampled_per_second(model: PreTrainedModel, batch_tokens: int, load: Load) ->
 
 
 def measure(batch_tokens: int, load: Load) -> tuple[float, float, float]:
-    """Return tokens per second, and the bytes this process held before and at most."""
+    """Return tokens per second, and the most bytes this process held before and until the end."""
     import torch
 
     from agents import smollm2
 
     model, _ = smollm2.load(dtype=torch.float32)
-    before = memory()["allocated"]
+    before = memory()["peak"]
     speed = sampled_per_second(model, batch_tokens, load)
     return speed, before, memory()["peak"]
 
@@ -100,11 +101,11 @@ def main(
     """Print peak memory and tokens per second for every size of the batch."""
     load = Load(conversations, turns, new_tokens)
     table = Table()
-    for heading in ("batch_tokens", "tokens/s", "GiB of the model", "GiB at most"):
+    for heading in ("batch_tokens", "tokens/s", "GiB once loaded", "GiB at most"):
         table.add_column(heading, justify="right")
     for size in batch_tokens:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            speed, before, peak = pool.apply(measure, (size, load))
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+            speed, before, peak = process.submit(measure, size, load).result()
         table.add_row(f"{size:,}", f"{speed:.1f}", f"{before / GIB:.2f}", f"{peak / GIB:.2f}")
     Console().print(table)
 
