@@ -5,19 +5,28 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
-from agents.player_names import BACK_ENDS, PlayerOptions, Reads
+from agents.command_options import (
+    Answers,
+    APIKeyVariable,
+    Attempts,
+    Concurrency,
+    Corpus,
+    Seed,
+    checked_prompts,
+)
+from agents.player_names import BACK_ENDS, PlayerOptions
 from agents.players import HUMAN, Cast, possible_names
 from agents.scripted import SCRIPTED
 from agents.session import play_session
-from agents.setting import corpus_setting, rules, world_setting
+from agents.setting import Setting, corpus_setting, rules, world_setting
 from agents.smollm2 import SmolLM2Missing
 from ssp_env.game import PROTOCOLS, GameConfig
-from ssp_env.game.prompts import PROMPT_STYLES
 from ssp_env.worlds import WORLD_PRESETS
 
 if TYPE_CHECKING:
@@ -28,12 +37,8 @@ _PROTOCOLS = [name for name in PROTOCOLS if name != "terse"]
 
 def play(
     world: Annotated[str, typer.Option(help=f"World to search in: {', '.join(WORLD_PRESETS)}.")] = "tiny",
-    corpus: Annotated[
-        Path | None, typer.Option(help="Search this corpus (JSONL or JSONL.gz) instead of a world.")
-    ] = None,
-    answers: Annotated[
-        Path | None, typer.Option(help="Answers to ask for; without it, short page titles of the corpus.")
-    ] = None,
+    corpus: Corpus = None,
+    answers: Answers = None,
     proposer: Annotated[
         str, typer.Option(help=f"Who writes questions: {possible_names('proposer')}.")
     ] = "strong",
@@ -46,7 +51,7 @@ def play(
         ),
     ] = "",
     games: Annotated[int, typer.Option(help="Games to play.", min=1)] = 3,
-    attempts: Annotated[int, typer.Option(help="Solver attempts per question.", min=1)] = 1,
+    attempts: Attempts = 1,
     hops: Annotated[int, typer.Option(help="Hops to ask for.", min=1, max=4)] = 2,
     top_k: Annotated[int, typer.Option(help="Passages per search.", min=1)] = 3,
     max_turns: Annotated[int, typer.Option(help="Turns per player.", min=1)] = 6,
@@ -84,13 +89,9 @@ def play(
             "million tokens."
         ),
     ] = None,
-    api_key_variable: Annotated[
-        str, typer.Option(help="Environment variable with the key of chat endpoints.")
-    ] = "OPENAI_API_KEY",
-    concurrency: Annotated[
-        int, typer.Option(help="Most requests that an endpoint gets at a time.", min=1)
-    ] = 16,
-    seed: Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)] = 0,
+    api_key_variable: APIKeyVariable = "OPENAI_API_KEY",
+    concurrency: Concurrency = 16,
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the games to this new JSON Lines file.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the table only, not the games.")] = False,
 ) -> None:
@@ -109,17 +110,12 @@ def play(
         uniqueness=uniqueness,
     ).with_budget(max_turns=max_turns)
     console = Console()
-    reader = reader or _default_reader(proposer, solver)
-    names = {"proposer": proposer, "solver": solver, **({"reader": reader} if reader else {})}
     with console.status("Opening the world" if corpus is None else f"Indexing {corpus}"):
-        setting = (
-            world_setting(world, games, hops, seed)
-            if corpus is None
-            else corpus_setting(corpus, answers, games, hops, seed)
-        )
+        setting = _setting(world, corpus, answers, games, hops, seed)
+    names = _names(proposer, solver, reader)
     with console.status("Loading the players"):
         options = PlayerOptions(
-            prompts=_style(prompts), protocol=protocol, api_key_variable=api_key_variable,
+            prompts=checked_prompts(prompts), protocol=protocol, api_key_variable=api_key_variable,
             concurrency=concurrency, ledger=_ledger(names, prices, max_cost),
         )  # fmt: skip
         players = _cast(names, seed, temperature, max_tokens, options)
@@ -129,12 +125,21 @@ def play(
     named = ", ".join(f"{role} {name}" for role, name in names.items())
     console.print(f"{named}; {setting.description}; seed {seed}", highlight=False, markup=False)
     table = play_session(console, players, setting, config, seed=seed, out=out, quiet=quiet)
-    console.print()
-    console.print(table)
-    if options.ledger is not None:
-        _print_usage(console, options.ledger)
-    if out is not None:
-        console.print(f"games written to {out}", highlight=False, markup=False)
+    _print_figures(console, table, options.ledger, out)
+
+
+def _setting(
+    world: str, corpus: Path | None, answers: Path | None, games: int, hops: int, seed: int
+) -> Setting:
+    if corpus is None:
+        return world_setting(world, games, hops, seed)
+    return corpus_setting(corpus, answers, games, hops, seed)
+
+
+def _names(proposer: str, solver: str, reader: str) -> dict[str, str]:
+    """Players' names by role; without a reader if the solver reads."""
+    reader = reader or _default_reader(proposer, solver)
+    return {"proposer": proposer, "solver": solver, **({"reader": reader} if reader else {})}
 
 
 def _cast(
@@ -165,12 +170,6 @@ def _default_reader(proposer: str, solver: str) -> str:
     return ""
 
 
-def _style(prompts: str) -> Reads | None:
-    if prompts and prompts not in PROMPT_STYLES:
-        raise ValueError(f"--prompts must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}")
-    return cast("Reads", prompts) if prompts else None
-
-
 def _ledger(names: dict[str, str], prices: Path | None, max_cost: float | None) -> Ledger | None:
     """Where all endpoints' usage is added up; None if there are none, and no use for what they need."""
     models = [name.removeprefix("chat:") for name in names.values() if name.startswith("chat:")]
@@ -184,7 +183,12 @@ def _ledger(names: dict[str, str], prices: Path | None, max_cost: float | None) 
     return ledger
 
 
-def _print_usage(console: Console, ledger: Ledger) -> None:
-    from agents.chat_endpoint.usage_table import usage_table
+def _print_figures(console: Console, table: Table, ledger: Ledger | None, out: Path | None) -> None:
+    console.print()
+    console.print(table)
+    if ledger is not None:
+        from agents.chat_endpoint.usage_table import usage_table
 
-    console.print(usage_table(ledger))
+        console.print(usage_table(ledger))
+    if out is not None:
+        console.print(f"games written to {out}", highlight=False, markup=False)

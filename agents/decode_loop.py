@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from agents.kv_batch import KVBatch, Pieces
-from agents.kv_store import KVStore, common_length
+from agents.kv_store import Ids, KVStore, common_length
 from agents.sampling import choose
 
 if TYPE_CHECKING:
@@ -73,10 +73,9 @@ class TurnRequest:
 
 @dataclass(eq=False)
 class _Row:
-    """A turn in the batch: the prefix that is kept already, and what was sampled."""
+    """A turn in the batch, and what was sampled."""
 
     request: TurnRequest
-    pieces: Pieces
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     keep: bool = True
@@ -111,7 +110,7 @@ class DecodeLoop:
                 f"got {batch_tokens} and {cache_tokens}"
             )
         self.steps = 0
-        self._batch = KVBatch(model)
+        self._batch = KVBatch(model, batch_tokens)
         self._store = KVStore(cache_tokens)
         self._batch_tokens = batch_tokens
         self._adapters = adapters
@@ -166,8 +165,6 @@ class DecodeLoop:
             self._store.clear()
             for row in self._rows:
                 row.keep = False
-            if not self._rows:
-                self._batch.clear()
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -220,10 +217,12 @@ class DecodeLoop:
         self._waiting.extendleft(reversed(patient))
         return entering
 
-    def _read(self, entering: Sequence[tuple[TurnRequest, Pieces]]) -> None:
+    def _read(self, entering: list[tuple[TurnRequest, Pieces]]) -> None:
         """Read prompts, similar lengths together, and sample their first tokens."""
         new = {request: len(request.ids) - sum(n for _, n in pieces) for request, pieces in entering}
         left = deque(sorted(entering, key=lambda each: new[each[0]]))
+        # What has been copied into the batch need not be kept by this list.
+        entering.clear()
         while left:
             first = len(self._rows)
             while left and (
@@ -231,7 +230,7 @@ class DecodeLoop:
             ):
                 request, pieces = left.popleft()
                 self._batch.append(pieces)
-                self._rows.append(_Row(request, pieces))
+                self._rows.append(_Row(request))
             try:
                 logits = self._read_rows(first, [new[row.request] for row in self._rows[first:]])
             except BaseException:
@@ -247,10 +246,8 @@ class DecodeLoop:
             self._feed(first, [chunks[0][:PREFILL_TOKENS]])
             chunks[0] = chunks[0][PREFILL_TOKENS:]
         logits = self._feed(first, chunks)
-        for place, (row, size) in enumerate(zip(rows, sizes, strict=True), start=first):
-            request = row.request
-            row.pieces += ((self._batch.read(place, len(request.ids) - size), size),)
-            self._store.put(request.key, request.adapter, request.ids, row.pieces)
+        for place, row in enumerate(rows, start=first):
+            self._keep(place, row.request.ids)
         return logits
 
     # -- through -----------------------------------------------------------------------------------------
@@ -284,12 +281,17 @@ class DecodeLoop:
             self._store.finish(request.key, request.role)
         elif row.keep and len(row.token_ids) > 1:
             # The last token was sampled and not read yet.
-            segment = self._batch.read(place, len(request.ids))
-            ids = np.concatenate([request.ids, np.array(row.token_ids[:-1], dtype=np.int64)])
-            self._store.put(request.key, request.adapter, ids, (*row.pieces, (segment, segment.tokens)))
+            self._keep(place, np.concatenate([request.ids, np.array(row.token_ids[:-1], dtype=np.int64)]))
         self._remove(place)
         if request.future.set_running_or_notify_cancel():
             request.future.set_result(Sample(tuple(row.token_ids), tuple(row.logprobs)))
+
+    def _keep(self, place: int, ids: Ids) -> None:
+        """Keep a row up to here; of what is kept already there is no second copy."""
+        request = self._rows[place].request
+        known = self._store.longest_prefix(request.key, request.adapter, ids)
+        segment = self._batch.read(place, sum(tokens for _, tokens in known))
+        self._store.put(request.key, request.adapter, ids, (*known, (segment, segment.tokens)))
 
     def _remove(self, place: int) -> None:
         self._batch.remove(place)

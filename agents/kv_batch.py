@@ -40,11 +40,12 @@ Pieces = tuple[tuple[Segment, int], ...]
 
 @dataclass(frozen=True)
 class _Window:
-    """Which rows a forward pass works on, where its tokens go, and how many columns it can see."""
+    """Rows a forward pass works on, where its tokens go, and how many columns it sees and all rows use."""
 
     rows: slice
     columns: Tensor
     visible: int
+    used: int
 
 
 class _RowsLayer(DynamicLayer):
@@ -52,11 +53,15 @@ class _RowsLayer(DynamicLayer):
 
     window: _Window
 
+    def __init__(self, most_tokens: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.most_tokens = most_tokens
+
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         window = self.window
-        self.reserve(window.rows.stop, window.visible, key_states)
+        self.reserve(window.rows.stop, window.used, key_states)
         keys, values = self.keys[window.rows], self.values[window.rows]  # type: ignore[index]
         rows = torch.arange(len(keys), device=keys.device)[:, None]
         keys[rows, :, window.columns] = key_states.transpose(1, 2)
@@ -68,23 +73,26 @@ class _RowsLayer(DynamicLayer):
         return self.window.visible - self.window.columns.shape[1]
 
     def reserve(self, rows: int, columns: int, like: Tensor) -> None:
-        """Make room; `like` has shape (..., heads, tokens, head size)."""
+        """Make room for all rows and columns in use; `like` has shape (..., heads, tokens, head size)."""
         if not self.is_initialized:
             self.lazy_initialization(like, like)
             self.keys = self.values = like.new_zeros(0, like.shape[-3], 0, like.shape[-1])
         height, width = self.keys.shape[0], self.keys.shape[2]  # type: ignore[union-attr]
         if rows <= height and columns <= width:
             return
+        # Width that was once needed is given back, or many short rows would be as wide as one long row was.
+        columns = -(-columns // COLUMNS) * COLUMNS
         # Rows are doubled, so that a batch that fills one by one is not copied every time.
-        rows = max(rows, 2 * height) if rows > height else height
-        columns = max(width, -(-columns // COLUMNS) * COLUMNS)
-        self.keys, self.values = (_grown(old, rows, columns) for old in (self.keys, self.values))
+        spare = min(2 * height if rows > height else height, self.most_tokens // columns)
+        rows = max(rows, spare)
+        self.keys, self.values = (_resized(old, rows, columns) for old in (self.keys, self.values))
 
 
-def _grown(old: Any, rows: int, columns: int) -> Tensor:
+def _resized(old: Any, rows: int, columns: int) -> Tensor:
     # Zeros, because what is masked is still multiplied by zero, and memory may hold anything.
     new: Tensor = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
-    new[: old.shape[0], :, : old.shape[2]] = old
+    kept = old[:rows, :, :columns]
+    new[: kept.shape[0], :, : kept.shape[2]] = kept
     return new
 
 
@@ -93,6 +101,7 @@ class KVBatch:
 
     Args:
         model: A causal language model of transformers, in evaluation mode.
+        most_tokens: Room that spare rows may fill up to, in tokens; rows in use get theirs in any case.
 
     Attributes:
         lengths: Tokens in the cache, per row.
@@ -103,25 +112,33 @@ class KVBatch:
             be masked by rows.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, most_tokens: int) -> None:
         _check(model)
         self._model = model
+        self._most_tokens = most_tokens
         self.fed_tokens = 0
         self.clear()
+
+    @property
+    def room(self) -> int:
+        """Tokens the buffers hold room for, used or not."""
+        keys = self._layers[0].keys
+        return 0 if keys is None else keys.shape[0] * keys.shape[2]
 
     def clear(self) -> None:
         """Drop all rows and give their memory back."""
         self.lengths: list[int] = []
         layers = self._model.config.get_text_config(decoder=True).num_hidden_layers
-        self._layers = [_RowsLayer() for _ in range(layers)]  # type: ignore[no-untyped-call]
+        self._layers = [_RowsLayer(self._most_tokens) for _ in range(layers)]
         self._cache = Cache(layers=[*self._layers])
 
     def append(self, pieces: Pieces) -> int:
         """Add a row that begins with a prefix; return the prefix's length in tokens."""
         row, start = len(self.lengths), 0
+        used = max([sum(tokens for _, tokens in pieces), *self.lengths])
         for segment, tokens in pieces:
             for layer, (keys, values) in zip(self._layers, segment.layers, strict=True):
-                layer.reserve(row + 1, start + tokens, keys)
+                layer.reserve(row + 1, used, keys)
                 layer.keys[row, :, start : start + tokens] = keys[:, :tokens]  # type: ignore[index]
                 layer.values[row, :, start : start + tokens] = values[:, :tokens]  # type: ignore[index]
             start += tokens
@@ -138,7 +155,7 @@ class KVBatch:
         return Segment(layers, stop - start)
 
     def remove(self, row: int) -> None:
-        """Remove a row; the last one takes its place."""
+        """Remove a row; the last one takes its place, and the memory of an empty batch is given back."""
         last, length = len(self.lengths) - 1, self.lengths[-1]
         if row < last:
             for layer in self._layers:
@@ -146,6 +163,8 @@ class KVBatch:
                     buffer[row, :, :length] = buffer[last, :, :length]  # type: ignore[index]
             self.lengths[row] = length
         self.lengths.pop()
+        if not self.lengths:
+            self.clear()
 
     def feed(
         self, first: int, chunks: Sequence[Sequence[int]], adapters: Iterable[str] | None = None
@@ -164,7 +183,7 @@ class KVBatch:
         rows = slice(first, first + len(chunks))
         lengths = [length + len(chunk) for length, chunk in zip(self.lengths[rows], chunks, strict=True)]
         visible = int(columns.max()) + 1
-        window = _Window(rows, columns, visible)
+        window = _Window(rows, columns, visible, used=max(visible, *self.lengths))
         for layer in self._layers:
             layer.window = window
         options = {} if adapters is None else {"adapter_names": list(adapters)}

@@ -44,10 +44,19 @@ class PlayerOptions:
 
 
 class MadePlayer(NamedTuple):
-    """A player and the prompt style it reads."""
+    """A player that was made.
+
+    Attributes:
+        player: The player.
+        reads: Prompt style it reads.
+        model: Its model, by the name it has where it runs; empty if the player's own name is as good.
+        back_end: What runs the model.
+    """
 
     player: AnyAgent | AnyAsyncAgent
     reads: Reads
+    model: str = ""
+    back_end: str = "transformers"
 
 
 @dataclass(frozen=True)

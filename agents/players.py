@@ -45,6 +45,7 @@ class Cast:
     Attributes:
         prompts: Prompt style all players read.
         players: The player of each role.
+        sources: Model and back end of each role's player.
         people: The players that are people.
 
     Raises:
@@ -76,12 +77,17 @@ class Cast:
         person = HumanPlayer(protocol=self._options.protocol_for(self.prompts))
         self.people = [person] if len(made) < len(players) else []
         self.players = {role: made[role].player if role in made else person for role in players}
+        self.sources = {
+            role: (made[role].model or str(name), made[role].back_end) if role in made else (HUMAN, "person")
+            for role, name in players.items()
+        }
 
     def _made(self, role: str, player: str | AnyPlayer) -> MadePlayer:
         if not isinstance(player, str):
-            return MadePlayer(as_agent(player, role), self._options.prompts or "english")
+            reads = self._options.prompts or "english"
+            return MadePlayer(as_agent(player, role), reads, type(player).__name__, "Python")
         if player in SCRIPTED[role]:
-            return MadePlayer(scripted(role, player, self._seed), "terse")
+            return MadePlayer(scripted(role, player, self._seed), "terse", player, "scripted")
         if player not in self._models:
             self._models[player] = self._by_name(role, player)
         return self._models[player]

@@ -56,6 +56,8 @@ class AgentFigures:
         reasons: Ends of the games in which the agent asked, by reason code.
         tokens: Tokens sampled while it was measured; 0 if the agent gives none.
         seconds: Time the agent took for them.
+        model: The agent's model, by the name it has where it runs.
+        back_end: What runs the model.
     """
 
     valid_tags: Share
@@ -69,6 +71,8 @@ class AgentFigures:
     reasons: dict[str, int]
     tokens: int = 0
     seconds: float = 0.0
+    model: str = ""
+    back_end: str = ""
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -79,6 +83,8 @@ class AgentFigures:
         """Plain data for JSON."""
         names = ("valid_tags", "valid_questions", "solved", "known_solved")
         return {
+            "model": self.model,
+            "back_end": self.back_end,
             **{name: getattr(self, name).to_dict() for name in names},
             "proposer_searches": self.proposer_searches,
             "solver_searches": self.solver_searches,

@@ -79,7 +79,11 @@ class Measurement:
         games = self._play(names, [*asked, *known], players, advance)
         # Endpoints give no tokens, but count them.
         tokens = meter.tokens or _tokens_of_endpoints(ledger, reads="reader" not in names)
-        return count_figures(games[: len(asked)], games[len(asked) :], tokens=tokens, seconds=meter.seconds)
+        figures = count_figures(
+            games[: len(asked)], games[len(asked) :], tokens=tokens, seconds=meter.seconds
+        )
+        model, back_end = cast.sources["solver"]
+        return replace(figures, model=model, back_end=back_end)
 
     def options(self) -> dict[str, Any]:
         """What else a reader of the figures must know, as plain data."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
 
-from agents.scripted import SCRIPTED
 from baselines.agent_figures import AgentFigures
 
 CAPTION = (
@@ -17,22 +17,10 @@ CAPTION = (
 )
 
 
-def model_and_back_end(player: str) -> tuple[str, str]:
-    """Split a player's name into its model and what runs it.
-
-    >>> model_and_back_end("vllm:smollm2"), model_and_back_end("smollm2"), model_and_back_end("weak")
-    (('smollm2', 'vllm'), ('smollm2', 'transformers'), ('weak', 'scripted'))
-    """
-    if player in SCRIPTED["solver"]:
-        return player, "scripted"
-    back_end, colon, model = player.partition(":")
-    return (
-        (model, back_end) if colon and back_end.isalnum() and len(back_end) > 1 else (player, "transformers")
-    )
-
-
 def agent_table(rows: Mapping[str, AgentFigures], title: str) -> Table:
     """Return the figures of all agents as a table, with 95 % Wilson intervals.
+
+    Players with the same model and back end, two servers for instance, are told apart by their names.
 
     Args:
         rows: Figures by player.
@@ -51,9 +39,12 @@ def agent_table(rows: Mapping[str, AgentFigures], title: str) -> Table:
         "tokens/s",
     ):
         table.add_column(heading, justify="right")
+    sources = Counter((figures.model, figures.back_end) for figures in rows.values())
     for player, figures in rows.items():
+        alike = sources[figures.model, figures.back_end] > 1
         table.add_row(
-            *model_and_back_end(player),
+            f"{figures.model}\n{player}" if alike else figures.model,
+            figures.back_end,
             str(figures.valid_tags),
             f"{_number(figures.proposer_searches)} asking\n{_number(figures.solver_searches)} solving",
             str(figures.valid_questions),
@@ -67,11 +58,7 @@ def agent_table(rows: Mapping[str, AgentFigures], title: str) -> Table:
 
 def table_data(rows: Mapping[str, AgentFigures], **what: Any) -> dict[str, Any]:
     """Return the table as plain data, with what was played beside it."""
-    agents = []
-    for player, figures in rows.items():
-        model, back_end = model_and_back_end(player)
-        agents.append({"player": player, "model": model, "back_end": back_end, **figures.to_dict()})
-    return {**what, "agents": agents}
+    return {**what, "agents": [{"player": player, **figures.to_dict()} for player, figures in rows.items()]}
 
 
 def _number(value: float | None) -> str:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from agents.command_options import (
+    Answers,
+    APIKeyVariable,
+    Attempts,
+    Concurrency,
+    Corpus,
+    Seed,
+    checked_prompts,
+)
 from agents.scripted import SCRIPTED
 from ssp_env.game.prompts import PROMPT_STYLES
 
 if TYPE_CHECKING:
-    from agents.player_names import Reads
     from baselines.agent_measurement import Measurement
+    from baselines.agent_tasks import AgentTasks
 
 HELDOUT_QUESTIONS = 240
 READ_WITHOUT_GAMES = {"players", "world", "questions", "temperature", "seed", "threads", "games"}
@@ -39,12 +48,8 @@ def evaluate(
         typer.Option(help="Compare the players; each asks and answers in so many games.", min=1),
     ] = None,
     world: Annotated[str, typer.Option(help="World preset; the worlds are held-out ones.")] = "tiny",
-    corpus: Annotated[
-        Path | None, typer.Option(help="Search this corpus (JSONL or JSONL.gz) instead of a world.")
-    ] = None,
-    answers: Annotated[
-        Path | None, typer.Option(help="Answers to ask for; without it, short page titles of the corpus.")
-    ] = None,
+    corpus: Corpus = None,
+    answers: Answers = None,
     gold: Annotated[
         Path | None,
         typer.Option(help="Question set for the corpus (JSONL); a world has its own."),
@@ -65,7 +70,7 @@ def evaluate(
         ),
     ] = "",
     hops: Annotated[int, typer.Option(help="Hops of the questions.", min=1, max=4)] = 2,
-    attempts: Annotated[int, typer.Option(help="Solver attempts per question.", min=1)] = 1,
+    attempts: Attempts = 1,
     max_turns: Annotated[int, typer.Option(help="Turns per role.", min=1)] = 6,
     temperature: Annotated[
         float | None,
@@ -76,13 +81,9 @@ def evaluate(
         str,
         typer.Option(help=f"Prompts of language models: {', '.join(PROMPT_STYLES)}; by default what suits."),
     ] = "",
-    api_key_variable: Annotated[
-        str, typer.Option(help="Environment variable with the key of chat endpoints.")
-    ] = "OPENAI_API_KEY",
-    concurrency: Annotated[
-        int, typer.Option(help="Most requests that an endpoint gets at a time.", min=1)
-    ] = 16,
-    seed: Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)] = 0,
+    api_key_variable: APIKeyVariable = "OPENAI_API_KEY",
+    concurrency: Concurrency = 16,
+    seed: Seed = 0,
     threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
     out: Annotated[
         Path | None,
@@ -93,18 +94,11 @@ def evaluate(
     """Compare players in both roles (--games), or measure a tiny policy on held-out questions by hops."""
     if games is None:
         _check_by_hops(context, players)
-        _print_by_hops(
-            players[0],
-            world,
-            questions or HELDOUT_QUESTIONS,
-            1.0 if temperature is None else temperature,
-            seed,
-            threads,
-        )
+        temperature = 1.0 if temperature is None else temperature
+        _print_by_hops(players[0], world, questions or HELDOUT_QUESTIONS, temperature, seed, threads)
         return
     from agents.player_names import PlayerOptions
     from baselines.agent_measurement import Measurement
-    from baselines.agent_tasks import corpus_tasks, world_tasks
     from ssp_env.game import GameConfig
 
     if corpus is None and (answers or gold):
@@ -114,21 +108,32 @@ def evaluate(
     _prepare_models(players, threads)
     counts = {"games": games, "questions": questions or games, "hops": hops, "seed": seed}
     with Console().status("Opening the world" if corpus is None else f"Indexing {corpus}"):
-        tasks = (
-            world_tasks(world, **counts) if corpus is None else corpus_tasks(corpus, answers, gold, **counts)
-        )
+        tasks = _tasks(world, corpus, answers, gold, counts)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    config = GameConfig(attempts=attempts).with_budget(max_turns=max_turns)
-    temperature = 0.7 if temperature is None else temperature
     measurement = Measurement(
-        tasks, config, reader, seed, temperature, max_tokens,
+        tasks,
+        GameConfig(attempts=attempts).with_budget(max_turns=max_turns),
+        reader,
+        seed,
+        0.7 if temperature is None else temperature,
+        max_tokens,
         PlayerOptions(
-            prompts=_style(prompts), api_key_variable=api_key_variable, concurrency=concurrency
+            prompts=checked_prompts(prompts), api_key_variable=api_key_variable, concurrency=concurrency
         ),
         out,
-    )  # fmt: skip
+    )
     _print_side_by_side(measurement, players, json_file)
+
+
+def _tasks(
+    world: str, corpus: Path | None, answers: Path | None, gold: Path | None, counts: Mapping[str, int]
+) -> AgentTasks:
+    from baselines.agent_tasks import corpus_tasks, world_tasks
+
+    if corpus is None:
+        return world_tasks(world, **counts)
+    return corpus_tasks(corpus, answers, gold, **counts)
 
 
 def _print_side_by_side(measurement: Measurement, players: list[str], json_file: Path | None) -> None:
@@ -157,12 +162,6 @@ def _print_side_by_side(measurement: Measurement, players: list[str], json_file:
             console.print(
                 f"{player}: {count} failed of {failure}", style="red", highlight=False, markup=False
             )
-
-
-def _style(prompts: str) -> Reads | None:
-    if prompts and prompts not in PROMPT_STYLES:
-        raise ValueError(f"--prompts must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}")
-    return cast("Reads", prompts) if prompts else None
 
 
 @contextmanager

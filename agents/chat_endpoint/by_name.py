@@ -28,4 +28,4 @@ def chat_player(name: str, options: PlayerOptions) -> MadePlayer:
     )
     reads = options.prompts or "english"
     player = ChatEndpointAgent(model, client, protocol=options.protocol_for(reads), sampling=options.sampling)
-    return MadePlayer(player, reads)
+    return MadePlayer(player, reads, model, "chat")

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
+from ssp_env.service_error import ServiceError
 
-class ChatError(RuntimeError):
-    """A request that gave no usable completion.
 
-    Attributes:
-        problem: What was expected and what came.
-        url: The address that was asked; empty if none was.
-        status: The HTTP status of the reply; None if there was none.
-    """
-
-    def __init__(self, problem: str, url: str = "", status: int | None = None) -> None:
-        super().__init__(f"{url}: {problem}" if url else problem)
-        self.problem = problem
-        self.url = url
-        self.status = status
-
-    def __reduce__(self) -> tuple[type[ChatError], tuple[str, str, int | None]]:
-        return type(self), (self.problem, self.url, self.status)
+class ChatError(ServiceError):
+    """A request that gave no usable completion."""
 
 
 class ChatTimeout(ChatError):

@@ -34,7 +34,7 @@ def vllm_player(rest: str, options: PlayerOptions) -> MadePlayer:
     if not urls.startswith(("http://", "https://")):
         folder, urls = rest, ""
     addresses = [server_url(url) for url in urls.split(",") if url]
-    where = Path(folder) if folder else _model_folder(addresses)
+    model, where = ("", Path(folder)) if folder else _served(addresses)
     if not (where / "config.json").is_file():
         raise ValueError(
             f"expected {FORM}, with a model and its tokenizer in the folder, got {rest!r} ({where})"
@@ -49,20 +49,21 @@ def vllm_player(rest: str, options: PlayerOptions) -> MadePlayer:
         served = VLLMServerAgent(
             addresses, tokenizer, sampling=options.sampling, protocol=protocol, rendering=rendering
         )
-        return MadePlayer(served, reads)
+        return MadePlayer(served, reads, model or where.name, "vllm")
     engine = VLLMEngineAgent(
         where, tokenizer, sampling=options.sampling, protocol=protocol, rendering=rendering
     )
-    return MadePlayer(engine, reads)
+    return MadePlayer(engine, reads, str(where), "vllm")
 
 
-def _model_folder(addresses: list[str]) -> Path:
-    """The folder from which the first server that answers loaded its model."""
+def _served(addresses: list[str]) -> tuple[str, Path]:
+    """Name of the model of the first server that answers, and the folder from which it was loaded."""
     problems = []
     for address in addresses:
         try:
             listed = httpx.get(f"{address}/v1/models", timeout=30.0).raise_for_status().json()
-            return Path(listed["data"][0]["root"])
+            model = listed["data"][0]
+            return str(model["id"]), Path(model["root"])
         except httpx.HTTPError as error:
             problems.append(f"{address}: {type(error).__name__}: {error}")
         except (ValueError, KeyError, IndexError, TypeError):

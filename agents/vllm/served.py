@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.conversation_tokens import ConversationTokens, Overflow, Rendering
 from agents.sampling_params import (
@@ -43,7 +43,8 @@ class VLLMServerAgent:
     """Plays every role with a model that vLLM servers hold.
 
     A turn ends where `TransformersAgent` ends it: with the first complete action, an end-of-turn token or the
-    token limit. Its prompt holds the same ids. Nothing is sent before `connect` or the first turn.
+    token limit. Its prompt holds the same ids. Nothing is sent before `connect` or the first turn. It pickles
+    with its conversations and without its connections and key; a copy reads its key from the environment.
 
     Args:
         urls: Addresses of the servers; all serve the same model.
@@ -88,35 +89,53 @@ class VLLMServerAgent:
         policy: RetryPolicy = DEFAULT_POLICY,
         weights_version: str = "initial",
     ) -> None:
-        addresses = list(dict.fromkeys(map(server_url, [urls] if isinstance(urls, str) else urls)))
-        if not addresses:
+        self._urls = list(dict.fromkeys(map(server_url, [urls] if isinstance(urls, str) else urls)))
+        if not self._urls:
             raise ValueError("expected the address of at least one server")
         self.sampling = sampling_by_role(sampling)
         for each in self.sampling.values():
             check_temperature(each)
         self._models = _by_role(model)
         self.tokenizer, self.protocol, self.rendering = tokenizer, protocol, rendering
-        self._on_overflow = on_overflow
         self._end_ids = end_ids_of(tokenizer) if end_ids is None else tuple(end_ids)
-        key = os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key
-        limits = Limits(timeout=timeout, attempts=1, concurrency=concurrency, max_bytes=2**26)
-        self._servers = tuple(Server(url, HTTPService(limits), key) for url in addresses)
+        self._limits = Limits(timeout=timeout, attempts=1, concurrency=concurrency, max_bytes=2**26)
+        self._require_logprobs, self._context_window, self._policy = require_logprobs, context_window, policy
         self.weights = ServedWeights(self._models["solver"], weights_version)
         self.sampled_tokens = 0
         self._most_new_tokens = max(each.max_new_tokens for each in self.sampling.values())
-        # Bad options are met now and not by the first turn.
-        self.conversations = self._conversation_tokens(context_window or 2 * self._most_new_tokens)
+        self.conversations = ConversationTokens(
+            tokenizer,
+            protocol=protocol,
+            rendering=rendering,
+            # Until the servers have told their context window.
+            max_prompt_tokens=self._room(context_window or 2 * self._most_new_tokens),
+            on_overflow=on_overflow,
+            end_ids=self._end_ids,
+        )
+        self._open(os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key)
+
+    def _open(self, key: str) -> None:
+        """Make what belongs to this process: the connections, and what has been found out over them."""
+        self._servers = tuple(Server(url, HTTPService(self._limits), key) for url in self._urls)
         self._admission = Admission(
             self._models,
             tuple(dict.fromkeys(self.sampling.values())),
-            tokenizer,
-            require_logprobs,
+            self.tokenizer,
+            self._require_logprobs,
             self.weights,
-            context_window,
+            self._context_window,
         )
-        self._pool = ServerPool(self._servers, self._admission, policy)
+        self._pool = ServerPool(self._servers, self._admission, self._policy)
         self._connecting = asyncio.Lock()
         self._connected = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        of_this_process = ("_servers", "_admission", "_pool", "_connecting", "_connected")
+        return {name: value for name, value in self.__dict__.items() if name not in of_this_process}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open(os.environ.get(API_KEY_VARIABLE, ""))
 
     # -- playing ---------------------------------------------------------------------------------------
 
@@ -160,22 +179,16 @@ class VLLMServerAgent:
                 return
             await self._pool.connect()
             assert self._admission.context_window is not None
-            self.conversations = self._conversation_tokens(self._admission.context_window)
+            self.conversations.max_prompt_tokens = self._room(self._admission.context_window)
             self._connected = True
 
-    def _conversation_tokens(self, window: int) -> ConversationTokens:
+    def _room(self, window: int) -> int:
+        """Tokens of a context window that are left for prompts."""
         if window <= self._most_new_tokens:
             raise ValueError(
                 f"max_new_tokens must be below the context window of {window}, got {self._most_new_tokens}"
             )
-        return ConversationTokens(
-            self.tokenizer,
-            protocol=self.protocol,
-            rendering=self.rendering,
-            max_prompt_tokens=window - self._most_new_tokens,
-            on_overflow=self._on_overflow,
-            end_ids=self._end_ids,
-        )
+        return window - self._most_new_tokens
 
     async def _act(self, view: View) -> Reply:
         await self._connect()

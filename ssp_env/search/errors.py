@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
+from ssp_env.service_error import ServiceError
 
-class SearchError(RuntimeError):
-    """A search that gave no result, through no fault of who searched.
 
-    Attributes:
-        problem: What was expected and what came.
-        url: The address that was asked, without credentials and parameters; empty if there is none.
-        status: The HTTP status of the reply; None if there was none.
-    """
-
-    def __init__(self, problem: str, url: str = "", status: int | None = None) -> None:
-        super().__init__(f"{url}: {problem}" if url else problem)
-        self.problem = problem
-        self.url = url
-        self.status = status
-
-    def __reduce__(self) -> tuple[type[SearchError], tuple[str, str, int | None]]:
-        return type(self), (self.problem, self.url, self.status)
+class SearchError(ServiceError):
+    """A search that gave no result, through no fault of who searched."""
 
 
 class SearchTimeout(SearchError):

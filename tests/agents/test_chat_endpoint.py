@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import pickle
 
 import pytest
 
@@ -54,6 +55,28 @@ def test_one_line_of_configuration_plays_every_role_asynchronously_and_blocking(
     assert {message["role"] for request in asked for message in request.json()["messages"]} <= {
         "system", "user", "assistant",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", ["default", "hermes", "openai"])
+def test_a_pickled_player_has_no_key_and_plays_on_with_a_client_of_its_own(protocol):
+    with chat_server(model) as (url, asked):
+        agent = ChatEndpointAgent(
+            {"solver": "small"},
+            ChatClient(url, tokens_per_minute=1e9),
+            protocol=PROTOCOLS[protocol],
+            extra_body={"max_tokens": 7},
+        )
+        (said,) = acted(agent, view())
+        pickled = pickle.dumps(agent)
+        assert KEY.encode() not in pickled
+        copy = pickle.loads(pickled)
+        assert acted(copy, view()) == [said]
+    assert copy.client is not agent.client
+    assert copy.client.ledger.usage["solver", "small"].requests == 2
+    assert agent.client.ledger.usage["solver", "small"].requests == 1
+    first, second = asked
+    assert first.body == second.body and first.json()["max_tokens"] == 7
+    assert KEY in second.headers["authorization"]
 
 
 def test_many_games_share_the_endpoint():

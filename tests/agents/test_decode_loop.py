@@ -1,3 +1,4 @@
+import gc
 import threading
 from concurrent.futures import CancelledError
 
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from agents.decode_loop import PREFILL_TOKENS, DecodeLoop, TurnRequest
+from agents.kv_batch import Segment
 from tests.agents.chatty import build_model
 
 VOCABULARY = 60
@@ -212,6 +214,24 @@ def test_what_is_sampled_does_not_depend_on_what_is_kept(model, cache_tokens):
     assert converse(tight) == converse(ample)
     assert tight.fed_tokens > ample.fed_tokens
     assert tight.cached_tokens <= cache_tokens
+
+
+@pytest.mark.parametrize("cache_tokens", [0, 150, 4096])
+def test_what_is_kept_is_all_that_is_held_beside_the_batch(model, cache_tokens):
+    def segments():
+        return {each for each in gc.get_objects() if type(each) is Segment}
+
+    loop, held, of_others = loop_of(model, cache_tokens=cache_tokens), [], segments()
+
+    def is_finished(ids):
+        held.append(sum(each.tokens for each in segments() - of_others))
+        assert held[-1] == loop.cached_tokens
+        return False
+
+    ask(loop, *(turn(n, prompts_of(6)[n], 4, is_finished=is_finished) for n in range(6)))
+    # Nobody is asked about the last token, at the limit.
+    assert len(held) == 6 * 3
+    assert max(held) <= cache_tokens
 
 
 def test_of_finished_conversations_only_the_last_stays(model):

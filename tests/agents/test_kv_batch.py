@@ -51,7 +51,7 @@ def random_ids(rng, low, high):
 @torch.inference_mode()
 def test_rows_that_come_grow_and_go_read_as_if_each_were_alone(name):
     model, rng = made(name), np.random.default_rng(0)
-    batch = KVBatch(model)
+    batch = KVBatch(model, 1000)
     rows: list[list[int]] = []
     longest = 0
     for _ in range(12):
@@ -81,7 +81,7 @@ def test_rows_that_come_grow_and_go_read_as_if_each_were_alone(name):
 @torch.inference_mode()
 def test_a_row_can_begin_with_what_another_has_read():
     model, rng = made("llama"), np.random.default_rng(1)
-    batch = KVBatch(model)
+    batch = KVBatch(model, 1000)
     shared, tail, other = (rng.integers(0, 40, size=size).tolist() for size in (30, 10, 5))
     batch.append(())
     batch.feed(0, [shared + tail])
@@ -96,13 +96,37 @@ def test_a_row_can_begin_with_what_another_has_read():
     assert batch.fed_tokens == 40 + 5 + 5
 
 
+@torch.inference_mode()
+def test_many_short_rows_and_then_few_long_ones_need_no_more_room_than_either():
+    model, rng = made("llama"), np.random.default_rng(2)
+    batch = KVBatch(model, 16 * COLUMNS)
+    rows = [rng.integers(0, 40, size=COLUMNS - 10).tolist() for _ in range(16)]
+    for row, ids in enumerate(rows):
+        batch.append(())
+        batch.feed(row, [ids])
+    assert batch.room == 16 * COLUMNS
+    while len(batch.lengths) > 2:
+        batch.remove(len(batch.lengths) - 1)
+    longer = [rng.integers(0, 40, size=7 * COLUMNS).tolist() for _ in range(2)]
+    for logits, ids, more in zip(batch.feed(0, longer), rows, longer, strict=False):
+        torch.testing.assert_close(logits, plain_logits(model, ids + more), atol=1e-4, rtol=0)
+    assert batch.room == 16 * COLUMNS
+    # One long row more than there is room for, and short ones again.
+    batch.append(())
+    batch.feed(2, [[1]])
+    assert batch.room == 3 * 8 * COLUMNS
+    for _ in range(3):
+        batch.remove(0)
+    assert (batch.room, batch.lengths) == (0, [])
+
+
 def test_a_sliding_window_is_refused():
     model = MistralForCausalLM(MistralConfig(**SIZES, sliding_window=8))
     with pytest.raises(ValueError, match="MistralForCausalLM keeps DynamicSlidingWindowLayer"):
-        KVBatch(model)
+        KVBatch(model, 1000)
 
 
 def test_attention_that_takes_no_mask_by_rows_is_refused():
     model = build_model(40, attn_implementation="flex_attention")
     with pytest.raises(ValueError, match="load it with attn_implementation='sdpa'"):
-        KVBatch(model)
+        KVBatch(model, 1000)

@@ -1,6 +1,7 @@
 """The player over HTTP against real servers that speak vLLM's protocol, one of which is killed."""
 
 import asyncio
+import pickle
 import signal
 import threading
 import time
@@ -93,6 +94,29 @@ def test_the_server_reads_exactly_the_tokens_that_a_trainer_is_told(serve):
             assert read in prompts
             read += event.reply.token_ids
     assert TOKENIZER.decode(read).count("blue whale </search>") == 1
+
+
+def test_a_pickled_player_goes_on_with_the_same_tokens_and_takes_its_key_from_the_environment(
+    serve, monkeypatch
+):
+    _, url = serve()
+    agent, key = player(url, api_key="sk-do-not-tell-anybody"), "sk-of-the-other-process"
+    first = view()
+    (said,) = agent.blocking().act_batch([first])
+    pickled = pickle.dumps(agent)
+    assert b"do-not-tell" not in pickled
+    monkeypatch.setenv("SSP_VLLM_API_KEY", key)
+    copy = pickle.loads(pickled)
+    assert [server.api_key for server in copy._servers] == [key]
+    assert key not in repr(vars(copy)) and key.encode() not in pickle.dumps(copy)
+    shown = ("user", "<information> Doc 1 (Title: x) krill </information>")
+    second = view(("user", "Where do whales live?"), ("assistant", said.text), shown, turns_left=2)
+    assert copy.blocking().act_batch([second]) == agent.blocking().act_batch([second])
+    one, other = asked(url)["completions"][-2:]
+    assert one["prompt"] == other["prompt"]
+    # Read as ids, and not from the text of the conversation.
+    read = TOKENIZER.encode("Where do whales live?\n", add_special_tokens=False)
+    assert one["prompt"][: len(read) + len(said.token_ids)] == [*read, *said.token_ids]
 
 
 def test_requests_say_all_that_shapes_the_distribution(serve):

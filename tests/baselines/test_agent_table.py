@@ -14,13 +14,15 @@ from agents.players import Cast
 from agents.scripted import ScriptedPlayer
 from baselines.agent_figures import Share, count_figures
 from baselines.agent_measurement import Measurement
-from baselines.agent_table import agent_table, model_and_back_end
+from baselines.agent_table import agent_table, table_data
 from baselines.agent_tasks import AgentTasks, corpus_tasks, world_tasks
 from baselines.commands import evaluate
 from ssp_env.game import GameConfig, Reply
 from ssp_env.records import first_difference, read_episodes
 from ssp_env.scoring import wilson_interval
+from tests.agents.byte_tokenizer import byte_tokenizer
 from tests.agents.chat_server import USAGE, chat_server, completion
+from tests.serve.running import process
 
 CONFIG = GameConfig().with_budget(max_turns=6)
 PLAYED = {"games": 12, "questions": 8, "hops": 2, "seed": 0}
@@ -72,8 +74,8 @@ def message_of(*arguments):
 
 
 def untimed(figures):
-    """Figures without what depends on the clock, and on how much was played this time."""
-    return replace(figures, tokens=0, seconds=0.0)
+    """Figures without what depends on the clock, on how much was played this time, and on who played."""
+    return replace(figures, tokens=0, seconds=0.0, model="", back_end="")
 
 
 # -- figures -----------------------------------------------------------------------------------------------
@@ -303,14 +305,46 @@ def test_games_of_other_options_are_not_mixed(tasks, tmp_path, change):
 # -- the table ---------------------------------------------------------------------------------------------
 
 
-def test_models_and_back_ends_are_told_apart_by_name():
-    names = ("guess", "smollm2", "runs/x/final", "chat:qwen3@http://h/v1", "C:\\models\\qwen")
-    assert [model_and_back_end(name) for name in names] == [
-        ("guess", "scripted"),
-        ("smollm2", "transformers"),
-        ("runs/x/final", "transformers"),
-        ("qwen3@http://h/v1", "chat"),
-        ("C:\\models\\qwen", "transformers"),
+def shown(rows):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(agent_table(rows, "nothing"))
+    lines = console.file.getvalue().splitlines()
+    cells = ([cell.strip() for cell in line.split("│")[1:3]] for line in lines if "│" in line)
+    return [row for row in cells if any(row)]
+
+
+def test_a_chat_endpoints_model_is_shown_without_its_address(tasks):
+    with chat_server(lambda request: completion("<answer> x </answer>")) as (address, _):
+        player = f"chat:org/qwen3@{address}"
+        figures = Measurement(world_tasks("small", games=1, questions=1, hops=1, seed=0), CONFIG).run(player)
+    assert shown({player: figures}) == [["org/qwen3", "chat"]]
+    (agent,) = table_data({player: figures})["agents"]
+    assert (agent["player"], agent["model"], agent["back_end"]) == (player, "org/qwen3", "chat")
+
+
+def test_a_vllm_servers_model_is_shown_by_the_name_it_is_served_under(tmp_path):
+    byte_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    known = world_tasks("small", games=1, questions=1, hops=1, seed=0)
+    rows = {}
+    with process("-m", "tests.agents.fake_vllm", "--root", tmp_path, "--name", "org/whale") as (_, url):
+        for player in (f"vllm:{url}", f"vllm:{tmp_path}@{url}"):
+            rows[player] = Measurement(known, CONFIG).run(player)
+    assert [(figures.model, figures.back_end) for figures in rows.values()] == [
+        ("org/whale", "vllm"),
+        (tmp_path.name, "vllm"),
+    ]
+
+
+def test_rows_that_would_look_alike_are_told_apart_by_the_players_names():
+    figures = replace(count_figures([], []), model="whale", back_end="vllm")
+    rows = {"vllm:http://a": figures, "vllm:http://b": figures, "guess": replace(figures, model="guess")}
+    assert shown(rows) == [
+        ["whale", "vllm"],
+        ["vllm:http://a", ""],
+        ["whale", "vllm"],
+        ["vllm:http://b", ""],
+        ["guess", "vllm"],
     ]
 
 

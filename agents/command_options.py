@@ -1,0 +1,33 @@
+"""Options that several commands state alike: each is a type for the parameter of a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from agents.player_names import Reads
+from ssp_env.game.prompts import PROMPT_STYLES
+
+Corpus = Annotated[
+    Path | None, typer.Option(help="Search this corpus (JSONL or JSONL.gz) instead of a world.")
+]
+Answers = Annotated[
+    Path | None, typer.Option(help="Answers to ask for; without it, short page titles of the corpus.")
+]
+Attempts = Annotated[int, typer.Option(help="Solver attempts per question.", min=1)]
+APIKeyVariable = Annotated[str, typer.Option(help="Environment variable with the key of chat endpoints.")]
+Concurrency = Annotated[int, typer.Option(help="Most requests that an endpoint gets at a time.", min=1)]
+Seed = Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)]
+
+
+def checked_prompts(prompts: str) -> Reads | None:
+    """Return the value of `--prompts`; None if it was left out.
+
+    Raises:
+        ValueError: If there is no such style.
+    """
+    if prompts and prompts not in PROMPT_STYLES:
+        raise ValueError(f"--prompts must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}")
+    return cast("Reads", prompts) if prompts else None
