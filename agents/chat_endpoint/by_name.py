@@ -18,7 +18,7 @@ def chat_player(name: str, options: PlayerOptions) -> MadePlayer:
     """
     # Models may have an @ in their names.
     model, at, address = name.partition("@http")
-    if not model:
+    if not model or model.startswith(("http://", "https://")):
         raise ValueError(f"expected chat:MODEL or chat:MODEL@URL, got {f'chat:{name}'!r}")
     client = ChatClient(
         f"http{address}" if at else None,

@@ -185,6 +185,7 @@ def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_
         (["--solver", "some/where"], "got 'some/where'; there is no folder of that name"),
         (["--solver", "."], "there is no model in the folder '.': expected config.json"),
         (["--solver", "chat:"], "expected chat:MODEL or chat:MODEL@URL"),
+        (["--solver", "chat:http://127.0.0.1:8000/v1"], "expected chat:MODEL or chat:MODEL@URL"),
         (["--solver", "chat:x@http://h", "--max-cost", "1"], "needs the price of model 'x'"),
         (["--solver", "chat:x@http://h", "--api-key-variable", "NO_KEY"], "variable NO_KEY"),
         (["--solver", "chat:x@http://h"], "--proposer strong plays the terse game only"),
