@@ -69,7 +69,7 @@ class TransformersAgent:
         adapters: Mapping[Role, str | Path] | None = None,
         context_window: int | None = None,
         on_overflow: Overflow = "cut",
-        batch_tokens: int = 32_768,
+        batch_tokens: int = 65_536,
         cache_tokens: int = 65_536,
     ) -> None:
         self._sampling = sampling_by_role(sampling)

@@ -52,6 +52,9 @@ def main(
     repeats: Annotated[int, typer.Option(help="Measurements in turn; medians are shown.", min=1)] = 3,
     dtype: Annotated[str, typer.Option(help="Precision: float32 or bfloat16.")] = "float32",
     vllm: Annotated[str, typer.Option(help="Address of a vLLM server, such as http://localhost:8000.")] = "",
+    reread_up_to: Annotated[
+        int, typer.Option(help="Most games at a time that generate() plays, which takes long.", min=1)
+    ] = 8,
 ) -> None:
     """Measure, and print a table."""
     console = Console()
@@ -72,22 +75,29 @@ def main(
     if vllm:
         players["vLLM, play_async"] = lambda: arena.asynchronous(ServerAgent(vllm, script))
     sizes = [int(size) for size in concurrency.split(",")]
+    naive = next(iter(players))
     with script.overrule(model), Progress(console=console, transient=True) as progress:
         bar = progress.add_task("playing", total=len(sizes) * len(players) * repeats)
         for size in sizes:
-            seconds: dict[str, list[float]] = {name: [] for name in players}
+            playing = [name for name in players if name != naive or size <= reread_up_to]
+            seconds: dict[str, list[float]] = {name: [] for name in playing}
             for _ in range(repeats):
-                for name, make in players.items():
-                    seconds[name].append(arena.measure(make(), size, script))
+                for name in players:
+                    if name in playing:
+                        seconds[name].append(arena.measure(players[name](), size, script))
                     progress.advance(bar)
-            naive = next(iter(seconds.values()))
             for name, spent in seconds.items():
-                ratio = median(theirs / mine for theirs, mine in zip(naive, spent, strict=True))
                 rate = size / median(spent)
-                table.add_row(
-                    name, str(size), f"{rate * turns * new_tokens:.1f}", f"{rate * 60:.2f}", f"{ratio:.2f}"
-                )
+                figures = f"{rate * turns * new_tokens:.1f}", f"{rate * 60:.2f}"
+                table.add_row(name, str(size), *figures, _ratio(seconds.get(naive), spent))
     console.print(table)
+
+
+def _ratio(naive: Sequence[float] | None, spent: Sequence[float]) -> str:
+    """How many times as fast, as the median of the rounds."""
+    if naive is None:
+        return "-"
+    return f"{median(theirs / mine for theirs, mine in zip(naive, spent, strict=True)):.2f}"
 
 
 def _agent(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, new_tokens: int) -> TransformersAgent:
