@@ -7,7 +7,7 @@ import pytest
 
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.index_builder import build_index
+from ssp_env.search.bm25.builder import build_index
 from ssp_env.search.tool import SearchTool
 
 ROOT = Path(__file__).parents[1]

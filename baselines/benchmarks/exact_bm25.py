@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssp_env.passage import Passage
-from ssp_env.search.bm25_terms import FIELDS
+from ssp_env.search.bm25.terms import FIELDS
 
 K1, B = 1.2, 0.75
 

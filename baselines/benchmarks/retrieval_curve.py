@@ -25,7 +25,7 @@ from baselines.benchmarks.process_memory import memory, run_measured
 from baselines.benchmarks.retrieval_engines import disk_bytes
 from baselines.benchmarks.retrieval_worlds import large_world, mixed_questions
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.index_directory import read_manifest
+from ssp_env.search.bm25.directory import read_manifest
 from ssp_env.worlds import World
 
 Measured: TypeAlias = dict[str, float]

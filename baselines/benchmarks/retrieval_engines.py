@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.bm25_terms import make_analyzer
+from ssp_env.search.bm25.builder import build_index
+from ssp_env.search.bm25.terms import make_analyzer
 from ssp_env.search.corpus import read_corpus
-from ssp_env.search.index_builder import build_index
 
 Search = Callable[[Sequence[str], int], list[list[str]]]
 """Returns the ids of the best passages for each query."""

@@ -18,7 +18,7 @@ from baselines.benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES
 from baselines.benchmarks.retrieval_worlds import large_world
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.bm25_terms import make_analyzer
+from ssp_env.search.bm25.terms import make_analyzer
 from ssp_env.search.corpus import read_corpus
 from ssp_env.worlds import World, world_preset
 

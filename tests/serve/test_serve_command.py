@@ -12,10 +12,10 @@ import pytest
 
 from ssp_env import cli
 from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.bm25.builder import build_index
+from ssp_env.search.bm25.directory import check_index
 from ssp_env.search.corpus import read_corpus
 from ssp_env.search.errors import SearchError, SearchUnavailable
-from ssp_env.search.index_builder import build_index
-from ssp_env.search.index_directory import check_index
 from ssp_env.search.remote import RemoteEngine
 from ssp_env.search.tool import SearchTool, ToolError
 from ssp_env.worlds import World, world_preset

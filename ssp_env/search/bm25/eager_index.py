@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssp_env.passage import Passage
-from ssp_env.search.bm25_terms import FIELDS, K1, B, BM25Settings, encodable, make_analyzer
-from ssp_env.search.eager_ranking import BestPages, best_pages, compiled
-from ssp_env.search.passage_file import DamagedIndexError, StoredPassages
+from ssp_env.search.bm25.eager_ranking import BestPages, best_pages, compiled
+from ssp_env.search.bm25.passage_file import DamagedIndexError, StoredPassages
+from ssp_env.search.bm25.terms import FIELDS, K1, B, BM25Settings, encodable, make_analyzer
 
 # Smaller corpora are ranked as fast by NumPy, and importing numba takes a moment.
 _WORTH_COMPILING = 2_000

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from baselines.benchmarks.exact_bm25 import ExactBM25
 from ssp_env.passage import Passage
-from ssp_env.search import bm25, eager_index
-from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.bm25_terms import BM25Settings, make_analyzer
-from ssp_env.search.eager_index import ScoreArrays, compute_scores, open_scores, write_scores
-from ssp_env.search.eager_ranking import best_pages, compiled
-from ssp_env.search.passage_file import DamagedIndexError
+from ssp_env.search.bm25 import BM25Engine, eager_index
+from ssp_env.search.bm25 import engine as engine_module
+from ssp_env.search.bm25.eager_index import ScoreArrays, compute_scores, open_scores, write_scores
+from ssp_env.search.bm25.eager_ranking import best_pages, compiled
+from ssp_env.search.bm25.passage_file import DamagedIndexError
+from ssp_env.search.bm25.terms import BM25Settings, make_analyzer
 from ssp_env.worlds import World, world_preset
 
 needs_numba = pytest.mark.skipif(compiled() is None, reason="needs ssp-env[numba]")
@@ -94,8 +94,8 @@ def test_numba_and_numpy_find_the_same_to_the_last_bit(pages, questions, monkeyp
     monkeypatch.setattr(eager_index, "_WORTH_COMPILING", 1)
     engine = BM25Engine(pages)
     assert engine.search(questions, 50) == by_numpy
-    monkeypatch.setattr(bm25, "_THREADED_PASSAGES", 1)
-    monkeypatch.setattr(bm25, "_THREADED_WORK", 1)
+    monkeypatch.setattr(engine_module, "_THREADED_PASSAGES", 1)
+    monkeypatch.setattr(engine_module, "_THREADED_WORK", 1)
     assert engine.search(questions, 50) == by_numpy
     assert engine.search(questions[:3], 10**6) == BM25Engine(pages).search(questions[:3], 10**6)
 

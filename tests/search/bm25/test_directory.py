@@ -19,17 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
-from ssp_env.search import id_order, term_writer
-from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.bm25_terms import BM25Settings
-from ssp_env.search.id_order import DuplicateIdError, sorted_positions
-from ssp_env.search.index_builder import add_passages, build_index, unfinished_build
-from ssp_env.search.index_directory import IndexDirectoryError, check_index, read_manifest
-from ssp_env.search.passage_file import DamagedIndexError, PassageFiles, PassageWriter
+from ssp_env.search.bm25 import BM25Engine, id_order, term_writer
+from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
+from ssp_env.search.bm25.directory import IndexDirectoryError, check_index, read_manifest
+from ssp_env.search.bm25.id_order import DuplicateIdError, sorted_positions
+from ssp_env.search.bm25.passage_file import DamagedIndexError, PassageFiles, PassageWriter
+from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.testing.engines import check_engine
 from ssp_env.worlds import World, world_preset
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 WORDS = ["belin", "corun", "tavor", "river", "rivers", "the", "of", "é", "北京", "😀", "\ud800", "x" * 300]
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join)
 IDS = st.text(st.characters(exclude_categories=()), min_size=1, max_size=3)
@@ -188,16 +187,16 @@ def test_an_id_used_twice_is_found_across_runs(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from ssp_env.search import eager_index, index_builder, term_writer
-from ssp_env.search.bm25_terms import BM25Settings
+from ssp_env.search.bm25 import builder, eager_index, term_writer
+from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.worlds import World, world_preset
-index_builder._CHECKPOINT, term_writer._COMMIT = 100, 150
-index_builder._REPORT = term_writer._REPORT = eager_index._REPORT = 10
+builder._CHECKPOINT, term_writer._COMMIT = 100, 150
+builder._REPORT = term_writer._REPORT = eager_index._REPORT = 10
 stage, at, settings = sys.argv[2], int(sys.argv[3]), BM25Settings(eager_up_to=int(sys.argv[4]))
 def progress(name, done, total):
     if name == stage and done >= at:
         os.kill(os.getpid(), signal.SIGKILL)
-index_builder.build_index(
+builder.build_index(
     World(world_preset("small")).passages(), sys.argv[1], settings, source="the world", progress=progress
 )
 """
@@ -250,7 +249,7 @@ def test_a_full_disk_publishes_nothing_and_the_build_can_go_on(tmp_path, size):
     path = tmp_path / "index"
     script = """
 import resource, sys
-from ssp_env.search.index_builder import build_index
+from ssp_env.search.bm25.builder import build_index
 from ssp_env.worlds import World, world_preset
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 build_index(World(world_preset("small")).passages(), sys.argv[1], source="the world")
@@ -273,7 +272,7 @@ def test_a_disk_that_is_really_full_is_an_os_error_while_terms_are_written_too(t
     # 600 kB hold the passages of this world and not the terms beside them.
     script = """
 import sys
-from ssp_env.search.index_builder import build_index
+from ssp_env.search.bm25.builder import build_index
 from ssp_env.worlds import World, world_preset
 try:
     build_index(World(world_preset("small")).passages(), sys.argv[1] + "/index", source="the world")
@@ -475,7 +474,7 @@ def test_a_damaged_text_is_an_error_and_never_a_result(whole):
 
 
 def test_an_index_of_another_format_says_so(whole, monkeypatch):
-    monkeypatch.setattr("ssp_env.search.index_directory.FORMAT", 99)
+    monkeypatch.setattr("ssp_env.search.bm25.directory.FORMAT", 99)
     with pytest.raises(IndexDirectoryError, match="format 99, got format 2: build it again"):
         BM25Engine.open(whole[0])
 
@@ -526,14 +525,14 @@ def test_a_killed_addition_leaves_the_index_as_it_was(tmp_path, stage, eager):
     script = """
 import os, signal, sys
 from itertools import islice
-from ssp_env.search import eager_index, index_builder, term_writer
+from ssp_env.search.bm25 import builder, eager_index, term_writer
 from ssp_env.worlds import World, world_preset
 term_writer._REPORT = eager_index._REPORT = 10
 def progress(name, done, total):
     if name == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 pages = islice(World(world_preset("small")).passages(), 900, None)
-index_builder.add_passages(sys.argv[1], pages, progress=progress)
+builder.add_passages(sys.argv[1], pages, progress=progress)
 """
     done = subprocess.run([sys.executable, "-c", script, path, stage], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL

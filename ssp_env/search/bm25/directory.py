@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ssp_env.search.bm25_terms import BM25Settings
-from ssp_env.search.corpus_digest import CorpusDigest
-from ssp_env.search.passage_file import DamagedIndexError, PassageFiles, StoredPassages
+from ssp_env.search.bm25.corpus_digest import CorpusDigest
+from ssp_env.search.bm25.passage_file import DamagedIndexError, PassageFiles, StoredPassages
+from ssp_env.search.bm25.terms import BM25Settings
 
 FORMAT = 2
 MANIFEST = "manifest.json"

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import tantivy
 
-from ssp_env.search.bm25_terms import FIELDS, BM25Settings, encodable, make_analyzer, make_schema
+from ssp_env.search.bm25.terms import FIELDS, BM25Settings, encodable, make_analyzer, make_schema
 
 # tantivy fixes the saturation k1 at 1.2: no field of a page scores a term above (k1 + 1) times its idf.
 _MAX_TERM_FREQUENCY_FACTOR = 2.2

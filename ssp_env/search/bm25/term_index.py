@@ -9,8 +9,9 @@ from typing import cast
 import tantivy
 
 from ssp_env.passage import Passage
-from ssp_env.search.bm25_query import QueryBuilder
-from ssp_env.search.bm25_terms import (
+from ssp_env.search.bm25.passage_file import DamagedIndexError, StoredPassages
+from ssp_env.search.bm25.term_query import QueryBuilder
+from ssp_env.search.bm25.terms import (
     MAX_HEAP_BYTES,
     MIN_HEAP_BYTES,
     TOKENIZER,
@@ -19,7 +20,6 @@ from ssp_env.search.bm25_terms import (
     make_analyzer,
     make_schema,
 )
-from ssp_env.search.passage_file import DamagedIndexError, StoredPassages
 
 # Hits fetched beyond `top_k`, so that a tie across the cut is seen whole without a second search.
 _TIE_MARGIN = 8

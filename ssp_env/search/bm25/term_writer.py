@@ -12,7 +12,9 @@ from typing import TypeAlias
 import tantivy
 
 from ssp_env.passage import Passage
-from ssp_env.search.bm25_terms import (
+from ssp_env.search.bm25.eager_index import compute_scores, write_scores
+from ssp_env.search.bm25.passage_file import PassageFiles, StoredPassages
+from ssp_env.search.bm25.terms import (
     MAX_HEAP_BYTES,
     MIN_HEAP_BYTES,
     TOKENIZER,
@@ -21,8 +23,6 @@ from ssp_env.search.bm25_terms import (
     make_analyzer,
     make_schema,
 )
-from ssp_env.search.eager_index import compute_scores, write_scores
-from ssp_env.search.passage_file import PassageFiles, StoredPassages
 
 Progress: TypeAlias = Callable[[str, int, "int | None"], object]
 """Called with the stage, how much of it is done and, where known, how much there is."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.bm25_terms import BM25Settings
+from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.worlds import World, world_preset
 
 # Ten pages: `city` is on all, `river` on five, `tavor` on two, `belin` on one.

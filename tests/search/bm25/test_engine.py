@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
-from ssp_env.search import bm25
-from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.bm25 import BM25Engine, eager_index, term_index
+from ssp_env.search.bm25 import engine as engine_module
+from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.search.engine import PassageSampler, SearchEngine
 
 TERSE = [
@@ -25,8 +26,17 @@ TERSE = [
 ]
 
 
+@pytest.fixture(scope="module", params=["scores", "postings"], autouse=True)
+def form(request):
+    """Every test holds for both kinds of index."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "postings":
+            patch.setattr(BM25Settings, "is_eager", lambda settings, passages: False)
+        yield request.param
+
+
 @pytest.fixture(scope="module")
-def terse():
+def terse(form):
     return BM25Engine(TERSE, stem=False)
 
 
@@ -207,7 +217,7 @@ def test_ties_do_not_depend_on_where_passages_lie_in_the_index(monkeypatch):
     corpus = [Passage(f"{number:03}", "t", "same words" if number % 3 else "words") for number in range(300)]
     straight = BM25Engine(corpus)
     with monkeypatch.context() as patch:
-        patch.setattr(bm25, "enumerate", lambda items: reversed(list(enumerate(items))), raising=False)
+        patch.setattr(term_index, "enumerate", lambda items: reversed(list(enumerate(items))), raising=False)
         backwards = BM25Engine(corpus)
     for query in ("words", "same", "same words"):
         for top_k in (1, 3, 99, 101, 250):
@@ -217,7 +227,9 @@ def test_ties_do_not_depend_on_where_passages_lie_in_the_index(monkeypatch):
 def test_threads_find_what_one_thread_finds(terse, monkeypatch):
     queries = [page.title for page in TERSE] + ["", "mayor velmo"]
     inline = terse.search(queries, 3)
-    monkeypatch.setattr(bm25, "_THREADED_WORK", 0)
+    monkeypatch.setattr(engine_module, "_THREADED_WORK", 0)
+    monkeypatch.setattr(engine_module, "_THREADED_PASSAGES", 0)
+    monkeypatch.setattr(eager_index, "_WORTH_COMPILING", 0)
     for size in range(1, len(queries) + 1):
         assert terse.search(queries[:size], 3) == inline[:size]
 
@@ -273,7 +285,7 @@ def test_a_directory_holds_the_index_and_is_reopened(tmp_path, monkeypatch):
     built = BM25Engine(TERSE, path=path)
     assert ids(built.search(["corun"], 3)[0]) == ids(BM25Engine(TERSE).search(["corun"], 3)[0])
     assert [entry.name for entry in path.parent.iterdir()] == ["index"]
-    monkeypatch.setattr(bm25, "build_index", None)  # reopening must not build
+    monkeypatch.setattr(engine_module, "build_index", None)  # reopening must not build
     reopened = BM25Engine(TERSE[::-1], path=str(path))
     assert reopened.search(["rivals of sarn"], 3) == built.search(["rivals of sarn"], 3)
     assert reopened.fingerprint() == built.fingerprint()
