@@ -79,7 +79,12 @@ def compiled() -> BestPages | None:
         import numba
     except ModuleNotFoundError:
         return None
-    ranking: BestPages = numba.njit(nogil=True, cache=True)(_best_pages_one_by_one)
+    ranking: BestPages
+    try:
+        ranking = numba.njit(nogil=True, cache=True)(_best_pages_one_by_one)
+    except RuntimeError:
+        # There is no folder to keep machine code in: every process compiles its own.
+        ranking = numba.njit(nogil=True)(_best_pages_one_by_one)
     return ranking
 
 

@@ -100,6 +100,16 @@ def test_numba_and_numpy_find_the_same_to_the_last_bit(pages, questions, monkeyp
     assert engine.search(questions[:3], 10**6) == BM25Engine(pages).search(questions[:3], 10**6)
 
 
+@needs_numba
+def test_numba_works_where_machine_code_cannot_be_kept(monkeypatch):
+    from numba.core.caching import CacheImpl
+
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    ranking = compiled.__wrapped__()
+    arrays = ScoreArrays(np.array([0, 2]), np.array([0, 1], np.uint32), np.ones(2, np.float32))
+    assert ranking(np.array([0]), *arrays, 5, 1)[0].tolist() == [0]
+
+
 def test_arrays_come_back_from_files(pages, tmp_path):
     vocabulary, arrays = compute_scores(pages[:50], BM25Settings())
     write_scores(tmp_path, vocabulary, arrays)
