@@ -77,7 +77,8 @@ def compiled() -> BestPages | None:
     """Return `BestPages` in machine code, which lets other threads run, or None without numba."""
     try:
         import numba
-    except ModuleNotFoundError:
+    except ImportError:
+        # Also where it is installed for something else and refuses this version of NumPy.
         return None
     ranking: BestPages
     try:

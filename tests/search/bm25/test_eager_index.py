@@ -1,5 +1,6 @@
 """Scores computed when an index is built are the formula's, also compiled, and damage to them is found."""
 
+import sys
 from itertools import islice, pairwise
 
 import numpy as np
@@ -98,6 +99,14 @@ def test_numba_and_numpy_find_the_same_to_the_last_bit(pages, questions, monkeyp
     monkeypatch.setattr(engine_module, "_THREADED_WORK", 1)
     assert engine.search(questions, 50) == by_numpy
     assert engine.search(questions[:3], 10**6) == BM25Engine(pages).search(questions[:3], 10**6)
+
+
+@pytest.mark.parametrize("error", ["ImportError('Numba needs NumPy 1.0 or less')", "ModuleNotFoundError()"])
+def test_a_numba_that_cannot_be_imported_is_done_without(tmp_path, monkeypatch, error):
+    (tmp_path / "numba.py").write_text(f"raise {error}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "numba", raising=False)
+    assert compiled.__wrapped__() is None
 
 
 @needs_numba
