@@ -71,7 +71,7 @@ constraints: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
-	find ssp_env agents baselines tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find ssp_env agents baselines benchmarks tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The files below mark finished steps, so that a second run installs nothing; a changed pin or dependency does.
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from agents.sampling_params import role_of
 from ssp_env.game import PROTOCOLS, Message, Protocol, Reply, View
 from ssp_env.game.protocol import FinalKind
-from ssp_env.rendering import visible
+from ssp_env.viewer.text import visible
 
 Word = Literal["search", "question", "answer"]
 _TASKS = {

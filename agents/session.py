@@ -30,9 +30,9 @@ from agents.players import Cast
 from agents.setting import Setting
 from ssp_env import play as driver
 from ssp_env.game import Game, GameConfig
-from ssp_env.game_report import print_game, summary_table
 from ssp_env.records import EpisodeWriter
 from ssp_env.search.engine import SearchEngine
+from ssp_env.viewer.terminal import print_game, summary_table
 
 PATIENCE_SECONDS = 2.0
 

@@ -13,8 +13,8 @@ from baselines.seeding import derive_rng, derive_seed
 from baselines.tasks import Site, TaskSource
 from baselines.transcripts import Transcript, game_transcripts
 from baselines.update import Experience
-from ssp_env.audit import audit
 from ssp_env.game import Game, GameConfig
+from ssp_env.game.audit import audit
 from ssp_env.play import AnyAgent, play
 from ssp_env.search.engine import SearchEngine
 

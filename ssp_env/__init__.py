@@ -2,8 +2,8 @@
 
 The package holds the game (`ssp_env.game`, rules without I/O), search engines and worlds it is played on,
 and the drivers that play it: `ssp_env.play`, the PettingZoo environment `ssp_env.search_self_play_v0`, the
-Gymnasium environments `ssp_env.gym` and the command line `ssp`. It imports no deep-learning library; players
-live in `agents`, learners in `baselines`.
+Gymnasium environments of `ssp_env.envs` and the command line `ssp`. It imports no deep-learning library;
+players live in `agents`, learners in `baselines`.
 Importing this module registers the environments with PettingZoo and Gymnasium and loads nothing else: import
 what you need by its full name.
 """
@@ -22,5 +22,5 @@ if hasattr(pettingzoo, "register"):
     pettingzoo.register("aec", "ssp/search_self_play-v0", "ssp_env.search_self_play_v0:env")
     pettingzoo.register("parallel", "ssp/search_self_play-v0", "ssp_env.search_self_play_v0:parallel_env")
 
-gymnasium.register("SearchSelfPlay/Solver-v0", "ssp_env.gym:SolverEnv")
-gymnasium.register("SearchSelfPlay/Proposer-v0", "ssp_env.gym:ProposerEnv")
+gymnasium.register("SearchSelfPlay/Solver-v0", "ssp_env.envs.single_agent:SolverEnv")
+gymnasium.register("SearchSelfPlay/Proposer-v0", "ssp_env.envs.single_agent:ProposerEnv")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssp_env.service_error import ServiceError
+from ssp_env.errors import ServiceError
 
 
 class ChatError(ServiceError):

@@ -239,7 +239,7 @@ class World:
         return self.name(place)
 
     def answers_to(self, question: str) -> frozenset[str] | None:
-        """Return the answer the world states for a question, as an oracle for `ssp_env.audit`.
+        """Return the answer the world states for a question, as an oracle for `ssp_env.game.audit`.
 
         Returns:
             The one answer, or nothing if the world states none. None if the question is not understood: a

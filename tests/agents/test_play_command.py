@@ -23,11 +23,11 @@ from agents.tiny_policy import TinyPolicy
 from agents.transformers_agent import TransformersAgent
 from ssp_env.data import AnswerEntry
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Reply, Task
-from ssp_env.game_report import print_game, summary_table
 from ssp_env.play import play as drive
 from ssp_env.records import first_difference, read_episodes
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.corpus import read_corpus
+from ssp_env.viewer.terminal import print_game, summary_table
 from tests.agents.chat_server import chat_server, completion
 from tests.agents.tiny import VOCABULARY
 from tests.agents.tiny import tiny_model as tiny_llama

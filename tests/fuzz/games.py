@@ -14,7 +14,7 @@ from ssp_env.game.protocol import MALFORMED_CODES
 from ssp_env.game.requests import Request, Result
 from ssp_env.game.view import as_reply
 from ssp_env.passage import Passage
-from ssp_env.rendering import render_events
+from ssp_env.viewer.text import render_events
 from tests.fuzz.texts import TextGenerator
 from tests.game.doubles import PAGES, QUESTION, TASK
 

@@ -20,8 +20,8 @@ from ssp_env.game import PROTOCOLS, GameConfig, Protocol, Reply, ToolCall
 from ssp_env.game.protocol.escaping import clean, defuse
 from ssp_env.game.rules import first_violation, mentions
 from ssp_env.passage import Passage
-from ssp_env.rendering import visible
 from ssp_env.scoring import exact_match, fold_disguises, parse_verdict
+from ssp_env.viewer.text import visible
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 PROSE = "The mayor of Corun, who is 41 [1], lives in a house by the river; she <b>never</b> answers letters. "

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from ssp_env.envs.single_agent import ProposerEnv, SolverEnv
 from ssp_env.game import Message, Reply, ToolCall, View
-from ssp_env.gym import ProposerEnv, SolverEnv
 from ssp_env.play import act_all, as_agent, blocking, is_async_agent, play, play_async
 from tests.game.doubles import Script, Shelf, answer, search
 from tests.play.players import Wanderer, make_games

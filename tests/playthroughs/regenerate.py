@@ -31,7 +31,7 @@ from ssp_env.game import (
 )
 from ssp_env.game.requests import Result
 from ssp_env.passage import Passage
-from ssp_env.rendering import render_events, render_outcome, render_task
+from ssp_env.viewer.text import render_events, render_outcome, render_task
 from tests.game.doubles import PROPOSAL, TASK, Shelf, answer, question, rules, search
 
 FOLDER = Path(__file__).parent

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.benchmarks.exact_bm25 import ExactBM25
+from benchmarks.exact_bm25 import ExactBM25
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine, eager_index
 from ssp_env.search.bm25 import engine as engine_module

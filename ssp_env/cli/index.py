@@ -1,0 +1,202 @@
+"""`ssp index`: build the index of a corpus, add to it, say what it holds, check that it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ssp_env.cli.world import Heldout, Index, open_world
+from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
+from ssp_env.search.bm25.directory import Manifest, check_index, read_manifest
+from ssp_env.search.bm25.term_writer import Progress as OnProgress
+from ssp_env.search.bm25.terms import BM25Settings
+from ssp_env.search.corpus import CorpusError
+from ssp_env.search.corpus_source import CorpusSource, open_source, world_source
+from ssp_env.worlds import WORLD_PRESETS, World, WorldConfig
+
+_SHOWN_BAD = 5
+
+Directory = Annotated[Path, typer.Argument(help="The index directory.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Skip malformed lines, rows and files, and say how many.")
+]
+
+app = typer.Typer(no_args_is_help=True, help="Build, extend and check indexes on disk.")
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option(help="The new index directory.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            help="JSONL (also gzipped) or Parquet file, BEIR folder, "
+            "or folder of Markdown, HTML and text files."
+        ),
+    ] = None,
+    world: Annotated[
+        str | None,
+        typer.Option(
+            help="Index a world instead: a preset "
+            f"({', '.join(WORLD_PRESETS)}) or an id such as prose_full_1000000x3-train-0."
+        ),
+    ] = None,
+    index: Index = 0,
+    heldout: Heldout = False,
+    stem: Annotated[bool | None, typer.Option(help="Reduce words to English stems.")] = None,
+    drop_stop_words: Annotated[bool, typer.Option(help="Ignore English stop words in queries.")] = True,
+    all_words_first: Annotated[
+        bool | None, typer.Option(help="Rank pages with every word of the query above all others.")
+    ] = None,
+    title_boost: Annotated[float, typer.Option(help="Factor of the title's share of a score.")] = 1.0,
+    exact: Annotated[
+        bool, typer.Option(help="Rank every page with any word of a query, however long that takes.")
+    ] = False,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Index a corpus on disk in constant memory. Killed, the same command goes on where it was."""
+    opened, terse = _open_corpus(source, world, index, heldout)
+    settings = BM25Settings(
+        not terse if stem is None else stem,
+        drop_stop_words,
+        terse if all_words_first is None else all_words_first,
+        title_boost,
+        None if exact else BM25Settings.prune_above,
+    )
+    console, bad = Console(stderr=True), _BadLines()
+    try:
+        with _progress_bar(console, opened) as (report, on_done):
+            passages = opened.read(bad if skip_bad else None, on_done)
+            manifest = build_index(passages, out, settings, source=opened.identity, progress=report)
+    except OSError:
+        console.print(
+            f"What was built so far is in {unfinished_build(out.resolve())}: run the command again to go on, "
+            "or delete it.",
+            soft_wrap=True,
+        )
+        raise
+    bad.report(console)
+    _print(manifest, out)
+
+
+@app.command()
+def add(
+    directory: Directory,
+    source: Annotated[Path, typer.Argument(help="What `build` takes, with new ids.")],
+    skip_bad: SkipBad = False,
+) -> None:
+    """Add passages to an index; engines that have it open keep what they opened."""
+    opened, console, bad = open_source(source), Console(stderr=True), _BadLines()
+    with _progress_bar(console, opened) as (report, on_done):
+        manifest = add_passages(directory, opened.read(bad if skip_bad else None, on_done), progress=report)
+    bad.report(console)
+    _print(manifest, directory)
+
+
+@app.command()
+def info(directory: Directory) -> None:
+    """Say what an index holds."""
+    _print(read_manifest(directory), directory)
+
+
+@app.command()
+def check(directory: Directory) -> None:
+    """Compare every byte of an index with what was written."""
+    total = sum(size for size, _ in read_manifest(directory).files.values())
+    with _bar(Console(stderr=True)) as bar:
+        task = bar.add_task("Checking", total=total)
+        manifest = check_index(directory, lambda count: bar.advance(task, count))
+    print(f"{directory}: {manifest.passages:,} passages in {len(manifest.files)} files, all as written")
+
+
+def _open_corpus(
+    source: Path | None, world: str | None, index: int, heldout: bool
+) -> tuple[CorpusSource, bool]:
+    """Return what to read, and whether it is a terse world, whose names are no English words."""
+    if source is not None and world is None:
+        return open_source(source), False
+    if source is not None or world is None:
+        raise ValueError("expected either SOURCE or --world")
+    made = World(WorldConfig.from_id(world)) if "-" in world else open_world(world, index, heldout)
+    return world_source(made), made.config.rendering == "terse"
+
+
+class _BadLines:
+    """Counts what is skipped and keeps the first few messages."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[str] = []
+
+    def __call__(self, error: CorpusError) -> None:
+        self.count += 1
+        if len(self.first) < _SHOWN_BAD:
+            self.first.append(str(error))
+
+    def report(self, console: Console) -> None:
+        if self.count:
+            console.print(f"skipped {self.count:,} malformed:", highlight=False)
+            for message in self.first:
+                console.print(f"  {message}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+@contextmanager
+def _progress_bar(
+    console: Console, source: CorpusSource
+) -> Iterator[tuple[OnProgress, Callable[[int], object]]]:
+    """One bar per stage; that of reading counts what the source counts."""
+    with _bar(console) as bar:
+        reading = bar.add_task("Reading", total=source.total)
+        stages = {"Reading": reading}
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            if stage not in stages:
+                stages[stage] = bar.add_task(stage, total=total)
+            if stage != "Reading":
+                bar.update(stages[stage], completed=done)
+
+        yield report, lambda done: bar.update(reading, completed=done)
+
+
+def _print(manifest: Manifest, directory: Path) -> None:
+    size = sum(size for size, _ in manifest.files.values())
+    texts = sum(manifest.files[name][0] for name in manifest.passage_files)
+    rows = {
+        "index": directory,
+        "passages": f"{manifest.passages:,}",
+        "size": f"{size / 1e6:,.1f} MB, of which texts {texts / 1e6:,.1f} MB",
+        "source": manifest.source,
+        "ranking": manifest.ranking,
+        **asdict(manifest.settings),
+        "fingerprint": manifest.fingerprint,
+    }
+    for name, value in rows.items():
+        print(f"{name:16} {value}")

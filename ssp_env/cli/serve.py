@@ -1,0 +1,114 @@
+"""The command `ssp serve`, which offers a search engine to others over HTTP or MCP."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from ssp_env.cli.world import Heldout, IndexOrNumber, WorldName, open_engine
+from ssp_env.search.documents import API_KEY_VARIABLE
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from ssp_env.search.engine import SearchEngine
+    from ssp_env.serve.limits import Limits
+
+_GRACE_SECONDS = 30
+
+
+class Transport(str, Enum):
+    """How MCP clients connect."""
+
+    stdio = "stdio"
+    http = "http"
+
+
+class MissingExtra(ValueError):
+    """A library that the command needs is not installed; the message names the extra."""
+
+
+def serve(
+    preset: WorldName = "small",
+    index: IndexOrNumber = "0",
+    heldout: Heldout = False,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Serve this JSONL or JSONL.gz file instead of a world.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 is open to the network.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Port to listen at; 0 takes a free one.", min=0, max=65535)
+    ] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="Bearer token that clients must send.", envvar=API_KEY_VARIABLE, show_default=False
+        ),
+    ] = None,
+    mcp: Annotated[
+        Transport | None, typer.Option(help="Serve MCP instead: over stdio, or streamable HTTP at /mcp.")
+    ] = None,
+    max_queries: Annotated[int, typer.Option(help="Most queries in a request.", min=1)] = 10_000,
+    max_query_chars: Annotated[int, typer.Option(help="Most characters in a query.", min=1)] = 10_000,
+    max_body_mib: Annotated[int, typer.Option(help="Largest request in MiB.", min=1)] = 16,
+    max_top_k: Annotated[int, typer.Option(help="Most passages per query.", min=1)] = 100,
+) -> None:
+    """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients."""
+    _check_extra("mcp" if mcp else "serve")
+    from ssp_env.serve.access import is_loopback
+    from ssp_env.serve.limits import Limits
+
+    # stdout belongs to MCP.
+    console = Console(stderr=True)
+    limits = Limits(max_queries, max_query_chars, max_body_mib * 2**20, max_top_k)
+    engine = open_engine(preset, index, heldout, corpus)
+    if token is None and mcp is not Transport.stdio and not is_loopback(host):
+        console.print(
+            f"Everybody who reaches {host} may search; set a token to change that.", highlight=False
+        )
+    if mcp is Transport.stdio:
+        from ssp_env.serve.mcp_server import build_mcp_server
+
+        build_mcp_server(engine, limits=limits).run("stdio")
+        return
+    app = _mcp_app(engine, limits, token, host) if mcp else _http_app(engine, limits, token, host)
+    run_app(app, host, port)
+
+
+def _http_app(engine: SearchEngine, limits: Limits, token: str | None, host: str) -> ASGIApp:
+    from ssp_env.serve.app import build_app
+
+    return build_app(engine, limits=limits, token=token, host=host)
+
+
+def _mcp_app(engine: SearchEngine, limits: Limits, token: str | None, host: str) -> ASGIApp:
+    from ssp_env.serve.mcp_server import build_mcp_app
+
+    return build_mcp_app(engine, host=host, limits=limits, token=token)
+
+
+def run_app(app: ASGIApp, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM; requests that came before get up to 30 seconds to finish."""
+    import uvicorn
+
+    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
+
+
+def _check_extra(extra: str) -> None:
+    needed = {
+        "mcp": ("mcp", "uvicorn", "prometheus_client"),
+        "serve": ("fastapi", "uvicorn", "prometheus_client", "msgpack"),
+    }
+    for module in needed[extra]:
+        try:
+            __import__(module)
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                f"{error}. Install what is missing with: pip install 'ssp-env[{extra}]'"
+            ) from error

@@ -1,0 +1,1 @@
+"""The game behind the interfaces of others: PettingZoo, Gymnasium, and search for any text environment."""

@@ -1,0 +1,368 @@
+"""The game as a PettingZoo environment of agents that act in turns (AEC)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Dict, Discrete
+from pettingzoo import AECEnv
+
+from ssp_env.embedded import embedded_engine, embedded_tasks, embedded_world
+from ssp_env.envs.spaces import UnicodeText
+from ssp_env.game import (
+    Failure,
+    Game,
+    GameConfig,
+    Judge,
+    Noise,
+    Read,
+    Reply,
+    Request,
+    Search,
+    Task,
+    Turn,
+    View,
+)
+from ssp_env.game.audit import Oracle, audit
+from ssp_env.game.config import TERSE_RULES
+from ssp_env.game.events import ReadingGiven, SearchReturned, TurnTaken
+from ssp_env.game.requests import Result
+from ssp_env.game.view import as_reply
+from ssp_env.play import JudgeFunction, ask_judge, engine_of, guarded, run_searches, sample_noise
+from ssp_env.search.engine import SearchEngine
+from ssp_env.viewer.text import render_events, render_outcome, render_task
+
+ReaderFunction = Callable[[View], str | Reply]
+Engines = SearchEngine | Mapping[str, SearchEngine]
+
+PHASES = ("propose", "verify", "solve", "done")
+
+
+class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[misc]
+    """The environment itself; the docstring of `ssp_env.search_self_play_v0` is its rule book.
+
+    Args:
+        tasks: Answers to draw from; needs `search`.
+        search: Engine, or engines by `Task.corpus`; needs `tasks`.
+        config: Rules; by default the published ones, or `TERSE_RULES` over the embedded world.
+        reader: Who answers the RAG check: `"solver"`, or a function from a `View` to text.
+        judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
+        oracle: Knows the right answers of questions, for the audit; the embedded world brings its own.
+        render_mode: `human`, `ansi` or None.
+        max_chars: Greatest length of an action; longer texts are cut.
+        max_prompt_chars: Greatest length of a prompt; the oldest text is cut.
+
+    Raises:
+        ValueError: If an argument is out of range, two of them disagree or a task's corpus has no engine.
+        TypeError: If an argument has the wrong type.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "name": "search_self_play_v0",
+        "render_modes": ["human", "ansi"],
+        "is_parallelizable": False,
+    }
+
+    def __init__(
+        self,
+        *,
+        tasks: Sequence[Task] | None = None,
+        search: Engines | None = None,
+        config: GameConfig | None = None,
+        reader: Literal["solver"] | ReaderFunction = "solver",
+        judge: JudgeFunction | None = None,
+        oracle: Oracle | None = None,
+        render_mode: str | None = None,
+        max_chars: int = 8192,
+        max_prompt_chars: int = 262_144,
+    ) -> None:
+        super().__init__()
+        self.config = config or (TERSE_RULES if tasks is None else GameConfig())
+        _check_arguments(tasks, search, self.config, reader, judge, render_mode)
+        self.render_mode = render_mode
+        self._tasks = None if tasks is None else list(tasks)
+        self._search = search
+        self._reader = reader
+        self._judge = judge
+        self._oracle = oracle
+        self._max_chars = max_chars
+        self._max_prompt_chars = max_prompt_chars
+        self._rng: np.random.Generator | None = None
+        self.agents: list[str] = []
+        self.possible_agents = ["proposer_0", *(f"solver_{k}" for k in range(self.config.attempts))]
+        self.observation_spaces = {agent: self._make_observation_space() for agent in self.possible_agents}
+        self.action_spaces = {agent: UnicodeText(max_chars) for agent in self.possible_agents}
+
+    # -- spaces ----------------------------------------------------------------------------------------
+
+    def observation_space(self, agent: str) -> Dict:
+        """Return the agent's observation space, always the same object."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> UnicodeText:
+        """Return the agent's action space, always the same object."""
+        return self.action_spaces[agent]
+
+    def _make_observation_space(self) -> Dict:
+        budgets = (self.config.proposer, self.config.solver)
+        return Dict(
+            {
+                "prompt": UnicodeText(self._max_prompt_chars),
+                "phase": Discrete(len(PHASES)),
+                "turns_left": Discrete(max(budget.max_turns for budget in budgets) + 1),
+                "searches_left": Discrete(max(budget.max_searches for budget in budgets) + 1),
+            }
+        )
+
+    # -- playing ---------------------------------------------------------------------------------------
+
+    def reset(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
+        """Start a game.
+
+        Args:
+            seed: Seed of the tasks, shuffles and noise of this and the following games; None goes on with the
+                generator there is.
+            options: `task` plays a given `Task`; `question` beside it asks the solvers at once; other keys
+                are ignored.
+
+        Raises:
+            TypeError: If `options["task"]` is not a `Task`, or `options["question"]` not a string.
+            ValueError: If there is no engine for the task's corpus, or a question is blank or has no task.
+        """
+        if seed is not None or self._rng is None:
+            self._rng = np.random.default_rng(seed)
+        task, question = _check_options(options or {})
+        if task is None:
+            tasks = embedded_tasks() if self._tasks is None else self._tasks
+            task = tasks[int(self._rng.integers(len(tasks)))]
+        self._engine_of(task)
+        self.game = Game(task, self.config, int(self._rng.integers(2**63)), question=question)
+        self._rendered = 0
+        self._clipped = dict.fromkeys(self.possible_agents, 0)
+        budget = self.config.solver
+        self._views = {
+            agent: View(self.game.id, agent, "solve", (), budget.max_turns, budget.max_searches)
+            for agent in self.possible_agents
+        }
+        self.agents = list(self.possible_agents)
+        self.rewards = dict.fromkeys(self.agents, 0.0)
+        self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
+        self.terminations = dict.fromkeys(self.agents, False)
+        self.truncations = dict.fromkeys(self.agents, False)
+        self._advance()
+
+    def step(self, action: str | Reply | None) -> None:
+        """Let the selected agent write `action`.
+
+        Args:
+            action: Any text, cut after `max_chars`, or a `Reply`, which may carry tokens and native tool
+                calls beside its text; None, and only None, for an agent whose game is over.
+
+        Raises:
+            TypeError: If the action of a live agent is neither.
+            ValueError: If the action of an agent whose game is over is not None.
+            gymnasium.error.ResetNeeded: If no game is going on.
+        """
+        if not self.agents:
+            raise ResetNeeded("no game is going on: call reset() before step()")
+        seat = self.agent_selection
+        if self.terminations[seat] or self.truncations[seat]:
+            self._was_dead_step(action)
+            return
+        if not isinstance(action, str | Reply):
+            raise TypeError(
+                f'an action must be a string ("" for an empty reply) or a Reply, got {type(action).__name__}'
+            )
+        reply = action if isinstance(action, Reply) else Reply(str(action))
+        self._clipped[seat] += max(0, len(reply.text) - self._max_chars)
+        self.game.submit(self._request.id, replace(reply, text=reply.text[: self._max_chars]))
+        self._remember(seat)
+        self._advance()
+
+    def abort(self, detail: str) -> None:
+        """End the game as `error`, which pays nobody: for a driver whose player broke down.
+
+        Args:
+            detail: What happened, for spectators.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If no game is going on or it is over.
+        """
+        if not self.agents or self.game.outcome is not None:
+            raise ResetNeeded("no game is going on: call reset() before abort()")
+        self.game.submit(self._request.id, Failure(detail))
+        self._advance()
+
+    @property
+    def view(self) -> View:
+        """What the selected agent sees, in the form that players take; only while a game is going on."""
+        if not self.agents or self.game.outcome is not None:
+            raise ResetNeeded("no game is going on: nobody is to act")
+        return self._request.view
+
+    def observe(self, agent: str) -> dict[str, Any]:
+        """Return what an agent knows now; may be called for any agent at any time."""
+        view = self._views[agent]
+        prompt = "\n".join(message.content for message in view.messages)
+        return {
+            "prompt": prompt[max(0, len(prompt) - self._max_prompt_chars) :],
+            "phase": PHASES.index(self.game.phase),
+            "turns_left": view.turns_left,
+            "searches_left": view.searches_left,
+        }
+
+    def render(self) -> str | None:
+        """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`).
+
+        Raises:
+            gymnasium.error.ResetNeeded: If there was no game yet.
+        """
+        if not hasattr(self, "game"):
+            raise ResetNeeded("there was no game yet: call reset() before render()")
+        if self.render_mode == "ansi":
+            return self._described(0)
+        if self.render_mode == "human":
+            text = self._described(self._rendered)
+            self._rendered = 1 + len(self.game.events) + (self.game.outcome is not None)
+            encoding = sys.stdout.encoding or "utf-8"
+            print(text.encode(encoding, "backslashreplace").decode(encoding), end="", flush=True)
+            return None
+        gymnasium.logger.warn("render() does nothing without render_mode='human' or 'ansi'")
+        return None
+
+    def close(self) -> None:
+        """Release nothing: the environment holds no window, process or connection."""
+
+    # -- between turns ---------------------------------------------------------------------------------
+
+    def _world_oracle(self) -> Oracle | None:
+        return embedded_world().answers_to if self._tasks is None else None
+
+    def _engine_of(self, task: Task) -> SearchEngine:
+        return embedded_engine() if self._search is None else engine_of(task, self._search)
+
+    def _advance(self) -> None:
+        """Serve the game until an agent must act or the game is over, and tell the agents."""
+        while served := [request for request in self.game.requests() if not self._is_turn(request)]:
+            self.game.submit(served[0].id, self._fetch(served[0]))
+        turns = [request for request in self.game.requests() if isinstance(request, Turn | Read)]
+        for request in turns:
+            self._views[request.view.seat] = request.view
+        if turns:
+            self._request = min(turns, key=lambda request: self.possible_agents.index(request.view.seat))
+            self.agent_selection = self._request.view.seat
+        else:
+            self._finish()
+        self.infos = {agent: self._info(agent) for agent in self.agents}
+        if self.render_mode == "human":
+            self.render()
+
+    def _is_turn(self, request: Request) -> bool:
+        return isinstance(request, Turn) or (isinstance(request, Read) and not callable(self._reader))
+
+    def _fetch(self, request: Request) -> Result:
+        assert self._rng is not None
+        if isinstance(request, Search):
+            return run_searches(self._engine_of(self.game.task), [request.query], request.top_k)[0]
+        if isinstance(request, Noise):
+            engine = self._engine_of(self.game.task)
+            return sample_noise(engine, self._rng, request.passages, request.exclude)
+        if isinstance(request, Judge):
+            return ask_judge(self._judge, request)
+        reader, view = self._reader, request.view
+        assert callable(reader)
+        return guarded("reader", lambda: as_reply(reader(view)))
+
+    def _finish(self) -> None:
+        outcome = self.game.outcome
+        assert outcome is not None
+        broken = outcome.verdict == "error"
+        # The one pay day of a game: until now all rewards were zero.
+        self.rewards = dict(outcome.rewards)
+        self._accumulate_rewards()
+        self.terminations = dict.fromkeys(self.agents, not broken)
+        self.truncations = dict.fromkeys(self.agents, broken)
+        self.agent_selection = self.agents[0]
+
+    def _remember(self, seat: str) -> None:
+        """Add what the seat just wrote to its view; the next request to it replaces that view."""
+        written = next(
+            event for event in reversed(self.game.events) if isinstance(event, TurnTaken | ReadingGiven)
+        )
+        view = self._views[seat]
+        messages = (*view.messages, self.game.protocol.said(written.action))
+        self._views[seat] = replace(view, messages=messages, turns_left=view.turns_left - 1)
+
+    def _info(self, agent: str) -> dict[str, Any]:
+        events = [event for event in self.game.events if getattr(event, "seat", "") == agent]
+        info: dict[str, Any] = {
+            "messages": [message.to_openai() for message in self._views[agent].messages],
+            "turns": sum(isinstance(event, TurnTaken) for event in events),
+            "searches": sum(isinstance(event, SearchReturned) for event in events),
+            "clipped_chars": self._clipped[agent],
+        }
+        outcome = self.game.outcome
+        if outcome is not None:
+            # Not the question: an invalid one may hold the answer.
+            info["verdict"] = outcome.verdict
+            info["reason"] = outcome.reason
+            info["success_rate"] = outcome.success_rate
+            info["metrics"] = dict(outcome.metrics)
+            info["audit"] = audit(self.game, self._oracle or self._world_oracle())
+        return info
+
+    def _described(self, start: int) -> str:
+        """Task line, event lines and outcome line, from the `start`-th of these parts on."""
+        parts = [render_task(self.game.task), *(render_events([event]) for event in self.game.events)]
+        if self.game.outcome is not None:
+            parts.append(render_outcome(self.game.outcome))
+        return "".join(parts[start:])
+
+
+def _check_options(options: Mapping[str, Any]) -> tuple[Task | None, str]:
+    task, question = options.get("task"), options.get("question", "")
+    if task is not None and not isinstance(task, Task):
+        raise TypeError(f"options['task'] must be a Task, got {type(task).__name__}")
+    if not isinstance(question, str):
+        raise TypeError(f"options['question'] must be a string, got {type(question).__name__}")
+    if "question" in options and (task is None or not question.strip()):
+        wrong = "no task" if task is None else f"the question {question!r}"
+        raise ValueError(f"options['question'] needs text, and options['task'] with its answer; got {wrong}")
+    return task, question
+
+
+def _check_arguments(
+    tasks: Sequence[Task] | None,
+    search: Engines | None,
+    config: GameConfig,
+    reader: Literal["solver"] | ReaderFunction,
+    judge: JudgeFunction | None,
+    render_mode: str | None,
+) -> None:
+    if (tasks is None) != (search is None):
+        given, missing = ("tasks", "search") if search is None else ("search", "tasks")
+        raise ValueError(
+            f"{given} needs {missing}: answers and the corpus they are asked about belong together"
+        )
+    if tasks is not None and search is not None:
+        if not tasks:
+            raise ValueError("tasks needs at least one Task, got none")
+        for task in tasks:
+            if not isinstance(task, Task):
+                raise TypeError(f"tasks must hold Task objects, got {type(task).__name__}")
+            engine_of(task, search)
+    if reader != "solver" and not callable(reader):
+        raise ValueError(f"reader must be 'solver' or a function from a View to text, got {reader!r}")
+    if config.judge and judge is None:
+        raise ValueError("config.judge=True needs judge=, a function that decides whether an answer is right")
+    if judge is not None and not config.judge:
+        raise ValueError("judge= is never asked unless config.judge is True")
+    modes = raw_env.metadata["render_modes"]
+    if render_mode is not None and render_mode not in modes:
+        raise ValueError(f"render_mode must be None or one of {', '.join(modes)}, got {render_mode!r}")

@@ -1,0 +1,346 @@
+"""Search self-play for one learner as Gymnasium environments: the other side of the game is frozen.
+
+| Id                          | The agent is | The environment plays                                       |
+|-----------------------------|--------------|-------------------------------------------------------------|
+| `SearchSelfPlay/Solver-v0`  | `solver_0`   | nobody (given questions), or a proposer during `reset`      |
+| `SearchSelfPlay/Proposer-v0`| `proposer_0` | the reader and every attempt of the solver after a question |
+
+Both are registered by `import ssp_env`. Rules, actions, observations and infos are those of the agent in
+`ssp_env.search_self_play_v0`, whose docstring is the rule book. An action is a text; a longer one than
+`max_chars` is cut, one that is not a string is a `TypeError`. An episode is a game: the reward comes with its
+last step, where `info` has `verdict`, `reason`, `success_rate` and `metrics`. If the search engine, a frozen
+player or the judge fails, the episode is truncated with reward 0 and `info["reason"] == "error"`.
+
+Without arguments both play in a small generated world that needs no network: `Solver-v0` asks the gold
+questions of a training world, `Proposer-v0` plays against a `LookupSolver`, which searches once.
+
+Frozen players are objects with `act(view)` or `act_batch(views)`, or functions from a `View` to text. For an
+environment that repeats itself with its seed they must answer equal views alike.
+
+Vector environments: `SyncVectorEnv` and `AsyncVectorEnv(shared_memory=False)`. Gymnasium's shared memory
+cannot carry text, so `AsyncVectorEnv` with its default `shared_memory=True` raises an error that says so.
+
+`SearchAction` gives any other text environment a search action.
+
+>>> import gymnasium, ssp_env
+>>> env = gymnasium.make("SearchSelfPlay/Solver-v0")
+>>> observation, info = env.reset(seed=0)
+>>> observation["prompt"]
+'...'
+>>> observation, reward, terminated, truncated, info = env.step("<answer> nobody </answer>")
+>>> reward, terminated, info["reason"]
+(0.0, True, 'unsolved')
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, TypeAlias
+
+import gymnasium
+from gymnasium.error import ResetNeeded
+
+from ssp_env.data.questions import Question
+from ssp_env.embedded import embedded_questions
+from ssp_env.envs.aec import Engines, raw_env
+from ssp_env.envs.lookup_solver import LookupSolver
+from ssp_env.envs.search_action import SearchAction
+from ssp_env.game import Failure, GameConfig, Reply, Task, View
+from ssp_env.game.config import TERSE_RULES
+from ssp_env.game.events import GameBroken
+from ssp_env.play import AnyAgent, AnyPlayer, JudgeFunction, act_all, as_agent, guarded, is_async_agent
+
+__all__ = ["Player", "ProposerEnv", "SearchAction", "SolverEnv"]
+
+Player: TypeAlias = AnyPlayer
+Policy: TypeAlias = Callable[[View], Reply]
+QuestionAndAnswer: TypeAlias = tuple[str, Task | str]
+
+
+class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
+    """One seat of the game for the agent; frozen players, by phase, take the others' turns."""
+
+    # Gymnasium asks every rendering environment for a frame rate; text comes as it is written.
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "ansi"], "render_fps": 1}  # type: ignore[misc]
+
+    def __init__(self, seat: str, game: raw_env, frozen: Mapping[str, Policy]) -> None:
+        self._seat = seat
+        self._env = game
+        self._frozen = frozen
+        self.render_mode = game.render_mode
+        self.observation_space = game.observation_space(seat)
+        self.action_space = game.action_space(seat)
+
+    @abstractmethod
+    def _open(self, options: Mapping[str, Any]) -> None:
+        """Start a game and play it to the agent's first turn."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start a game and play it to the agent's first turn.
+
+        Args:
+            seed: Seed of this and the following games; None goes on with the generator there is.
+            options: `task` plays a given `Task`; for `Solver-v0`, `question` beside it asks a given question.
+                Other keys are ignored.
+
+        Raises:
+            TypeError: If an option has the wrong type.
+            ValueError: If an option is out of range.
+            RuntimeError: If a frozen proposer writes no valid question (`Solver-v0`).
+        """
+        super().reset(seed=seed)
+        self._open(options or {})
+        return self._observation(), self._info()
+
+    def step(self, action: str) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Let the agent write `action`, then play on to its next turn or the end.
+
+        Raises:
+            TypeError: If the action is not a string.
+            gymnasium.error.ResetNeeded: If no game is going on.
+        """
+        if self._is_over():
+            raise ResetNeeded("no game is going on: call reset() before step()")
+        self._env.step(action)
+        self._play_others()
+        env, seat = self._env, self._seat
+        terminated, truncated = env.terminations[seat], env.truncations[seat]
+        return self._observation(), env.rewards[seat], terminated, truncated, self._info()
+
+    def render(self) -> str | None:
+        """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`)."""
+        return self._env.render()
+
+    @property
+    def view(self) -> View:
+        """What the agent sees, in the form that players take; only while a game is going on."""
+        return self._env.view
+
+    def _start(self, options: Mapping[str, Any]) -> None:
+        self._env.reset(seed=int(self.np_random.integers(2**63)), options=options)
+
+    def _play_others(self) -> None:
+        """Let frozen players act until it is the agent's turn or the game is over."""
+        while not self._is_over() and self._env.agent_selection != self._seat:
+            view = self._env.view
+            reply = guarded(f"frozen player ({view.phase})", partial(self._frozen[view.phase], view))
+            if isinstance(reply, Failure):
+                self._env.abort(reply.detail)
+            else:
+                self._env.step(reply)
+
+    def _is_over(self) -> bool:
+        return not self._env.agents or self._env.game.outcome is not None
+
+    def _observation(self) -> dict[str, Any]:
+        return self._env.observe(self._seat)
+
+    def _info(self) -> dict[str, Any]:
+        return dict(self._env.infos[self._seat])
+
+
+class SolverEnv(_OneSeatEnv):
+    """`SearchSelfPlay/Solver-v0`: answer questions by search.
+
+    The questions are given, or a frozen proposer writes one during each `reset`. An invalid question, or a
+    proposer, engine, reader or judge that fails, costs the proposer another try; after `max_proposals` games
+    `reset` raises a `RuntimeError` that counts the reasons.
+
+    Args:
+        questions: Questions to draw from: `Question` objects, or pairs of a question and its answer or
+            `Task`. By default gold questions of the embedded world.
+        proposer: Frozen player that writes the questions instead.
+        tasks: Answers for the proposer; needs `search`. By default those of the embedded world.
+        search: Engine, or engines by `Task.corpus`; by default that of the embedded world.
+        config: Rules, with one attempt; by default the published ones, or `TERSE_RULES` in the embedded
+            world.
+        reader: Frozen player that answers the RAG check of the proposer's questions; needed unless
+            `config` has no reading. In the embedded world a `LookupSolver` by default.
+        judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
+        max_proposals: Games a proposer may play per `reset`.
+        render_mode: `human`, `ansi` or None.
+        max_chars: Greatest length of an action.
+        max_prompt_chars: Greatest length of a prompt.
+
+    Raises:
+        ValueError: If an argument is out of range, or two of them disagree.
+        TypeError: If an argument has the wrong type.
+    """
+
+    def __init__(
+        self,
+        *,
+        questions: Sequence[Question | QuestionAndAnswer] | None = None,
+        proposer: Player | None = None,
+        tasks: Sequence[Task] | None = None,
+        search: Engines | None = None,
+        config: GameConfig | None = None,
+        reader: Player | None = None,
+        judge: JudgeFunction | None = None,
+        max_proposals: int = 8,
+        render_mode: str | None = None,
+        max_chars: int = 8192,
+        max_prompt_chars: int = 262_144,
+    ) -> None:
+        config = config or (TERSE_RULES if search is None else GameConfig())
+        _check_solver_arguments(questions, proposer, tasks, search, config, reader, max_proposals)
+        self._max_proposals = max_proposals
+        self._questions: Sequence[tuple[str, Task]] = ()
+        if questions is not None:
+            self._questions = [_as_pair(question) for question in questions]
+            tasks = None if search is None else [task for _, task in self._questions]
+        elif proposer is None:
+            self._questions = embedded_questions()
+        if reader is None and proposer is not None and search is None:
+            reader = LookupSolver()
+        game = raw_env(
+            tasks=tasks,
+            search=search,
+            config=config,
+            reader="solver" if reader is None else _policy("reader", reader),
+            judge=judge,
+            render_mode=render_mode,
+            max_chars=max_chars,
+            max_prompt_chars=max_prompt_chars,
+        )
+        frozen = {} if proposer is None else {"propose": _policy("proposer", proposer)}
+        super().__init__("solver_0", game, frozen)
+
+    def _open(self, options: Mapping[str, Any]) -> None:
+        if "question" in options:
+            self._start(options)
+        elif self._frozen:
+            self._open_with_proposer(options)
+        elif "task" in options:
+            raise ValueError("options['task'] needs options['question'] where no proposer writes one")
+        else:
+            question, task = self._questions[int(self.np_random.integers(len(self._questions)))]
+            self._start({"question": question, "task": task})
+
+    def _open_with_proposer(self, options: Mapping[str, Any]) -> None:
+        reasons: Counter[str] = Counter()
+        for _ in range(self._max_proposals):
+            self._start(options)
+            self._play_others()
+            if not self._is_over():
+                return
+            game = self._env.game
+            broken = [event.detail for event in game.events if isinstance(event, GameBroken)]
+            reasons[broken[0] if broken or game.outcome is None else game.outcome.reason] += 1
+        counted = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
+        raise RuntimeError(
+            f"the proposer wrote no valid question in {self._max_proposals} games; reasons: {counted}"
+        )
+
+
+class ProposerEnv(_OneSeatEnv):
+    """`SearchSelfPlay/Proposer-v0`: write questions that a frozen solver should fail to answer.
+
+    Args:
+        tasks: Answers to draw from; needs `search`. By default those of the embedded world.
+        search: Engine, or engines by `Task.corpus`; needs `tasks` and `solver`.
+        config: Rules; by default the published ones, or `TERSE_RULES` in the embedded world.
+        solver: Frozen player of every attempt. In the embedded world a `LookupSolver` by default.
+        reader: Frozen player that answers the RAG check; the solver by default.
+        judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
+        render_mode: `human`, `ansi` or None.
+        max_chars: Greatest length of an action.
+        max_prompt_chars: Greatest length of a prompt.
+
+    Raises:
+        ValueError: If an argument is out of range, or two of them disagree.
+        TypeError: If an argument has the wrong type.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: Sequence[Task] | None = None,
+        search: Engines | None = None,
+        config: GameConfig | None = None,
+        solver: Player | None = None,
+        reader: Player | None = None,
+        judge: JudgeFunction | None = None,
+        render_mode: str | None = None,
+        max_chars: int = 8192,
+        max_prompt_chars: int = 262_144,
+    ) -> None:
+        if solver is None and search is not None:
+            raise ValueError("search needs solver: the default one knows the embedded world only")
+        policy = _policy("solver", solver or LookupSolver())
+        game = raw_env(
+            tasks=tasks,
+            search=search,
+            config=config,
+            reader="solver" if reader is None else _policy("reader", reader),
+            judge=judge,
+            render_mode=render_mode,
+            max_chars=max_chars,
+            max_prompt_chars=max_prompt_chars,
+        )
+        super().__init__("proposer_0", game, {"verify": policy, "solve": policy})
+
+    def _open(self, options: Mapping[str, Any]) -> None:
+        # Not the question: it would open the game after the proposer's part.
+        self._start({"task": options.get("task")})
+
+
+def _policy(role: str, player: AnyPlayer) -> Policy:
+    """Turn an agent, or what `as_agent` makes one of, into a function from a `View` to a `Reply`."""
+    agent: Any = as_agent(player, role)
+    if is_async_agent(agent):
+        raise TypeError(f"{role} is asynchronous: put ssp_env.play.blocking around it")
+    return partial(_act, agent)
+
+
+def _act(agent: AnyAgent, view: View) -> Reply:
+    return act_all(agent, [view])[0]
+
+
+def _as_pair(question: Question | QuestionAndAnswer) -> tuple[str, Task]:
+    if isinstance(question, Question):
+        text, answer = question.question, Task.from_target(question.golden_answers, id=question.id)
+        return text, answer
+    if not (isinstance(question, tuple) and len(question) == 2 and isinstance(question[0], str)):
+        raise TypeError(
+            "questions must hold Question objects or pairs of a question and its answer or Task, "
+            f"got {question!r}"
+        )
+    text, target = question
+    if not text.strip():
+        raise ValueError(f"questions must not be blank, got {text!r}")
+    return text, target if isinstance(target, Task) else Task(target)
+
+
+def _check_solver_arguments(
+    questions: Sequence[Question | QuestionAndAnswer] | None,
+    proposer: Player | None,
+    tasks: Sequence[Task] | None,
+    search: Engines | None,
+    config: GameConfig,
+    reader: Player | None,
+    max_proposals: int,
+) -> None:
+    if config.attempts != 1:
+        raise ValueError(f"the agent is the one attempt: config.attempts must be 1, got {config.attempts}")
+    if max_proposals < 1:
+        raise ValueError(f"max_proposals must be at least 1, got {max_proposals}")
+    if questions is not None and proposer is not None:
+        raise ValueError("questions and proposer exclude each other: a question is given or written")
+    if questions is not None and not questions:
+        raise ValueError("questions needs at least one question, got none")
+    if search is not None and questions is None and proposer is None:
+        raise ValueError(
+            "search needs questions, or a proposer and tasks: the default ones are of another corpus"
+        )
+    if proposer is None and (tasks is not None or reader is not None):
+        raise ValueError("tasks and reader serve a proposer: they need proposer=")
+    if proposer is not None and search is not None and reader is None and config.probes:
+        raise ValueError(
+            "a proposer with search needs reader=, who answers the RAG check, or rag_check=False"
+        )

@@ -1,0 +1,522 @@
+"""The Gymnasium environments: official checks, both roles, frozen players, vector environments, bad input."""
+
+import pickle
+import subprocess
+import sys
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import CustomSpaceError, ResetNeeded
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+
+import ssp_env  # noqa: F401  (registers the environments)
+from agents.scripted import ScriptedPlayer
+from ssp_env.data import Question
+from ssp_env.embedded import embedded_engine, embedded_questions
+from ssp_env.envs.single_agent import ProposerEnv, SolverEnv
+from ssp_env.game import PROTOCOLS, GameConfig, Reply, Task
+from ssp_env.passage import Passage
+from ssp_env.search.bm25 import BM25Engine
+from ssp_env.worlds import parse_question
+from tests.game.doubles import (
+    HOPELESS,
+    PERFECT,
+    PROPOSAL,
+    QUESTION,
+    TASK,
+    Script,
+    Shelf,
+    answer,
+    question,
+    search,
+)
+
+IDS = ["SearchSelfPlay/Solver-v0", "SearchSelfPlay/Proposer-v0"]
+SCRIPTED = ScriptedPlayer(proposer="perfect", solver="perfect")
+
+
+def solver(**arguments):
+    """The solver's environment over the shelf, with one question."""
+    return SolverEnv(**{"questions": [(QUESTION, TASK)], "search": Shelf(), **arguments})
+
+
+CLOSED_BOOK = GameConfig(rag_check=False, closed_book=True)
+
+
+def solver_against(proposer, **arguments):
+    rules = {"reader": PERFECT, "tasks": [TASK], **arguments}
+    return SolverEnv(proposer=proposer, search=Shelf(), **rules)
+
+
+def proposer(**arguments):
+    """The proposer's environment over the shelf, against a solver that knows."""
+    return ProposerEnv(**{"tasks": [TASK], "search": Shelf(), "solver": PERFECT, **arguments})
+
+
+def say(env, *lines):
+    for line in lines:
+        returned = env.step(line)
+    return returned
+
+
+def frozen_error(view):
+    raise ConnectionError("the model server is down")
+
+
+# -- official checks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_check_env_is_clean(name, capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gymnasium.make(name).unwrapped)
+    assert "task: " in capsys.readouterr().out
+
+
+def test_check_env_is_clean_with_a_frozen_proposer():
+    env = gymnasium.make(IDS[0], proposer=SCRIPTED, max_chars=200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env.unwrapped)
+
+
+def test_importing_the_package_registers_and_loads_nothing_of_it():
+    code = (
+        "import sys, ssp_env, gymnasium\n"
+        f"assert set({IDS}) <= set(gymnasium.registry)\n"
+        "print([name for name in sys.modules if name.startswith('ssp_env.') or name in ('tantivy', 'httpx')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_the_same_seed_gives_the_same_episodes(name):
+    def played(seed):
+        env = gymnasium.make(name).unwrapped
+        rng, seen = np.random.default_rng(5), []
+        for episode in range(6):
+            returned = env.reset(seed=seed if episode == 0 else None)
+            over = False
+            while not over:
+                seen.append(returned)
+                words = returned[0]["prompt"].split()
+                word = str(rng.choice([word for word in words if word.isalpha()]))
+                line = str(rng.choice([search(word), question(f"seat of {word} ?"), answer(word)]))
+                returned = env.step(line)
+                over = returned[2] or returned[3]
+            seen.append(returned)
+        return seen
+
+    first = played(3)
+    assert first == played(3)
+    assert first != played(4)
+
+
+# -- the solver's environment ------------------------------------------------------------------------------
+
+
+def test_the_default_asks_gold_questions_that_search_can_answer():
+    env = SolverEnv()
+    for seed in range(8):
+        observation, _ = env.reset(seed=seed)
+        relations, entity = parse_question(observation["prompt"].removeprefix("solve "))
+        for relation in reversed(relations):
+            (pages,) = embedded_engine().search([entity], 1)
+            assert f"<search> {entity} </search>"
+            returned = env.step(f"<search> {entity} </search>")
+            facts = pages[0].text.split()
+            entity = facts[facts.index(relation) + 1]
+        assert returned[1:4] == (0.0, False, False)
+        _, reward, terminated, truncated, info = env.step(answer(entity))
+        assert (reward, terminated, truncated) == (1.0, True, False)
+        assert (info["verdict"], info["reason"], info["success_rate"]) == ("valid", "solved", 1.0)
+        assert info["searches"] == len(relations)
+
+
+def test_default_questions_vary_with_the_seed_and_are_all_asked():
+    env = SolverEnv()
+    env.reset(seed=0)
+    prompts = {env.reset()[0]["prompt"] for _ in range(1500)}
+    assert prompts == {f"solve {text}" for text, _ in embedded_questions()}
+
+
+def test_questions_without_a_search_engine_are_about_the_embedded_world():
+    text, task = embedded_questions()[0]
+    env = SolverEnv(questions=[(text, task.answer)])
+    observation, _ = env.reset(seed=0)
+    assert observation["prompt"] == f"solve {text}"
+    env.step(f"<search> {parse_question(text).entity} </search>")
+    assert env.step(answer(task.answer))[1] == 1.0
+
+
+def test_a_wrong_answer_is_paid_nothing():
+    env = solver()
+    observation, info = env.reset(seed=0)
+    assert QUESTION in observation["prompt"]
+    assert observation["phase"] == 2
+    assert info["messages"][-1]["content"] in observation["prompt"]
+    observation, reward, terminated, truncated, info = say(env, search("belin"), answer("Nobody"))
+    assert (reward, terminated, truncated) == (0.0, True, False)
+    assert "Belin has her home in Corun." in observation["prompt"]
+    assert info["reason"] == "unsolved"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (QUESTION, "Tavor of Ruvia"),
+        (QUESTION, Task("Tavor", aliases=("Tavor of Ruvia",))),
+        Question("q", QUESTION, ("Tavor", "Tavor of Ruvia")),
+    ],
+    ids=["text", "task", "question"],
+)
+def test_questions_come_with_a_text_a_task_or_as_question_objects(given):
+    env = solver(questions=[given])
+    env.reset(seed=0)
+    assert env.step(answer("tavor of ruvia"))[1] == 1.0
+
+
+def test_options_choose_question_and_task_and_other_keys_are_ignored():
+    env = solver()
+    other = {"question": "Where does nobody live?", "task": Task("Elsewhere"), "unknown": 1}
+    observation, _ = env.reset(options=other)
+    assert "Where does nobody live?" in observation["prompt"]
+    assert env.step(answer("elsewhere"))[1] == 1.0
+    assert QUESTION in env.reset(options={"unknown": 1})[0]["prompt"]
+    with pytest.raises(ValueError, match=r"options\['task'\] needs options\['question'\]"):
+        env.reset(options={"task": TASK})
+
+
+def test_a_frozen_proposer_writes_the_question_during_reset():
+    env = solver_against(Script(*PROPOSAL))
+    observation, info = env.reset(seed=0)
+    assert QUESTION in observation["prompt"]
+    assert info["turns"] == 0
+    assert "Tavor" not in repr((observation, info))
+    assert env.step(answer())[1] == 1.0
+
+
+def test_in_the_embedded_world_a_proposer_is_enough():
+    env = SolverEnv(proposer=SCRIPTED)
+    asked = set()
+    for seed in range(12):
+        observation, _ = env.reset(seed=seed)
+        asked.add(len(parse_question(observation["prompt"].removeprefix("solve ")).relations))
+    assert len(asked) > 1
+
+
+def test_an_invalid_question_costs_another_try():
+    class Learning:
+        games = 0
+
+        def act(self, view):
+            if len(view.messages) == 2:
+                self.games += 1
+            said = sum(message.role == "assistant" for message in view.messages)
+            return PROPOSAL[said] if self.games > 3 else question("short")
+
+    player = Learning()
+    env = solver_against(player, max_proposals=4)
+    observation, _ = env.reset(seed=0)
+    assert QUESTION in observation["prompt"]
+    assert player.games == 4
+
+
+def test_a_proposer_that_never_writes_a_valid_question_is_an_error_with_the_reasons():
+    lines = [question("short"), question("short"), "hm"]
+    games = iter(range(99))
+
+    def player(view):
+        if len(view.messages) == 2:
+            player.line = lines[next(games) % 3]
+        return player.line
+
+    env = solver_against(player, max_proposals=6)
+    with pytest.raises(RuntimeError, match=r"in 6 games; reasons: too_short \(4\), malformed \(2\)"):
+        env.reset(seed=0)
+    with pytest.raises(ResetNeeded):
+        env.step(answer())
+
+
+def test_a_proposer_that_breaks_down_is_named_in_the_error():
+    env = solver_against(frozen_error, max_proposals=2)
+    reasons = r"frozen player \(propose\): ConnectionError: the model server is down \(2\)"
+    with pytest.raises(RuntimeError, match=reasons):
+        env.reset(seed=0)
+
+
+def test_a_reader_decides_whether_a_question_is_asked():
+    env = solver_against(Script(*PROPOSAL), reader=HOPELESS, max_proposals=1)
+    with pytest.raises(RuntimeError, match=r"not_recovered \(1\)"):
+        env.reset(seed=0)
+    env = solver_against(Script(*PROPOSAL), reader=None, config=GameConfig(rag_check=False))
+    assert QUESTION in env.reset(seed=0)[0]["prompt"]
+
+
+def test_a_frozen_player_may_search_with_native_tool_calls():
+    class Caller:
+        def act(self, view):
+            said = sum(message.role == "assistant" for message in view.messages)
+            if said == 2:
+                return question()
+            return PROTOCOLS["openai"].write("search", ["belin", "corun"][said], call_id=f"c{said}")
+
+    env = solver_against(Caller(), config=GameConfig(protocol="openai"))
+    assert QUESTION in env.reset(seed=0)[0]["prompt"]
+
+
+@pytest.mark.parametrize("source", ["search", "judge"])
+def test_broken_infrastructure_truncates_without_pay(source):
+    class Broken(Shelf):
+        def search(self, queries, top_k):
+            raise ConnectionError("down")
+
+    def judge(request):
+        raise ConnectionError("down")
+
+    env = solver(search=Broken(), judge=judge, config=GameConfig(judge=True))
+    env.reset(seed=0)
+    _, reward, terminated, truncated, info = env.step(
+        search("belin") if source == "search" else answer("Lady T.")
+    )
+    assert (reward, terminated, truncated, info["reason"]) == (0.0, False, True, "error")
+    with pytest.raises(ResetNeeded):
+        env.step(answer())
+    env.reset()
+    assert env.step(answer())[1] == 1.0
+
+
+# -- the proposer's environment ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("player", "reward"), [(PERFECT, 0.0), (HOPELESS, 1.0)])
+def test_the_proposer_is_paid_for_what_the_frozen_solver_misses(player, reward):
+    env = proposer(solver=player, reader=PERFECT)
+    observation, info = env.reset(seed=0)
+    assert "Answer: Tavor\nN: 2" in observation["prompt"]
+    for line in PROPOSAL[:-1]:
+        observation, paid, terminated, truncated, info = env.step(line)
+        assert (paid, terminated, truncated) == (0.0, False, False)
+    observation, paid, terminated, truncated, info = env.step(PROPOSAL[-1])
+    assert (paid, terminated, truncated) == (reward, True, False)
+    assert info["success_rate"] == 1.0 - reward
+    assert observation["phase"] == 3
+
+
+def test_the_frozen_solver_plays_every_attempt():
+    replies = iter([answer(), answer("Nobody"), answer("Nobody"), search("belin"), answer()])
+    env = proposer(solver=lambda view: next(replies), reader=PERFECT, config=GameConfig(attempts=4))
+    env.reset(seed=0)
+    _, reward, _, _, info = say(env, *PROPOSAL)
+    assert (reward, info["success_rate"]) == (0.5, 0.5)
+    assert next(replies, None) is None
+
+
+def test_the_reader_is_the_frozen_solver_unless_another_is_given():
+    phases = []
+
+    def player(view):
+        phases.append(view.phase)
+        return answer()
+
+    env = proposer(solver=player)
+    env.reset(seed=0)
+    say(env, *PROPOSAL)
+    assert phases == ["verify", "solve"]
+    env = proposer(solver=player, reader=HOPELESS)
+    env.reset(seed=0)
+    _, reward, _, _, info = say(env, *PROPOSAL)
+    assert (reward, info["reason"]) == (0.0, "not_recovered")
+    assert phases == ["verify", "solve"]
+
+
+def test_frozen_players_may_be_agents_batch_agents_or_functions():
+    class Batch:
+        def act_batch(self, views):
+            return [answer() for _ in views]
+
+    for player in (PERFECT, Batch(), lambda view: answer(), lambda view: Reply(answer())):
+        env = proposer(solver=player)
+        env.reset(seed=0)
+        assert say(env, *PROPOSAL)[4]["success_rate"] == 1.0
+
+
+def test_the_default_opponent_pays_for_hops_it_cannot_follow():
+    env = ProposerEnv()
+    player = ScriptedPlayer(proposer="perfect")
+    rewards = {}
+    for hops in (1, 3):
+        paid = []
+        for seed in range(24):
+            observation, _ = env.reset(seed=seed)
+            if not observation["prompt"].startswith(f"propose {hops}"):
+                continue
+            over = False
+            while not over:
+                _, reward, over, _, _ = env.step(player.act(env.view))
+            paid.append(reward)
+        assert paid
+        rewards[hops] = np.mean(paid)
+    assert rewards[1] == 0.0
+    assert rewards[3] > 0.5
+
+
+def test_an_invalid_question_ends_the_episode():
+    env = proposer()
+    env.reset(seed=0)
+    _, reward, terminated, _, info = env.step(question("short"))
+    assert (reward, terminated, info["reason"]) == (0.0, True, "too_short")
+
+
+@pytest.mark.parametrize("player", [frozen_error, lambda view: None, lambda view: 3])
+@pytest.mark.parametrize("role", ["solver", "reader"])
+def test_a_frozen_player_that_breaks_down_truncates_without_pay(role, player):
+    env = proposer(**{"config": GameConfig(invalid_reward=-1.0), role: player})
+    env.reset(seed=0)
+    _, reward, terminated, truncated, info = say(env, *PROPOSAL)
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert info["reason"] == "error"
+
+
+def test_the_proposer_may_be_given_a_task_but_no_question():
+    env = proposer()
+    observation, _ = env.reset(seed=0, options={"task": Task("Sarn"), "question": QUESTION, "unknown": 1})
+    assert "Answer: Sarn" in observation["prompt"]
+    assert observation["phase"] == 0
+
+
+# -- actions and rendering ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [solver, proposer])
+def test_bad_actions(make):
+    env = make(max_chars=20)
+    with pytest.raises(ResetNeeded):
+        env.step("too early")
+    env.reset(seed=0)
+    for action in (None, 3, b"bytes"):
+        with pytest.raises(TypeError, match="an action must be a string"):
+            env.step(action)
+    *_, info = env.step("y" * 30)
+    assert (info["turns"], info["clipped_chars"]) == (1, 10)
+
+
+def test_rendering_shows_what_frozen_players_did(capsys):
+    env = solver_against(Script(*PROPOSAL), render_mode="ansi")
+    env.reset(seed=0)
+    assert "search for proposer_0: belin" in env.render()
+    env = solver_against(Script(*PROPOSAL), render_mode="human")
+    env.reset(seed=0)
+    env.step(answer())
+    assert env.render() is None
+    out = capsys.readouterr().out
+    assert out.count("search for proposer_0: belin") == 1
+    assert "outcome: valid, solved" in out
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_pickles_in_the_middle_of_an_episode(name):
+    env = gymnasium.make(name).unwrapped
+    env.reset(seed=0)
+    env.step(search("nobody"))
+    copy = pickle.loads(pickle.dumps(env))
+    for line in (search("belin"), "hm", "hm"):
+        assert copy.step(line) == env.step(line)
+    assert copy.reset() == env.reset()
+
+
+# -- vector environments -----------------------------------------------------------------------------------
+
+
+def makers(name, **arguments):
+    return [lambda: gymnasium.make(name, **arguments)] * 2
+
+
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("vectorize", [SyncVectorEnv, lambda envs: AsyncVectorEnv(envs, shared_memory=False)])
+def test_vector_environments_show_what_single_ones_show(name, vectorize):
+    singles = [make() for make in makers(name)]
+    vector = vectorize(makers(name))
+    try:
+        expected = [env.reset(seed=7 + place)[0] for place, env in enumerate(singles)]
+        observations, _ = vector.reset(seed=7)
+        for line in ("naïve 🙂", search("nobody"), "hm"):
+            assert observations["prompt"] == tuple(observation["prompt"] for observation in expected)
+            for key in ("phase", "turns_left", "searches_left"):
+                assert observations[key].tolist() == [observation[key] for observation in expected]
+            returned = [env.step(line) for env in singles]
+            expected = [observation for observation, *_ in returned]
+            observations, rewards, terminated, truncated, infos = vector.step((line, line))
+            assert rewards.tolist() == [reward for _, reward, *_ in returned]
+        assert terminated.tolist() == [True, True]
+        assert truncated.tolist() == [False, False]
+        assert set(infos["reason"]) == {info["reason"] for *_, info in returned}
+    finally:
+        vector.close()
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_shared_memory_is_refused_and_the_cause_says_what_to_do(name):
+    with pytest.raises(ValueError, match="shared_memory=True") as refused:
+        AsyncVectorEnv(makers(name))
+    assert isinstance(refused.value.__cause__, CustomSpaceError)
+    assert "shared_memory=False" in str(refused.value.__cause__)
+
+
+def test_a_search_engine_of_ones_own_goes_to_other_processes():
+    engine = BM25Engine([Passage("p0", "Belin", "Belin has her home in Corun.")])
+    vector = AsyncVectorEnv(
+        makers(IDS[0], questions=[(QUESTION, TASK)], search=engine), shared_memory=False, context="spawn"
+    )
+    try:
+        vector.reset(seed=0)
+        observations, *_ = vector.step((search("belin"), search("nothing")))
+        assert ["home in Corun" in prompt for prompt in observations["prompt"]] == [True, False]
+    finally:
+        vector.close()
+
+
+# -- arguments ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "error", "match"),
+    [
+        (solver, {"config": GameConfig(attempts=2)}, ValueError, "config.attempts must be 1, got 2"),
+        (solver, {"max_proposals": 0}, ValueError, "max_proposals must be at least 1, got 0"),
+        (solver, {"proposer": PERFECT}, ValueError, "questions and proposer exclude each other"),
+        (solver, {"questions": []}, ValueError, "at least one question, got none"),
+        (solver, {"questions": None}, ValueError, "search needs questions, or a proposer and tasks"),
+        (solver, {"questions": [QUESTION]}, TypeError, "pairs of a question and its answer or Task"),
+        (solver, {"questions": [(" ", "Tavor")]}, ValueError, "questions must not be blank"),
+        (solver, {"questions": [(QUESTION, "")]}, ValueError, "non-blank answer"),
+        (solver, {"questions": [(QUESTION, 3)]}, TypeError, "must be a string, got int"),
+        (solver, {"tasks": [TASK]}, ValueError, "they need proposer="),
+        (solver, {"reader": PERFECT}, ValueError, "they need proposer="),
+        (solver, {"render_mode": "html"}, ValueError, "render_mode must be None or one of"),
+        (solver, {"config": GameConfig(judge=True)}, ValueError, "needs judge="),
+        (solver, {"search": {"moon": Shelf()}}, ValueError, "no search engine for corpus ''"),
+        (solver_against, {"proposer": "gpt"}, TypeError, "proposer must be an agent with .*, got str"),
+        (solver_against, {"proposer": PERFECT, "reader": None}, ValueError, "needs reader="),
+        (
+            solver_against,
+            {"proposer": PERFECT, "reader": None, "config": CLOSED_BOOK},
+            ValueError,
+            "needs reader=",
+        ),
+        (solver_against, {"proposer": PERFECT, "reader": 3}, TypeError, "reader must be an agent"),
+        (solver_against, {"proposer": PERFECT, "tasks": None}, ValueError, "search needs tasks"),
+        (proposer, {"solver": None}, ValueError, "search needs solver"),
+        (proposer, {"solver": "gpt"}, TypeError, "solver must be an agent with .*, got str"),
+        (proposer, {"tasks": None}, ValueError, "search needs tasks"),
+        (proposer, {"tasks": []}, ValueError, "at least one Task"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_say_what_was_expected(make, arguments, error, match):
+    with pytest.raises(error, match=match):
+        make(**arguments)
