@@ -6,7 +6,6 @@ import pickle
 import threading
 
 import pytest
-from tests.test_search_action import Parrot
 
 from ssp_env.envs.search_action import SearchAction
 from ssp_env.passage import Passage
@@ -14,6 +13,7 @@ from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.remote import RemoteEngine
 from ssp_env.search.tool import ResultCache, SearchCall, SearchTool, ToolError
 from ssp_env.testing.engines import PASSAGES
+from tests.envs.test_search_action import Parrot
 from tests.game.doubles import Shelf
 
 BELIN = "Doc 1 (Title: Belin)\nBelin has her home in Corun."
