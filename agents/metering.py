@@ -9,8 +9,8 @@ from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
-from ssp_env.coroutines import is_async
 from ssp_env.game import Reply
+from ssp_env.objects import is_async
 from ssp_env.play import AnyAgent, AnyAsyncAgent
 
 

@@ -1,4 +1,4 @@
-"""Errors that several packages raise: of remote services, and of libraries that are not installed."""
+"""Errors that several packages raise, of remote services and missing libraries, and any error as a text."""
 
 from __future__ import annotations
 
@@ -33,3 +33,16 @@ def missing_extra(library: str, extra: str) -> ModuleNotFoundError:
     """
     message = f"{library} is not installed. Install it with: pip install 'ssp-env[{extra}]'"
     return ModuleNotFoundError(message, name=library)
+
+
+def describe(error: BaseException) -> str:
+    """Return the type and the message of an exception on one line, even if its `str()` raises.
+
+    >>> describe(KeyError("corun")), describe(TimeoutError())
+    ("KeyError: 'corun'", 'TimeoutError')
+    """
+    try:
+        message = " ".join(str(error).split())
+    except Exception as trouble:
+        message = f"its message cannot be read, str() raised {type(trouble).__name__}"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

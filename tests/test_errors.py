@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from agents.chat_endpoint.errors import ChatRefused
+from ssp_env.errors import describe
 from ssp_env.search.errors import SearchTimeout
 
 
@@ -20,3 +21,20 @@ def test_an_error_of_a_service_pickles_with_all_it_says(kind):
 def test_whoever_writes_an_engine_can_raise_search_errors_without_the_extra_for_http():
     code = "import sys; sys.modules['tenacity'] = None; from ssp_env.search.errors import SearchError"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("no\n route"), "ValueError: no route"),
+        (TimeoutError(), "TimeoutError"),
+        (Unspeakable(), "Unspeakable: its message cannot be read, str() raised RuntimeError"),
+    ],
+)
+def test_any_exception_has_a_text(error, text):
+    assert describe(error) == text

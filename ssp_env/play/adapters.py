@@ -9,8 +9,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
-from ssp_env.coroutines import is_async
 from ssp_env.game import Reply, ToolCall, View
+from ssp_env.objects import is_async
 from ssp_env.play.agents import AnyAgent, AnyAsyncAgent
 
 

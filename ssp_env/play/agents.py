@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
-from ssp_env.coroutines import is_async
 from ssp_env.game import Judge, Reply, View
 from ssp_env.game.view import as_reply
+from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
-from ssp_env.coroutines import is_async
 from ssp_env.game import Game, Outcome
 from ssp_env.game.requests import Result
+from ssp_env.objects import is_async
 from ssp_env.play.adapters import AnyPlayer
 from ssp_env.play.agents import AsyncJudgeFunction, JudgeFunction
 from ssp_env.play.driver import in_order

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from ssp_env.coroutines import is_async
 from ssp_env.game import Game, Judge, Noise, Read, Search, Turn
 from ssp_env.game.requests import Result
 from ssp_env.game.view import as_reply
+from ssp_env.objects import is_async
 from ssp_env.play.adapters import AnyPlayer, as_agent
 from ssp_env.play.agents import (
     AnyAgent,

@@ -12,8 +12,8 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
-from ssp_env.coroutines import is_async
 from ssp_env.http.background import gather
+from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.search.errors import BadSearchReply
 from ssp_env.search.web.text import clean

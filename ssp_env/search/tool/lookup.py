@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import anyio
 from anyio.to_thread import run_sync
 
-from ssp_env.coroutines import is_async
+from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.cache import ResultCache

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from ssp_env.coroutines import is_async
+from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.search.engine import SearchEngine
 

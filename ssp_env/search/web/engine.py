@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import anyio.to_thread
 
-from ssp_env.coroutines import is_async
 from ssp_env.http import Limits, arun, run
 from ssp_env.http.background import gather
+from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.search.errors import SearchError
 from ssp_env.search.json_service import JSONService

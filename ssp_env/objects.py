@@ -1,0 +1,176 @@
+"""Objects that users bring: loaded by name, `package.module:object`, and told asynchronous from blocking."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import re
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import PureWindowsPath
+from types import ModuleType
+from typing import Any, TypeGuard, TypeVar, overload
+
+from ssp_env.errors import describe
+
+T = TypeVar("T")
+
+_OBJECT_NAME = re.compile(r"([\w./\\-]+):([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+_FAULTS = (Exception, SystemExit)
+
+
+def is_async(function: Any) -> TypeGuard[Callable[..., Awaitable[Any]]]:
+    """Whether calling `function` gives a coroutine: a method, a function or an object with `__call__`."""
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004  # may be a coroutine function
+    )
+
+
+def is_object_name(text: str) -> bool:
+    """Whether a text is written like the name of an object, `package.module:object`.
+
+    >>> is_object_name("my_project.players:careful"), is_object_name("weak"), is_object_name("runs/first")
+    (True, False, False)
+    """
+    return _OBJECT_NAME.fullmatch(text) is not None
+
+
+@overload
+def load_object(name: str, what: str = ...) -> Any: ...
+
+
+@overload
+def load_object(name: str, what: str, adapt: Callable[[Any], T]) -> T: ...
+
+
+def load_object(name: str, what: str = "object", adapt: Callable[[Any], Any] | None = None) -> Any:
+    """Import the object that `package.module:object` names.
+
+    A class is called without arguments to make the object, and so is a function that has parameters with
+    defaults only, or none: it is taken for a factory. Modules of the current working directory can be named,
+    as with `python -m`.
+
+    Args:
+        name: Module and attribute, with a colon between them; the attribute may have dots.
+        what: What the object is to be, for errors: `player`, `engine`, `judge`, ...
+        adapt: Checks or adapts the object, such as `ssp_env.play.as_agent`; a TypeError or ValueError of it
+            is reported with the name.
+
+    Returns:
+        The object, or what `adapt` returned for it.
+
+    Raises:
+        ValueError: If there is no such module or attribute, if importing the module or making the object
+            raises, or if `adapt` refuses the object.
+
+    >>> load_object("string:digits")
+    '0123456789'
+    >>> load_object("string:digit", "player")
+    Traceback (most recent call last):
+    ValueError: player 'string:digit': the module string has no attribute 'digit'; did you mean 'digits'?
+    """
+    match = _OBJECT_NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"{what} {name!r}: expected a name such as package.module:object")
+    module_name, path = match.groups()
+    try:
+        made = _make(_find(_import(module_name, path), module_name, path), path)
+        return made if adapt is None else adapt(made)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} {name!r}: {error}") from error
+
+
+def _import(module_name: str, path: str) -> ModuleType:
+    if module_name.endswith(".py") or "/" in module_name or "\\" in module_name:
+        stem = PureWindowsPath(module_name).stem  # reads both kinds of slashes
+        raise ValueError(f"expected a module, got a file: call it {stem}:{path} in the folder that has it")
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        if not _is_missing(module_name):
+            return import_module(module_name)
+    except _FAULTS as error:
+        raise ValueError(f"importing {module_name} raised {_described(error)}") from error
+    raise ValueError(f"there is no module {module_name}: {_where_it_was_sought(module_name, here)}")
+
+
+def _is_missing(module_name: str) -> bool:
+    """Whether there is no such module; its parent packages are imported to find out."""
+    if module_name in sys.modules:
+        return False
+    try:
+        return find_spec(module_name) is None
+    except ModuleNotFoundError as error:
+        # One of its parents is missing or no package; any other name is of a library that a parent imports.
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        return True
+
+
+def _where_it_was_sought(module_name: str, here: str) -> str:
+    package = module_name.partition(".")[0]
+    loaded = getattr(sys.modules.get(package), "__file__", None) or ""
+    own = os.path.join(here, package)
+    if loaded and os.path.isdir(own) and not loaded.startswith(own + os.sep):
+        return f"the folder {own} is hidden by {os.path.dirname(loaded)}, which is loaded already; rename it"
+    return f"sought in {here} and among the installed packages"
+
+
+def _find(module: ModuleType, module_name: str, path: str) -> Any:
+    found: Any = module
+    owner = f"the module {module_name}"
+    for attribute in path.split("."):
+        if not hasattr(found, attribute):
+            near = difflib.get_close_matches(attribute, dir(found), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{owner} has no attribute {attribute!r}{hint}")
+        found, owner = getattr(found, attribute), attribute
+    return found
+
+
+def _make(found: Any, path: str) -> Any:
+    """Call a class or a factory; anything else is the object itself."""
+    is_class = inspect.isclass(found)
+    if not is_class and (not (inspect.isroutine(found) or isinstance(found, partial)) or is_async(found)):
+        return found
+    try:
+        parameters = list(inspect.signature(found).parameters.values())
+    except ValueError:  # some functions and classes written in C have no signature
+        return _called(found, path) if is_class else found
+    if not is_class and any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters):
+        return found
+    named_only = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    required = [one.name for one in parameters if one.default is one.empty and one.kind not in named_only]
+    if not required:
+        return _called(found, path)
+    if not is_class:
+        return found
+    raise ValueError(
+        f"the class {path} cannot be made without {', '.join(required)}: "
+        "name an object, or a function without parameters that returns one"
+    )
+
+
+def _called(factory: Callable[[], Any], path: str) -> Any:
+    try:
+        return factory()
+    except _FAULTS as error:
+        raise ValueError(f"{path}() raised {_described(error)}") from error
+
+
+def _described(error: BaseException) -> str:
+    """What was raised, and the line of the user's code that raised it."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and not frame.filename.startswith("<frozen")
+    ]
+    return describe(error) + (f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else "")
