@@ -56,7 +56,7 @@ def play(
     top_k: Annotated[int, typer.Option(help="Passages per search.", min=1)] = 3,
     max_turns: Annotated[int, typer.Option(help="Turns per player.", min=1)] = 6,
     min_searches: Annotated[int, typer.Option(help="Searches a valid question needs.", min=0)] = 2,
-    min_words: Annotated[
+    min_question_words: Annotated[
         int | None, typer.Option(help="Words a valid question needs; 10, or 4 in a terse world.", min=0)
     ] = None,
     rag_check: Annotated[
@@ -120,8 +120,8 @@ def play(
         )  # fmt: skip
         players = _cast(names, seed, temperature, max_tokens, options)
     config = rules(players.prompts, setting.terse, config)
-    if min_words is not None:
-        config = replace(config, min_words=min_words)
+    if min_question_words is not None:
+        config = replace(config, min_question_words=min_question_words)
     named = ", ".join(f"{role} {name}" for role, name in names.items())
     console.print(f"{named}; {setting.description}; seed {seed}", highlight=False, markup=False)
     table = play_session(console, players, setting, config, seed=seed, out=out, quiet=quiet)

@@ -113,4 +113,4 @@ def rules(prompts: str, terse: bool, config: GameConfig) -> GameConfig:
             "choose --world tiny, or language models such as --proposer smollm2 --solver smollm2"
         )
     config = config.with_budget(max_searches=4, retries=0)
-    return replace(config, protocol="terse", prompts="terse", min_words=4)
+    return replace(config, protocol="terse", prompts="terse", min_question_words=4)

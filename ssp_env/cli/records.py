@@ -85,13 +85,13 @@ def rescore(
     min_searches: Annotated[
         int | None, typer.Option(help="Searches a valid question needs.", show_default=False)
     ] = None,
-    min_words: Annotated[
+    min_question_words: Annotated[
         int | None, typer.Option(help="Words a valid question needs.", show_default=False)
     ] = None,
-    min_chars: Annotated[
+    min_question_chars: Annotated[
         int | None, typer.Option(help="Characters a valid question needs.", show_default=False)
     ] = None,
-    max_chars: Annotated[
+    max_question_chars: Annotated[
         int | None, typer.Option(help="Characters a valid question may have.", show_default=False)
     ] = None,
     answer_in_search: Annotated[
@@ -126,9 +126,9 @@ def rescore(
         "reward": reward,
         "invalid_reward": invalid_reward,
         "min_searches": min_searches,
-        "min_words": min_words,
-        "min_chars": min_chars,
-        "max_chars": max_chars,
+        "min_question_words": min_question_words,
+        "min_question_chars": min_question_chars,
+        "max_question_chars": max_question_chars,
         "answer_in_search": answer_in_search,
         "rag_check": rag_check,
         "judge": judge,
@@ -137,7 +137,7 @@ def rescore(
     changes |= dict(map(_parsed_rule, rule or ()))
     if not changes:
         raise ValueError(
-            "nothing to score by: give --reward, --min-words or another rule (ssp rescore --help)"
+            "nothing to score by: give --reward, --min-question-words or another rule (ssp rescore --help)"
         )
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")
@@ -237,7 +237,7 @@ def _rescored(file: Path, changes: Mapping[str, Any], comparison: Comparison) ->
 def _parsed_rule(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ValueError(f"--rule must be NAME=VALUE, such as --rule min_words=6, got {text!r}")
+        raise ValueError(f"--rule must be NAME=VALUE, such as --rule min_question_words=6, got {text!r}")
     try:
         return name.strip(), json.loads(value)
     except ValueError:

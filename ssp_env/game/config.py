@@ -35,9 +35,9 @@ class GameConfig:
         min_searches: Searches the proposer must have made, all different (released code: 2).
         hop_check: Whether the proposer must have made at least, or exactly, as many searches as hops were
             asked for.
-        min_chars: Least length of a question in characters.
-        max_chars: Greatest length of a question in characters.
-        min_words: Least number of white-space separated words in a question.
+        min_question_chars: Least length of a question in characters.
+        max_question_chars: Greatest length of a question in characters.
+        min_question_words: Least number of white-space separated words in a question.
         answer_in_search: Whether the proposer's searches may name the answer.
         max_similarity: Greatest similarity to an earlier question (see `rules.similarity`), from 0 to 1;
             None allows repetition.
@@ -66,9 +66,9 @@ class GameConfig:
     solver: Budget = Budget()  # noqa: RUF009
     min_searches: int = 2
     hop_check: HopCheck = "off"
-    min_chars: int = 10
-    max_chars: int = 1000
-    min_words: int = 10
+    min_question_chars: int = 10
+    max_question_chars: int = 1000
+    min_question_words: int = 10
     answer_in_search: bool = True
     max_similarity: float | None = None
     rag_check: bool = True
@@ -92,8 +92,8 @@ class GameConfig:
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         least = {
-            "attempts": 1, "top_k": 1, "min_searches": 0, "min_chars": 0, "min_words": 0, "noise_passages": 0,
-            "max_chars": self.min_chars,
+            "attempts": 1, "top_k": 1, "min_searches": 0, "noise_passages": 0, "min_question_words": 0,
+            "min_question_chars": 0, "max_question_chars": self.min_question_chars,
         }  # fmt: skip
         for name, bound in least.items():
             if getattr(self, name) < bound:
@@ -140,7 +140,7 @@ TERSE_RULES = GameConfig(
     protocol="terse",
     prompts="terse",
     top_k=2,
-    min_chars=6,
-    min_words=4,
+    min_question_chars=6,
+    min_question_words=4,
 ).with_budget(max_searches=4, max_turns=6)
 """Rules that fit the short questions of a terse world."""

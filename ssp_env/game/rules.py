@@ -51,9 +51,9 @@ def first_violation(
     """
     folded = [" ".join(_BETWEEN_WORDS.sub(" ", fold_disguises(query)).split()) for query in queries]
     broken = {
-        "too_short": len(question) < config.min_chars,
-        "too_long": len(question) > config.max_chars,
-        "too_few_words": len(question.split()) < config.min_words,
+        "too_short": len(question) < config.min_question_chars,
+        "too_long": len(question) > config.max_question_chars,
+        "too_few_words": len(question.split()) < config.min_question_words,
         "answer_leak": mentions(question, golds),
         "no_evidence": config.min_searches > 0 and not evidence,
         "too_few_searches": len(queries) < config.min_searches,

@@ -152,7 +152,7 @@ def test_thresholds_of_the_rules_are_options(corpus, smollm2_is):
     options = ["--corpus", corpus, "--proposer", "smollm2", "--solver", "smollm2", "--games", 1]
     assert "broken" not in run(*options).output
     assert "broken: too_few_searches" in run(*options, "--min-searches", 3).output
-    assert "broken: too_few_words" in run(*options, "--min-words", 40).output
+    assert "broken: too_few_words" in run(*options, "--min-question-words", 40).output
 
 
 def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_path):
@@ -361,7 +361,12 @@ def test_worlds_are_asked_for_entities_at_the_end_of_a_path():
 
 def test_terse_games_have_rules_of_their_own():
     terse = rules("terse", True, GameConfig(attempts=3))
-    assert (terse.protocol, terse.prompts, terse.attempts, terse.min_words) == ("terse", "terse", 3, 4)
+    assert (terse.protocol, terse.prompts, terse.attempts, terse.min_question_words) == (
+        "terse",
+        "terse",
+        3,
+        4,
+    )
     assert rules("few_shot", True, GameConfig(attempts=3)) == GameConfig(attempts=3, prompts="few_shot")
 
 

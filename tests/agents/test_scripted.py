@@ -36,9 +36,9 @@ from ssp_env.worlds import (
     terse_vocabulary,
 )
 
-CONFIG = GameConfig(protocol="terse", prompts="terse", top_k=2, min_words=4, noise_passages=4).with_budget(
-    max_searches=4, max_turns=6
-)
+CONFIG = GameConfig(
+    protocol="terse", prompts="terse", top_k=2, min_question_words=4, noise_passages=4
+).with_budget(max_searches=4, max_turns=6)
 TERSE = PROTOCOLS["terse"]
 
 PAGES = (

@@ -24,8 +24,8 @@ EASY_GAME = GameConfig(
     attempts=4,
     top_k=2,
     min_searches=0,
-    min_chars=0,
-    min_words=1,
+    min_question_chars=0,
+    min_question_words=1,
     rag_check=False,
     reward="1-acc",
 ).with_budget(max_searches=4, max_turns=6, retries=1)

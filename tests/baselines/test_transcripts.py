@@ -124,7 +124,7 @@ RULES = {
     "protocol": "terse",
     "prompts": "terse",
     "top_k": 2,
-    "min_words": 4,
+    "min_question_words": 4,
     "max_searches": 4,
     "max_turns": 6,
 }

@@ -94,7 +94,7 @@ def make(face: Callable[..., Any], configuration: Configuration, **arguments: An
             protocol=configuration.protocol,
             attempts=configuration.attempts,
             min_searches=0,
-            min_words=0,
+            min_question_words=0,
             noise_passages=2,
         ),
         reader="solver" if configuration.reader == "solver" else frozen,

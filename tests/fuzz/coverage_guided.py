@@ -64,7 +64,7 @@ class Target:
             protocol=protocol,
             prompts="terse",
             min_searches=provider.ConsumeIntInRange(0, 2),
-            min_words=provider.ConsumeIntInRange(0, 10),
+            min_question_words=provider.ConsumeIntInRange(0, 10),
             rag_check=provider.ConsumeBool(),
             judge=provider.ConsumeBool(),
             noise_passages=1,

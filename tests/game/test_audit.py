@@ -103,7 +103,7 @@ def test_a_generated_world_is_an_oracle():
     world = World(world_preset("tiny"))
     gold = world.questions(2, 1, np.random.default_rng(0))[0]
     lines = (search("x"), search("y"), question(gold.question))
-    rules = {"protocol": "terse", "min_words": 4, "rag_check": False}
+    rules = {"protocol": "terse", "min_question_words": 4, "rag_check": False}
     for name, label_true in ((gold.answer, 1.0), ("nobody", 0.0)):
         game = new_game(Task(name, id="w"), **rules)
         play([game], proposer=Script(*lines), solver=PERFECT, search=Everything())

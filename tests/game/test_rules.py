@@ -16,7 +16,7 @@ NEARLY = "who is the mother of the mayor of the city where Belin has a home"
 LONG = QUESTION + " " + "x" * 1000
 
 BREAKING = {
-    "too_short": (SEARCHES, "a b c d e f g h i j", {"min_chars": 20}),
+    "too_short": (SEARCHES, "a b c d e f g h i j", {"min_question_chars": 20}),
     "too_long": (SEARCHES, LONG, {}),
     "too_few_words": (SEARCHES, "Who is the mother of the mayor of Corun?", {}),
     "answer_leak": (SEARCHES, QUESTION.replace("Belin", "TAVOR's aunt"), {}),
@@ -48,9 +48,9 @@ def test_breaking_one_rule_invalidates_the_question_with_its_code(code):
 def test_the_same_game_is_valid_once_the_rule_is_relaxed(code):
     searches, text, options = BREAKING[code]
     relaxed = {
-        "too_short": {"min_chars": 19},
-        "too_long": {"max_chars": len(LONG)},
-        "too_few_words": {"min_words": 9},
+        "too_short": {"min_question_chars": 19},
+        "too_long": {"max_question_chars": len(LONG)},
+        "too_few_words": {"min_question_words": 9},
         "no_evidence": {"min_searches": 0},
         "too_few_searches": {"min_searches": 1},
         "answer_in_search": {"answer_in_search": True},
@@ -68,7 +68,7 @@ def test_the_same_game_is_valid_once_the_rule_is_relaxed(code):
 
 
 def test_rules_are_tried_in_their_order():
-    config = GameConfig(answer_in_search=False, min_chars=10, min_words=10)
+    config = GameConfig(answer_in_search=False, min_question_chars=10, min_question_words=10)
     arguments = {"golds": ("Tavor",), "queries": ["tavor", "Tavor"], "evidence": [], "config": config}
     assert first_violation("Tavor?", **arguments) == "too_short"
     assert first_violation("Tavor " * 300, **arguments) == "too_long"
@@ -135,9 +135,9 @@ def test_similarity_is_symmetric_and_one_for_the_same_words(first, second):
 
 def test_a_question_as_similar_as_allowed_passes():
     arguments = {"golds": ("Tavor",), "queries": ["a", "b"], "evidence": [PAGE], "earlier": ["v w x y"]}
-    config = GameConfig(min_words=1, min_chars=1, max_similarity=0.6)
+    config = GameConfig(min_question_words=1, min_question_chars=1, max_similarity=0.6)
     assert first_violation("w x y z", config=config, **arguments) is None
-    config = GameConfig(min_words=1, min_chars=1, max_similarity=0.5)
+    config = GameConfig(min_question_words=1, min_question_chars=1, max_similarity=0.5)
     assert first_violation("w x y z", config=config, **arguments) == "near_duplicate"
 
 
@@ -149,10 +149,13 @@ def test_earlier_questions_without_a_limit_are_a_mistake():
 def test_bounds_are_inclusive():
     arguments = {"golds": ("Tavor",), "queries": ["a", "b"], "evidence": [PAGE]}
     text = "a b c d e f g h i j"
-    assert first_violation(text, config=GameConfig(min_chars=19, max_chars=19), **arguments) is None
-    assert first_violation(text, config=GameConfig(min_chars=20), **arguments) == "too_short"
-    assert first_violation(text, config=GameConfig(max_chars=18), **arguments) == "too_long"
-    assert first_violation(text, config=GameConfig(min_words=11), **arguments) == "too_few_words"
+    assert (
+        first_violation(text, config=GameConfig(min_question_chars=19, max_question_chars=19), **arguments)
+        is None
+    )
+    assert first_violation(text, config=GameConfig(min_question_chars=20), **arguments) == "too_short"
+    assert first_violation(text, config=GameConfig(max_question_chars=18), **arguments) == "too_long"
+    assert first_violation(text, config=GameConfig(min_question_words=11), **arguments) == "too_few_words"
 
 
 def test_a_penalty_for_invalid_questions_is_an_option():

@@ -83,7 +83,13 @@ def _call(id: str, name: str, query: str) -> ToolCall:
 
 
 TERSE_TASK = Task("tavor", hops=2, id="terse")
-TERSE_OPTIONS = {"protocol": "terse", "prompts": "terse", "top_k": 2, "min_chars": 6, "min_words": 4}
+TERSE_OPTIONS = {
+    "protocol": "terse",
+    "prompts": "terse",
+    "top_k": 2,
+    "min_question_chars": 6,
+    "min_question_words": 4,
+}
 TERSE_SEARCHES = ("<search> sarn </search>", "<search> corun </search>")
 TERSE_QUESTION = "<question> mother of mayor of corun ? </question>"
 
@@ -137,7 +143,13 @@ SCENARIOS = {
             "solver_0": ("<search> corun </search>", "<search> nobody </search>", "<answer> oly </answer>"),
         },
         task=Task("tavor", hops=2, id="terse"),
-        rules={"protocol": "terse", "prompts": "terse", "top_k": 2, "min_words": 4, "noise_passages": 1},
+        rules={
+            "protocol": "terse",
+            "prompts": "terse",
+            "top_k": 2,
+            "min_question_words": 4,
+            "noise_passages": 1,
+        },
         pages=TERSE_PAGES,
     ),
     "forfeit": Scenario(
@@ -250,8 +262,12 @@ SCENARIOS = {
         pages=TERSE_PAGES,
     ),
     "turn_limit": terse("A proposer that searches in its last turn.", *TERSE_SEARCHES, max_turns=2),
-    "too_short": terse("A question of too few characters.", "<question> a of b </question>", min_chars=8),
-    "too_long": terse("A question of too many characters.", *TERSE_SEARCHES, TERSE_QUESTION, max_chars=20),
+    "too_short": terse(
+        "A question of too few characters.", "<question> a of b </question>", min_question_chars=8
+    ),
+    "too_long": terse(
+        "A question of too many characters.", *TERSE_SEARCHES, TERSE_QUESTION, max_question_chars=20
+    ),
     "too_few_words": terse("A question of too few words.", "<question> mother : corun </question>"),
     "answer_leak": terse("A question that names the answer.", "<question> who is Tavor 's child </question>"),
     "no_evidence": terse(

@@ -30,6 +30,6 @@ def solved_game(**options: object) -> Game:
 
 def refused_game() -> Game:
     """A question that is one word too short for its rules; nobody read or solved it."""
-    game = new_game(min_words=len(QUESTION.split()) + 1)
+    game = new_game(min_question_words=len(QUESTION.split()) + 1)
     propose(game)
     return game

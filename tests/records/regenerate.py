@@ -56,7 +56,7 @@ def example_text() -> str:
 def example() -> Episode:
     """A short game in the terse rules: one search, one question, one answer."""
     config = GameConfig(
-        protocol="terse", prompts="terse", top_k=1, min_searches=1, min_words=4, rag_check=False
+        protocol="terse", prompts="terse", top_k=1, min_searches=1, min_question_words=4, rag_check=False
     )
     game = Game(Task("tavor", id="task-7", corpus="demo"), config, rng=5)
     page = Passage("p1", "sarn", "sarn mother tavor", 1.25)

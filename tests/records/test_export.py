@@ -101,8 +101,8 @@ def test_what_follows_an_action_is_not_in_the_conversation():
 
 def test_a_game_whose_rescoring_is_unknown_gives_no_conversation():
     episode = EPISODES[1]
-    assert list(chat_rows([rescore(episode, replace(episode.config, min_words=0))])) == []
-    (row,) = chat_rows([rescore(EPISODES[0], replace(EPISODES[0].config, min_words=40))])
+    assert list(chat_rows([rescore(episode, replace(episode.config, min_question_words=0))])) == []
+    (row,) = chat_rows([rescore(EPISODES[0], replace(EPISODES[0].config, min_question_words=40))])
     assert (row["role"], row["reason"]) == ("proposer", "too_few_words")
 
 

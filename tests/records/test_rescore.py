@@ -35,7 +35,10 @@ def test_the_recorded_rules_give_the_recorded_score(game):
 
 
 @settings(max_examples=100)
-@given(finished_games(), st.sampled_from([{"min_words": 0}, {"rag_check": False}, {"min_chars": 0}]))
+@given(
+    finished_games(),
+    st.sampled_from([{"min_question_words": 0}, {"rag_check": False}, {"min_question_chars": 0}]),
+)
 def test_what_laxer_rules_say_is_what_play_under_them_would_have_said_or_unknown(game, changes):
     config = replace(game.config, **changes)
     new = rescore(Episode.of(game), config)
@@ -64,16 +67,19 @@ def test_another_reward_pays_the_same_play_differently():
 
 
 def test_stricter_rules_refuse_a_question_and_its_attempts_go_unpaid():
-    new = scored(solved_game(), min_words=40)
+    new = scored(solved_game(), min_question_words=40)
     assert reason(new) == "too_few_words"
     assert new.outcome["rewards"] == {"proposer_0": 0.0, "solver_0": 0.0}
 
 
 def test_a_question_nobody_read_is_unknown_under_rules_that_let_it_pass():
-    new = scored(refused_game(), min_words=0)
+    new = scored(refused_game(), min_question_words=0)
     assert new.outcome is None
     assert reason(new) == "noise was never asked"
-    assert reason(scored(refused_game(), min_words=0, rag_check=False)) == "solver_0/turn/0 was never asked"
+    assert (
+        reason(scored(refused_game(), min_question_words=0, rag_check=False))
+        == "solver_0/turn/0 was never asked"
+    )
 
 
 def test_a_question_that_failed_the_check_is_unknown_without_it():
@@ -118,7 +124,7 @@ def test_a_failure_stays_a_failure_unless_the_rules_end_the_game_before_it():
     propose(game)
     game.submit("read", Failure("down"))
     assert reason(scored(game, reward="format_only")) == "error"
-    assert reason(scored(game, min_words=40)) == "too_few_words"
+    assert reason(scored(game, min_question_words=40)) == "too_few_words"
 
 
 # -- judges --------------------------------------------------------------------------------------------
@@ -173,10 +179,10 @@ def test_verdicts_that_were_never_given_are_unknown():
 
 def test_a_rescored_game_can_be_scored_back():
     episode = Episode.of(solved_game())
-    there = rescore(episode, replace(episode.config, min_words=40))
+    there = rescore(episode, replace(episode.config, min_question_words=40))
     back = rescore(there, there.config)
     assert (back.events, back.outcome) == (episode.events, episode.outcome)
-    assert there.scored_by["config"]["min_words"] == 40
+    assert there.scored_by["config"]["min_question_words"] == 40
 
 
 def test_a_comparison_counts_reasons_and_averages_what_is_known_both_ways():
@@ -185,7 +191,7 @@ def test_a_comparison_counts_reasons_and_averages_what_is_known_both_ways():
     failed.submit("read", Failure("down"))
     comparison = Comparison()
     for game in (solved_game(), refused_game(), failed):
-        comparison.add(Episode.of(game), scored(game, min_words=0, reward="format_only"))
+        comparison.add(Episode.of(game), scored(game, min_question_words=0, reward="format_only"))
     assert comparison.before == {"solved": 1, "too_few_words": 1, "error": 1}
     assert comparison.after == {"solved": 1, "unknown": 1, "error": 1}
     assert comparison.changes == {("too_few_words", "unknown"): 1}

@@ -33,7 +33,10 @@ def test_every_line_of_any_game_keeps_the_schema(game):
 
 
 def test_rescored_lines_keep_the_schema_known_or_not():
-    for game, changes in ((solved_game(), {"min_words": 0}), (refused_game(), {"min_words": 0})):
+    for game, changes in (
+        (solved_game(), {"min_question_words": 0}),
+        (refused_game(), {"min_question_words": 0}),
+    ):
         episode = Episode.of(game)
         config = replace(episode.config, **changes)
         VALIDATOR.validate(json.loads(rescore(episode, config).to_line()))
