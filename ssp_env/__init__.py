@@ -1,26 +1,82 @@
 """Search self-play: one side of a language model writes search questions, the other side answers them.
 
-The package holds the game (`ssp_env.game`, rules without I/O), search engines and worlds it is played on,
-and the drivers that play it: `ssp_env.play`, the PettingZoo environment `ssp_env.search_self_play_v0`, the
-Gymnasium environments of `ssp_env.envs` and the command line `ssp`. It imports no deep-learning library;
-players live in `agents`, learners in `baselines`.
-Importing this module registers the environments with PettingZoo and Gymnasium and loads nothing else: import
-what you need by its full name.
+The names people need most can be imported from here; everything else from its package:
+
+| package | what it holds |
+|---|---|
+| `ssp_env.game` | the rules, free of I/O: tasks, views, replies, outcomes, protocols |
+| `ssp_env.play` | `play` and `play_async`, which drive one game or thousands |
+| `ssp_env.search` | search engines, and the search tool for any model |
+| `ssp_env.envs`, `ssp_env.search_self_play_v0` | the game as Gymnasium and PettingZoo environments |
+| `ssp_env.worlds`, `ssp_env.data` | generated worlds; files of answers and questions |
+| `ssp_env.records`, `ssp_env.viewer` | games as data, and as text for people |
+| `ssp_env.testing` | checks for agents, engines, readers and judges of your own |
+
+Importing this module loads none of these, no deep-learning library and no Gymnasium. Once it is imported,
+`gymnasium.make` and `pettingzoo.make` know the environments. Players live in `agents`, learners in `baselines`.
 """
 
 from __future__ import annotations
 
-import gymnasium
-import pettingzoo
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["__version__"]
+from wrapt import when_imported
+
+if TYPE_CHECKING:
+    from ssp_env.game import Game, GameConfig, Outcome, Reply, Task, View
+    from ssp_env.passage import Passage
+    from ssp_env.search.bm25 import BM25Engine
+    from ssp_env.search.tool import SearchTool
+    from ssp_env.worlds import World
 
 __version__ = "0.1.0"
 
-# Registries import an entry point when its environment is made. PettingZoo's came with version 1.27.
-if hasattr(pettingzoo, "register"):
-    pettingzoo.register("aec", "ssp/search_self_play-v0", "ssp_env.search_self_play_v0:env")
-    pettingzoo.register("parallel", "ssp/search_self_play-v0", "ssp_env.search_self_play_v0:parallel_env")
+__all__ = [
+    "BM25Engine",
+    "Game",
+    "GameConfig",
+    "Outcome",
+    "Passage",
+    "Reply",
+    "SearchTool",
+    "Task",
+    "View",
+    "World",
+    "__version__",
+]
 
-gymnasium.register("SearchSelfPlay/Solver-v0", "ssp_env.envs.single_agent:SolverEnv")
-gymnasium.register("SearchSelfPlay/Proposer-v0", "ssp_env.envs.single_agent:ProposerEnv")
+_MODULES = {
+    "BM25Engine": "ssp_env.search.bm25",
+    "Passage": "ssp_env.passage",
+    "SearchTool": "ssp_env.search.tool",
+    "World": "ssp_env.worlds",
+}
+"""Where a name is imported from; the others are those of `ssp_env.game`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES.get(name, "ssp_env.game")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+# Their registries have no plug-in mechanism; both import an entry point only when its environment is made.
+@when_imported("gymnasium")  # type: ignore[untyped-decorator, unused-ignore]
+def _register_with_gymnasium(gymnasium: Any) -> None:
+    gymnasium.register("SearchSelfPlay/Solver-v0", "ssp_env.envs.single_agent:SolverEnv")
+    gymnasium.register("SearchSelfPlay/Proposer-v0", "ssp_env.envs.single_agent:ProposerEnv")
+
+
+@when_imported("pettingzoo")  # type: ignore[untyped-decorator, unused-ignore]
+def _register_with_pettingzoo(pettingzoo: Any) -> None:
+    # The registry came with version 1.27.
+    if hasattr(pettingzoo, "register"):
+        pettingzoo.register("aec", "ssp/search_self_play-v0", "ssp_env.search_self_play_v0:env")
+        pettingzoo.register("parallel", "ssp/search_self_play-v0", "ssp_env.search_self_play_v0:parallel_env")
