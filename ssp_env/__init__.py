@@ -13,7 +13,8 @@ The names people need most can be imported from here; everything else from its p
 | `ssp_env.testing` | checks for agents, engines, readers and judges of your own |
 
 Importing this module loads none of these, no deep-learning library and no Gymnasium. Once it is imported,
-`gymnasium.make` and `pettingzoo.make` know the environments. Players live in `agents`, learners in `baselines`.
+`gymnasium.make` and `pettingzoo.make` know the environments. Players live in `agents`; what learns lives in
+`baselines`.
 """
 
 from __future__ import annotations
