@@ -17,13 +17,13 @@ export PIP_NO_INPUT = 1
 option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format grid smollm2 constraints clean
+.PHONY: help train test tests lint format grid smollm2 constraints clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make train        install what training needs, then train by self-play; results in runs/"
 	@echo "                  PRESET=, SEED=, NAME= choose the run; ARGS='...' passes anything else to ssp train"
-	@echo "make test         install what the tests need, then run the tests, the doctests and make lint"
+	@echo "make test         install what the tests need, then run the tests and doctests, on every core, and make lint"
 	@echo "make lint         ruff, mypy and import-linter"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
@@ -38,11 +38,14 @@ train: $(VENV)/.train
 	@echo "== Training by self-play"
 	$(BIN)/ssp train $(call option,preset,PRESET) $(call option,seed,SEED) $(call option,name,NAME) $(ARGS)
 
-test: export HF_HUB_OFFLINE = 1
+# The checks run beside the tests: mypy needs one core for a minute, and some tests only wait.
 test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going tests lint
+
+tests: export HF_HUB_OFFLINE = 1
+tests: $(VENV)/.dev
 	@echo "== Running the tests and doctests"
-	$(BIN)/pytest $(ARGS)
-	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
 lint: $(VENV)/.dev
 	@echo "== Checking style, types and the direction of imports"
