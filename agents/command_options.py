@@ -7,7 +7,8 @@ from typing import Annotated, cast
 
 import typer
 
-from agents.player_names import Reads
+from agents.player_names import Prompts
+from agents.sampling_params import ENDPOINT_MAX_NEW_TOKENS, LOCAL_MAX_NEW_TOKENS
 from ssp_env.game.prompts import PROMPT_STYLES
 
 Corpus = Annotated[
@@ -19,10 +20,18 @@ Answers = Annotated[
 Attempts = Annotated[int, typer.Option(help="Solver attempts per question.", min=1)]
 APIKeyVariable = Annotated[str, typer.Option(help="Environment variable with the key of chat endpoints.")]
 Concurrency = Annotated[int, typer.Option(help="Most requests that an endpoint gets at a time.", min=1)]
+MaxNewTokens = Annotated[
+    int | None,
+    typer.Option(
+        help=f"Most tokens of a turn of a language model; by default {LOCAL_MAX_NEW_TOKENS}, and "
+        f"{ENDPOINT_MAX_NEW_TOKENS} of one behind an endpoint or vLLM.",
+        min=1,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)]
 
 
-def checked_prompts(prompts: str) -> Reads | None:
+def checked_prompts(prompts: str) -> Prompts | None:
     """Return the value of `--prompts`; None if it was left out.
 
     Raises:
@@ -30,4 +39,4 @@ def checked_prompts(prompts: str) -> Reads | None:
     """
     if prompts and prompts not in PROMPT_STYLES:
         raise ValueError(f"--prompts must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}")
-    return cast("Reads", prompts) if prompts else None
+    return cast("Prompts", prompts) if prompts else None

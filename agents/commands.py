@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,12 +17,13 @@ from agents.command_options import (
     Attempts,
     Concurrency,
     Corpus,
+    MaxNewTokens,
     Seed,
     checked_prompts,
 )
-from agents.player_names import BACK_ENDS, PlayerOptions
-from agents.players import HUMAN, Cast, possible_names
-from agents.scripted import SCRIPTED
+from agents.player_names import PlayerOptions, is_local_model, possible_names
+from agents.players import Cast, names_by_role
+from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.session import play_session
 from agents.setting import Setting, corpus_setting, rules, world_setting
 from agents.smollm2 import SmolLM2Missing
@@ -75,10 +76,10 @@ def play(
     protocol: Annotated[
         str, typer.Option(help=f"Tags or tool calls of games that are not terse: {', '.join(_PROTOCOLS)}.")
     ] = "default",
-    temperature: Annotated[float, typer.Option(help="Temperature of language models.", min=0.0)] = 0.7,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Most tokens per turn; 1024 with endpoints, 96 without.", min=1)
-    ] = None,
+    temperature: Annotated[
+        float, typer.Option(help="Temperature of language models.", min=0.0)
+    ] = DEFAULT_TEMPERATURE,
+    max_new_tokens: MaxNewTokens = None,
     max_cost: Annotated[
         float | None, typer.Option(help="US dollars that chat endpoints may cost; needs --prices.")
     ] = None,
@@ -112,13 +113,16 @@ def play(
     console = Console()
     with console.status("Opening the world" if corpus is None else f"Indexing {corpus}"):
         setting = _setting(world, corpus, answers, games, hops, seed)
-    names = _names(proposer, solver, reader)
+    names = names_by_role(proposer, solver, reader)
     with console.status("Loading the players"):
         options = PlayerOptions(
             prompts=checked_prompts(prompts), protocol=protocol, api_key_variable=api_key_variable,
             concurrency=concurrency, ledger=_ledger(names, prices, max_cost),
         )  # fmt: skip
-        players = _cast(names, seed, temperature, max_tokens, options)
+        players = _cast(
+            names, setting.terse, options,
+            seed=seed, temperature=temperature, max_new_tokens=max_new_tokens,
+        )  # fmt: skip
     config = rules(players.prompts, setting.terse, config)
     if min_question_words is not None:
         config = replace(config, min_question_words=min_question_words)
@@ -136,38 +140,16 @@ def _setting(
     return corpus_setting(corpus, answers, games, hops, seed)
 
 
-def _names(proposer: str, solver: str, reader: str) -> dict[str, str]:
-    """Players' names by role; without a reader if the solver reads."""
-    reader = reader or _default_reader(proposer, solver)
-    return {"proposer": proposer, "solver": solver, **({"reader": reader} if reader else {})}
-
-
-def _cast(
-    names: dict[str, str], seed: int, temperature: float, max_tokens: int | None, options: PlayerOptions
-) -> Cast:
-    scripted = {strength for strengths in SCRIPTED.values() for strength in strengths}
-    remote = {name for name in names.values() if name.partition(":")[0] in BACK_ENDS}
-    if set(names.values()) - scripted - remote - {HUMAN}:
+def _cast(names: dict[str, str], terse: bool, options: PlayerOptions, **sampling: Any) -> Cast:
+    if any(map(is_local_model, names.values())):
         import transformers
 
         # Its bars would be drawn across ours.
         transformers.utils.logging.disable_progress_bar()
-    limit = max_tokens or (1024 if remote else 96)
     try:
-        return Cast(names, seed=seed, temperature=temperature, max_new_tokens=limit, options=options)
+        return Cast(names, options=options, default_prompts="terse" if terse else "english", **sampling)
     except SmolLM2Missing as missing:
         sys.exit(f"ssp: {missing}")
-
-
-def _default_reader(proposer: str, solver: str) -> str:
-    """Who reads if nobody is named; empty for the solver."""
-    # Scripted solvers are too weak to read: few questions would pass their check.
-    if solver in SCRIPTED["solver"]:
-        return "perfect"
-    # A person who had to read the evidence would not have to search for it.
-    if solver == HUMAN and proposer != HUMAN:
-        return "perfect" if proposer in SCRIPTED["proposer"] else proposer
-    return ""
 
 
 def _ledger(names: dict[str, str], prices: Path | None, max_cost: float | None) -> Ledger | None:
@@ -187,7 +169,7 @@ def _print_figures(console: Console, table: Table, ledger: Ledger | None, out: P
     console.print()
     console.print(table)
     if ledger is not None:
-        from agents.chat_endpoint.usage_table import usage_table
+        from agents.chat_endpoint.ledger import usage_table
 
         console.print(usage_table(ledger))
     if out is not None:

@@ -8,19 +8,152 @@ only about answers that do not match exactly (`GameConfig(judge=True)`).
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from threading import RLock
-from typing import cast
+from functools import cached_property
+from threading import Lock, RLock
+from typing import Literal, NamedTuple, cast
 
-from agents.judges_cache import VerdictCache
-from agents.judges_questions import JudgeQuestions, VerdictKey
-from ssp_env.game import Judge, Reply, View
+from cachetools import LRUCache
+
+from ssp_env.game import PROTOCOLS, Judge, Message, Reply, View
+from ssp_env.game.prompts import english, few_shot
+from ssp_env.game.prompts.judging import JudgePrompt
 from ssp_env.play import AnyAgent, AnyAsyncAgent, AnyPlayer, act_all, as_agent, is_async_agent
 from ssp_env.play.agents import as_replies
+from ssp_env.scoring import parse_verdict
 
+JudgeStyle = Literal["english", "few_shot"]
+JUDGE_PROMPTS: Mapping[str, JudgePrompt] = {"english": english.judge, "few_shot": few_shot.judge}
 _log = logging.getLogger("agents.judges")
+_ABRIDGED = " [...] "
+
+
+class VerdictKey(NamedTuple):
+    """What a verdict depends on."""
+
+    judge: str
+    question: str
+    candidate: str
+    golds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JudgeQuestions:
+    """Turns requests for verdicts into views for any agent, and its replies into verdicts.
+
+    The agent is asked as a reader is: one turn, no search, the verdict between the answer tags. So every
+    agent that can read can judge, stop strings included. What players wrote is quoted on one line, with tags
+    and control tokens spelled out and overlong texts abridged in their middle.
+
+    Attributes:
+        name: What the judge is: model, back end and sampling, for instance `qwen3-8b at T=0`.
+        prompts: `english` has instructions, `few_shot` worked examples for small models.
+        protocol: Name of the protocol whose answer tag is used.
+        max_quoted_chars: Most characters shown of a question, an answer or a gold.
+
+    Raises:
+        ValueError: If the name is blank, the style or the protocol unknown, or `max_quoted_chars` below 20.
+    """
+
+    name: str
+    prompts: JudgeStyle = "english"
+    protocol: str = "default"
+    max_quoted_chars: int = 300
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("a judge needs a name that tells its model and sampling, got a blank one")
+        for what, value, known in (
+            ("prompts", self.prompts, JUDGE_PROMPTS),
+            ("protocol", self.protocol, PROTOCOLS),
+        ):
+            if value not in known:
+                raise ValueError(f"{what} of a judge must be one of {', '.join(known)}, got {value!r}")
+        if self.max_quoted_chars < 20:
+            raise ValueError(f"max_quoted_chars must be at least 20, got {self.max_quoted_chars}")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the name and of everything the judge is told; other wording, other fingerprint."""
+        told = self._messages(Judge("", "question", "candidate", ("gold",)))
+        key = repr((self.name, told, self.max_quoted_chars))
+        return hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+    def key(self, asked: Judge) -> VerdictKey:
+        """Return what the verdict depends on; the request's id is none of it."""
+        return VerdictKey(self.fingerprint, asked.question, asked.candidate, tuple(asked.golds))
+
+    def view(self, asked: Judge) -> View:
+        """Return the situation in which an agent gives its verdict."""
+        return self._view(self.key(asked), 0, self._messages(asked))
+
+    def again(self, asked: Judge, view: View, reply: str) -> View:
+        """Return the situation after a reply that is no verdict."""
+        protocol = PROTOCOLS[self.protocol]
+        said = protocol.said(protocol.parse(reply[: self.max_quoted_chars], "answer", may_search=False))
+        right, wrong = (protocol.write("answer", word).text for word in ("Correct", "Wrong"))
+        told = Message("user", f"That is no verdict. Write {right} or {wrong} and nothing else.")
+        # As text alone: a judge has no tools, whatever it wrote.
+        return self._view(self.key(asked), 1, (*view.messages, Message("assistant", said.content), told))
+
+    def verdict(self, reply: str) -> bool | None:
+        """Read a reply: the answer between the tags, or else the whole reply, must be a verdict."""
+        action = PROTOCOLS[self.protocol].parse(reply, "answer", may_search=False)
+        return parse_verdict(action.content if action.kind == "answer" else reply)
+
+    def _messages(self, asked: Judge) -> tuple[Message, ...]:
+        question, candidate, *golds = map(self._abridged, (asked.question, asked.candidate, *asked.golds))
+        return JUDGE_PROMPTS[self.prompts](PROTOCOLS[self.protocol], question, candidate, golds)
+
+    def _abridged(self, text: str) -> str:
+        if len(text) <= self.max_quoted_chars:
+            return text
+        # Both ends stay: what takes a right answer back often stands last.
+        half = (self.max_quoted_chars - len(_ABRIDGED)) // 2
+        return text[:half] + _ABRIDGED + text[-half:]
+
+    def _view(self, key: VerdictKey, attempt: int, messages: Sequence[Message]) -> View:
+        digest = hashlib.sha256(repr(key).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        return View(
+            f"judge/{digest}/{attempt}", "judge", "verify", tuple(messages), turns_left=1, searches_left=0
+        )
+
+
+class VerdictCache:
+    """Verdicts by judge, question, candidate and golds; may be shared by judges and threads.
+
+    The least recently used go first. Unknown is never kept: it may be known the next time.
+
+    Args:
+        size: Most verdicts to keep, 0 or more.
+
+    Raises:
+        ValueError: If `size` is negative.
+    """
+
+    def __init__(self, size: int = 10_000) -> None:
+        if size < 0:
+            raise ValueError(f"size must be 0 or more, got {size}")
+        self._kept: LRUCache[VerdictKey, bool] = LRUCache(size)
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        """Return the number of verdicts kept."""
+        return len(self._kept)
+
+    def get(self, key: VerdictKey) -> bool | None:
+        """Return a verdict, or None if it is not kept."""
+        with self._lock:
+            return self._kept.get(key)
+
+    def keep(self, key: VerdictKey, verdict: bool | None) -> None:
+        """Store a verdict; unknown is none."""
+        if verdict is not None and self._kept.maxsize:
+            with self._lock:
+                self._kept[key] = verdict
 
 
 @dataclass

@@ -1,21 +1,32 @@
-"""Which constructor a player's name stands for; a new back end is one more line in `BACK_ENDS`."""
+"""What a player's name stands for: a model in a folder, behind an endpoint or a server, or SmolLM2.
+
+A new back end is one function here and one more line in `BACK_ENDS`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-from agents.sampling_params import SamplingParams
+from agents.sampling_params import ENDPOINT_MAX_NEW_TOKENS, LOCAL_MAX_NEW_TOKENS, SamplingParams
+from agents.scripted import SCRIPTED
 from ssp_env.game import PROTOCOLS, Protocol
-from ssp_env.play import AnyAgent, AnyAsyncAgent
+from ssp_env.game.prompts import PROMPT_STYLES
+from ssp_env.play import AnyAgent, AnyAsyncAgent, AnyPlayer, as_agent
 
 if TYPE_CHECKING:
-    from agents.chat_endpoint import Ledger
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Reads = Literal["terse", "few_shot", "drawn", "english"]
-"""Prompt style a player reads; scripted players and tiny policies read the terse one only."""
+    from agents.chat_endpoint import Ledger
+    from agents.conversation_tokens import Rendering
+
+SMOLLM2 = "smollm2"
+HUMAN = "human"
+
+Prompts = Literal["terse", "few_shot", "drawn", "english"]
+"""Name of a prompt style; scripted players and tiny policies read the terse one only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +43,15 @@ class PlayerOptions:
     """
 
     sampling: SamplingParams = SamplingParams()  # noqa: RUF009 - frozen
-    prompts: Reads | None = None
+    prompts: Prompts | None = None
     protocol: str = "default"
     api_key_variable: str = "OPENAI_API_KEY"
     concurrency: int = 16
     ledger: Ledger | None = None
 
-    def protocol_for(self, reads: Reads) -> Protocol:
+    def protocol_for(self, prompts: Prompts) -> Protocol:
         """Return the protocol of games with prompts of that style."""
-        return PROTOCOLS["terse" if reads == "terse" else self.protocol]
+        return PROTOCOLS["terse" if prompts == "terse" else self.protocol]
 
 
 class MadePlayer(NamedTuple):
@@ -48,13 +59,13 @@ class MadePlayer(NamedTuple):
 
     Attributes:
         player: The player.
-        reads: Prompt style it reads.
+        prompts: Prompt style it reads; None if it reads whatever the others read.
         model: Its model, by the name it has where it runs; empty if the player's own name is as good.
         back_end: What runs the model.
     """
 
     player: AnyAgent | AnyAsyncAgent
-    reads: Reads
+    prompts: Prompts | None
     model: str = ""
     back_end: str = "transformers"
 
@@ -65,21 +76,221 @@ class BackEnd:
 
     Attributes:
         form: How such a name is written.
-        constructor: `module:function`, imported when it is needed; the function takes what follows the prefix
-            and the `PlayerOptions`, and returns a `MadePlayer`.
+        make: Makes a player of what follows the prefix and the `PlayerOptions`.
     """
 
     form: str
-    constructor: str
+    make: Callable[[str, PlayerOptions], MadePlayer]
 
-    def make(self, rest: str, options: PlayerOptions) -> MadePlayer:
-        """Call the constructor."""
-        function: Callable[[str, PlayerOptions], MadePlayer] = resolve_name(self.constructor)
-        return function(rest, options)
+
+def possible_names(role: str) -> str:
+    """Return what a player of a role may be called.
+
+    >>> possible_names("reader").partition(", vllm:")[0]
+    'perfect, guess (scripted), smollm2, human, chat:MODEL[@URL]'
+    """
+    forms = [back_end.form for back_end in BACK_ENDS.values()]
+    named = ", ".join([SMOLLM2, HUMAN, *forms])
+    return f"{', '.join(SCRIPTED[role])} (scripted), {named}, or a folder with a model"
+
+
+def is_local_model(name: str) -> bool:
+    """Whether a name stands for a model that transformers runs in this process."""
+    return name == SMOLLM2 or Path(name).is_dir()
+
+
+def default_max_new_tokens(name: str) -> int:
+    """Return the most tokens of one turn of a player, unless somebody says otherwise.
+
+    >>> default_max_new_tokens("chat:llama"), default_max_new_tokens("smollm2")
+    (1024, 96)
+    """
+    return ENDPOINT_MAX_NEW_TOKENS if name.partition(":")[0] in BACK_ENDS else LOCAL_MAX_NEW_TOKENS
+
+
+def own_player(player: AnyPlayer, role: str, options: PlayerOptions, name: str = "") -> MadePlayer:
+    """Make a player of an object of the user's own.
+
+    Its prompt style is what its attribute `prompts` says, else that of the options, else None.
+
+    Raises:
+        TypeError: If it is no player.
+        ValueError: If its attribute `prompts` names no prompt style.
+    """
+    name = name or type(player).__name__
+    prompts = getattr(player, "prompts", None)
+    if isinstance(prompts, str) and prompts not in PROMPT_STYLES:
+        raise ValueError(
+            f"--{role} {name}: the attribute `prompts` of a player must be one of "
+            f"{', '.join(PROMPT_STYLES)}, got {prompts!r}"
+        )
+    style = cast("Prompts", prompts) if isinstance(prompts, str) else options.prompts
+    return MadePlayer(as_agent(player, f"--{role} {name}"), style, name, "Python")
+
+
+def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
+    """Make the player that a name stands for; scripted and human players are none of them.
+
+    Args:
+        role: Whom it shall play, for error messages.
+        name: See `possible_names`.
+        options: What it is told.
+
+    Raises:
+        ValueError: If the name stands for nothing, or what it stands for cannot play.
+        SmolLM2Missing: If SmolLM2 is wanted and not installed.
+    """
+    from agents import smollm2
+
+    if name == SMOLLM2:
+        return language_model(*smollm2.load(), "few_shot", options)
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix in BACK_ENDS:
+        return BACK_ENDS[prefix].make(rest, options)
+    folder = Path(name)
+    if (folder / "config.json").is_file():
+        return _checkpoint(folder, options)
+    if folder.is_dir():
+        found = _shortened(sorted(path.name for path in folder.iterdir())) or "nothing"
+        problem = f"expected config.json, weights and a tokenizer in it, found {found}"
+        raise ValueError(f"--{role}: there is no model in the folder {name!r}: {problem}")
+    missing = "; there is no folder of that name" if "/" in name or "\\" in name else ""
+    raise ValueError(f"--{role} must be one of {possible_names(role)}, got {name!r}{missing}")
+
+
+# -- models in this process ------------------------------------------------------------------------------
+
+
+def language_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, suits: Prompts, options: PlayerOptions
+) -> MadePlayer:
+    """Make a player of a language model of transformers; `suits` is the prompt style that suits it best."""
+    from agents.transformers_agent import TransformersAgent
+
+    prompts = options.prompts or suits
+    player = TransformersAgent(
+        model,
+        tokenizer,
+        protocol=options.protocol_for(prompts),
+        rendering=_rendering(prompts),
+        sampling=options.sampling,
+    )
+    return MadePlayer(player, prompts)
+
+
+def _checkpoint(folder: Path, options: PlayerOptions) -> MadePlayer:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from agents import tiny_model
+    from agents.tiny_policy import TinyPolicy
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"the folder {str(folder)!r} has no tokenizer that can be read: save it there with "
+            f"tokenizer.save_pretrained ({error})"
+        ) from error
+    # A word-level tokenizer has a closing tag as one word.
+    if "</search>" in tokenizer.get_vocab() and tokenizer.chat_template is None:
+        sampling = options.sampling
+        policy = TinyPolicy(*tiny_model.load(folder), temperature=sampling.temperature, seed=sampling.seed)
+        return MadePlayer(policy, "terse")
+    if tokenizer.chat_template is None and options.prompts == "english":
+        raise ValueError(
+            f"the tokenizer in {str(folder)!r} has no chat template, which english prompts need: choose "
+            "--prompts few_shot, or set tokenizer.chat_template and save the tokenizer again"
+        )
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
+    return language_model(model, tokenizer, _suitable(tokenizer), options)
+
+
+def _suitable(tokenizer: PreTrainedTokenizerBase) -> Prompts:
+    """Models without a chat template know no instructions."""
+    return "english" if tokenizer.chat_template else "few_shot"
+
+
+def _rendering(prompts: Prompts) -> Rendering:
+    return "chat" if prompts == "english" else "plain"
+
+
+def _shortened(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join([*names[:most], *["..."] * (len(names) > most)])
+
+
+# -- models elsewhere ------------------------------------------------------------------------------------
+
+
+def _chat_player(name: str, options: PlayerOptions) -> MadePlayer:
+    """Make the player `chat:MODEL` or `chat:MODEL@URL`.
+
+    Raises:
+        ValueError: If there is no model in the name, or the address or the key is malformed.
+    """
+    from agents.chat_endpoint import ChatClient, ChatEndpointAgent
+
+    # Models may have an @ in their names.
+    model, at, address = name.partition("@http")
+    if not model or model.startswith(("http://", "https://")):
+        raise ValueError(f"expected chat:MODEL or chat:MODEL@URL, got {f'chat:{name}'!r}")
+    client = ChatClient(
+        f"http{address}" if at else None,
+        api_key_variable=options.api_key_variable,
+        concurrency=options.concurrency,
+        ledger=options.ledger,
+    )
+    prompts = options.prompts or "english"
+    protocol = options.protocol_for(prompts)
+    player = ChatEndpointAgent(model, client, protocol=protocol, sampling=options.sampling)
+    return MadePlayer(player, prompts, model, "chat")
+
+
+VLLM_FORM = (
+    "vllm:URL[,URL...], vllm:FOLDER@URL[,URL...] if the servers' model folder is elsewhere, or vllm:FOLDER"
+)
+
+
+def _vllm_player(rest: str, options: PlayerOptions) -> MadePlayer:
+    """Make the player `vllm:URL[,URL...]` of servers, or `vllm:FOLDER` of an engine in this process.
+
+    Raises:
+        ValueError: If the name is malformed, or no tokenizer can be found.
+        NoServerLeft: If no server can be reached.
+    """
+    from agents.vllm.in_process import VLLMEngineAgent
+    from agents.vllm.served import VLLMServerAgent
+    from agents.vllm.server import first_served, server_url
+
+    folder, _, urls = rest.rpartition("@")
+    if not urls.startswith(("http://", "https://")):
+        folder, urls = rest, ""
+    addresses = [server_url(url) for url in urls.split(",") if url]
+    model, root = ("", folder) if folder else first_served(addresses)
+    if root is None:
+        raise ValueError(f"{addresses[0]} does not tell its model's folder: write {VLLM_FORM}")
+    where = Path(root)
+    if not (where / "config.json").is_file():
+        raise ValueError(
+            f"expected {VLLM_FORM}, with a model and its tokenizer in the folder, got {rest!r} ({where})"
+        )
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
+    prompts = options.prompts or _suitable(tokenizer)
+    rendering, protocol = _rendering(prompts), options.protocol_for(prompts)
+    if addresses:
+        served = VLLMServerAgent(
+            addresses, tokenizer, sampling=options.sampling, protocol=protocol, rendering=rendering
+        )
+        return MadePlayer(served, prompts, model or where.name, "vllm")
+    engine = VLLMEngineAgent(
+        where, tokenizer, sampling=options.sampling, protocol=protocol, rendering=rendering
+    )
+    return MadePlayer(engine, prompts, str(where), "vllm")
 
 
 BACK_ENDS: Mapping[str, BackEnd] = {
-    "chat": BackEnd("chat:MODEL[@URL]", "agents.chat_endpoint.by_name:chat_player"),
-    "vllm": BackEnd("vllm:URL[,URL...] or vllm:FOLDER", "agents.vllm.by_name:vllm_player"),
+    "chat": BackEnd("chat:MODEL[@URL]", _chat_player),
+    "vllm": BackEnd("vllm:URL[,URL...] or vllm:FOLDER", _vllm_player),
 }
 """Back ends by prefix, the part of a name before the first colon."""

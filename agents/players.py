@@ -1,46 +1,57 @@
-"""Players by name: scripted strengths, language models in folders or behind endpoints, people."""
+"""The players of a game by role, and what they have in common: `Cast`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from agents import player_names
 from agents.human import HumanPlayer
-from agents.player_names import BACK_ENDS, MadePlayer, PlayerOptions, Reads
-from agents.sampling_params import SamplingParams
+from agents.player_names import HUMAN, MadePlayer, PlayerOptions, Prompts, default_max_new_tokens
+from agents.sampling_params import DEFAULT_TEMPERATURE, SamplingParams
 from agents.scripted import SCRIPTED, scripted
-from ssp_env.play import AnyPlayer, as_agent
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-SMOLLM2 = "smollm2"
-HUMAN = "human"
+from ssp_env.play import AnyPlayer
 
 
-def possible_names(role: str) -> str:
-    """Return what a player of a role may be called.
+def names_by_role(proposer: str, solver: str, reader: str = "") -> dict[str, str]:
+    """Return the players' names by role, with whoever reads if nobody is named; none if the solver reads.
 
-    >>> possible_names("reader").partition(", vllm:")[0]
-    'perfect, guess (scripted), smollm2, human, chat:MODEL[@URL]'
+    Args:
+        proposer: Name of the proposer.
+        solver: Name of the solver.
+        reader: Name of the reader; empty for the default: the solver, or somebody else beside a scripted or
+            human one.
+
+    >>> names_by_role("strong", "weak")["reader"], names_by_role("smollm2", "human")["reader"]
+    ('perfect', 'smollm2')
+    >>> names_by_role("smollm2", "smollm2")
+    {'proposer': 'smollm2', 'solver': 'smollm2'}
     """
-    forms = [back_end.form for back_end in BACK_ENDS.values()]
-    named = ", ".join([SMOLLM2, HUMAN, *forms])
-    return f"{', '.join(SCRIPTED[role])} (scripted), {named}, or a folder with a model"
+    if not reader and solver in SCRIPTED["solver"]:
+        # Scripted solvers are too weak to read: few questions would pass their check.
+        reader = "perfect"
+    elif not reader and solver == HUMAN != proposer:
+        # A person who had to read the evidence would not have to search for it.
+        reader = "perfect" if proposer in SCRIPTED["proposer"] else proposer
+    return {"proposer": proposer, "solver": solver, **({"reader": reader} if reader else {})}
 
 
 class Cast:
     """Who plays which role; a model named twice is loaded once.
 
+    All players of a game read prompts of one style. Scripted players and tiny policies read the terse one
+    only, language models what suits them. Objects of your own read whatever the others read, unless they have
+    an attribute `prompts` with the name of the one style that they read.
+
     Args:
         players: Players by role, roles being the keys of `SCRIPTED`. A player is a name, see
-            `possible_names`; or an agent, or what `ssp_env.play.as_agent` makes one of.
-        seed: Of every random choice the players make.
-        temperature: Of sampling from language models.
-        max_new_tokens: Most tokens of a turn of a language model.
+            `agents.player_names.possible_names`, or an object from which `ssp_env.play.as_agent` makes an
+            agent.
+        seed: Seed of every random choice the players make.
+        temperature: Sampling temperature of language models.
+        max_new_tokens: Most tokens of a turn of a language model; that of `default_max_new_tokens` if None.
         options: What else players made by name are told; its `sampling` is not used.
+        default_prompts: The style of games in which no player has one and none is given by `options`.
 
     Attributes:
         prompts: Prompt style all players read.
@@ -50,6 +61,7 @@ class Cast:
 
     Raises:
         ValueError: If a role or a name is unknown, or the players cannot play one game together.
+        TypeError: If an object is no player.
         SmolLM2Missing: If SmolLM2 is wanted and not installed.
     """
 
@@ -58,23 +70,25 @@ class Cast:
         players: Mapping[str, str | AnyPlayer],
         *,
         seed: int = 0,
-        temperature: float = 0.7,
-        max_new_tokens: int = 96,
+        temperature: float = DEFAULT_TEMPERATURE,
+        max_new_tokens: int | None = None,
         options: PlayerOptions = PlayerOptions(),  # noqa: B008 - frozen
+        default_prompts: Prompts = "english",
     ) -> None:
         if unknown := sorted(set(players) - set(SCRIPTED)):
             raise ValueError(f"unknown role {', '.join(unknown)}: the roles are {', '.join(SCRIPTED)}")
-        self._seed = seed
-        sampling = SamplingParams(temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
-        self._options = replace(options, sampling=sampling)
+        self._sampling = SamplingParams(temperature=temperature, seed=seed)
+        self._max_new_tokens = max_new_tokens
+        self._options = options
         self._models: dict[str, MadePlayer] = {}
         made = {role: self._made(role, player) for role, player in players.items() if player != HUMAN}
         styles = {
-            role: (player if isinstance(player := players[role], str) else type(player).__name__, one.reads)
+            role: (player if isinstance(player := players[role], str) else type(player).__name__, one.prompts)
             for role, one in made.items()
+            if one.prompts
         }
-        self.prompts = _common_style(styles) if styles else self._options.prompts or "english"
-        person = HumanPlayer(protocol=self._options.protocol_for(self.prompts))
+        self.prompts = _common_style(styles) or options.prompts or default_prompts
+        person = HumanPlayer(protocol=options.protocol_for(self.prompts))
         self.people = [person] if len(made) < len(players) else []
         self.players = {role: made[role].player if role in made else person for role in players}
         self.sources = {
@@ -84,82 +98,23 @@ class Cast:
 
     def _made(self, role: str, player: str | AnyPlayer) -> MadePlayer:
         if not isinstance(player, str):
-            reads = self._options.prompts or "english"
-            return MadePlayer(as_agent(player, role), reads, type(player).__name__, "Python")
+            return player_names.own_player(player, role, self._options)
         if player in SCRIPTED[role]:
-            return MadePlayer(scripted(role, player, self._seed), "terse", player, "scripted")
+            return MadePlayer(scripted(role, player, self._sampling.seed), "terse", player, "scripted")
         if player not in self._models:
-            self._models[player] = self._by_name(role, player)
+            limit = self._max_new_tokens or default_max_new_tokens(player)
+            sampling = replace(self._sampling, max_new_tokens=limit)
+            options = replace(self._options, sampling=sampling)
+            self._models[player] = player_names.player_by_name(role, player, options)
         return self._models[player]
 
-    def _by_name(self, role: str, name: str) -> MadePlayer:
-        from agents import smollm2
 
-        if name == SMOLLM2:
-            return self._chat_model(*smollm2.load(), "few_shot")
-        prefix, colon, rest = name.partition(":")
-        if colon and prefix in BACK_ENDS:
-            return BACK_ENDS[prefix].make(rest, self._options)
-        folder = Path(name)
-        if (folder / "config.json").is_file():
-            return self._checkpoint(folder)
-        if folder.is_dir():
-            found = _shortened(sorted(path.name for path in folder.iterdir())) or "nothing"
-            problem = f"expected config.json, weights and a tokenizer in it, found {found}"
-            raise ValueError(f"--{role}: there is no model in the folder {name!r}: {problem}")
-        missing = "; there is no folder of that name" if "/" in name or "\\" in name else ""
-        raise ValueError(f"--{role} must be one of {possible_names(role)}, got {name!r}{missing}")
-
-    def _checkpoint(self, folder: Path) -> MadePlayer:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        from agents import tiny_model
-        from agents.tiny_policy import TinyPolicy
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"the folder {str(folder)!r} has no tokenizer that can be read: save it there with "
-                f"tokenizer.save_pretrained ({error})"
-            ) from error
-        # A word-level tokenizer has a closing tag as one word.
-        if "</search>" in tokenizer.get_vocab() and tokenizer.chat_template is None:
-            model, words = tiny_model.load(folder)
-            sampling = self._options.sampling
-            return MadePlayer(
-                TinyPolicy(model, words, temperature=sampling.temperature, seed=self._seed), "terse"
-            )
-        if tokenizer.chat_template is None and self._options.prompts == "english":
-            raise ValueError(
-                f"the tokenizer in {str(folder)!r} has no chat template, which english prompts need: choose "
-                "--prompts few_shot, or set tokenizer.chat_template and save the tokenizer again"
-            )
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
-        return self._chat_model(model, tokenizer, "english" if tokenizer.chat_template else "few_shot")
-
-    def _chat_model(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, suits: Reads
-    ) -> MadePlayer:
-        from agents.transformers_agent import TransformersAgent
-
-        reads = self._options.prompts or suits
-        player = TransformersAgent(
-            model,
-            tokenizer,
-            protocol=self._options.protocol_for(reads),
-            rendering="chat" if reads == "english" else "plain",
-            sampling=self._options.sampling,
-        )
-        return MadePlayer(player, reads)
-
-
-def _common_style(readers: Mapping[str, tuple[str, Reads]]) -> Reads:
-    """The one prompt style that all players read."""
+def _common_style(styles: Mapping[str, tuple[str, Prompts]]) -> Prompts | None:
+    """The one prompt style of players that have one; None if there are none."""
     # Backwards, so that an error names the first role of a style, which is one the user chose.
-    by_style = {reads: f"--{role} {name}" for role, (name, reads) in list(readers.items())[::-1]}
-    if len(by_style) == 1:
-        return next(iter(by_style))
+    by_style = {style: f"--{role} {name}" for role, (name, style) in list(styles.items())[::-1]}
+    if len(by_style) <= 1:
+        return next(iter(by_style), None)
     if "terse" in by_style:
         terse = by_style.pop("terse")
         raise ValueError(
@@ -168,7 +123,3 @@ def _common_style(readers: Mapping[str, tuple[str, Reads]]) -> Reads:
         )
     # Demonstrations are understood by every language model, instructions by instruction-tuned ones.
     return "few_shot"
-
-
-def _shortened(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join([*names[:most], *["..."] * (len(names) > most)])

@@ -11,6 +11,12 @@ import numpy as np
 
 from ssp_env.game import View
 
+DEFAULT_TEMPERATURE = 0.7
+LOCAL_MAX_NEW_TOKENS = 96
+"""Most tokens of a turn of a model in this process, where nobody says otherwise."""
+ENDPOINT_MAX_NEW_TOKENS = 1024
+"""The same for a model behind an endpoint or a server, which is larger and may think first."""
+
 Role = Literal["proposer", "solver", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -35,9 +41,9 @@ class SamplingParams:
         ValueError: If a value is out of its range.
     """
 
-    temperature: float = 0.7
+    temperature: float = DEFAULT_TEMPERATURE
     top_p: float = 0.95
-    max_new_tokens: int = 128
+    max_new_tokens: int = LOCAL_MAX_NEW_TOKENS
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.metering import Meter, metered
-from agents.player_names import PlayerOptions
-from agents.players import Cast
-from agents.scripted import SCRIPTED
+from agents.player_names import PlayerOptions, default_max_new_tokens
+from agents.players import Cast, names_by_role
+from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.setting import rules
 from baselines.agent_figures import AgentFigures, count_figures
 from baselines.agent_tasks import AgentTasks
@@ -35,7 +35,7 @@ class Measurement:
         reader: Name of the reader of all agents; empty if each one reads itself (a scripted one: `perfect`).
         seed: Of sampling, of the shuffle of evidence and of the draw of noise.
         temperature: Of language models.
-        max_tokens: Most tokens of a turn of a language model.
+        max_new_tokens: Most tokens of a turn of a language model; see `default_max_new_tokens` for None.
         players: What else players are told; its `sampling` and `ledger` are not used.
         folder: Where every finished game is kept, so that an interrupted measurement goes on; None for
             nowhere.
@@ -45,8 +45,8 @@ class Measurement:
     config: GameConfig
     reader: str = ""
     seed: int = 0
-    temperature: float = 0.7
-    max_tokens: int = 96
+    temperature: float = DEFAULT_TEMPERATURE
+    max_new_tokens: int | None = None
     players: PlayerOptions = PlayerOptions()  # noqa: RUF009 - frozen
     folder: Path | None = None
 
@@ -60,14 +60,15 @@ class Measurement:
         Raises:
             ValueError: If the agent is unknown, cannot play these games or began them under other options.
         """
-        names = self._cast_of(name)
+        names = names_by_role(name, name, self.reader)
         ledger = _ledger(names)
         cast = Cast(
             names,
             seed=self.seed,
             temperature=self.temperature,
-            max_new_tokens=self.max_tokens,
+            max_new_tokens=self.max_new_tokens,
             options=replace(self.players, ledger=ledger),
+            default_prompts="terse" if self.tasks.setting.terse else "english",
         )
         config = rules(cast.prompts, self.tasks.setting.terse, self.config)
         asked, known = self.tasks.open_games(config, self.seed)
@@ -91,17 +92,11 @@ class Measurement:
             "reader": self.reader or "each player itself",
             "attempts": self.config.attempts,
             "max_turns": self.config.solver.max_turns,
-            **self._sampling(),
+            "temperature": self.temperature,
+            "max_new_tokens": self.max_new_tokens or "what suits each player",
             "prompts": self.players.prompts or "what suits each player",
             "engine": self.tasks.setting.engine.fingerprint(),
         }
-
-    def _sampling(self) -> dict[str, Any]:
-        return {"temperature": self.temperature, "max_tokens": self.max_tokens}
-
-    def _cast_of(self, name: str) -> dict[str, str]:
-        reader = self.reader or ("perfect" if name in SCRIPTED["solver"] else "")
-        return {"proposer": name, "solver": name, **({"reader": reader} if reader else {})}
 
     def _play(
         self,
@@ -113,7 +108,8 @@ class Measurement:
         engine = self.tasks.setting.engine
         fingerprint = engine.fingerprint()
         path = None if self.folder is None else self.folder / f"{file_name(names['proposer'])}.jsonl"
-        beside = {"players": dict(names), **self._sampling()}
+        limit = self.max_new_tokens or default_max_new_tokens(names["proposer"])
+        beside = {"players": dict(names), "temperature": self.temperature, "max_new_tokens": limit}
         taken = list(games) if path is None else take_up(path, games, fingerprint, beside)
         for _ in filter(lambda game: game.outcome, taken):
             advance()

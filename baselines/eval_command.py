@@ -20,10 +20,12 @@ from agents.command_options import (
     Attempts,
     Concurrency,
     Corpus,
+    MaxNewTokens,
     Seed,
     checked_prompts,
 )
-from agents.scripted import SCRIPTED
+from agents.player_names import is_local_model
+from agents.sampling_params import DEFAULT_TEMPERATURE
 from ssp_env.game.prompts import PROMPT_STYLES
 
 if TYPE_CHECKING:
@@ -74,9 +76,12 @@ def evaluate(
     max_turns: Annotated[int, typer.Option(help="Turns per role.", min=1)] = 6,
     temperature: Annotated[
         float | None,
-        typer.Option(help="Of sampling, 0 is greedy; 0.7 by default, and 1 without --games.", min=0.0),
+        typer.Option(
+            help=f"Of sampling, 0 is greedy; {DEFAULT_TEMPERATURE} by default, and 1 without --games.",
+            min=0.0,
+        ),
     ] = None,
-    max_tokens: Annotated[int, typer.Option(help="Most tokens per turn of a language model.", min=1)] = 96,
+    max_new_tokens: MaxNewTokens = None,
     prompts: Annotated[
         str,
         typer.Option(help=f"Prompts of language models: {', '.join(PROMPT_STYLES)}; by default what suits."),
@@ -116,8 +121,8 @@ def evaluate(
         GameConfig(attempts=attempts).with_budget(max_turns=max_turns),
         reader,
         seed,
-        0.7 if temperature is None else temperature,
-        max_tokens,
+        DEFAULT_TEMPERATURE if temperature is None else temperature,
+        max_new_tokens,
         PlayerOptions(
             prompts=checked_prompts(prompts), api_key_variable=api_key_variable, concurrency=concurrency
         ),
@@ -174,8 +179,8 @@ def _bar(player: str, games: int) -> Iterator[Callable[[], None]]:
 
 
 def _prepare_models(players: list[str], threads: int) -> None:
-    """Set up torch for language models; scripted players load none of it."""
-    if set(players) <= set(SCRIPTED["solver"]):
+    """Set up torch if any player is a model of transformers; others load none of it."""
+    if not any(map(is_local_model, players)):
         return
     import torch
     import transformers

@@ -16,9 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agents.judges import LLMJudge
+from agents.judges import JudgeQuestions, JudgeStyle, LLMJudge
 from agents.judges_agreement import Agreement
-from agents.judges_questions import JudgeQuestions, JudgeStyle
 from agents.players import Cast
 from baselines.agent_figures import Share
 from baselines.tasks import open_world
@@ -148,14 +147,14 @@ def main(
     questions: Annotated[int, typer.Option(help="Questions; two answers to each are judged.", min=1)] = 40,
     hops: Annotated[int, typer.Option(help="Hops of the questions.", min=1, max=4)] = 1,
     noise: Annotated[int, typer.Option(help="Pages beside those that answer.", min=0)] = 4,
-    max_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.", min=1)] = 32,
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.", min=1)] = 32,
     seed: Annotated[int, typer.Option(help="Fixes the world and what is drawn.", min=0)] = 0,
 ) -> None:
     """Let a model judge and read, greedily, and print how often it is right."""
     site = open_world(world, "heldout", seed)
     if site.config.rendering != "prose":
         raise typer.BadParameter(f"expected a world of prose, got {world!r}", param_hint="--world")
-    players = Cast({"reader": by}, seed=seed, temperature=0.0, max_new_tokens=max_tokens)
+    players = Cast({"reader": by}, seed=seed, temperature=0.0, max_new_tokens=max_new_tokens)
     if players.prompts == "terse":
         raise typer.BadParameter(f"expected a language model, got {by!r}", param_hint="--by")
     rng = np.random.default_rng(seed)

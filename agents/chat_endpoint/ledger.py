@@ -7,9 +7,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.chat_endpoint.errors import BadChatReply, MaxCostReached
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +152,18 @@ def read_prices(path: Path) -> dict[str, Price]:
         return {model: Price(**price) for model, price in table.items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {expected}: {error}") from None
+
+
+def usage_table(ledger: Ledger) -> Table:
+    """Return requests, tokens and dollars by role and model; no dollars where there is no price."""
+    from rich.table import Table
+
+    table = Table("role", "model", title="chat endpoints", title_justify="left")
+    for heading in ("requests", "tokens read", "of them cached", "tokens written", "US dollars"):
+        table.add_column(heading, justify="right")
+    for (role, model), usage in sorted(ledger.usage.items()):
+        price = ledger.prices.get(model)
+        numbers = (usage.requests, usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)
+        cost = "" if price is None else f"{price.cost(usage):.4f}"
+        table.add_row(role, model, *(f"{number:,}" for number in numbers), cost)
+    return table

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from agents.conversation_tokens import ConversationTokens, Overflow, Prompt, Rendering
 from agents.sampling_params import SamplingByRole, SamplingParams, role_of, sampling_by_role
-from agents.vllm.completions import Completion, check_temperature
 from agents.vllm.errors import VLLMError
 from agents.vllm.logprobs import are_fit
-from agents.vllm.turn import SampledTurn, end_ids_of, stop_texts
+from agents.vllm.turn import Completion, SampledTurn, check_temperature, end_ids_of, stop_texts
 from ssp_env.game import PROTOCOLS, Protocol, Reply, View
 
 if TYPE_CHECKING:

@@ -5,19 +5,65 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import numpy as np
 
-from agents.vllm.completions import Completion
 from agents.vllm.errors import NoServerLeft, ServerUnavailable, UnfitServer, VLLMError
-from agents.vllm.gate import UpdateGate
 from agents.vllm.server import Server
+from agents.vllm.turn import Completion
 from ssp_env.http import RetryPolicy
 from ssp_env.http.retries import send_with_retries
+
+
+class UpdateGate:
+    """Keeps requests and updates of the weights apart; used on one event loop.
+
+    A request that is under way when an update begins ends on the old weights, one that comes meanwhile waits
+    and begins on the new ones: what was sampled has one version, which is known when the request is sent.
+    """
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Condition()
+        self._inside = 0
+        self._updating = False
+
+    @asynccontextmanager
+    async def request(self) -> AsyncIterator[None]:
+        """Hold while a request is under way."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._updating)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            # No await between here and the notification may be cancelled away.
+            self._inside -= 1
+            if not self._inside:
+                await asyncio.shield(asyncio.ensure_future(self._tell()))
+
+    @asynccontextmanager
+    async def update(self) -> AsyncIterator[None]:
+        """Wait for the requests under way, then hold while the weights change."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._updating)
+            self._updating = True
+        try:
+            async with self._changed:
+                await self._changed.wait_for(lambda: not self._inside)
+            yield
+        finally:
+            self._updating = False
+            await asyncio.shield(asyncio.ensure_future(self._tell()))
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
 
 QUIET_SECONDS = 20.0
 """A server not heard of for so long may have been started anew, with other weights; no vLLM starts faster."""

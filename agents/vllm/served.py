@@ -19,13 +19,11 @@ from agents.sampling_params import (
     role_of,
     sampling_by_role,
 )
-from agents.vllm.admission import Admission
-from agents.vllm.completions import check_temperature
 from agents.vllm.errors import VLLMError, WeightsNotUpdated
 from agents.vllm.pool import ServerPool
 from agents.vllm.server import Server, server_url
-from agents.vllm.turn import SampledTurn, end_ids_of, stop_texts
-from agents.vllm.weights import ServedWeights
+from agents.vllm.turn import SampledTurn, check_temperature, end_ids_of, stop_texts
+from agents.vllm.weights import Admission, ServedWeights
 from ssp_env.game import PROTOCOLS, Protocol, Reply, View
 from ssp_env.http import HTTPService, Limits, RetryPolicy, arun, run
 from ssp_env.http.background import gather

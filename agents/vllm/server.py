@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from agents.vllm.completions import Completion, read_completion
 from agents.vllm.errors import (
+    NoServerLeft,
     PromptTooLong,
     RequestRefused,
     ServerUnavailable,
@@ -19,6 +19,7 @@ from agents.vllm.errors import (
     VLLMError,
 )
 from agents.vllm.logprobs import PROBE_TEMPERATURE, LogprobsMode, mode_of, probe_request
+from agents.vllm.turn import Completion, read_completion
 from ssp_env.http import Answer, HTTPService, ReplyTooLong
 
 UNSET_VERSION = "default"
@@ -195,6 +196,27 @@ def server_url(url: str) -> str:
             "expected an address without user, password and parameters: use api_key for a secret"
         )
     return str(parsed.copy_with(fragment=None)).rstrip("/").removesuffix("/v1")
+
+
+def first_served(urls: Sequence[str]) -> tuple[str, str | None]:
+    """Return the name of the model of the first server that answers, and the folder it was loaded from.
+
+    The folder is None if the server does not tell it.
+
+    Raises:
+        NoServerLeft: If no server answers.
+    """
+    problems = []
+    for url in urls:
+        try:
+            listed = httpx.get(f"{url}/v1/models", timeout=30.0).raise_for_status().json()
+            model = listed["data"][0]
+            return str(model["id"]), str(model["root"])
+        except httpx.HTTPError as error:
+            problems.append(f"{url}: {type(error).__name__}: {error}")
+        except (ValueError, KeyError, IndexError, TypeError):
+            return "", None
+    raise NoServerLeft(f"no vLLM server can be reached: {'; '.join(problems)}")
 
 
 def _message(body: bytes) -> str:

@@ -26,8 +26,8 @@ from agents.chat_endpoint import (
     Usage,
     read_prices,
 )
+from agents.chat_endpoint.client import Pacer
 from agents.chat_endpoint.completion import read_completion
-from agents.chat_endpoint.pacing import Pacer
 from tests.agents.chat_server import ASK, KEY, chat_server, completion
 from tests.search.faulty_server import drip, faulty, half_a_head, half_closed, hang_up, not_http
 from tests.search.remote_server import Reply

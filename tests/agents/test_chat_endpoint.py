@@ -9,8 +9,8 @@ import pickle
 import pytest
 
 from agents.chat_endpoint import ChatClient, ChatEndpointAgent, Completion, LogprobsMissing
-from agents.chat_endpoint.stop_strings import restored, stop_strings
-from agents.sampling_params import SamplingParams
+from agents.chat_endpoint.agent import restored, stop_strings
+from agents.sampling_params import LOCAL_MAX_NEW_TOKENS, SamplingParams
 from ssp_env.game import PROTOCOLS, Message, View
 from ssp_env.game.events import GameBroken
 from ssp_env.play import blocking, play, play_async
@@ -143,7 +143,7 @@ def test_sampling_and_model_are_chosen_by_role_and_fields_can_be_added_and_left_
 def test_the_budget_of_tokens_bounds_a_turn():
     with chat_server(completion("hm")) as (url, asked):
         acted(ChatEndpointAgent("small", ChatClient(url)), view(tokens_left=3), view())
-    assert [request.json()["max_tokens"] for request in asked] == [3, 128]
+    assert [request.json()["max_tokens"] for request in asked] == [3, LOCAL_MAX_NEW_TOKENS]
 
 
 def test_unknown_roles_are_refused():
@@ -280,7 +280,7 @@ def test_missing_log_probabilities_are_an_error_that_says_what_to_do():
 def test_the_usage_is_shown_as_a_table():
     from rich.console import Console
 
-    from agents.chat_endpoint.usage_table import usage_table
+    from agents.chat_endpoint.ledger import usage_table
 
     with chat_server(model) as (url, _):
         agent = ChatEndpointAgent("small", ChatClient(url))

@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.chat_endpoint import ChatClient, ChatEndpointAgent
-from agents.judges import AsyncLLMJudge, LLMJudge
-from agents.judges_cache import VerdictCache
-from agents.judges_questions import JUDGE_PROMPTS, JudgeQuestions
+from agents.judges import JUDGE_PROMPTS, AsyncLLMJudge, JudgeQuestions, LLMJudge, VerdictCache
 from agents.sampling_params import SamplingParams
 from agents.transformers_agent import TransformersAgent
 from ssp_env.game import PROTOCOLS, Message, View
@@ -137,7 +135,7 @@ def test_judges_of_other_names_prompts_or_limits_share_a_cache_and_no_verdicts()
         JudgeQuestions("one"),
         JudgeQuestions("two"),
         JudgeQuestions("one", prompts="few_shot"),
-        JudgeQuestions("one", max_chars=50),
+        JudgeQuestions("one", max_quoted_chars=50),
         JudgeQuestions("one"),
     ):
         assert LLMJudge(agent, questions, cache=cache)(ask("Sarn")) is False
@@ -249,7 +247,7 @@ def test_a_batch_of_the_wrong_size_breaks_the_games_it_was_for():
 
 
 def test_an_overlong_answer_keeps_both_its_ends():
-    view = JudgeQuestions("j", max_chars=50).view(ask("Tavor " + "word " * 500 + "or Sarn"))
+    view = JudgeQuestions("j", max_quoted_chars=50).view(ask("Tavor " + "word " * 500 + "or Sarn"))
     candidate, _ = asked_of(view)
     assert candidate.startswith("Tavor word") and candidate.endswith("word or Sarn")
     assert "[...]" in candidate and len(candidate) <= 50
@@ -272,7 +270,7 @@ def test_no_answer_can_say_anything_outside_its_quotation(prompts, candidate):
 
 def test_a_retry_repeats_no_more_of_a_reply_than_the_limit():
     agent = Reader("x" * 10_000, "<answer> {} </answer>")
-    assert LLMJudge(agent, JudgeQuestions("j", max_chars=50))(ask("Sarn")) is False
+    assert LLMJudge(agent, JudgeQuestions("j", max_quoted_chars=50))(ask("Sarn")) is False
     assert len(agent.views[1].messages[-2].content) == 50
 
 
@@ -285,7 +283,7 @@ def test_a_retry_repeats_no_more_of_a_reply_than_the_limit():
             "prompts of a judge must be one of english, few_shot, got 'terse'",
         ),
         ({"name": "j", "protocol": "morse"}, "protocol of a judge must be one of"),
-        ({"name": "j", "max_chars": 19}, "max_chars must be at least 20, got 19"),
+        ({"name": "j", "max_quoted_chars": 19}, "max_quoted_chars must be at least 20, got 19"),
     ],
 )
 def test_bad_options_are_named(options, message):

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.judges import LLMJudge
+from agents.judges import JudgeQuestions, LLMJudge
 from agents.judges_agreement import AgreeingJudges, Agreement, AsyncAgreeingJudges
-from agents.judges_questions import JudgeQuestions
 from ssp_env.scoring import exact_match
 from ssp_env.testing import check_judge
 from tests.agents.judging import BatchReader, ask

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from agents import session, smollm2, tiny_model
+from agents import player_names, session, smollm2, tiny_model
 from agents.commands import play
 from agents.metering import Meter
 from agents.player_names import MadePlayer, PlayerOptions
@@ -77,7 +77,9 @@ def smollm2_is(monkeypatch):
     def install(author):
         monkeypatch.setattr(smollm2, "load", lambda: (None, None))
         monkeypatch.setattr(
-            Cast, "_chat_model", lambda self, model, tokenizer, suits: MadePlayer(author, suits)
+            player_names,
+            "language_model",
+            lambda model, tokenizer, suits, options: MadePlayer(author, options.prompts or suits),
         )
 
     return install

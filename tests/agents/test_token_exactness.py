@@ -13,7 +13,7 @@ import torch
 
 from agents import smollm2
 from agents.conversation_tokens import ConversationTokens, Prompt
-from agents.kv_store import KVStore
+from agents.kv_cache import KVStore
 from agents.sampling_params import SamplingParams
 from agents.transformers_agent import TransformersAgent
 from baselines.transcripts import game_transcripts

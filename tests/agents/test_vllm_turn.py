@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from agents.conversation_tokens import ConversationTokens
 from agents.sampling_params import SamplingParams
-from agents.vllm.completions import Completion, read_completion
 from agents.vllm.errors import ServerUnavailable
-from agents.vllm.gate import UpdateGate
 from agents.vllm.logprobs import mode_of
-from agents.vllm.turn import SampledTurn, end_ids_of, stop_texts
+from agents.vllm.pool import UpdateGate
+from agents.vllm.turn import Completion, SampledTurn, end_ids_of, read_completion, stop_texts
 from ssp_env.game import PROTOCOLS, View
 from tests.agents.byte_tokenizer import byte_tokenizer, spell
 

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from agents import player_names
 from agents.player_names import MadePlayer
-from agents.players import Cast
 from agents.scripted import ScriptedPlayer
 from baselines.agent_figures import Share, count_figures
 from baselines.agent_measurement import Measurement
@@ -50,12 +50,12 @@ class Author:
 def casting(monkeypatch):
     """Makes players of any name."""
     authors = {}
-    by_name = Cast._by_name
+    by_name = player_names.player_by_name
     monkeypatch.setattr(
-        Cast,
-        "_by_name",
-        lambda self, role, name: (
-            MadePlayer(authors[name], "terse") if name in authors else by_name(self, role, name)
+        player_names,
+        "player_by_name",
+        lambda role, name, options: (
+            MadePlayer(authors[name], "terse") if name in authors else by_name(role, name, options)
         ),
     )
     return authors
@@ -265,7 +265,7 @@ def test_an_interrupted_measurement_goes_on_to_the_same_figures(tasks, casting, 
     episodes = list(read_episodes(path))
     assert len(episodes) == 20 and not any(map(first_difference, episodes))
     players = {"proposer": "author", "solver": "author", "reader": "perfect"}
-    assert episodes[0].extra == {"players": players, "temperature": 0.7, "max_tokens": 96}
+    assert episodes[0].extra == {"players": players, "temperature": 0.7, "max_new_tokens": 96}
     # Now nothing is left to play.
     casting["author"] = Author(lambda view: True)
     assert untimed(measurement.run("author")) == untimed(uninterrupted)
@@ -288,7 +288,7 @@ def test_games_that_failed_are_played_again(tasks, casting, tmp_path):
         {"reader": "guess"},
         {"seed": 1},
         {"temperature": 0.0},
-        {"max_tokens": 50},
+        {"max_new_tokens": 50},
         {"tasks": world_tasks("tiny", **{**PLAYED, "seed": 3})},
     ],
     ids=lambda change: next(iter(change)),

@@ -5,10 +5,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agents.judges import LLMJudge
-from agents.judges_questions import JudgeQuestions
+from agents import player_names
+from agents.judges import JudgeQuestions, LLMJudge
 from agents.player_names import MadePlayer
-from agents.players import Cast
 from baselines.agent_figures import Share
 from baselines.tasks import open_world
 from benchmarks.judges import draw_pairs, draw_readings, judge_figures, main, reader_figures
@@ -118,7 +117,8 @@ def test_the_command_prints_both_tables(world, monkeypatch, asynchronous):
             return super().act(view)
 
     player = (Later if asynchronous else Sage)(world)
-    monkeypatch.setattr(Cast, "_by_name", lambda self, role, name: MadePlayer(player, "english"))
+    made = MadePlayer(player, "english")
+    monkeypatch.setattr(player_names, "player_by_name", lambda role, name, options: made)
     result = run("--by", "sage", "--questions", "12")
     assert result.exit_code == 0, result.output
     rows = {}

@@ -1,4 +1,4 @@
-"""Players of vLLM by the name they have on the command line."""
+"""Players by the names they have on the command line."""
 
 import pytest
 
@@ -23,9 +23,9 @@ def folder(tmp_path):
 def test_servers_by_name_play_with_the_tokenizer_of_their_model(folder):
     with process("-m", "tests.agents.fake_vllm", "--root", folder) as (_, url):
         for rest in (url, f"{url},http://127.0.0.1:9", f"{folder}@{url}/v1"):
-            player, reads, model, back_end = BACK_ENDS["vllm"].make(rest, OPTIONS)
+            player, prompts, model, back_end = BACK_ENDS["vllm"].make(rest, OPTIONS)
             assert isinstance(player, VLLMServerAgent)
-            assert reads == "few_shot"  # no chat template
+            assert prompts == "few_shot"  # no chat template
             # Only a server that was asked for its folder has told its name.
             assert (model, back_end) == (folder.name if "@" in rest else "whale", "vllm")
             asked = View("g", "solver_0", "solve", (Message("user", "Where?"),), 1, 0)
