@@ -5,46 +5,49 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, repeat
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ssp_env.game import Action, Game, Protocol
-from ssp_env.game.events import (
-    AnswerScored,
-    Event,
-    EvidenceMixed,
-    GameBroken,
-    NoticeGiven,
-    QuestionProposed,
-    ReadingGiven,
-    SearchReturned,
-    SeatForfeited,
-    TurnTaken,
-)
-from ssp_env.passage import Passage
+from ssp_env.game.events import ReadingGiven, TurnTaken
 from ssp_env.scoring import wilson_interval
-from ssp_env.viewer.text import visible
+from ssp_env.viewer.text import (
+    QUOTE_INDENT,
+    SPEAKER_WIDTH,
+    Description,
+    Part,
+    describe_event,
+    describe_outcome,
+    describe_task,
+    visible,
+)
 
-PASSAGE_CHARACTERS = 88
-SPEAKER_WIDTH = 11
+PASSAGE_CHARACTERS = 130
+"""Most characters of a passage that are printed: two lines of a terminal with 80 columns."""
+
+_STYLES = {
+    "passage": "dim",
+    "detail": "dim",
+    "call": "cyan",
+    "good": "green",
+    "bad": "yellow",
+    "error": "red",
+}
 
 
 def print_game(console: Console, game: Game) -> None:
-    """Print a finished game: what was written and retrieved, how it was judged, who was paid."""
-    outcome = game.outcome
-    assert outcome is not None
-    hops = f"{game.task.hops} hop{'s' if game.task.hops > 1 else ''}"
-    console.print(Text(visible(f"\ngame {game.id}: {game.task.answer} ({hops})"), style="bold"))
-    for event in game.events:
-        speaker, said = _line(event, game.protocol)
-        console.print(_labelled(speaker, said))
-    paid = ", ".join(f"{seat} {reward:g}" for seat, reward in outcome.rewards.items())
-    style = {"valid": "bold green", "invalid": "bold yellow", "error": "bold red"}[outcome.verdict]
-    verdict = Text.assemble((f"{outcome.verdict}: {outcome.reason}", style), f"  rewards: {paid}")
-    console.print(_labelled("outcome", verdict))
+    """Print a finished game: every event as `ssp_env.viewer.text` describes it, with passages shortened.
+
+    The passages of the reader's evidence are counted only: the searches showed them before.
+    """
+    assert game.outcome is not None
+    console.print(Text(visible(f"\ngame {game.id}: {describe_task(game.task)}"), style="bold"))
+    for description in (*map(describe_event, game.events), describe_outcome(game.outcome)):
+        console.print(_row(description, game.protocol))
 
 
 def summary_table(games: Sequence[Game], seconds: float, tokens: int) -> Table:
@@ -55,7 +58,8 @@ def summary_table(games: Sequence[Game], seconds: float, tokens: int) -> Table:
         seconds: Time the players took.
         tokens: Tokens they sampled; 0 if they are no language models.
     """
-    table = Table(title=f"{len(games)} games", show_header=False, title_justify="left")
+    title = f"{len(games)} game{'' if len(games) == 1 else 's'}"
+    table = Table(title=title, show_header=False, title_justify="left")
     outcomes = [game.outcome for game in games if game.outcome is not None]
     rates = [outcome.success_rate for outcome in outcomes if outcome.success_rate is not None]
     table.add_row("valid questions", _share(len(rates), len(outcomes)))
@@ -94,43 +98,29 @@ def _share(count: int, total: int) -> str:
     return f"{count} of {total} ({count / total:.0%}, 95 % interval {low:.0%} to {high:.0%})"
 
 
-def _line(event: Event, protocol: Protocol) -> tuple[str, Text]:
-    """Who an event is about, and what to print beside it."""
-    match event:
-        case TurnTaken():
-            return event.seat, _written(event.action, protocol)
-        case SearchReturned():
-            return "", _listed(event.passages)
-        case NoticeGiven():
-            return "", Text(f"notice: {event.notice}", style="yellow")
-        case SeatForfeited():
-            return event.seat, Text(f"forfeits: {event.code}", style="yellow")
-        case QuestionProposed():
-            return "rules", _judged(not event.code, f"broken: {event.code}" if event.code else "kept")
-        case EvidenceMixed():
-            kept = len(event.passages) - len(event.noise_ids)
-            return "RAG check", Text(
-                f"{kept} retrieved and {len(event.noise_ids)} noise passages", style="dim"
-            )
-        case ReadingGiven():
-            speaker = "reader" if event.probe == "recovery" else event.probe.replace("_", " ")
-            return speaker, _written(event.action, protocol)
-        case AnswerScored():
-            return "", _judged(event.correct, "right" if event.correct else "wrong")
-        case GameBroken():
-            return "error", Text(visible(f"{event.request_id}: {event.detail}"), style="red")
+def _row(description: Description, protocol: Protocol) -> Table:
+    """The parts of a description below one another, beside who acted or judged."""
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=SPEAKER_WIDTH, style="bold", no_wrap=True)
+    row.add_column(overflow="fold")
+    shown = [part for part in description.parts if part.kind != "evidence"]
+    for part, speaker in zip(shown, chain([description.speaker], repeat(""))):
+        row.add_row(speaker, _styled(part, protocol))
+    return row
 
 
-def _judged(good: bool, words: str) -> Text:
-    return Text(words, style="green" if good else "yellow")
+def _styled(part: Part, protocol: Protocol) -> RenderableType:
+    if part.kind == "written":
+        return Padding.indent(_highlighted(part.text, protocol), QUOTE_INDENT)
+    if part.kind == "passage":
+        text = Text(visible(" ".join(part.text.split())), style=_STYLES["passage"])
+        text.truncate(PASSAGE_CHARACTERS, overflow="ellipsis")
+        return text
+    return Text(visible(part.text), style=_STYLES[part.kind])
 
 
-def _written(action: Action, protocol: Protocol) -> Text:
-    text = Text(visible(action.text.strip()))
-    if action.call is not None:
-        text.append(visible(f" {action.call.name} {action.call.arguments}"), style="cyan")
-    if action.code:
-        text.append(f" ({action.code})", style="yellow")
+def _highlighted(written: str, protocol: Protocol) -> Text:
+    text = Text(visible(written))
     styles = {
         protocol.think: "dim",
         protocol.search: "cyan",
@@ -141,21 +131,3 @@ def _written(action: Action, protocol: Protocol) -> Text:
     for tag, style in styles.items():
         text.highlight_regex(rf"</?{re.escape(tag)}>", style)
     return text
-
-
-def _listed(passages: Sequence[Passage]) -> Text:
-    lines = [visible(f"[{page.title}] {' '.join(page.text.split())}") for page in passages] or [
-        "nothing found"
-    ]
-    short = [
-        line if len(line) <= PASSAGE_CHARACTERS else line[: PASSAGE_CHARACTERS - 1] + "…" for line in lines
-    ]
-    return Text("\n".join(short), style="dim")
-
-
-def _labelled(speaker: str, said: Text) -> Table:
-    row = Table.grid(padding=(0, 1))
-    row.add_column(width=SPEAKER_WIDTH, style="bold", no_wrap=True)
-    row.add_column(overflow="fold")
-    row.add_row(speaker, said)
-    return row

@@ -1,9 +1,14 @@
-"""What happened in a game as text for people: the spectator's view, which hides nothing."""
+"""What happened in a game, described for people, and as plain text; `terminal` prints the same in colours.
+
+This is the spectator's view, which shows every role everything.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from ssp_env.game.events import (
     AnswerScored,
@@ -22,13 +27,110 @@ from ssp_env.game.protocol import Action
 from ssp_env.game.task import Task
 from ssp_env.passage import Passage
 
+SPEAKER_WIDTH = 11
+QUOTE_INDENT = 2
+
 # Control characters could drive the reader's terminal, direction overrides reorder a line, and a lone
 # surrogate cannot be written to any file.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+Kind = Literal["written", "passage", "evidence", "detail", "call", "good", "bad", "error"]
+"""What a part of a description is: what a player wrote, a passage that a search returned, a passage of the
+reader's evidence, a neutral remark, a native tool call, or good, bad or fatal news."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of what is said about an event; a terminal styles it by its kind."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is said about an event.
+
+    Attributes:
+        speaker: Who acted or judged: a seat, `search`, `rules`, the scorer of an answer, ...
+        parts: What there is to say, in order; at least one part.
+    """
+
+    speaker: str
+    parts: tuple[Part, ...]
+
+
+def describe_event(event: Event) -> Description:
+    """Describe one event of a game."""
+    match event:
+        case TurnTaken():
+            return Description(event.seat, tuple(_written(event.action)))
+        case SearchReturned():
+            found = _passages("passage", event.passages) or (Part("bad", "nothing found"),)
+            return Description("search", (Part("detail", f"for {event.seat}: {event.query}"), *found))
+        case NoticeGiven():
+            return _remark("notice", "bad", f"to {event.seat}: {event.notice}")
+        case SeatForfeited():
+            return _remark(event.seat, "bad", f"forfeits: {event.code}")
+        case QuestionProposed():
+            judgement = f"broken ({event.code})" if event.code else "kept"
+            return _remark("rules", "bad" if event.code else "good", f"{judgement}: {event.question}")
+        case EvidenceMixed():
+            kept = len(event.passages) - len(event.noise_ids)
+            counts = f"evidence: {kept} retrieved, {len(event.noise_ids)} noise"
+            evidence = _passages("evidence", event.passages, event.noise_ids)
+            return Description("RAG check", (Part("detail", counts), *evidence))
+        case ReadingGiven():
+            speaker = "reader" if event.probe == "recovery" else event.probe.replace("_", " ")
+            return Description(speaker, tuple(_written(event.action)))
+        case AnswerScored():
+            judgement = "right" if event.correct else "wrong"
+            said = f"{event.seat} is {judgement}: {event.answer}"
+            return _remark(event.scorer, "good" if event.correct else "bad", said)
+        case GameBroken():
+            return _remark("error", "error", f"{event.request_id}: {event.detail}")
+
+
+def describe_outcome(outcome: Outcome) -> Description:
+    """Describe how a game ended: verdict, reason, success rate and every seat's reward."""
+    kinds: dict[str, Kind] = {"valid": "good", "invalid": "bad", "error": "error"}
+    solved = "" if outcome.success_rate is None else f", success rate {outcome.success_rate:g}"
+    rewards = ", ".join(f"{seat} {reward:g}" for seat, reward in outcome.rewards.items())
+    verdict = Part(kinds[outcome.verdict], f"{outcome.verdict}: {outcome.reason}{solved}")
+    return Description("outcome", (verdict, Part("detail", f"rewards: {rewards}")))
+
+
+def describe_task(task: Task) -> str:
+    """Describe what a game is about: the answer, the number of hops and the aliases."""
+    aliases = f", also {'; '.join(task.aliases)}" if task.aliases else ""
+    return f"{task.answer} ({task.hops} {'hop' if task.hops == 1 else 'hops'}{aliases})"
+
+
+def render_task(task: Task) -> str:
+    """Write what a game is about as one line of plain text."""
+    return visible(f"task: {describe_task(task)}") + "\n"
+
+
+def render_events(events: Iterable[Event]) -> str:
+    """Write events as plain text, one after the other; a list rendered in parts gives the same text.
+
+    Args:
+        events: Events of one game, in order.
+
+    Returns:
+        Whole lines, the last one closed. Only the first line of an event begins at the margin, with who acted
+        or judged. What players wrote is indented by two more spaces than what the environment says.
+    """
+    return "".join(_plain(describe_event(event)) for event in events)
+
+
+def render_outcome(outcome: Outcome) -> str:
+    """Write how a game ended as plain text: verdict, reason, success rate and every seat's reward."""
+    return _plain(describe_outcome(outcome))
+
 
 def visible(text: str) -> str:
-    r"""Spell out the characters of a text that must not reach a terminal; line breaks and tabs stay.
+    r"""Escape the characters of a text that must not reach a terminal; line breaks and tabs stay.
 
     >>> print(visible("blue\x1b[2J whale"))
     blue\x1b[2J whale
@@ -36,85 +138,46 @@ def visible(text: str) -> str:
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def render_task(task: Task) -> str:
-    """Describe what a game is about, in one line."""
-    aliases = f", also {'; '.join(task.aliases)}" if task.aliases else ""
-    return visible(f"task: {task.answer} ({task.hops} {'hop' if task.hops == 1 else 'hops'}{aliases})") + "\n"
-
-
-def render_events(events: Iterable[Event]) -> str:
-    """Describe events one after the other; rendering a list in parts gives the parts of its rendering.
-
-    Args:
-        events: Events of one game, in order.
-
-    Returns:
-        Whole lines, the last one closed; what players and pages wrote is indented by four spaces.
-    """
-    return "".join(visible(render_event(event)) + "\n" for event in events)
-
-
-def render_outcome(outcome: Outcome) -> str:
-    """Describe how a game ended: verdict, reason and every seat's reward, in one line."""
-    rewards = ", ".join(f"{seat} {reward:g}" for seat, reward in outcome.rewards.items())
-    solved = "" if outcome.success_rate is None else f", success rate {outcome.success_rate:g}"
-    return f"outcome: {outcome.verdict}, {outcome.reason}{solved}; rewards: {rewards}\n"
-
-
-def render_event(event: Event) -> str:
-    """Describe one event, without a line break at the end."""
-    match event:
-        case TurnTaken():
-            return f"{event.seat}:\n{_written(event.action)}"
-        case SearchReturned():
-            return f"search for {event.seat}: {_continued(event.query)}\n{_listed(event.passages)}"
-        case NoticeGiven():
-            return f"notice to {event.seat}: {event.notice}"
-        case SeatForfeited():
-            return f"forfeit of {event.seat}: {event.code}"
-        case QuestionProposed():
-            judgement = f"breaks {event.code}" if event.code else "keeps the rules"
-            return f"question, {judgement}: {_continued(event.question)}"
-        case EvidenceMixed():
-            return f"evidence for the reader:\n{_listed(event.passages, event.noise_ids)}"
-        case ReadingGiven():
-            asked = "" if event.probe == "recovery" else f" ({event.probe})"
-            return f"reader{asked}:\n{_written(event.action)}"
-        case AnswerScored():
-            judgement = "right" if event.correct else "wrong"
-            return f"{event.seat} is {judgement} by {event.scorer}: {_continued(event.answer)}"
-        case GameBroken():
-            return f"broken at {event.request_id}: {_continued(event.detail)}"
-
-
-def _written(action: Action) -> str:
-    lines = [_indented(action.text)] if action.text or action.call is None else []
-    if action.call is not None:
-        lines.append(f"  (calls {_continued(action.call.name)}: {_continued(action.call.arguments)})")
-    if action.spoofed:
-        lines.append(f"  (observation tags of its own, without effect: {action.spoofed})")
-    if action.dropped:
-        lines.append(f"  (characters after the action, dropped: {action.dropped})")
-    if action.dropped_calls:
-        lines.append(f"  (further calls, without effect: {action.dropped_calls})")
-    if action.code:
-        lines.append(f"  (malformed: {action.code})")
-    return "\n".join(lines)
-
-
-def _listed(passages: Iterable[Passage], noise_ids: frozenset[str] = frozenset()) -> str:
-    pages = [
-        f"  [{passage.id}{', noise' if passage.id in noise_ids else ''}] {_continued(passage.title)}\n"
-        f"{_indented(passage.text)}"
-        for passage in passages
+def _plain(description: Description) -> str:
+    # Continued lines are indented like a quotation, so that no text can pass for a remark or another event.
+    margin, quoted = " " * (SPEAKER_WIDTH + 1), " " * (SPEAKER_WIDTH + 1 + QUOTE_INDENT)
+    lines = [
+        (quoted if part.kind == "written" else margin) + visible(part.text).replace("\n", f"\n{quoted}")
+        for part in description.parts
     ]
-    return "\n".join(pages) or "  nothing found"
+    lines[0] = f"{description.speaker:{SPEAKER_WIDTH}} {lines[0][len(margin) :]}"
+    return "\n".join(lines) + "\n"
 
 
-def _indented(text: str) -> str:
-    return f"    {_continued(text)}"
+def _remark(speaker: str, kind: Kind, text: str) -> Description:
+    return Description(speaker, (Part(kind, text),))
 
 
-def _continued(text: str) -> str:
-    # Indented line breaks cannot pass for the start of another event.
-    return text.replace("\n", "\n    ")
+def _written(action: Action) -> Iterator[Part]:
+    """What a player wrote, and what the environment remarks about it."""
+    text = action.text.strip()
+    if text or (action.call is None and not action.code):
+        yield Part("written", text)
+    if action.call is not None:
+        yield Part("call", f"calls {action.call.name}: {action.call.arguments}")
+    if action.spoofed:
+        yield Part("bad", f"(observation tags of its own, without effect: {action.spoofed})")
+    if action.dropped:
+        yield Part("bad", f"(characters after the action, dropped: {action.dropped})")
+    if action.dropped_calls:
+        yield Part("bad", f"(further calls, without effect: {action.dropped_calls})")
+    if action.code:
+        yield Part("bad", f"(malformed: {action.code})")
+
+
+def _passages(
+    kind: Kind, passages: Iterable[Passage], noise_ids: frozenset[str] = frozenset()
+) -> tuple[Part, ...]:
+    """One part per passage, named by its title, or by its id if it has none."""
+    return tuple(
+        Part(
+            kind,
+            f"[{passage.title or passage.id}{', noise' if passage.id in noise_ids else ''}] {passage.text}",
+        )
+        for passage in passages
+    )

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -131,7 +132,7 @@ def test_a_language_model_over_a_corpus(corpus, smollm2_is, tmp_path):
         *("--games", 2, "--attempts", 2, "--out", out),
     )
     assert result.exit_code == 0, result.output
-    assert "valid: solved  rewards: proposer_0 0, solver_0 1, solver_1 1" in result.output
+    assert "rewards: proposer_0 0, solver_0 1, solver_1 1" in result.output
     # The other answer stands in its own question.
     assert "invalid: answer_leak" in result.output
     assert "[bold]island[/bold] \\x1b[2J of Funen" in result.output
@@ -153,8 +154,8 @@ def test_thresholds_of_the_rules_are_options(corpus, smollm2_is):
     smollm2_is(Author())
     options = ["--corpus", corpus, "--proposer", "smollm2", "--solver", "smollm2", "--games", 1]
     assert "broken" not in run(*options).output
-    assert "broken: too_few_searches" in run(*options, "--min-searches", 3).output
-    assert "broken: too_few_words" in run(*options, "--min-question-words", 40).output
+    assert "broken (too_few_searches)" in run(*options, "--min-searches", 3).output
+    assert "broken (too_few_words)" in run(*options, "--min-question-words", 40).output
 
 
 def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_path):
@@ -404,8 +405,8 @@ def test_a_game_is_shown_with_every_event():
 def test_wrong_answers_and_malformed_turns_are_shown():
     (game, _) = finished(Author("Funen"), rag_check=False)
     text = shown(game)
-    assert "no tag at all (no_action)" in text
-    assert "notice: malformed" in text
+    assert "no tag at all\n" in re.sub(" +\n", "\n", text) and "(malformed: no_action)" in text
+    assert "notice      to solver_0: malformed" in text
     assert "wrong" in text
     assert "valid: unsolved" in text
 

@@ -67,8 +67,8 @@ def test_replay_names_what_differs_and_ends_with_status_1(ssp, recorded):
 
 def test_replay_prints_a_game_as_play_does(ssp, recorded):
     _, printed, _ = ssp("replay", recorded, "--game", "task-0")
-    assert "game task-0: Tavor (2 hops)" in printed
-    assert "valid: solved  rewards: proposer_0 0, solver_0 1, solver_1 1" in printed
+    assert "game task-0: Tavor (2 hops, also Tavor of Ruvia)" in printed
+    assert "rewards: proposer_0 0, solver_0 1, solver_1 1" in printed
     message, *_ = ssp("replay", recorded, "--game", "nobody")
     assert message == f"ssp: {recorded}: no game with the id 'nobody'; every line has its id as game_id"
 

@@ -209,7 +209,7 @@ def test_human_mode_prints_as_it_happens(capsys):
     env, infos = started(render_mode="human")
     say(env, infos, question("short"))
     env.close()
-    assert "outcome: invalid, too_short" in capsys.readouterr().out
+    assert "outcome     invalid: too_short" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("said", [0, 2, 4, 6, len(LINES)])

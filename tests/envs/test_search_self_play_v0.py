@@ -647,12 +647,12 @@ def test_ansi_returns_the_whole_game_each_time():
     env = started(render_mode="ansi")
     assert env.render() == "task: Tavor (2 hops, also Tavor of Ruvia)\n"
     say(env, search("belin"))
-    assert "search for proposer_0: belin" in env.render()
+    assert "search      for proposer_0: belin" in env.render()
     say(env, question("short"))
     text = env.render()
     assert text == env.render()
     assert text.startswith("task: ")
-    assert text.endswith("outcome: invalid, too_short; rewards: proposer_0 0, solver_0 0\n")
+    assert text.endswith("outcome     invalid: too_short\n            rewards: proposer_0 0, solver_0 0\n")
 
 
 def test_human_prints_each_thing_once_as_it_happens(capsys):

@@ -409,14 +409,14 @@ def test_bad_actions(make):
 def test_rendering_shows_what_frozen_players_did(capsys):
     env = solver_against(Script(*PROPOSAL), render_mode="ansi")
     env.reset(seed=0)
-    assert "search for proposer_0: belin" in env.render()
+    assert "search      for proposer_0: belin" in env.render()
     env = solver_against(Script(*PROPOSAL), render_mode="human")
     env.reset(seed=0)
     env.step(answer())
     assert env.render() is None
     out = capsys.readouterr().out
-    assert out.count("search for proposer_0: belin") == 1
-    assert "outcome: valid, solved" in out
+    assert out.count("search      for proposer_0: belin") == 1
+    assert "outcome     valid: solved" in out
 
 
 @pytest.mark.parametrize("name", IDS)

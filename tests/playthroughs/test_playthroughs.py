@@ -56,10 +56,10 @@ def test_the_command_shows_how_a_game_differs_and_writes_it_anew(tmp_path, monke
         run("--check")
     assert stop.value.code == 0 and capsys.readouterr().out == ""
     path = tmp_path / "too_short.txt"
-    path.write_bytes(path.read_bytes().replace(b"breaks too_short", b"keeps the rules"))
+    path.write_bytes(path.read_bytes().replace(b"broken (too_short)", b"kept"))
     with pytest.raises(SystemExit) as stop:
         run("--check")
     printed = capsys.readouterr().out
     assert stop.value.code == f"1 of {len(SCENARIOS)} games differ"
-    assert "-question, keeps the rules" in printed and "+question, breaks too_short" in printed
+    assert "-rules       kept: " in printed and "+rules       broken (too_short): " in printed
     assert "too_short.txt (on file)" in printed and "solved.txt" not in printed
