@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssp_env.data import AnswerEntry, read_answers
+from ssp_env.data import read_answers
 from ssp_env.game import GameConfig, Task
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
@@ -44,10 +44,10 @@ def world_setting(preset: str, games: int, hops: int, seed: int) -> Setting:
     """
     world = World(world_preset(preset, index=seed))
     terse = world.config.rendering == "terse"
-    entries = [AnswerEntry(name) for name in world.answers(hops)]
+    tasks = [Task(name, hops=hops) for name in world.answers(hops)]
     return Setting(
         BM25Engine(world.passages(), stem=not terse, all_words_first=terse),
-        draw_tasks(entries, games, hops, seed),
+        draw_tasks(tasks, games, seed),
         terse,
         f"world {world.id}, {len(world):,} passages",
     )
@@ -60,15 +60,18 @@ def corpus_setting(corpus: Path, answers: Path | None, games: int, hops: int, se
         ValueError: If a file cannot be read or is malformed, or the corpus has no short titles.
     """
     passages = list(read_corpus(corpus))
-    entries = read_answers(answers) if answers else [AnswerEntry(title) for title in short_titles(passages)]
-    if not entries:
+    if answers:
+        tasks = read_answers(answers, hops=hops)
+    else:
+        tasks = [Task(title, hops=hops) for title in short_titles(passages)]
+    if not tasks:
         raise ValueError(
             f"{corpus} has no page with a title of at most {MAX_TITLE_WORDS} words and a text of at least "
             f"{MIN_PAGE_WORDS} to ask for: give answers of your own with --answers FILE"
         )
     engine = BM25Engine(passages)
     described = f"{corpus.name}, {len(passages):,} passages"
-    return Setting(engine, draw_tasks(entries, games, hops, seed), False, described)
+    return Setting(engine, draw_tasks(tasks, games, seed), False, described)
 
 
 def short_titles(passages: Iterable[Passage]) -> list[str]:
@@ -89,14 +92,11 @@ def short_titles(passages: Iterable[Passage]) -> list[str]:
     )
 
 
-def draw_tasks(entries: Sequence[AnswerEntry], games: int, hops: int, seed: int) -> list[Task]:
-    """Draw one task per game, every entry once before any comes again."""
+def draw_tasks(tasks: Sequence[Task], games: int, seed: int) -> list[Task]:
+    """Draw one task per game, every task once before any comes again; their ids are numbers from 1."""
     rng = np.random.default_rng(seed)
-    order = [int(place) for _ in range(-(-games // len(entries))) for place in rng.permutation(len(entries))]
-    return [
-        Task(entry.answer, entry.aliases, entry.hops or hops, id=str(number))
-        for number, entry in enumerate((entries[place] for place in order[:games]), start=1)
-    ]
+    order = [int(place) for _ in range(-(-games // len(tasks))) for place in rng.permutation(len(tasks))]
+    return [replace(tasks[place], id=str(number)) for number, place in enumerate(order[:games], start=1)]
 
 
 def rules(prompts: str, terse: bool, config: GameConfig) -> GameConfig:

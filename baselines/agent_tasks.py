@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from agents.setting import Setting, corpus_setting, draw_tasks
 from baselines.tasks import open_site
-from ssp_env.data import AnswerEntry, read_questions
+from ssp_env.data import read_questions
 from ssp_env.game import Game, GameConfig, Task
 
 
@@ -20,11 +20,11 @@ class AgentTasks:
 
     Attributes:
         setting: Engine, and one answer per game to ask for.
-        known: Tasks with a question that has this answer.
+        known: Tasks with a known question.
     """
 
     setting: Setting
-    known: Sequence[tuple[Task, str]] = ()
+    known: Sequence[Task] = ()
 
     def open_games(self, config: GameConfig, seed: int) -> tuple[list[Game], list[Game]]:
         """Open the games in which the agent asks, and those in which it only answers."""
@@ -33,8 +33,8 @@ class AgentTasks:
             for number, task in enumerate(self.setting.tasks)
         ]
         known = [
-            Game(task, config, rng=seed + number, game_id=f"known/{task.id}", question=question)
-            for number, (task, question) in enumerate(self.known)
+            Game(task, config, rng=seed + number, game_id=f"known/{task.id}")
+            for number, task in enumerate(self.known)
         ]
         return asked, known
 
@@ -54,18 +54,15 @@ def world_tasks(preset: str, *, games: int, questions: int, hops: int, seed: int
     """
     site = open_site(preset, "heldout", seed)
     world = site.world
-    entries = [AnswerEntry(name) for name in world.answers(hops)]
+    answers = [Task(name, hops=hops) for name in world.answers(hops)]
     setting = Setting(
         site.engine,
-        draw_tasks(entries, games, hops, seed),
+        draw_tasks(answers, games, seed),
         world.config.rendering == "terse",
         f"world {world.id}, {len(world):,} passages",
     )
     gold = world.questions(hops, questions, np.random.default_rng(seed)) if questions else []
-    known = [
-        (Task(one.answer, one.aliases, one.hops, id=str(number)), one.question)
-        for number, one in enumerate(gold, start=1)
-    ]
+    known = [replace(one.task, id=str(number)) for number, one in enumerate(gold, start=1)]
     return AgentTasks(setting, known)
 
 
@@ -100,8 +97,4 @@ def corpus_tasks(
     if questions > len(listed):
         raise ValueError(f"{gold} has {len(listed)} questions, asked for are {questions}")
     order = np.random.default_rng(seed).permutation(len(listed))[:questions]
-    known = [
-        (Task.from_target(listed[place].golden_answers, id=listed[place].id), listed[place].question)
-        for place in order
-    ]
-    return AgentTasks(setting, known)
+    return AgentTasks(setting, [listed[place] for place in order])

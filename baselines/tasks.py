@@ -11,7 +11,7 @@ import numpy as np
 
 from ssp_env.game import Game, GameConfig, Task
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.worlds import GoldQuestion, World, world_preset
+from ssp_env.worlds import World, world_preset
 
 Split = Literal["train", "heldout"]
 MAX_TRAIN_WORLDS = 1_000_000
@@ -89,12 +89,8 @@ def heldout_games(
         site = open_site(preset, "heldout", index)
         wanted = min(per_world, count - len(games))
         for number, gold in enumerate(site.world.questions(hops, wanted, np.random.default_rng(index))):
-            games.append(_solver_game(gold, site, config, f"{site.world.id}/{hops}/{number}"))
+            task = replace(gold.task, id=f"{site.world.id}/{hops}/{number}", corpus=site.world.id)
+            games.append(Game(task, config))
         sites[site.world.id] = site
         index += 1
     return games, sites
-
-
-def _solver_game(gold: GoldQuestion, site: Site, config: GameConfig, game_id: str) -> Game:
-    task = Task(gold.answer, aliases=tuple(gold.aliases), hops=gold.hops, id=game_id, corpus=site.world.id)
-    return Game(task, config, game_id=game_id, question=gold.question)

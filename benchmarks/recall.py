@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ssp_env.data import Question, read_questions
+from ssp_env.data import read_questions
+from ssp_env.game import Task
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.corpus import read_corpus
@@ -87,7 +88,7 @@ def engines(passages: Sequence[Passage], dense: SearchEngine | None) -> Iterator
         yield f"hybrid, BM25 {weight:g} : dense 1", HybridEngine([default, dense], weights=[weight, 1])
 
 
-def subset(corpus: Iterable[Passage], questions: Sequence[Question], count: int) -> list[Passage]:
+def subset(corpus: Iterable[Passage], questions: Sequence[Task], count: int) -> list[Passage]:
     """Return all passages, or about `count`: every supporting one and a spread of the others.
 
     With `count` 0, all. The others are taken at equal distances in the order of the file.
@@ -102,7 +103,7 @@ def subset(corpus: Iterable[Passage], questions: Sequence[Question], count: int)
     return needed + [others[place] for place in places]
 
 
-def recall(engine: SearchEngine, questions: Sequence[Question]) -> list[float]:
+def recall(engine: SearchEngine, questions: Sequence[Task]) -> list[float]:
     """Return, per cut, the mean share of a question's supporting titles among the first passages."""
     results = engine.search([question.question for question in questions], max(CUTS))
     shares = []
@@ -112,13 +113,13 @@ def recall(engine: SearchEngine, questions: Sequence[Question]) -> list[float]:
     return [float(value) for value in np.mean(shares, axis=0)]
 
 
-def supporting_titles(question: Question) -> set[str]:
+def supporting_titles(question: Task) -> set[str]:
     """Return the titles of the passages a question needs.
 
     Raises:
         ValueError: If the question names none.
     """
-    titles = question.metadata.get("supporting_titles")
+    titles = question.provenance.get("supporting_titles")
     if not isinstance(titles, list) or not titles:
         raise ValueError(
             f"expected supporting_titles in the metadata of question {question.id}, got {titles!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -53,18 +54,15 @@ def embedded_games(config: GameConfig = TERSE_RULES) -> list[Game]:
 
 
 @lru_cache(maxsize=1)
-def embedded_questions() -> tuple[tuple[str, Task], ...]:
-    """Gold questions of 1 to 3 hops with their tasks, 40 of each, always the same.
+def embedded_questions() -> tuple[Task, ...]:
+    """Tasks with gold questions of 1 to 3 hops, 40 of each, always the same.
 
     Pairs of relations that are held out for evaluation do not occur.
 
-    >>> question, task = embedded_questions()[40]
-    >>> question, task.hops
+    >>> task = embedded_questions()[40]
+    >>> task.question, task.hops
     ('...', 2)
     """
     world, rng = embedded_world(), np.random.default_rng(0)
     drawn = [gold for hops in _HOPS for gold in world.questions(hops, _QUESTIONS_PER_HOPS, rng, "train")]
-    return tuple(
-        (gold.question, Task(gold.answer, gold.aliases, gold.hops, id=f"{world.id}/question/{number}"))
-        for number, gold in enumerate(drawn)
-    )
+    return tuple(replace(gold.task, id=f"{world.id}/question/{number}") for number, gold in enumerate(drawn))

@@ -74,8 +74,8 @@ text. `judge`: decides answers that do not match exactly; needs `config.judge`. 
 right answers of a question. `max_chars`: longer actions are cut, and `clipped_chars` counts what was lost.
 `max_prompt_chars`: see above.
 
-`reset(options={"task": Task(...)})` plays a given task. With `"question": "..."` beside it nobody proposes
-and nothing is checked: the game opens with the first turn of `solver_0` on that question. Other options are
+`reset(options={"task": Task(...)})` plays a given task. If the task has a question, nobody proposes and
+nothing is checked: the game opens with the first turn of `solver_0` on that question. Other options are
 ignored.
 
 ### Errors

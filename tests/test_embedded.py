@@ -19,9 +19,9 @@ def test_every_entity_is_asked_for_with_one_to_three_hops():
 
 def test_gold_questions_are_right_and_hold_no_heldout_pair():
     questions = embedded_questions()
-    assert len({question for question, _ in questions}) == len({task.id for _, task in questions}) == 120
-    for question, task in questions:
-        assert embedded_world().resolve(question) == task.answer
-        assert embedded_world().hops_of(question) == task.hops
-        assert not is_heldout_composition(parse_question(question).relations)
-    assert [task.hops for _, task in questions] == [1] * 40 + [2] * 40 + [3] * 40
+    assert len({task.question for task in questions}) == len({task.id for task in questions}) == 120
+    for task in questions:
+        assert embedded_world().resolve(task.question) == task.answer
+        assert embedded_world().hops_of(task.question) == task.hops
+        assert not is_heldout_composition(parse_question(task.question).relations)
+    assert [task.hops for task in questions] == [1] * 40 + [2] * 40 + [3] * 40

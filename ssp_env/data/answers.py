@@ -1,70 +1,59 @@
-"""Answer sets: the ground truths that proposers write questions for."""
+"""Answer sets: the ground truths that proposers write questions for, as tasks."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from ssp_env.data.lines import DataFileError, parse_texts, read_lines, read_records, shown
+from ssp_env.game.task import Task
 
 _JSONL_SUFFIXES = (".jsonl", ".jsonl.gz")
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerEntry:
-    """A ground-truth answer to build a game on.
-
-    Attributes:
-        answer: The answer every question of the game must have.
-        aliases: Other spellings that count as the answer.
-        hops: Number of searches the question should need, at least 1; None leaves it to the game.
-    """
-
-    answer: str
-    aliases: tuple[str, ...] = ()
-    hops: int | None = None
-
-
-def read_answers(path: str | os.PathLike[str]) -> list[AnswerEntry]:
-    """Read an answer set.
+def read_answers(path: str | os.PathLike[str], *, hops: int = 1) -> list[Task]:
+    """Read an answer set as tasks without a question; the id of each is the number of its line.
 
     A file named `*.jsonl` or `*.jsonl.gz` has one object a line: either `answer`, optionally with a list
     `aliases`, or `golden_answers`, whose first is the answer and whose others are aliases; and optionally
     `hops`. Other keys are ignored. Any other file is plain text, one answer a line. Both may be gzipped.
 
+    Args:
+        path: The file.
+        hops: Number of hops of an answer for which the file gives none.
+
     Raises:
         DataFileError: If the file cannot be read or has no answer, or a line is malformed.
     """
     structured = os.fspath(path).lower().endswith(_JSONL_SUFFIXES)
-    entries = _read_structured(path) if structured else _read_plain(path)
-    if not entries:
+    tasks = _read_structured(path, hops) if structured else _read_plain(path, hops)
+    if not tasks:
         raise DataFileError("expected at least one answer, got an empty file", path)
-    return entries
+    return tasks
 
 
-def _read_structured(path: str | os.PathLike[str]) -> list[AnswerEntry]:
-    entries = []
+def _read_structured(path: str | os.PathLike[str], hops: int) -> list[Task]:
+    tasks = []
     for number, record in read_records(path):
         try:
-            entries.append(_entry(record))
+            tasks.append(_task(record, number, hops))
         except ValueError as error:
             raise DataFileError(str(error), path, number) from error
-    return entries
+    return tasks
 
 
-def _read_plain(path: str | os.PathLike[str]) -> list[AnswerEntry]:
-    entries = []
+def _read_plain(path: str | os.PathLike[str], hops: int) -> list[Task]:
+    tasks = []
     for number, line in read_lines(path):
         if line.startswith("{"):
             raise DataFileError(
                 "expected one plain answer a line, got JSON: name the file *.jsonl", path, number
             )
-        entries.append(AnswerEntry(line))
-    return entries
+        tasks.append(Task(line, hops=hops, id=str(number)))
+    return tasks
 
 
-def _entry(record: dict[str, Any]) -> AnswerEntry:
+def _task(record: dict[str, Any], number: int, default_hops: int) -> Task:
     if ("answer" in record) == ("golden_answers" in record):
         raise ValueError(f'expected "answer" or "golden_answers", got the keys {sorted(record)}')
     if "answer" in record:
@@ -78,4 +67,4 @@ def _entry(record: dict[str, Any]) -> AnswerEntry:
     hops = record.get("hops")
     if hops is not None and (isinstance(hops, bool) or not isinstance(hops, int) or hops < 1):
         raise ValueError(f'expected an integer "hops" of at least 1, got {shown(hops)}')
-    return AnswerEntry(answer, aliases, hops)
+    return Task(answer, aliases, default_hops if hops is None else hops, id=str(number))

@@ -128,21 +128,21 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         Args:
             seed: Seed of the tasks, shuffles and noise of this and the following games; None goes on with the
                 generator there is.
-            options: `task` plays a given `Task`; `question` beside it asks the solvers at once; other keys
-                are ignored.
+            options: `task` plays a given `Task`; if it has a question, the solvers are asked at once. Other
+                keys are ignored.
 
         Raises:
-            TypeError: If `options["task"]` is not a `Task`, or `options["question"]` not a string.
-            ValueError: If there is no engine for the task's corpus, or a question is blank or has no task.
+            TypeError: If `options["task"]` is not a `Task`.
+            ValueError: If there is no engine for the task's corpus.
         """
         if seed is not None or self._rng is None:
             self._rng = np.random.default_rng(seed)
-        task, question = _check_options(options or {})
+        task = given_task(options)
         if task is None:
             tasks = embedded_tasks() if self._tasks is None else self._tasks
             task = tasks[int(self._rng.integers(len(tasks)))]
         self._engine_of(task)
-        self.game = Game(task, self.config, int(self._rng.integers(2**63)), question=question)
+        self.game = Game(task, self.config, int(self._rng.integers(2**63)))
         self._rendered = 0
         self._clipped = dict.fromkeys(self.possible_agents, 0)
         budget = self.config.solver
@@ -325,16 +325,16 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         return "".join(parts[start:])
 
 
-def _check_options(options: Mapping[str, Any]) -> tuple[Task | None, str]:
-    task, question = options.get("task"), options.get("question", "")
+def given_task(options: Mapping[str, Any] | None) -> Task | None:
+    """Return the task that options of `reset` ask for, if they do.
+
+    Raises:
+        TypeError: If `options["task"]` is not a `Task`.
+    """
+    task = (options or {}).get("task")
     if task is not None and not isinstance(task, Task):
         raise TypeError(f"options['task'] must be a Task, got {type(task).__name__}")
-    if not isinstance(question, str):
-        raise TypeError(f"options['question'] must be a string, got {type(question).__name__}")
-    if "question" in options and (task is None or not question.strip()):
-        wrong = "no task" if task is None else f"the question {question!r}"
-        raise ValueError(f"options['question'] needs text, and options['task'] with its answer; got {wrong}")
-    return task, question
+    return task
 
 
 def _check_arguments(

@@ -37,15 +37,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import gymnasium
 from gymnasium.error import ResetNeeded
 
-from ssp_env.data.questions import Question
 from ssp_env.embedded import embedded_questions
-from ssp_env.envs.aec import Engines, raw_env
+from ssp_env.envs.aec import Engines, given_task, raw_env
 from ssp_env.envs.lookup_solver import LookupSolver
 from ssp_env.envs.search_action import SearchAction
 from ssp_env.game import Failure, GameConfig, Reply, Task, View
@@ -57,7 +57,7 @@ __all__ = ["Player", "ProposerEnv", "SearchAction", "SolverEnv"]
 
 Player: TypeAlias = AnyPlayer
 Policy: TypeAlias = Callable[[View], Reply]
-QuestionAndAnswer: TypeAlias = tuple[str, Task | str]
+QuestionAndAnswer: TypeAlias = tuple[str, str]
 
 
 class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
@@ -85,12 +85,13 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
 
         Args:
             seed: Seed of this and the following games; None goes on with the generator there is.
-            options: `task` plays a given `Task`; for `Solver-v0`, `question` beside it asks a given question.
-                Other keys are ignored.
+            options: `task` plays a given `Task`. `Solver-v0` asks its question if it has one; for
+                `Proposer-v0` the question is dropped. Other keys are ignored.
 
         Raises:
-            TypeError: If an option has the wrong type.
-            ValueError: If an option is out of range.
+            TypeError: If `options["task"]` is not a `Task`.
+            ValueError: If there is no engine for the task's corpus, or the task has no question and there is
+                no proposer to write one (`Solver-v0`).
             RuntimeError: If a frozen proposer writes no valid question (`Solver-v0`).
         """
         super().reset(seed=seed)
@@ -121,8 +122,8 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
         """What the agent sees, in the form that players take; only while a game is going on."""
         return self._env.view
 
-    def _start(self, options: Mapping[str, Any]) -> None:
-        self._env.reset(seed=int(self.np_random.integers(2**63)), options=options)
+    def _start(self, task: Task | None) -> None:
+        self._env.reset(seed=int(self.np_random.integers(2**63)), options={"task": task})
 
     def _play_others(self) -> None:
         """Let frozen players act until it is the agent's turn or the game is over."""
@@ -152,8 +153,8 @@ class SolverEnv(_OneSeatEnv):
     `reset` raises a `RuntimeError` that counts the reasons.
 
     Args:
-        questions: Questions to draw from: `Question` objects, or pairs of a question and its answer or
-            `Task`. By default gold questions of the embedded world.
+        questions: Questions to draw from: tasks with a question, or pairs of a question and its answer. By
+            default gold questions of the embedded world.
         proposer: Frozen player that writes the questions instead.
         tasks: Answers for the proposer; needs `search`. By default those of the embedded world.
         search: Engine, or engines by `Task.corpus`; by default that of the embedded world.
@@ -175,7 +176,7 @@ class SolverEnv(_OneSeatEnv):
     def __init__(
         self,
         *,
-        questions: Sequence[Question | QuestionAndAnswer] | None = None,
+        questions: Sequence[Task | QuestionAndAnswer] | None = None,
         proposer: Player | None = None,
         tasks: Sequence[Task] | None = None,
         search: Engines | None = None,
@@ -190,10 +191,10 @@ class SolverEnv(_OneSeatEnv):
         config = config or (TERSE_RULES if search is None else GameConfig())
         _check_solver_arguments(questions, proposer, tasks, search, config, reader, max_proposals)
         self._max_proposals = max_proposals
-        self._questions: Sequence[tuple[str, Task]] = ()
+        self._questions: Sequence[Task] = ()
         if questions is not None:
-            self._questions = [_as_pair(question) for question in questions]
-            tasks = None if search is None else [task for _, task in self._questions]
+            self._questions = [_as_task(question) for question in questions]
+            tasks = None if search is None else self._questions
         elif proposer is None:
             self._questions = embedded_questions()
         if reader is None and proposer is not None and search is None:
@@ -212,20 +213,20 @@ class SolverEnv(_OneSeatEnv):
         super().__init__("solver_0", game, frozen)
 
     def _open(self, options: Mapping[str, Any]) -> None:
-        if "question" in options:
-            self._start(options)
-        elif self._frozen:
-            self._open_with_proposer(options)
-        elif "task" in options:
-            raise ValueError("options['task'] needs options['question'] where no proposer writes one")
+        task = given_task(options)
+        if self._frozen:
+            self._open_with_proposer(task)
+        elif task is None:
+            self._start(self._questions[int(self.np_random.integers(len(self._questions)))])
+        elif task.question:
+            self._start(task)
         else:
-            question, task = self._questions[int(self.np_random.integers(len(self._questions)))]
-            self._start({"question": question, "task": task})
+            raise ValueError("options['task'] needs a question where no proposer writes one")
 
-    def _open_with_proposer(self, options: Mapping[str, Any]) -> None:
+    def _open_with_proposer(self, task: Task | None) -> None:
         reasons: Counter[str] = Counter()
         for _ in range(self._max_proposals):
-            self._start(options)
+            self._start(task)
             self._play_others()
             if not self._is_over():
                 return
@@ -273,6 +274,8 @@ class ProposerEnv(_OneSeatEnv):
         if solver is None and search is not None:
             raise ValueError("search needs solver: the default one knows the embedded world only")
         policy = _policy("solver", solver or LookupSolver())
+        if tasks is not None:
+            tasks = [_without_question(task) if isinstance(task, Task) else task for task in tasks]
         game = raw_env(
             tasks=tasks,
             search=search,
@@ -286,8 +289,8 @@ class ProposerEnv(_OneSeatEnv):
         super().__init__("proposer_0", game, {"verify": policy, "solve": policy})
 
     def _open(self, options: Mapping[str, Any]) -> None:
-        # Not the question: it would open the game after the proposer's part.
-        self._start({"task": options.get("task")})
+        task = given_task(options)
+        self._start(None if task is None else _without_question(task))
 
 
 def _policy(role: str, player: AnyPlayer) -> Policy:
@@ -302,23 +305,27 @@ def _act(agent: AnyAgent, view: View) -> Reply:
     return act_all(agent, [view])[0]
 
 
-def _as_pair(question: Question | QuestionAndAnswer) -> tuple[str, Task]:
-    if isinstance(question, Question):
-        text, answer = question.question, Task.from_target(question.golden_answers, id=question.id)
-        return text, answer
-    if not (isinstance(question, tuple) and len(question) == 2 and isinstance(question[0], str)):
+def _as_task(question: Task | QuestionAndAnswer) -> Task:
+    if isinstance(question, tuple) and len(question) == 2:
+        text, answer = question
+        question = Task(answer, question=text)
+    if not isinstance(question, Task):
         raise TypeError(
-            "questions must hold Question objects or pairs of a question and its answer or Task, "
+            "questions must hold tasks with a question, or pairs of a question and its answer, "
             f"got {question!r}"
         )
-    text, target = question
-    if not text.strip():
-        raise ValueError(f"questions must not be blank, got {text!r}")
-    return text, target if isinstance(target, Task) else Task(target)
+    if not question.question:
+        raise ValueError(f"questions must hold tasks with a question, got one without: {question!r}")
+    return question
+
+
+def _without_question(task: Task) -> Task:
+    """The same task for a proposer; a known question would open the game after the proposer's part."""
+    return replace(task, question="")
 
 
 def _check_solver_arguments(
-    questions: Sequence[Question | QuestionAndAnswer] | None,
+    questions: Sequence[Task | QuestionAndAnswer] | None,
     proposer: Player | None,
     tasks: Sequence[Task] | None,
     search: Engines | None,

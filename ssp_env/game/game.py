@@ -49,11 +49,11 @@ class Game:
     """One game of search self-play.
 
     Args:
-        task: The answer to ask for.
+        task: The answer to ask for; with a known question the game opens in the solve phase and nobody
+            proposes.
         config: Rules; defaults are the published ones.
         rng: Seed of the shuffle of evidence and noise; a generator draws one.
         game_id: Identifier shown in views, as a digest if it names the answer; defaults to the task's id.
-        question: Play a known question: the game opens in the solve phase and nobody proposes.
         earlier: Questions the new one must differ from; needs `config.max_similarity`.
 
     Raises:
@@ -66,7 +66,6 @@ class Game:
         config: GameConfig | None = None,
         rng: np.random.Generator | int = 0,
         game_id: str = "",
-        question: str = "",
         earlier: Iterable[str] = (),
     ) -> None:
         self.task = task
@@ -75,7 +74,7 @@ class Game:
         self._public_id = _public_id(self.id, task.golds)
         self.phase: Phase = "propose"
         self.outcome: Outcome | None = None
-        self.question = question = replace_surrogates(question)
+        self.question = task.question
         self.earlier = tuple(map(replace_surrogates, earlier))
         if self.earlier and self.config.max_similarity is None:
             raise ValueError("earlier= is read only if config.max_similarity is set, got None")
@@ -89,13 +88,12 @@ class Game:
         self._inputs: list[tuple[str, Result]] = []
         self._open: dict[str, tuple[Request, Callable[[Any], None]]] = {}
         self._scores: dict[str, bool] = {}
-        self._given_question = question
         self._mixed: list[Passage] = []
         opening = self._prompts.proposer(self.protocol, task.answer, task.hops)
         self._proposer = Conversation(
             self._public_id, PROPOSER, "propose", "question", opening, self.protocol, self.config.proposer
         )
-        if question:
+        if task.question:
             self._open_attempts()
         else:
             self._ask_turn(self._proposer)
@@ -147,9 +145,7 @@ class Game:
 
     def snapshot(self) -> dict[str, Any]:
         """The game as plain data: task, rules, seed and every result submitted so far."""
-        return snapshot.encode(
-            self.task, self.config, self._seed, self.id, self._given_question, self.earlier, self._inputs
-        )
+        return snapshot.encode(self.task, self.config, self._seed, self.id, self.earlier, self._inputs)
 
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> Game:
@@ -158,8 +154,8 @@ class Game:
         Raises:
             ValueError: If the data is not a snapshot of this version.
         """
-        task, config, seed, game_id, question, earlier, inputs = snapshot.decode(data)
-        game = cls(task, config, seed, game_id, question, earlier)
+        task, config, seed, game_id, earlier, inputs = snapshot.decode(data)
+        game = cls(task, config, seed, game_id, earlier)
         for request_id, result in inputs:
             game.submit(request_id, result)
         return game

@@ -12,9 +12,9 @@ from ssp_env.game.task import Task
 from ssp_env.game.view import Reply, ToolCall, as_reply
 from ssp_env.passage import Passage
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 
-Decoded = tuple[Task, GameConfig, int, str, str, tuple[str, ...], list[tuple[str, Result]]]
+Decoded = tuple[Task, GameConfig, int, str, tuple[str, ...], list[tuple[str, Result]]]
 
 
 def encode(
@@ -22,7 +22,6 @@ def encode(
     config: GameConfig,
     seed: int,
     game_id: str,
-    question: str,
     earlier: Sequence[str],
     inputs: Sequence[tuple[str, Result]],
 ) -> dict[str, Any]:
@@ -30,7 +29,6 @@ def encode(
     return {
         "version": SNAPSHOT_VERSION,
         "game_id": game_id,
-        "question": question,
         "earlier": list(earlier),
         "task": {**asdict(task), "aliases": list(task.aliases)},
         "config": asdict(config),
@@ -52,7 +50,7 @@ def decode(data: Mapping[str, Any]) -> Decoded:
     task = Task(**{**data["task"], "aliases": tuple(data["task"]["aliases"])})
     inputs = [(request_id, _decode_result(result)) for request_id, result in data["inputs"]]
     config, earlier = GameConfig.from_dict(data["config"]), tuple(data["earlier"])
-    return task, config, data["seed"], data["game_id"], data["question"], earlier, inputs
+    return task, config, data["seed"], data["game_id"], earlier, inputs
 
 
 def _encode_result(result: Result) -> dict[str, Any]:

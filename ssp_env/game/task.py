@@ -1,9 +1,10 @@
-"""What one game is about: a ground-truth answer, the number of hops asked for, and where both come from."""
+"""What one game is about: a ground-truth answer, the number of hops, and the question where it is known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ssp_env.game.surrogates import replace_surrogates
 
@@ -12,27 +13,34 @@ MAX_HOPS = 20
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A ground-truth answer the proposer must write a question for.
+    """A ground-truth answer, with its question if one is known; otherwise the proposer must write one.
+
+    A game about a known question opens in the solve phase. `dataclasses.replace(task, question="")` is the
+    task of writing a question of one's own for the same answer.
 
     Attributes:
         answer: The answer every question of this game must have.
         aliases: Other spellings that count as the answer.
         hops: Number of searches the question should need, from 1 to 20.
+        question: The question, if it is known; empty if the proposer is to write it.
         id: Identifier of the task within its source.
         corpus: Key of the corpus the game is played over; drivers map it to a search engine.
-        provenance: Plain data about where the answer came from; never shown to a player.
+        provenance: Plain data about where the task came from; never shown to a player.
 
     Raises:
-        ValueError: If the answer or an alias is blank, or `hops` is outside 1..20.
-        TypeError: If the answer or an alias is not a string (see `from_target` for other types).
+        ValueError: If the answer or an alias is blank, the question is nothing but white space, or `hops` is
+            outside 1..20.
+        TypeError: If the answer, an alias or the question is not a string (see `from_target` for answers of
+            other types).
     """
 
     answer: str
     aliases: tuple[str, ...] = ()
     hops: int = 1
+    question: str = ""
     id: str = ""
     corpus: str = ""
-    provenance: Mapping[str, str | int | float] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for text in (self.answer, *self.aliases):
@@ -40,7 +48,12 @@ class Task:
                 raise TypeError(f"a task answer must be a string, got {type(text).__name__}: {text!r}")
             if not text.strip():
                 raise ValueError(f"a task needs a non-blank answer and non-blank aliases, got {text!r}")
+        if not isinstance(self.question, str):
+            raise TypeError(f"the question of a task must be a string, got {type(self.question).__name__}")
+        if self.question and not self.question.strip():
+            raise ValueError(f"the question of a task must not be blank, got {self.question!r}")
         object.__setattr__(self, "answer", replace_surrogates(self.answer))
+        object.__setattr__(self, "question", replace_surrogates(self.question))
         object.__setattr__(self, "aliases", tuple(map(replace_surrogates, self.aliases)))
         if not 1 <= self.hops <= MAX_HOPS:
             raise ValueError(f"hops must be from 1 to {MAX_HOPS}, got {self.hops}")
@@ -56,6 +69,7 @@ class Task:
         target: str | int | float | Iterable[str | int | float],
         *,
         hops: int = 1,
+        question: str = "",
         id: str = "",
         corpus: str = "",
     ) -> Task:
@@ -72,4 +86,4 @@ class Task:
         if not values:
             raise ValueError("a task needs at least one answer, got an empty list")
         first, *rest = (str(value) for value in values)
-        return cls(answer=first, aliases=tuple(rest), hops=hops, id=id, corpus=corpus)
+        return cls(first, tuple(rest), hops, question, id, corpus)

@@ -11,7 +11,7 @@ from ssp_env.data.lines import shown
 from ssp_env.game import Game, GameConfig
 from ssp_env.records.plain import json_line, to_plain, typed_plain
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the form of a line; it grows when a reader of the old form would misunderstand the new one."""
 
 

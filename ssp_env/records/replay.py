@@ -133,7 +133,7 @@ def difference_from(episode: Episode, game: Game) -> str:
     """Say where a replayed game first differs from its record; empty if nowhere."""
     pairs = zip_longest(episode.events, plain_events(game))
     for number, (recorded, replayed) in enumerate(pairs, start=1):
-        if _text(_completed(recorded)) != _text(replayed):
+        if _text(recorded) != _text(replayed):
             return f"event {number}: recorded {_text(recorded)}, replayed {_text(replayed)}"
     outcome = to_plain(game.outcome)
     if _text(episode.outcome) != _text(outcome):
@@ -176,13 +176,6 @@ def _inputs(episode: Episode) -> list[tuple[str, Result]]:
     except (KeyError, TypeError) as error:
         raise ValueError(f"expected a snapshot of this version, got one it cannot read: {error}") from error
     return inputs
-
-
-def _completed(event: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """A recorded event with the fields that lines of earlier versions lack."""
-    if event is None or not isinstance(reply := event.get("reply"), Mapping):
-        return event
-    return {**event, "reply": {**reply, "weights_version": reply.get("weights_version", "")}}
 
 
 def _text(data: Any) -> str:

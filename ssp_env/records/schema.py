@@ -20,8 +20,6 @@ _PRIMITIVES: Mapping[Any, dict[str, Any]] = {
     type(None): {"type": "null"},
     Any: {},
 }
-# Fields that lines of earlier versions lack.
-_LATER = {(Reply, "weights_version")}
 
 
 def episode_schema() -> dict[str, Any]:
@@ -67,9 +65,7 @@ def type_schema(hint: Any) -> dict[str, Any]:
         return dict(_PRIMITIVES[hint])
     if isinstance(hint, type) and is_dataclass(hint):
         hints = get_type_hints(hint)
-        form = _closed({field.name: type_schema(hints[field.name]) for field in fields(hint)})
-        form["required"] = [name for name in form["required"] if (hint, name) not in _LATER]
-        return form
+        return _closed({field.name: type_schema(hints[field.name]) for field in fields(hint)})
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return {"enum": list(arguments)}
@@ -95,7 +91,6 @@ def _snapshot_schema(config: dict[str, Any]) -> dict[str, Any]:
     properties = {
         "version": {"type": "integer"},
         "game_id": {"type": "string"},
-        "question": {"type": "string"},
         "earlier": {"type": "array", "items": {"type": "string"}},
         "task": type_schema(Task),
         "config": config,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -27,22 +27,30 @@ _PHASES: dict[Role, str] = {"proposer": "propose", "solver": "solve", "reader": 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A task with a question for it and searches that find its evidence."""
+    """A task with a known question, and searches that find its evidence."""
 
     task: Task
-    question: str
     queries: tuple[str, ...]
 
 
 _PROSE_CASES = (
     Case(
-        Task("Tavor", hops=3, id="case-0"),
-        "Which astronomer taught the mayor of the harbour town in which the glass blower Belin lives?",
+        Task(
+            "Tavor",
+            hops=3,
+            question="Which astronomer taught the mayor of the harbour town in which the glass blower Belin "
+            "lives?",
+            id="case-0",
+        ),
         ("astronomer Tavor", "mayor of Corun"),
     ),
     Case(
-        Task("Aller", hops=2, id="case-1"),
-        "On which river lies the harbour town in which the glass blower called Belin lives?",
+        Task(
+            "Aller",
+            hops=2,
+            question="On which river lies the harbour town in which the glass blower called Belin lives?",
+            id="case-1",
+        ),
         ("river Aller", "glass blower Belin"),
     ),
 )
@@ -148,7 +156,7 @@ def _setting(terse: bool) -> tuple[tuple[Case, ...], BM25Engine]:
         return _PROSE_CASES, BM25Engine(PASSAGES)
     world = World(world_preset("tiny"))
     cases = tuple(
-        Case(Task(gold.answer, hops=2, id=f"case-{number}"), gold.question, gold.entities[:2])
+        Case(replace(gold.task, id=f"case-{number}"), gold.entities[:2])
         for number, gold in enumerate(world.questions(2, 2, np.random.default_rng(0)))
     )
     return cases, BM25Engine(world.passages(), stem=False, all_words_first=True)
@@ -170,12 +178,12 @@ def _play(
 
 def _open(role: Role, case: Case, config: GameConfig, engine: BM25Engine) -> Game:
     if role == "solver":
-        return Game(case.task, config, question=case.question)
-    game = Game(case.task, config)
+        return Game(case.task, config)
+    game = Game(replace(case.task, question=""), config)
     if role == "reader":
         tags = game.protocol
         lines = [tags.wrap(tags.search, query) for query in case.queries]
-        for line in (*lines, tags.wrap(tags.question, case.question)):
+        for line in (*lines, tags.wrap(tags.question, case.task.question)):
             (turn,) = game.requests()
             game.submit(turn.id, line)
             _serve(game, engine)

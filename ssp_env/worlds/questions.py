@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from ssp_env.game.task import Task
 from ssp_env.worlds.schema import is_heldout_composition
 
 MAX_HOPS = 4
@@ -33,6 +34,11 @@ class GoldQuestion:
     entities: tuple[str, ...]
     relations: tuple[str, ...]
     passage_ids: tuple[str, ...]
+
+    @property
+    def task(self) -> Task:
+        """The question, its answer and its hops as the task of a game, without an id."""
+        return Task(self.answer, self.aliases, self.hops, self.question)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from agents.players import Cast
 from agents.setting import corpus_setting, draw_tasks, rules, world_setting
 from agents.tiny_policy import TinyPolicy
 from agents.transformers_agent import TransformersAgent
-from ssp_env.data import AnswerEntry
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Reply, Task
 from ssp_env.play import play as drive
 from ssp_env.records import first_difference, read_episodes
@@ -351,7 +350,7 @@ def test_a_corpus_without_short_titles_asks_for_answers(tmp_path):
 
 
 def test_answers_may_say_their_hops_and_aliases():
-    (task,) = draw_tasks([AnswerEntry("Paris", ("City of Light",), 4)], games=1, hops=2, seed=0)
+    (task,) = draw_tasks([Task("Paris", ("City of Light",), 4)], games=1, seed=0)
     assert (task.answer, task.aliases, task.hops) == ("Paris", ("City of Light",), 4)
 
 

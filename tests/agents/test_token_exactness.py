@@ -109,7 +109,7 @@ def draw_games(setup, rng, count):
             rag_check=False,
         ).with_budget(max_turns=int(rng.integers(2, 9)), retries=int(rng.integers(0, 9)))
         question = "What do blue whales eat?" if rng.random() < 0.5 else ""
-        games.append(Game(Task("krill", id=str(number)), config, rng=number, question=question))
+        games.append(Game(Task("krill", question=question, id=str(number)), config, rng=number))
     return games
 
 
@@ -227,7 +227,7 @@ def test_a_trainer_gets_the_tokens_that_smollm2_sampled():
     agent = TransformersAgent(model, tokenizer, sampling=SamplingParams(0.8, 0.95, 24))
     config = GameConfig(prompts="english", rag_check=False).with_budget(max_turns=3, retries=3)
     games = [
-        Game(Task("krill", id=str(number)), config, question="What do blue whales eat?" if number % 2 else "")
+        Game(Task("krill", question="What do blue whales eat?" if number % 2 else "", id=str(number)), config)
         for number in range(SMOLLM2_GAMES)
     ]
     turns, tokens = play_exactly(agent, games, 0.8)

@@ -36,7 +36,7 @@ def games_of(count, **rules):
     config = config.with_budget(max_turns=3, retries=3)
     # Half of the games are given their question, so that both seats have their say.
     return [
-        Game(Task("krill", id=str(n)), config, question="What do whales eat?" if n % 2 else "")
+        Game(Task("krill", question="What do whales eat?" if n % 2 else "", id=str(n)), config)
         for n in range(count)
     ]
 

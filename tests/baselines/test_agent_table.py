@@ -202,8 +202,8 @@ def test_without_games_nothing_is_made_up():
 
 def test_a_world_is_held_out_and_its_questions_have_the_hops_asked_for(tasks):
     assert "tiny-heldout-0" in tasks.setting.description
-    assert {task.hops for task, _ in tasks.known} == {task.hops for task in tasks.setting.tasks} == {2}
-    assert len({question for _, question in tasks.known}) == 8
+    assert {task.hops for task in tasks.known} == {task.hops for task in tasks.setting.tasks} == {2}
+    assert len({task.question for task in tasks.known}) == 8
     assert world_tasks("tiny", **PLAYED).known == tasks.known
     assert world_tasks("tiny", **{**PLAYED, "seed": 1}).known != tasks.known
 
@@ -226,7 +226,7 @@ def files(tmp_path):
 def test_questions_of_a_corpus_come_from_a_set(files):
     corpus, gold = files
     drawn = corpus_tasks(corpus, None, gold, **{**PLAYED, "questions": 4})
-    golds = {question: task.golds for task, question in drawn.known}
+    golds = {task.question: task.golds for task in drawn.known}
     assert golds["Which page 2?"] == ("Page 2", "2")
     assert len(golds) == 4
     assert corpus_tasks(corpus, None, None, **PLAYED).known == ()
@@ -255,7 +255,7 @@ def test_an_interrupted_measurement_goes_on_to_the_same_figures(tasks, casting, 
     kept = list(read_episodes(path))
     assert 0 < len(kept) < 20
     with path.open("a") as file:
-        file.write('{"schema": 1, "torn')
+        file.write('{"schema": 2, "torn')
     casting["author"] = Author(proposer="weak", solver="weak")
     advanced = []
     figures = measurement.run("author", lambda: advanced.append(1))

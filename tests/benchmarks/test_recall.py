@@ -6,14 +6,14 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import recall, retrieval
-from ssp_env.data.questions import Question
+from ssp_env.game import Task
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from tests.search.hashed_words import HASHED_WORDS
 
 
 def question(text, *titles):
-    return Question("q", text, ("a",), {"supporting_titles": list(titles)})
+    return Task("a", question=text, provenance={"supporting_titles": list(titles)})
 
 
 class Fixed:
@@ -40,7 +40,7 @@ def test_a_subset_holds_every_supporting_passage_and_a_spread_of_the_others():
 
 def test_a_question_without_supporting_titles_is_named():
     with pytest.raises(ValueError, match="supporting_titles in the metadata of question q"):
-        recall.recall(Fixed(), [Question("q", "x", ("a",))])
+        recall.recall(Fixed(), [Task("a", question="x", id="q")])
 
 
 def rows(tmp_path, *options):

@@ -74,7 +74,7 @@ def test_replay_prints_a_game_as_play_does(ssp, recorded):
 
 
 def test_a_torn_line_is_left_out_with_a_warning(ssp, recorded):
-    recorded.write_text(recorded.read_text() + '{"schema": 1, "pack')
+    recorded.write_text(recorded.read_text() + '{"schema": 2, "pack')
     for command in (["replay"], ["rescore", "--reward", "1-acc"]):
         status, printed, warning = ssp(command[0], recorded, *command[1:])
         assert status == 0 and f"{recorded}:3: " in warning.replace("\n", "")
@@ -154,4 +154,4 @@ def test_a_bad_file_is_named_with_its_line(ssp, tmp_path, command):
     assert ssp(command[0], path, *command[1:])[0] == f"ssp: {path}: cannot be read: No such file or directory"
     path.write_text('{"version": 1, "task": {}}\n')
     message = ssp(command[0], path, *command[1:])[0]
-    assert message.startswith(f'ssp: {path}:1: expected a record with "schema": 1, got one without')
+    assert message.startswith(f'ssp: {path}:1: expected a record with "schema": 2, got one without')

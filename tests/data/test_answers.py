@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from ssp_env.data import AnswerEntry, DataFileError, read_answers
+from ssp_env.data import DataFileError, read_answers
+from ssp_env.game import Task
 
 
 @pytest.fixture
@@ -18,27 +19,30 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("record", "entry"),
+    ("record", "task"),
     [
-        ({"answer": "Paris"}, AnswerEntry("Paris")),
+        ({"answer": "Paris"}, Task("Paris", hops=2, id="2")),
         (
             {"answer": "Paris", "aliases": ["City of Light"], "hops": 3},
-            AnswerEntry("Paris", ("City of Light",), 3),
+            Task("Paris", ("City of Light",), 3, id="2"),
         ),
-        ({"answer": "Paris", "aliases": [], "hops": None, "note": 1}, AnswerEntry("Paris")),
-        ({"golden_answers": ["NYC", "New York"], "hops": 1}, AnswerEntry("NYC", ("New York",), 1)),
-        ({"golden_answers": "NYC"}, AnswerEntry("NYC")),
+        ({"answer": "Paris", "aliases": [], "hops": None, "note": 1}, Task("Paris", hops=2, id="2")),
+        ({"golden_answers": ["NYC", "New York"], "hops": 1}, Task("NYC", ("New York",), 1, id="2")),
+        ({"golden_answers": "NYC"}, Task("NYC", hops=2, id="2")),
     ],
 )
 @pytest.mark.parametrize("name", ["answers.jsonl", "ANSWERS.JSONL", "answers.jsonl.gz"])
-def test_structured_answers_are_read(write, record, entry, name):
-    assert read_answers(write({"answer": "first"}, record, name=name)) == [AnswerEntry("first"), entry]
+def test_structured_answers_are_read(write, record, task, name):
+    tasks = read_answers(write({"answer": "first"}, record, name=name), hops=2)
+    assert tasks == [Task("first", hops=2, id="1"), task]
 
 
 @pytest.mark.parametrize("name", ["answers.txt", "answers", "answers.txt.gz"])
 def test_plain_answers_are_read(write, name):
     path = write("  Paris ", "", '"quoted"', "1889, roughly", "Paris", name=name)
-    assert [entry.answer for entry in read_answers(path)] == ["Paris", '"quoted"', "1889, roughly", "Paris"]
+    tasks = read_answers(path)
+    assert [task.answer for task in tasks] == ["Paris", '"quoted"', "1889, roughly", "Paris"]
+    assert [(task.id, task.hops) for task in tasks] == [("1", 1), ("3", 1), ("4", 1), ("5", 1)]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,7 @@ def test_plain_answers_are_read(write, name):
         ({"answer": "Paris", "hops": 0}, 'expected an integer "hops" of at least 1, got int 0'),
         ({"answer": "Paris", "hops": True}, 'expected an integer "hops" of at least 1, got bool'),
         ({"answer": "Paris", "hops": "2"}, 'expected an integer "hops" of at least 1, got str'),
+        ({"answer": "Paris", "hops": 21}, "hops must be from 1 to 20, got 21"),
     ],
 )
 def test_a_malformed_line_is_named(write, line, problem):

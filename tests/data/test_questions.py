@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from ssp_env.data import DataFileError, Question, read_questions
+from ssp_env.data import DataFileError, read_questions
+from ssp_env.game import Task
 
 GOOD = {"id": "q1", "question": "Who?", "golden_answers": ["Ada", "Ada Lovelace"]}
 
@@ -24,8 +25,8 @@ def test_questions_are_read(write, name):
     other = {"id": 2, "question": "How many?", "golden_answers": "3", "metadata": {"hops": 2}, "extra": 0}
     questions = read_questions(write(GOOD, other, name=name))
     assert questions == [
-        Question("q1", "Who?", ("Ada", "Ada Lovelace"), {}),
-        Question("2", "How many?", ("3",), {"hops": 2}),
+        Task("Ada", ("Ada Lovelace",), question="Who?", id="q1"),
+        Task("3", question="How many?", id="2", provenance={"hops": 2}),
     ]
     assert len({*questions}) == 2
 

@@ -1,6 +1,7 @@
 """The parallel face of the PettingZoo environment: the same game, one turn a step."""
 
 import pickle
+from dataclasses import replace
 
 import pettingzoo
 import pytest
@@ -198,7 +199,7 @@ def test_broken_infrastructure_truncates_everybody():
 
 def test_reset_takes_the_options_of_the_aec_face():
     env = make()
-    observations, infos = env.reset(seed=0, options={"task": TASK, "question": QUESTION, "unknown": 1})
+    observations, infos = env.reset(seed=0, options={"task": replace(TASK, question=QUESTION), "unknown": 1})
     assert infos["proposer_0"]["active_agent"] == "solver_0"
     assert QUESTION in observations["solver_0"]["prompt"]
     with pytest.raises(TypeError, match=r"options\['task'\] must be a Task"):

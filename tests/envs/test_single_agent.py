@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -14,7 +15,6 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import ssp_env  # noqa: F401  (registers the environments)
 from agents.scripted import ScriptedPlayer
-from ssp_env.data import Question
 from ssp_env.embedded import embedded_engine, embedded_questions
 from ssp_env.envs.single_agent import ProposerEnv, SolverEnv
 from ssp_env.game import PROTOCOLS, GameConfig, Reply, Task
@@ -35,12 +35,13 @@ from tests.game.doubles import (
 )
 
 IDS = ["SearchSelfPlay/Solver-v0", "SearchSelfPlay/Proposer-v0"]
+KNOWN = replace(TASK, question=QUESTION)
 SCRIPTED = ScriptedPlayer(proposer="perfect", solver="perfect")
 
 
 def solver(**arguments):
     """The solver's environment over the shelf, with one question."""
-    return SolverEnv(**{"questions": [(QUESTION, TASK)], "search": Shelf(), **arguments})
+    return SolverEnv(**{"questions": [KNOWN], "search": Shelf(), **arguments})
 
 
 CLOSED_BOOK = GameConfig(rag_check=False, closed_book=True)
@@ -142,15 +143,15 @@ def test_default_questions_vary_with_the_seed_and_are_all_asked():
     env = SolverEnv()
     env.reset(seed=0)
     prompts = {env.reset()[0]["prompt"] for _ in range(1500)}
-    assert prompts == {f"solve {text}" for text, _ in embedded_questions()}
+    assert prompts == {f"solve {task.question}" for task in embedded_questions()}
 
 
 def test_questions_without_a_search_engine_are_about_the_embedded_world():
-    text, task = embedded_questions()[0]
-    env = SolverEnv(questions=[(text, task.answer)])
+    task = embedded_questions()[0]
+    env = SolverEnv(questions=[(task.question, task.answer)])
     observation, _ = env.reset(seed=0)
-    assert observation["prompt"] == f"solve {text}"
-    env.step(f"<search> {parse_question(text).entity} </search>")
+    assert observation["prompt"] == f"solve {task.question}"
+    env.step(f"<search> {parse_question(task.question).entity} </search>")
     assert env.step(answer(task.answer))[1] == 1.0
 
 
@@ -170,25 +171,24 @@ def test_a_wrong_answer_is_paid_nothing():
     "given",
     [
         (QUESTION, "Tavor of Ruvia"),
-        (QUESTION, Task("Tavor", aliases=("Tavor of Ruvia",))),
-        Question("q", QUESTION, ("Tavor", "Tavor of Ruvia")),
+        Task("Tavor", aliases=("Tavor of Ruvia",), question=QUESTION),
     ],
-    ids=["text", "task", "question"],
+    ids=["pair", "task"],
 )
-def test_questions_come_with_a_text_a_task_or_as_question_objects(given):
+def test_questions_are_tasks_or_pairs_of_question_and_answer(given):
     env = solver(questions=[given])
     env.reset(seed=0)
     assert env.step(answer("tavor of ruvia"))[1] == 1.0
 
 
-def test_options_choose_question_and_task_and_other_keys_are_ignored():
+def test_options_choose_a_task_with_its_question_and_other_keys_are_ignored():
     env = solver()
-    other = {"question": "Where does nobody live?", "task": Task("Elsewhere"), "unknown": 1}
+    other = {"task": Task("Elsewhere", question="Where does nobody live?"), "unknown": 1}
     observation, _ = env.reset(options=other)
     assert "Where does nobody live?" in observation["prompt"]
     assert env.step(answer("elsewhere"))[1] == 1.0
     assert QUESTION in env.reset(options={"unknown": 1})[0]["prompt"]
-    with pytest.raises(ValueError, match=r"options\['task'\] needs options\['question'\]"):
+    with pytest.raises(ValueError, match=r"options\['task'\] needs a question"):
         env.reset(options={"task": TASK})
 
 
@@ -383,11 +383,13 @@ def test_a_frozen_player_that_breaks_down_truncates_without_pay(role, player):
     assert info["reason"] == "error"
 
 
-def test_the_proposer_may_be_given_a_task_but_no_question():
-    env = proposer()
-    observation, _ = env.reset(seed=0, options={"task": Task("Sarn"), "question": QUESTION, "unknown": 1})
-    assert "Answer: Sarn" in observation["prompt"]
-    assert observation["phase"] == 0
+def test_the_proposer_asks_for_itself_where_a_task_has_a_question():
+    known = Task("Sarn", question=QUESTION)
+    given = proposer().reset(seed=0, options={"task": known, "unknown": 1})
+    drawn = proposer(tasks=[known]).reset(seed=0)
+    for observation, _ in (given, drawn):
+        assert "Answer: Sarn" in observation["prompt"] and QUESTION not in observation["prompt"]
+        assert observation["phase"] == 0
 
 
 # -- actions and rendering ---------------------------------------------------------------------------------
@@ -471,7 +473,7 @@ def test_shared_memory_is_refused_and_the_cause_says_what_to_do(name):
 def test_a_search_engine_of_ones_own_goes_to_other_processes():
     engine = BM25Engine([Passage("p0", "Belin", "Belin has her home in Corun.")])
     vector = AsyncVectorEnv(
-        makers(IDS[0], questions=[(QUESTION, TASK)], search=engine), shared_memory=False, context="spawn"
+        makers(IDS[0], questions=[KNOWN], search=engine), shared_memory=False, context="spawn"
     )
     try:
         vector.reset(seed=0)
@@ -492,8 +494,9 @@ def test_a_search_engine_of_ones_own_goes_to_other_processes():
         (solver, {"proposer": PERFECT}, ValueError, "questions and proposer exclude each other"),
         (solver, {"questions": []}, ValueError, "at least one question, got none"),
         (solver, {"questions": None}, ValueError, "search needs questions, or a proposer and tasks"),
-        (solver, {"questions": [QUESTION]}, TypeError, "pairs of a question and its answer or Task"),
-        (solver, {"questions": [(" ", "Tavor")]}, ValueError, "questions must not be blank"),
+        (solver, {"questions": [QUESTION]}, TypeError, "must hold tasks with a question, or pairs"),
+        (solver, {"questions": [TASK]}, ValueError, "tasks with a question, got one without"),
+        (solver, {"questions": [(" ", "Tavor")]}, ValueError, "the question of a task must not be blank"),
         (solver, {"questions": [(QUESTION, "")]}, ValueError, "non-blank answer"),
         (solver, {"questions": [(QUESTION, 3)]}, TypeError, "must be a string, got int"),
         (solver, {"tasks": [TASK]}, ValueError, "they need proposer="),

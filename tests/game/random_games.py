@@ -73,11 +73,17 @@ def configs(draw: st.DrawFn) -> GameConfig:
 
 @st.composite
 def fresh_games(draw: st.DrawFn) -> Game:
-    task = Task("Tavor", hops=draw(st.integers(1, 4)), id="t", corpus="c", provenance={"row": 3})
-    known = draw(st.sampled_from(["", "", QUESTION]))
+    task = Task(
+        "Tavor",
+        hops=draw(st.integers(1, 4)),
+        question=draw(st.sampled_from(["", "", QUESTION])),
+        id="t",
+        corpus="c",
+        provenance={"row": 3, "titles": ["Sarn"]},
+    )
     config = draw(configs())
     earlier = () if config.max_similarity is None else draw(st.sampled_from([(), (QUESTION,)]))
-    return Game(task, config, draw(st.integers(0, 2**40)), "g", known, earlier)
+    return Game(task, config, draw(st.integers(0, 2**40)), "g", earlier)
 
 
 def results(request: Request, *, failures: bool = True) -> st.SearchStrategy[Result]:

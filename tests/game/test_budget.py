@@ -1,5 +1,7 @@
 """Budgets per seat: limits of one seat do not touch the other, and tokens are counted as sampled."""
 
+from dataclasses import replace
+
 from ssp_env.game import Budget, Game, GameConfig, Reply
 from tests.game.doubles import (
     PAGES,
@@ -24,13 +26,13 @@ def take(game, seat, reply):
 
 
 def solving(**options):
-    return Game(TASK, GameConfig(attempts=2, **options), question=QUESTION)
+    return Game(replace(TASK, question=QUESTION), GameConfig(attempts=2, **options))
 
 
 def test_each_seat_has_its_own_limits():
     config = GameConfig(proposer=Budget(3, 5), solver=Budget(7, 2))
     assert Game(TASK, config).requests()[0].view.turns_left == 5
-    view = Game(TASK, config, question=QUESTION).requests()[0].view
+    view = Game(replace(TASK, question=QUESTION), config).requests()[0].view
     assert (view.turns_left, view.searches_left) == (2, 7)
 
 

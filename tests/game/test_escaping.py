@@ -165,7 +165,7 @@ def test_lone_surrogates_become_replacement_characters_at_the_door():
 
 @given(st.text(st.characters(min_codepoint=0xD700, max_codepoint=0xE0FF), min_size=1, max_size=4))
 def test_pages_tasks_and_failures_with_surrogates_come_back_from_a_snapshot(text):
-    game = Game(Task("Tavor" + text, aliases=(text + "x",)), question=text + "?")
+    game = Game(Task("Tavor" + text, aliases=(text + "x",), question=text + "?"))
     game.submit(turn_of(game, "solver_0").id, search("belin"))
     game.submit(game.requests()[0].id, [Passage(text, text, text)])
     game.submit(turn_of(game, "solver_0").id, Failure(text))

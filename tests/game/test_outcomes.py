@@ -1,5 +1,7 @@
 """Who is paid what: known games, every reward shape, the judge, and infrastructure that breaks."""
 
+from dataclasses import replace
+
 import pytest
 
 from ssp_env.game import Failure, Game, GameConfig, Judge, Noise, Outcome, Read, Search, Task, Turn
@@ -237,7 +239,7 @@ def test_a_result_must_fit_its_request_and_a_misfit_changes_nothing(kind, result
 
 
 def test_a_known_question_is_played_without_a_proposer():
-    game = Game(TASK, GameConfig(attempts=2), question=QUESTION)
+    game = Game(replace(TASK, question=QUESTION), GameConfig(attempts=2))
     assert game.phase == "solve"
     assert [request.id for request in game.requests()] == ["solver_0/turn/0", "solver_1/turn/0"]
     say(game, "solver_0", search("belin"), answer())
@@ -248,8 +250,8 @@ def test_a_known_question_is_played_without_a_proposer():
 
 
 def test_the_task_is_not_shared_between_games():
-    tasks = [Task("A b", id="1"), Task("C d", id="2")]
-    games = [Game(task, GameConfig(rag_check=False), question="q") for task in tasks]
+    tasks = [Task("A b", question="q", id="1"), Task("C d", question="q", id="2")]
+    games = [Game(task, GameConfig(rag_check=False)) for task in tasks]
     for game in games:
         say(game, "solver_0", answer("A b"))
     assert [ended(game)[1] for game in games] == ["solved", "unsolved"]

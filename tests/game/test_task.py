@@ -31,6 +31,8 @@ def test_targets_in_the_forms_of_data_sets(target, answer, aliases):
         ({"answer": " "}, ValueError, "non-blank answer"),
         ({"answer": "a", "aliases": ("b", "")}, ValueError, "non-blank aliases, got ''"),
         ({"answer": 3}, TypeError, "must be a string, got int: 3"),
+        ({"answer": "a", "question": " \n"}, ValueError, "question of a task must not be blank, got ' "),
+        ({"answer": "a", "question": None}, TypeError, "question of a task must be a string, got NoneType"),
         ({"answer": "a", "hops": 0}, ValueError, "from 1 to 20, got 0"),
         ({"answer": "a", "hops": 21}, ValueError, "from 1 to 20, got 21"),
     ],
@@ -38,6 +40,14 @@ def test_targets_in_the_forms_of_data_sets(target, answer, aliases):
 def test_bad_tasks(arguments, error, match):
     with pytest.raises(error, match=match):
         Task(**arguments)
+
+
+def test_a_task_about_a_known_question_is_hashed_without_its_provenance():
+    known = Task("Tavor", question="Who taught Sarn?", provenance={"titles": ["Sarn"]})
+    assert hash(known) == hash(dataclasses.replace(known, provenance={}))
+    assert Game(known).phase == "solve" and Game(known).question == "Who taught Sarn?"
+    unknown = dataclasses.replace(known, question="")
+    assert Game(unknown).phase == "propose" and Game(unknown).question == ""
 
 
 def test_an_empty_target_is_refused():

@@ -119,7 +119,7 @@ def test_attempts_wait_for_proposals_so_that_their_batch_is_large():
     solver = Batched(PERFECT)
     games = [
         *make_games(2, rag_check=False),
-        Game(Task("Tavor", id="known"), GameConfig(), question=QUESTION),
+        Game(Task("Tavor", question=QUESTION, id="known")),
     ]
     play(games, proposer=PROPOSER, solver=solver, search=Shelf())
     assert solver.sizes == [3]
@@ -498,7 +498,7 @@ def test_no_verdict_is_a_failure():
 
 
 def test_known_questions_and_proposals_play_together():
-    games = [*make_games(2), Game(Task("Tavor", id="known"), GameConfig(), question=QUESTION)]
+    games = [*make_games(2), Game(Task("Tavor", question=QUESTION, id="known"))]
     outcomes = play(games, proposer=PROPOSER, solver=PERFECT, search=Shelf())
     assert [outcome.reason for outcome in outcomes] == ["solved"] * 3
     assert not any(isinstance(event, EvidenceMixed) for event in games[2].events)

@@ -323,9 +323,8 @@ SCENARIOS = {
 
 def open_game(scenario: Scenario) -> Game:
     """The game of a scenario before its first turn."""
-    return Game(
-        scenario.task, rules(**scenario.rules), rng=0, question=scenario.question, earlier=scenario.earlier
-    )
+    task = replace(scenario.task, question=scenario.question)
+    return Game(task, rules(**scenario.rules), rng=0, earlier=scenario.earlier)
 
 
 def finished_game(scenario: Scenario) -> Game:

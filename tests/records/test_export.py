@@ -55,7 +55,7 @@ def test_every_conversation_of_any_game_is_a_trajectory(game):
 
 
 def test_tokens_are_read_and_sampled_in_the_order_of_the_conversation():
-    game = Game(Task("Tavor"), question="Who?")
+    game = Game(Task("Tavor", question="Who?"))
     game.submit("solver_0/turn/0", Reply(search("belin"), (5, 6), (-0.5, -0.25), (1, 2)))
     game.submit("solver_0/search/0", [])
     game.submit("solver_0/turn/1", Reply("<answer> Tavor </answer>", (8,), (-1.0,), (7,)))
@@ -93,7 +93,7 @@ def test_readers_and_roles_of_tools_are_a_choice():
 
 
 def test_what_follows_an_action_is_not_in_the_conversation():
-    game = Game(Task("Tavor"), question="Who?")
+    game = Game(Task("Tavor", question="Who?"))
     game.submit("solver_0/turn/0", "<answer> Tavor </answer> and so on")
     (row,) = chat_rows([Episode.of(game)])
     assert row["messages"][-1]["content"] == "<answer> Tavor </answer>"
@@ -119,7 +119,7 @@ def test_games_come_back_as_one_row_each(tmp_path):
 
 
 def test_trajectories_come_back_with_messages_and_tokens(tmp_path):
-    game = Game(Task("Tavor"), question="Who?")
+    game = Game(Task("Tavor", question="Who?"))
     game.submit("solver_0/turn/0", Reply("<answer> Tavor \ud800 </answer>", (5,), (-0.5,), (1,)))
     rows = table(trajectory_rows([*EPISODES, Episode.of(game)]), tmp_path / "t.parquet", trajectories_schema)
     assert len(rows) == 5 and rows[0]["input_ids"] == []
@@ -182,7 +182,7 @@ def test_the_datasets_library_loads_them(tmp_path):
 
 def test_native_tool_calls_come_in_the_shape_of_openai():
     write_search = PROTOCOLS["openai"].write("search", "belin", call_id="c1")
-    game = Game(Task("Tavor"), GameConfig(protocol="openai"), question="Who?")
+    game = Game(Task("Tavor", question="Who?"), GameConfig(protocol="openai"))
     game.submit("solver_0/turn/0", write_search)
     game.submit("solver_0/search/0", [])
     game.submit("solver_0/turn/1", answer())

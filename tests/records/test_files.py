@@ -56,7 +56,7 @@ def test_an_unfinished_game_is_no_episode(path):
 
 
 def test_a_number_json_has_no_name_for_is_refused_and_the_file_stays_whole(path):
-    game = Game(Task("Tavor", id="odd"), question="Who?")
+    game = Game(Task("Tavor", question="Who?", id="odd"))
     game.submit("solver_0/turn/0", Reply("<answer> Tavor </answer>", (1,), (float("-inf"),)))
     with EpisodeWriter(path) as writer:
         writer.write(solved_game())
@@ -121,7 +121,7 @@ def test_a_whole_last_line_without_its_line_break_is_kept(path):
 def test_a_torn_line_longer_than_a_block_is_cut_off_whole(path):
     write(path, solved_game())
     whole = path.read_bytes()
-    path.write_bytes(whole + b'{"schema": 1, "game_id": "' + b"x" * 200_000)
+    path.write_bytes(whole + b'{"schema": 2, "game_id": "' + b"x" * 200_000)
     write(path, refused_game(), append=True)
     assert path.read_bytes().startswith(whole + b'{"schema"')
     assert len(list(read_episodes(path))) == 2
@@ -143,7 +143,7 @@ def damaged(change):
         ("[1]", "expected one JSON object a line, got list"),
         ("[" * 100_000, "invalid JSON"),
         (damaged(lambda data: data.pop("schema")), "read by the version of ssp-env that wrote them"),
-        (damaged(lambda data: data.update(schema=2)), "of schema 1, got schema int 2, written by ssp-env"),
+        (damaged(lambda data: data.update(schema=1)), "of schema 2, got schema int 1, written by ssp-env"),
         (damaged(lambda data: data.pop("events")), 'expected the key "events"'),
         (damaged(lambda data: data.update(events={})), 'expected a list as "events", got dict'),
         (damaged(lambda data: data.update(mood=1)), "['mood']"),
@@ -163,7 +163,7 @@ def test_a_bad_line_is_named_by_file_and_line(path, line, problem):
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_bad_last_line_that_was_written_to_its_end_is_not_torn(path, packed):
     write(path, solved_game())
-    damaged = path.read_bytes() + b'{"schema": 1' + b"\n" * (not packed)
+    damaged = path.read_bytes() + b'{"schema": 2' + b"\n" * (not packed)
     path.write_bytes(gzip.compress(damaged) if packed else damaged)
     with pytest.raises(DataFileError, match=r"games\.jsonl:2: .*invalid JSON") as error:
         list(read_episodes(path, on_torn=pytest.fail))

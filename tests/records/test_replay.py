@@ -11,7 +11,6 @@ from ssp_env.game import Failure, Reply
 from ssp_env.records import Episode, first_difference, retold
 from tests.game.doubles import new_game, search
 from tests.records.games import finished_games, refused_game, solved_game
-from tests.records.test_schema import VALIDATOR
 
 
 @settings(max_examples=150)
@@ -33,17 +32,6 @@ def changed(change):
     data = copy.deepcopy(json.loads(Episode.of(solved_game()).to_line()))
     change(data)
     return Episode.from_data(data)
-
-
-def test_lines_from_before_weights_had_a_version_are_read_and_replayed():
-    def forget(data):
-        for event in data["events"]:
-            if "reply" in event:
-                del event["reply"]["weights_version"]
-
-    old = changed(forget)
-    assert first_difference(old) == ""
-    VALIDATOR.validate(json.loads(old.to_line()))
 
 
 def test_the_version_of_the_weights_is_recorded_and_replayed():

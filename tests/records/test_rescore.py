@@ -131,7 +131,7 @@ def test_a_failure_stays_a_failure_unless_the_rules_end_the_game_before_it():
 
 
 def judged_game(verdict=True):
-    game = Game(Task("Tavor"), GameConfig(judge=True), question=QUESTION)
+    game = Game(Task("Tavor", question=QUESTION), GameConfig(judge=True))
     say(game, "solver_0", answer("Lady Tavor"))
     judge(game, verdict)
     return game
@@ -168,7 +168,7 @@ def test_a_judge_that_cannot_tell_leaves_the_game_unknown():
 
 
 def test_verdicts_that_were_never_given_are_unknown():
-    game = Game(Task("Tavor"), GameConfig(), question=QUESTION)
+    game = Game(Task("Tavor", question=QUESTION))
     say(game, "solver_0", search("belin"), answer("Lady Tavor"))
     episode = Episode.of(game)
     assert reason(rescore(episode, replace(episode.config, judge=True))) == "solver_0/judge was never asked"
