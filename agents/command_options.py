@@ -28,6 +28,13 @@ MaxNewTokens = Annotated[
         min=1,
     ),
 ]
+PromptStyle = Annotated[
+    str,
+    typer.Option(
+        help="Prompt style of language models and of players of your own: "
+        f"{', '.join(PROMPT_STYLES)}; by default what suits each of them."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)]
 
 

@@ -18,6 +18,7 @@ from agents.command_options import (
     Concurrency,
     Corpus,
     MaxNewTokens,
+    PromptStyle,
     Seed,
     checked_prompts,
 )
@@ -69,10 +70,7 @@ def play(
     uniqueness: Annotated[
         bool, typer.Option("--uniqueness", help="Refuse questions for which the reader lists a wrong answer.")
     ] = False,
-    prompts: Annotated[
-        str,
-        typer.Option(help="Prompt style of language models: english, or few_shot for small ones."),
-    ] = "",
+    prompts: PromptStyle = "",
     protocol: Annotated[
         str, typer.Option(help=f"Tags or tool calls of games that are not terse: {', '.join(_PROTOCOLS)}.")
     ] = "default",

@@ -1,6 +1,8 @@
-"""What a player's name stands for: a model in a folder, behind an endpoint or a server, or SmolLM2.
+"""What a player's name stands for: a model in a folder, behind an endpoint or a server, or a Python object.
 
-A new back end is one function here and one more line in `BACK_ENDS`.
+A prefix of `BACK_ENDS` before a colon names a back end, and an existing folder is a checkpoint. Every other
+name of the form `package.module:object` is an object of the user's own. A new back end is one function here
+and one more line in `BACK_ENDS`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from agents.sampling_params import ENDPOINT_MAX_NEW_TOKENS, LOCAL_MAX_NEW_TOKENS
 from agents.scripted import SCRIPTED
 from ssp_env.game import PROTOCOLS, Protocol
 from ssp_env.game.prompts import PROMPT_STYLES
+from ssp_env.objects import is_object_name, load_object
 from ssp_env.play import AnyAgent, AnyAsyncAgent, AnyPlayer, as_agent
 
 if TYPE_CHECKING:
@@ -91,7 +94,8 @@ def possible_names(role: str) -> str:
     """
     forms = [back_end.form for back_end in BACK_ENDS.values()]
     named = ", ".join([SMOLLM2, HUMAN, *forms])
-    return f"{', '.join(SCRIPTED[role])} (scripted), {named}, or a folder with a model"
+    own = "an object of your own as package.module:object"
+    return f"{', '.join(SCRIPTED[role])} (scripted), {named}, a folder with a model, or {own}"
 
 
 def is_local_model(name: str) -> bool:
@@ -111,21 +115,20 @@ def default_max_new_tokens(name: str) -> int:
 def own_player(player: AnyPlayer, role: str, options: PlayerOptions, name: str = "") -> MadePlayer:
     """Make a player of an object of the user's own.
 
-    Its prompt style is what its attribute `prompts` says, else that of the options, else None.
+    The prompts it reads are those that its attribute `prompts` names, else those of the options; None if
+    neither says.
 
     Raises:
         TypeError: If it is no player.
         ValueError: If its attribute `prompts` names no prompt style.
     """
-    name = name or type(player).__name__
     prompts = getattr(player, "prompts", None)
     if isinstance(prompts, str) and prompts not in PROMPT_STYLES:
         raise ValueError(
-            f"--{role} {name}: the attribute `prompts` of a player must be one of "
-            f"{', '.join(PROMPT_STYLES)}, got {prompts!r}"
+            f"the attribute `prompts` of a {role} must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}"
         )
     style = cast("Prompts", prompts) if isinstance(prompts, str) else options.prompts
-    return MadePlayer(as_agent(player, f"--{role} {name}"), style, name, "Python")
+    return MadePlayer(as_agent(player, role), style, name or type(player).__name__, "Python")
 
 
 def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
@@ -154,6 +157,8 @@ def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
         found = _shortened(sorted(path.name for path in folder.iterdir())) or "nothing"
         problem = f"expected config.json, weights and a tokenizer in it, found {found}"
         raise ValueError(f"--{role}: there is no model in the folder {name!r}: {problem}")
+    if is_object_name(name):
+        return load_object(name, role, lambda given: own_player(given, role, options, name))
     missing = "; there is no folder of that name" if "/" in name or "\\" in name else ""
     raise ValueError(f"--{role} must be one of {possible_names(role)}, got {name!r}{missing}")
 

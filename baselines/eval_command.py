@@ -21,12 +21,12 @@ from agents.command_options import (
     Concurrency,
     Corpus,
     MaxNewTokens,
+    PromptStyle,
     Seed,
     checked_prompts,
 )
 from agents.player_names import is_local_model
 from agents.sampling_params import DEFAULT_TEMPERATURE
-from ssp_env.game.prompts import PROMPT_STYLES
 
 if TYPE_CHECKING:
     from baselines.agent_measurement import Measurement
@@ -82,10 +82,7 @@ def evaluate(
         ),
     ] = None,
     max_new_tokens: MaxNewTokens = None,
-    prompts: Annotated[
-        str,
-        typer.Option(help=f"Prompts of language models: {', '.join(PROMPT_STYLES)}; by default what suits."),
-    ] = "",
+    prompts: PromptStyle = "",
     api_key_variable: APIKeyVariable = "OPENAI_API_KEY",
     concurrency: Concurrency = 16,
     seed: Seed = 0,

@@ -117,6 +117,18 @@ def test_beside_a_scripted_solver_a_reader_that_can_read_is_the_default():
     assert "4 of 4 (100%" in shown and "not_recovered" not in shown
 
 
+def test_a_player_of_ones_own_plays_what_the_others_play(tmp_path, monkeypatch):
+    (tmp_path / "own_player.py").write_text(
+        "def start_entity(view):\n    return f'<answer> {view.messages[0].content.split()[-2]} </answer>'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    result = run("--games", 2, "--solver", "own_player:start_entity", "--reader", "perfect", "--seed", 3)
+    assert result.exit_code == 0, result.output
+    assert "solver own_player:start_entity, reader perfect; world tiny-train-3" in result.output
+    # It answers with the entity that a terse question names, and a valid question does not name its answer.
+    assert result.output.count("valid: unsolved") == 2
+
+
 def test_the_same_seed_shows_the_same_games():
     assert run("--games", 3, "--seed", 1).output == run("--games", 3, "--seed", 1).output
     assert run("--games", 3, "--seed", 1).output != run("--games", 3, "--seed", 2).output

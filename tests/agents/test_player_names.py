@@ -1,8 +1,11 @@
 """Players by the names they have on the command line."""
 
+import sys
+
 import pytest
 
-from agents.player_names import BACK_ENDS, PlayerOptions
+from agents.player_names import BACK_ENDS, PlayerOptions, player_by_name
+from agents.players import Cast
 from agents.sampling_params import SamplingParams
 from agents.vllm.errors import NoServerLeft
 from agents.vllm.served import VLLMServerAgent
@@ -11,6 +14,122 @@ from tests.agents.byte_tokenizer import byte_tokenizer
 from tests.serve.running import process
 
 OPTIONS = PlayerOptions(sampling=SamplingParams(temperature=0.0, max_new_tokens=60))
+
+
+# -- objects of the user's own -----------------------------------------------------------------------------
+
+MODULE = """
+class Mine:
+    def act(self, view):
+        return "<answer> tavor </answer>"
+
+class Terse(Mine):
+    prompts = "terse"
+
+class English(Mine):
+    prompts = "english"
+
+class Odd(Mine):
+    prompts = "odd"
+
+class Broken:
+    def __init__(self):
+        raise OSError("no weights")
+
+def factory(size=3):
+    return Mine()
+
+def of_view(view):
+    return "<answer> view </answer>"
+
+async def of_messages(messages):
+    return "<answer> messages </answer>"
+
+here = Mine()
+number = 7
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A module of the user's own in the current folder."""
+    (tmp_path / "own_agents.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_agents"
+    sys.modules.pop("own_agents", None)
+
+
+@pytest.mark.parametrize("name", ["Mine", "factory", "here", "of_view", "of_messages"])
+def test_whatever_plays_is_a_player(own, name):
+    cast = Cast(dict.fromkeys(["proposer", "solver"], f"{own}:{name}"))
+    # The same name is the same object.
+    assert cast.players["proposer"] is cast.players["solver"]
+    assert hasattr(cast.players["solver"], "act")
+    assert cast.sources["solver"] == (f"{own}:{name}", "Python")
+
+
+@pytest.mark.parametrize(
+    ("proposer", "solver", "prompts", "default", "style"),
+    [
+        ("strong", "Mine", None, "english", "terse"),  # what the others read
+        ("Mine", "Mine", None, "english", "english"),  # what the world has
+        ("Mine", "Mine", None, "terse", "terse"),
+        ("Mine", "Mine", "few_shot", "terse", "few_shot"),  # what the options say
+        ("English", "Mine", None, "terse", "english"),  # what one of them says
+        ("Terse", "Mine", "english", "english", None),
+        ("strong", "English", None, "terse", None),
+        ("Terse", "weak", "english", "english", "terse"),
+    ],
+)
+def test_all_players_of_a_game_read_prompts_of_one_style(own, proposer, solver, prompts, default, style):
+    players = {
+        role: f"{own}:{name}" if name[0].isupper() else name
+        for role, name in {"proposer": proposer, "solver": solver}.items()
+    }
+    options = PlayerOptions(prompts=prompts)
+    if style is None:
+        with pytest.raises(ValueError, match=r"plays the terse game only, --\w+ own_agents:\w+ does not"):
+            Cast(players, options=options, default_prompts=default)
+    else:
+        assert Cast(players, options=options, default_prompts=default).prompts == style
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("own_agents:Nobody", r"solver 'own_agents:Nobody': the module own_agents has no attribute 'Nobody'"),
+        ("no_such_module:Mine", r"solver 'no_such_module:Mine': there is no module no_such_module"),
+        (
+            "own_agents:number",
+            r"solver 'own_agents:number': solver must be an agent with act.* got int",
+        ),
+        ("own_agents:Broken", r"solver 'own_agents:Broken': .*OSError.*no weights"),
+        (
+            "own_agents:Odd",
+            r"'own_agents:Odd': the attribute `prompts` of a solver must be .* got 'odd'",
+        ),
+        (
+            "own_agents",
+            r"must be one of .* of your own as package\.module:object, got 'own_agents'",
+        ),
+    ],
+)
+def test_what_is_no_player_is_refused_with_its_name(own, name, problem):
+    with pytest.raises(ValueError, match=problem):
+        player_by_name("solver", name, OPTIONS)
+
+
+def test_back_ends_and_folders_come_before_objects(own, tmp_path):
+    (tmp_path / "chat.py").write_text(MODULE)
+    made = player_by_name("solver", "chat:Mine", OPTIONS)
+    assert made.back_end == "chat"
+    (tmp_path / "own_agents:Mine").mkdir()
+    with pytest.raises(ValueError, match="no model in the folder 'own_agents:Mine'"):
+        player_by_name("solver", "own_agents:Mine", OPTIONS)
+
+
+# -- vLLM --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -95,6 +95,23 @@ def test_a_perfect_player_and_one_that_guesses(tasks):
     assert sum(guess.reasons.values()) == 12
 
 
+def test_an_agent_of_ones_own_is_compared_with_scripted_ones(tmp_path, monkeypatch):
+    (tmp_path / "own_measured.py").write_text(
+        "from agents.scripted import ScriptedPlayer\n\n"
+        "def mine():\n"
+        "    return ScriptedPlayer(proposer='strong', solver='perfect', reader='perfect')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    table = tmp_path / "table.json"
+    result = run("own_measured:mine", "weak", "--games", 4, "--json", table)
+    assert result.exit_code == 0, result.output
+    rows = {row["player"]: row for row in json.loads(table.read_text())["agents"]}
+    mine, weak = rows["own_measured:mine"], rows["weak"]
+    assert mine["back_end"] == "Python" and mine["model"] == "own_measured:mine"
+    # The terse questions of the tiny world, with a solver that is never wrong.
+    assert mine["known_solved"]["count"] == 4 > weak["known_solved"]["count"]
+
+
 def test_attempts_are_counted_each(tasks):
     figures = Measurement(tasks, replace(CONFIG, attempts=3)).run("perfect")
     assert (figures.solved, figures.known_solved, figures.solver_searches) == (
