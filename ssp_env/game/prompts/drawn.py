@@ -1,4 +1,4 @@
-"""Demonstrations drawn from gold play over a fictional world; `agents.gold_play` plays and writes them.
+"""Demonstrations drawn from oracle play over a fictional world; `agents.oracle_play` plays and writes them.
 
 They show searches and pages as long and as mixed as in play, where those of `few_shot` are short and made up.
 """

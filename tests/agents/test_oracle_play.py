@@ -1,12 +1,12 @@
-"""Demonstrations drawn from gold play: they are what was played, and good to copy."""
+"""Demonstrations drawn from oracle play: they are what was played, and good to copy."""
 
 import json
 
 import numpy as np
 import pytest
 
-from agents import gold_play
-from agents.gold_play import FILE, GoldPlayer, draw_demonstrations, style_data
+from agents import oracle_play
+from agents.oracle_play import FILE, OraclePlayer, draw_demonstrations, style_data
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Task
 from ssp_env.game.prompts.demonstrations import FewShot, Listing
 from ssp_env.play import play
@@ -57,9 +57,9 @@ def test_the_same_seed_draws_the_same_and_another_others(world, engine):
     assert drawn(world, engine, 3) == drawn(world, engine, 3) != drawn(world, engine, 4)
 
 
-def test_a_gold_player_wins_as_solver_and_loses_as_proposer(world, engine):
+def test_a_oracle_player_wins_as_solver_and_loses_as_proposer(world, engine):
     (gold,) = world.questions(2, 1, np.random.default_rng(0))
-    player = GoldPlayer(gold)
+    player = OraclePlayer(gold)
     game = Game(Task(gold.answer, gold.aliases, 2, id="g"))
     (outcome,) = play([game], proposer=player, solver=player, search=engine)
     assert (outcome.reason, outcome.rewards) == ("solved", {"proposer_0": 0.0, "solver_0": 1.0})
@@ -79,6 +79,6 @@ def test_demonstrations_of_any_world_make_a_style_for_any_protocol(world, engine
 def test_terse_worlds_and_worlds_that_give_too_few_are_refused(world, engine, monkeypatch):
     with pytest.raises(ValueError, match="tiny-train-0 is terse"):
         draw_demonstrations(World(WorldConfig()), 1, np.random.default_rng(0))
-    monkeypatch.setattr(gold_play, "_MAX_DRAWS", 1)
+    monkeypatch.setattr(oracle_play, "_MAX_DRAWS", 1)
     with pytest.raises(ValueError, match=r"small-heldout-7: only [01] of 2 demonstrations in 1 games"):
         drawn(world, engine)

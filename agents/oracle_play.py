@@ -1,6 +1,6 @@
-"""Demonstrations drawn from gold play: games of a world whose players know the way, played for real.
+"""Demonstrations from oracle play: games over a world, played for real by a player that knows the answers.
 
-`python -m agents.gold_play` writes those of the prompt style `drawn` anew.
+`python -m agents.oracle_play` writes those of the prompt style `drawn` anew.
 """
 
 from __future__ import annotations
@@ -29,44 +29,47 @@ FILE = Path(demonstration_prompts.__file__).with_name("drawn.json")
 _MAX_DRAWS = 200
 
 
-class GoldPlayer:
-    """Plays every role of one game by its gold question, in the protocol of tags.
+class OraclePlayer:
+    """Plays every role of one game and knows its question and answer, in the protocol of tags.
 
     As the proposer it searches for the answer and then for each entity on the path, back to the second; as
-    the solver for each entity on the path, from the first.
+    the solver it searches for each entity on the path, from the first.
+
+    Args:
+        known: A question of the world, with its answer and the path to it.
     """
 
-    def __init__(self, gold: GoldQuestion) -> None:
-        self.gold = gold
+    def __init__(self, known: GoldQuestion) -> None:
+        self.known = known
 
     def act(self, view: View) -> str:
         """Search for what comes next, or write the question or the answer."""
         protocol = PROTOCOLS["default"]
-        path, asked = self.gold.entities, sum(message.role == "assistant" for message in view.messages)
+        path, asked = self.known.entities, sum(message.role == "assistant" for message in view.messages)
         queries = {"propose": path[:0:-1] if len(path) > 2 else path[::-1], "solve": path[:-1], "verify": ()}
         wanted = queries[view.phase]
         if asked < len(wanted):
             return protocol.write("search", wanted[asked]).text
         if view.phase == "propose":
-            return protocol.write("question", self.gold.question).text
-        return protocol.write("answer", self.gold.answer).text
+            return protocol.write("question", self.known.question).text
+        return protocol.write("answer", self.known.answer).text
 
 
 def draw_demonstrations(
     world: World, count: int, rng: np.random.Generator, *, hops: int = 2, engine: SearchEngine | None = None
 ) -> list[Demonstration]:
-    """Play gold questions of a world until `count` of them make good demonstrations.
+    """Play known questions of a world until `count` of them make good demonstrations.
 
-    A demonstration is a game that was valid and solved, in which proposer and solver found every page of the
-    path, searched for nothing that they had not read of before, and always found as many pages as there may
-    be: small models copy steps that do not follow, and take a short result for the last one.
+    A demonstration is a game that was valid and solved, in which proposer and solver found every passage of
+    the path, searched for nothing that they had not read of before, and always found as many passages as
+    there may be: small models copy steps that do not follow, and take a short result for the last one.
 
     Args:
         world: A prose world; terse games have no use for demonstrations.
         count: Demonstrations wanted, about different answers.
         rng: Source of the choice.
         hops: Hops of the questions, 1 to 4.
-        engine: Searches the world's pages; a BM25 engine if None.
+        engine: Searches the world's passages; a BM25 engine if None.
 
     Raises:
         ValueError: If the world is terse, or too few of its games will do.
@@ -78,55 +81,56 @@ def draw_demonstrations(
     for _ in range(_MAX_DRAWS):
         if len(found) == count:
             return list(found.values())
-        (gold,) = world.questions(hops, 1, rng)
-        demonstration = _demonstrated(gold, engine)
+        (known,) = world.questions(hops, 1, rng)
+        demonstration = _demonstrated(known, engine)
         if demonstration is not None:
-            found.setdefault(gold.answer, demonstration)
+            found.setdefault(known.answer, demonstration)
     raise ValueError(f"{world.id}: only {len(found)} of {count} demonstrations in {_MAX_DRAWS} games")
 
 
-def _demonstrated(gold: GoldQuestion, engine: SearchEngine) -> Demonstration | None:
+def _demonstrated(known: GoldQuestion, engine: SearchEngine) -> Demonstration | None:
     """The game of a question, if it will do."""
-    game = Game(Task(gold.answer, gold.aliases, gold.hops, id="gold"), GameConfig())
-    player = GoldPlayer(gold)
+    game = Game(Task(known.answer, known.aliases, known.hops, id="oracle"), GameConfig())
+    player = OraclePlayer(known)
     (outcome,) = play([game], proposer=player, solver=player, search=engine)
     returned = [event for event in game.events if isinstance(event, SearchReturned)]
     searches = {
         seat: tuple((event.query, event.passages) for event in returned if event.seat == seat)
         for seat in game.seats
     }
-    found = [{page.id for _, pages in made for page in pages} for made in searches.values()]
-    follows = (_follows(gold.answer, searches["proposer_0"]), _follows(gold.question, searches["solver_0"]))
+    found = [{passage.id for _, passages in made for passage in passages} for made in searches.values()]
+    follows = (_follows(known.answer, searches["proposer_0"]), _follows(known.question, searches["solver_0"]))
     full = all(len(event.passages) == game.config.top_k for event in returned)
-    complete = all(set(gold.passage_ids) <= ids for ids in found)
-    # Some names stand in other pages without their capital; a demonstrated answer is copied letter by letter.
-    copied = any(gold.answer in page.text for _, pages in searches["solver_0"] for page in pages)
+    complete = all(set(known.passage_ids) <= ids for ids in found)
+    # Some names stand in other passages without their capital; a demonstrated answer is copied to the letter.
+    copied = any(known.answer in passage.text for _, passages in searches["solver_0"] for passage in passages)
     if outcome.reason != "solved" or not (full and complete and copied and all(follows)):
         return None
     proposing, solving = map(_bare, searches.values())
-    return Demonstration(gold.answer, gold.question, proposing, solving, gold.hops)
+    return Demonstration(known.answer, known.question, proposing, solving, known.hops)
 
 
 def _follows(told: str, searches: Sequence[Query]) -> bool:
     """Whether each query stands in what its player was told and found before."""
-    for query, pages in searches:
+    for query, passages in searches:
         if query not in told:
             return False
-        told = " ".join([told, *(f"{page.title} {page.text}" for page in pages)])
+        told = " ".join([told, *(f"{passage.title} {passage.text}" for passage in passages)])
     return True
 
 
 def _bare(searches: Sequence[Query]) -> tuple[Query, ...]:
     # Ids and scores are no part of what a player sees.
     return tuple(
-        (query, tuple(replace(page, id="", score=0.0) for page in pages)) for query, pages in searches
+        (query, tuple(replace(passage, id="", score=0.0) for passage in passages))
+        for query, passages in searches
     )
 
 
 def style_data() -> dict[str, Any]:
     """Return what the style `drawn` is made of, as plain data."""
     shown = draw_demonstrations(World(WORLD), COUNT, np.random.default_rng(SEED), hops=HOPS)
-    titles = dict.fromkeys(page.title for one in shown[:2] for page in one.pages)
+    titles = dict.fromkeys(passage.title for one in shown[:2] for passage in one.pages)
     wrong = shown[1].pages[-1].title
     return {
         "world": WORLD.id,
