@@ -21,8 +21,7 @@ from cachetools import LRUCache
 from ssp_env.game import PROTOCOLS, Judge, Message, Reply, View
 from ssp_env.game.prompts import english, few_shot
 from ssp_env.game.prompts.judging import JudgePrompt
-from ssp_env.play import AnyAgent, AnyAsyncAgent, AnyPlayer, act_all, as_agent, is_async_agent
-from ssp_env.play.agents import as_replies
+from ssp_env.play import AnyAgent, AnyAsyncAgent, AnyPlayer, act_all, as_agent, as_replies, is_async_agent
 from ssp_env.scoring import parse_verdict
 
 JudgeStyle = Literal["english", "few_shot"]

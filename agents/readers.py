@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ssp_env.game import PROTOCOLS, Protocol, Reply, View
-from ssp_env.play import AnyAgent, AnyAsyncAgent, act_all
-from ssp_env.play.agents import as_replies
+from ssp_env.play import AnyAgent, AnyAsyncAgent, act_all, as_replies
 from ssp_env.scoring import normalize_answer
 
 

@@ -34,12 +34,22 @@ from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import ReadingGiven, SearchReturned, TurnTaken
 from ssp_env.game.requests import Result
 from ssp_env.game.view import as_reply
-from ssp_env.play import JudgeFunction, ask_judge, engine_of, guarded, run_searches, sample_noise
+from ssp_env.play import (
+    AnySearch,
+    JudgeFunction,
+    as_engines,
+    ask_judge,
+    engine_of,
+    guarded,
+    run_searches,
+    sample_noise,
+    source_of,
+)
 from ssp_env.search.engine import SearchEngine
 from ssp_env.viewer.text import render_events, render_outcome, render_task
 
 ReaderFunction = Callable[[View], str | Reply]
-Engines = SearchEngine | Mapping[str, SearchEngine]
+Engines = AnySearch
 
 PHASES = ("propose", "verify", "solve", "done")
 
@@ -49,7 +59,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
 
     Args:
         tasks: Answers to draw from; needs `search`.
-        search: Engine, or engines by `Task.corpus`; needs `tasks`.
+        search: Engine, or engines by `Task.corpus`, of any kind that `as_engine` takes; needs `tasks`.
         config: Rules; by default the published ones, or `TERSE_RULES` over the embedded world.
         reader: Who answers the RAG check: `"solver"`, or a function from a `View` to text.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
@@ -83,6 +93,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         max_prompt_chars: int = 262_144,
     ) -> None:
         super().__init__()
+        search = None if search is None else as_engines(search)
         self.config = config or (TERSE_RULES if tasks is None else GameConfig())
         _check_arguments(tasks, search, self.config, reader, judge, render_mode)
         self.render_mode = render_mode
@@ -269,7 +280,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
     def _fetch(self, request: Request) -> Result:
         assert self._rng is not None
         if isinstance(request, Search):
-            return run_searches(self._engine_of(self.game.task), [request.query], request.top_k)[0]
+            engine = self._engine_of(self.game.task)
+            return run_searches(engine, [request.query], request.top_k, source_of(request))[0]
         if isinstance(request, Noise):
             engine = self._engine_of(self.game.task)
             return sample_noise(engine, self._rng, request.passages, request.exclude)

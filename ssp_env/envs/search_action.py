@@ -14,9 +14,9 @@ from gymnasium.utils import RecordConstructorArgs
 from ssp_env.envs.spaces import UnicodeText
 from ssp_env.game import PROTOCOLS, Failure
 from ssp_env.passage import Passage
-from ssp_env.play import guarded, run_searches
+from ssp_env.play import AnyEngine, guarded, run_searches
 from ssp_env.search.engine import SearchEngine
-from ssp_env.search.tool import SearchCall, SearchTool
+from ssp_env.search.tool import SearchCall, SearchTool, as_engine
 
 SearchFunction: TypeAlias = Callable[[str], str | Sequence[Passage]]
 
@@ -38,15 +38,16 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
 
     Args:
         env: Its actions must be `Text`, its observations `Text` or a `Dict` with exactly one `Text`.
-        search: A search engine, a `SearchTool`, or a function from a query to passages or to the text to
-            show. A tool counts its own budget anew in every episode and lays out its pages itself.
+        search: A search engine or a retriever that `as_engine` takes, a `SearchTool`, or a function from a
+            query to passages or to the text to show. A tool counts its own budget anew in every episode and
+            lays out its passages itself.
         max_searches: Searches per episode, 0 or more.
         top_k: Passages a search engine returns per search; a tool has its own.
         protocol: Name of the preset in `PROTOCOLS` that owns the tags and the layout of pages.
         max_chars: Greatest length of what a search shows; the rest is cut.
 
     Raises:
-        TypeError: If `search` is neither an engine nor a function.
+        TypeError: If `search` cannot be searched.
         ValueError: If a space does not fit or an argument is out of range.
 
     Example:
@@ -62,7 +63,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
     def __init__(
         self,
         env: gymnasium.Env[Any, Any],
-        search: SearchEngine | SearchTool | SearchFunction,
+        search: AnyEngine | SearchTool | SearchFunction,
         *,
         max_searches: int = 10,
         top_k: int = 3,
@@ -88,9 +89,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
-        if not (isinstance(search, SearchEngine) or callable(search)):
-            raise TypeError(f"search must be a search engine or a function, got {type(search).__name__}")
-        self._search = search
+        self._search = search if callable(search) else as_engine(search)
         self._max_searches = max_searches
         self._top_k = top_k
         self._protocol = PROTOCOLS[protocol]

@@ -1,31 +1,43 @@
-"""Drive one game or thousands, round by round or with asyncio: fetch what they ask for until all are over.
+"""Drive one game or thousands, round by round or with asyncio: serve their requests until all games are over.
 
-`play` and `play_async` play games to their end; `Driver` and `AsyncDriver` go step by step. What happens in a
-game is the same with all of them, however many games are at play and in whatever order answers arrive.
+`play` and `play_async` play games to their end; `Driver` and `AsyncDriver` go step by step. A game goes the
+same way with all of them, however many games are at play and in whatever order answers arrive.
 """
 
 from __future__ import annotations
 
-from ssp_env.play.adapters import AnyPlayer, Runnable, as_agent, chat_messages
-from ssp_env.play.agents import (
+from ssp_env.play.async_driver import DEFAULT_THREADS, AsyncDriver, play_async
+from ssp_env.play.driver import Driver, play
+from ssp_env.play.players import (
     Agent,
     AnyAgent,
     AnyAsyncAgent,
+    AnyPlayer,
     AsyncAgent,
     AsyncBatchAgent,
     AsyncJudgeFunction,
-    AsyncSearchEngine,
     BatchAgent,
     JudgeFunction,
+    Runnable,
     act_all,
+    as_agent,
+    as_judge,
+    as_replies,
+    blocking,
+    chat_messages,
     is_async_agent,
 )
-from ssp_env.play.async_driver import DEFAULT_THREADS, AsyncDriver, play_async
-from ssp_env.play.blocking import blocking
-from ssp_env.play.driver import Driver, play
-from ssp_env.play.results import ask_judge, engine_of, guarded, run_searches, sample_noise
+from ssp_env.play.results import ask_judge, count_failures, guarded, run_searches, sample_noise, source_of
 from ssp_env.play.schedule import DEFAULT_COHORT, Ended
-from ssp_env.play.services import PlayerErrorRule, Services
+from ssp_env.play.services import (
+    AnyEngine,
+    AnySearch,
+    AsyncSearchEngine,
+    PlayerErrorRule,
+    Services,
+    as_engines,
+    engine_of,
+)
 
 __all__ = [
     "DEFAULT_COHORT",
@@ -33,7 +45,9 @@ __all__ = [
     "Agent",
     "AnyAgent",
     "AnyAsyncAgent",
+    "AnyEngine",
     "AnyPlayer",
+    "AnySearch",
     "AsyncAgent",
     "AsyncBatchAgent",
     "AsyncDriver",
@@ -48,9 +62,13 @@ __all__ = [
     "Services",
     "act_all",
     "as_agent",
+    "as_engines",
+    "as_judge",
+    "as_replies",
     "ask_judge",
     "blocking",
     "chat_messages",
+    "count_failures",
     "engine_of",
     "guarded",
     "is_async_agent",
@@ -58,4 +76,5 @@ __all__ = [
     "play_async",
     "run_searches",
     "sample_noise",
+    "source_of",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
@@ -16,24 +16,23 @@ from anyio.to_thread import run_sync
 from ssp_env.game import Game, Outcome
 from ssp_env.game.requests import Result
 from ssp_env.objects import is_async
-from ssp_env.play.adapters import AnyPlayer
-from ssp_env.play.agents import AsyncJudgeFunction, JudgeFunction
 from ssp_env.play.driver import in_order
+from ssp_env.play.players import AnyPlayer, AsyncJudgeFunction, JudgeFunction
 from ssp_env.play.schedule import Ask, Ended, Schedule
-from ssp_env.play.services import AnyEngine, Call, PlayerErrorRule, Services
+from ssp_env.play.services import AnySearch, Call, PlayerErrorRule, Services
 
 DEFAULT_THREADS = 32
-"""Most calls of one-view agents and judges without a coroutine function that run at a time."""
+"""Most calls at a time of agents that take one view and of judges, if they have no coroutine function."""
 
 
 class AsyncDriver:
     """The asyncio twin of `Driver`: the same rules, events and outcomes.
 
-    Coroutine functions are awaited, other functions run in threads. Engines and batch agents get one call at
-    a time, and what is asked of them meanwhile makes up the next batch; one-view agents and judges get one
-    call per request, many at a time. Use it as an asynchronous context manager: leaving it, by an exception
-    or cancellation too, cancels every call under way. A thread cannot be stopped; it is abandoned, and its
-    result is ignored.
+    Coroutine functions are awaited, other functions run in threads. Engines, batch agents and judges with
+    `judge_batch` get one call at a time, and the requests that come meanwhile make up the next batch; agents
+    that take one view and other judges get one call per request, many at a time. Use it as an asynchronous
+    context manager: leaving it cancels every call under way, also when an exception or a cancellation is the
+    reason. A thread cannot be stopped; it is abandoned, and its result is ignored.
 
     Args:
         games: As for `Driver`.
@@ -41,11 +40,12 @@ class AsyncDriver:
         concurrency: As for `Driver`.
         cohort: As for `Driver`.
         timeout: Most seconds a call may take before it counts as failed; None is no limit.
-        threads: Most calls of one-view agents and judges that run in threads at a time. With more than 1,
-            such objects are called from several threads at once.
+        threads: Most calls that run in threads at a time, of agents that take one view and of judges. With
+            more than 1, such objects are called from several threads at once.
 
     Raises:
-        ValueError: If two games share an id, a game's corpus has no engine or a number is out of range.
+        ValueError: If two games share an id, a game will ask for somebody who is missing (an engine for its
+            corpus, a proposer, a judge) or a number is out of range.
 
     Example:
         >>> async def answer_all(games, services):
@@ -90,10 +90,10 @@ class AsyncDriver:
         return self._schedule.alive
 
     async def step(self) -> list[Ended]:
-        """Start what can be started, wait until a call is over, and return the games that ended.
+        """Start the calls that can be started, wait until one is over, and return the games that ended.
 
-        Cancelling a step loses nothing: the calls go on, and the next step waits for them. Nor does an
-        exception: the next step asks again for what is missing.
+        Cancelling a step loses nothing: the calls go on, and the next step waits for them. An exception loses
+        nothing either: the next step asks again for what is missing.
 
         Raises:
             Exception: Whatever a player raised, if `Services.on_player_error` is `raise`.
@@ -192,9 +192,9 @@ class AsyncDriver:
 async def play_async(
     games: Iterable[Game],
     *,
-    proposer: AnyPlayer,
+    proposer: AnyPlayer | None = None,
     solver: AnyPlayer,
-    search: AnyEngine | Mapping[str, AnyEngine],
+    search: AnySearch,
     reader: AnyPlayer | None = None,
     judge: JudgeFunction | AsyncJudgeFunction | None = None,
     seed: int = 0,
@@ -205,30 +205,31 @@ async def play_async(
     on_player_error: PlayerErrorRule = "end_game",
     on_outcome: Callable[[Game], Awaitable[None] | None] | None = None,
 ) -> list[Outcome]:
-    """Play games to their end with asyncio; events and outcomes are those of `play`.
+    """Play games to their end with asyncio; events, outcomes and warnings are those of `play`.
 
     Args:
         games: As for `play`.
-        proposer: Plays `proposer_0`; an agent, or what `as_agent` makes one of. `act` or `act_batch` may be
-            a coroutine function, as for all players.
+        proposer: As for `play`; `act` or `act_batch` may be a coroutine function, as for all players.
         solver: Plays every `solver_k`.
-        search: One engine for all games, or engines by `Task.corpus`; an engine's coroutine function
-            `asearch` is used if it has one, and `search` may be a coroutine function.
+        search: As for `play`; `search` may be a coroutine function, and an engine's coroutine function
+            `asearch` is preferred.
         reader: Answers the RAG check; the solver does if None.
-        judge: Decides answers that fail exact match; may be a coroutine function.
+        judge: As for `play`; may be a coroutine function.
         seed: Seed of the noise draw.
-        concurrency: Most games served at a time; None is a cohort.
+        concurrency: Most games served at a time; None serves as many as a cohort has.
         cohort: Number of consecutive games that lend each other noise; None as for `play`.
         timeout: Most seconds a call may take before it counts as failed; None is no limit.
-        threads: Most calls of one-view players and judges that run in threads at a time.
-        on_player_error: `end_game`, or `raise` to get what a proposer or solver raises.
-        on_outcome: Called, and awaited if that gives an awaitable, with each game as it ends.
+        threads: Most calls that run in threads at a time, of players that take one view and of judges.
+        on_player_error: `end_game`, or `raise` to be handed what a proposer or solver raises.
+        on_outcome: Called with each game as it ends, and awaited if it returns an awaitable.
 
     Returns:
         The outcomes, in the order of `games`.
 
     Raises:
-        ValueError: If two games share an id, a game's corpus has no engine or a number is out of range.
+        ValueError: If two games share an id, a game will ask for somebody who is missing (an engine for its
+            corpus, a proposer, a judge) or a number is out of range.
+        TypeError: If a service is of no kind that can be asked.
     """
     services = Services(
         proposer=proposer,

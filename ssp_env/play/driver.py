@@ -1,4 +1,4 @@
-"""Play games round by round: every round serves all open requests of one kind together."""
+"""Play games round by round: each round serves all open requests of one kind together."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from typing import Any
 
 from ssp_env.game import Game, Noise, Outcome, Read, Search, Turn
 from ssp_env.game.requests import Result
-from ssp_env.play.adapters import AnyPlayer
-from ssp_env.play.agents import JudgeFunction
+from ssp_env.play.players import AnyPlayer, JudgeFunction
 from ssp_env.play.schedule import Ask, Ended, Schedule
-from ssp_env.play.services import Call, PlayerErrorRule, Services
-from ssp_env.search.engine import SearchEngine
+from ssp_env.play.services import AnySearch, Call, PlayerErrorRule, Services
 
 
 class Driver:
     """Games at play, to be advanced a round at a time.
 
-    Between rounds a caller may look at the games, snapshot them or stop. A round that an exception ended
-    loses nothing: the requests that were not answered are served again by the next one.
+    Between rounds a caller may look at the games, snapshot them or stop. An exception that ends a round loses
+    nothing: the requests that were not answered are served again in the next round.
 
     Args:
-        games: Games with distinct ids; those already over are left alone. A collection is checked before
-            anything is played; an iterator is drawn from as games end.
-        services: Who answers the requests; nobody of them asynchronous.
-        concurrency: Most games served at a time; None is a cohort. Besides them, games that wait for their
-            cohort are at play: never more than `concurrency` and `cohort` together.
-        cohort: Number of consecutive games that lend each other noise; None is all of a collection, and
-            `DEFAULT_COHORT` of an iterator.
+        games: Games with distinct ids; those that are over already are left alone. A collection is checked
+            before anything is played; an iterator is drawn from as games end.
+        services: Who answers the requests; none of them may be asynchronous.
+        concurrency: Most games served at a time; None serves as many as a cohort has. Games that wait for the
+            rest of their cohort are at play besides: never more than `concurrency` and `cohort` together.
+        cohort: Number of consecutive games that lend each other noise; None is all games of a collection, and
+            `DEFAULT_COHORT` games of an iterator.
 
     Raises:
-        ValueError: If two games share an id, a game's corpus has no engine or a number is below 1.
+        ValueError: If two games share an id, a game will ask for somebody who is missing (an engine for its
+            corpus, a proposer, a judge) or a number is below 1.
         TypeError: If a service is asynchronous.
 
     Example:
@@ -107,9 +106,9 @@ class Driver:
 def play(
     games: Iterable[Game],
     *,
-    proposer: AnyPlayer,
+    proposer: AnyPlayer | None = None,
     solver: AnyPlayer,
-    search: SearchEngine | Mapping[str, SearchEngine],
+    search: AnySearch,
     reader: AnyPlayer | None = None,
     judge: JudgeFunction | None = None,
     seed: int = 0,
@@ -124,29 +123,34 @@ def play(
     Events and outcomes do not depend on `concurrency`. Noise is drawn from the evidence of the other games of
     a cohort over the same corpus, topped up from the corpus itself (paper section 3.3).
 
-    Whatever an engine, a player, a reader or a judge raises ends the games it was asked for as `error`,
-    which pays nobody; no other game notices. `play_async` does the same with asyncio.
+    An exception of an engine, a player, a reader or a judge ends the games it was asked for as `error`,
+    which pays nobody, and changes no other game. The first failure of each kind is logged as a warning
+    (`logging.getLogger("ssp_env.play")`), and in the end how many there were. `play_async` does the same with
+    asyncio.
 
     Args:
-        games: Games with distinct ids; those already over are left alone.
-        proposer: Plays `proposer_0`; an agent, or what `as_agent` makes one of, as all players.
+        games: Games with distinct ids; those that are over already are left alone.
+        proposer: Plays `proposer_0`: an agent, or anything else that `as_agent` takes, as for all players.
+            None if every game starts with its question.
         solver: Plays every `solver_k`.
-        search: One engine for all games, or engines by `Task.corpus`.
+        search: One engine for all games, or engines by `Task.corpus`: a search engine, a retriever, a
+            function of the query, or anything else that `ssp_env.search.tool.as_engine` takes.
         reader: Answers the RAG check; the solver does if None (paper algorithm 1).
-        judge: Decides answers that fail exact match; None is unknown.
+        judge: Decides answers that fail exact match; needed by games with `GameConfig(judge=True)`.
         seed: Seed of the noise draw.
-        concurrency: Most games served at a time; None is a cohort.
-        cohort: Number of consecutive games that lend each other noise; None is all of a collection, and
-            `DEFAULT_COHORT` of an iterator.
-        on_player_error: `end_game`, or `raise` to get what a proposer or solver raises, as training wants it.
+        concurrency: Most games served at a time; None serves as many as a cohort has.
+        cohort: Number of consecutive games that lend each other noise; None is all games of a collection, and
+            `DEFAULT_COHORT` games of an iterator.
+        on_player_error: `end_game`, or `raise` to be handed what a proposer or solver raises, for training.
         on_outcome: Called with each game as it ends, after which the game is forgotten.
 
     Returns:
         The outcomes, in the order of `games`.
 
     Raises:
-        ValueError: If two games share an id, a game's corpus has no engine or a number is out of range.
-        TypeError: If a service is asynchronous.
+        ValueError: If two games share an id, a game will ask for somebody who is missing (an engine for its
+            corpus, a proposer, a judge) or a number is out of range.
+        TypeError: If a service is asynchronous, or is of no kind that can be asked.
     """
     services = Services(
         proposer=proposer,
@@ -166,15 +170,15 @@ def play(
 
 
 def in_order(outcomes: Mapping[int, Outcome | None]) -> list[Outcome]:
-    """Outcomes in the order of their games."""
+    """Return outcomes in the order of their games."""
     return [outcome for _, outcome in sorted(outcomes.items()) if outcome is not None]
 
 
 def _round(asks: Sequence[Ask]) -> list[Ask]:
-    """The requests to serve first, in the order of the games.
+    """Return the requests to serve first, in the order of the games.
 
-    What is quick comes first and what is a batch waits until it is as large as can be: searches, the
-    proposers' turns, noise, other turns and readings, verdicts.
+    Kinds are served in this order: searches, the proposers' turns, noise, other turns and readings, verdicts.
+    Searches are quick, and batches of turns grow while they wait.
     """
     ranks = [_rank(ask) for ask in asks]
     first = min(ranks, default=0)

@@ -1,41 +1,120 @@
-"""What engines and judges return, checked: foreign code that raises or misbehaves makes a result unknown."""
+"""What players, engines and judges return, checked, and what they raise, as a `Failure` that names them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
 
-from ssp_env.game import Failure, Judge, Task
+from ssp_env.errors import describe
+from ssp_env.game import Failure, Game, Judge, Noise, Read, Request, Search
+from ssp_env.game.events import GameBroken
 from ssp_env.passage import Passage
-from ssp_env.play.agents import JudgeFunction
+from ssp_env.play.players import JudgeFunction
 from ssp_env.search.engine import PassageSampler, SearchEngine
 
 Value = TypeVar("Value")
-Engine = TypeVar("Engine")
 
 _log = logging.getLogger("ssp_env.play")
+_DETAIL = re.compile(r"([a-z]+)(_\d+)?( for \w+)?: ([^:,]*).*", re.DOTALL)
+
+
+# -- failures ----------------------------------------------------------------------------------------------
+
+
+def source_of(request: Request) -> str:
+    """Return who answers a request, in the words in which failures name it.
+
+    >>> source_of(Search("solver_1/search/0", "solver_1", "corun", top_k=3))
+    'search for solver_1'
+    """
+    if isinstance(request, Noise):
+        return "noise"
+    if isinstance(request, Read):
+        return "reader"
+    if isinstance(request, Search):
+        return f"search for {_who(request.seat)}"
+    if isinstance(request, Judge):
+        return f"judge for {_who(request.id.partition('/')[0])}"
+    return _who(request.view.seat)
+
+
+def _who(seat: str) -> str:
+    return "proposer" if seat == "proposer_0" else seat
 
 
 def failure(source: str, error: Exception) -> Failure:
-    """What an exception becomes in a game, with `source` named; the traceback goes to the debug log."""
+    """Return what a game gets for an exception; the traceback goes to the debug log.
+
+    >>> failure("search for solver_0", TimeoutError("no reply")).detail
+    'search for solver_0: TimeoutError: no reply'
+    """
     _log.debug("%s failed", source, exc_info=error)
-    return Failure(f"{source}: {type(error).__name__}: {error}")
+    return Failure(f"{source}: {describe(error)}")
 
 
 def guarded(source: str, fetch: Callable[[], Value]) -> Value | Failure:
-    """Call foreign code; whatever it raises makes its result unknown, with `source` named in the detail."""
+    """Call foreign code; an exception becomes a `Failure` that names `source`."""
     try:
         return fetch()
     except Exception as error:
         return failure(source, error)
 
 
-def run_searches(engine: SearchEngine, queries: Sequence[str], top_k: int) -> list[list[Passage] | Failure]:
+def count_failures(games: Iterable[Game]) -> dict[str, int]:
+    """Count why games ended as `error`, the most frequent reason first; solvers count as one.
+
+    >>> from ssp_env.game import Task
+    >>> game = Game(Task("Tavor"))
+    >>> game.submit(game.requests()[0].id, Failure("proposer: TimeoutError: no reply"))
+    >>> count_failures([game])
+    {'proposer: TimeoutError: no reply': 1}
+    """
+    details = (detail for game in games for detail in _details(game))
+    return dict(Counter(re.sub(r"\bsolver_\d+", "solver", detail) for detail in details).most_common())
+
+
+def _details(game: Game) -> list[str]:
+    return [event.detail for event in game.events if isinstance(event, GameBroken)]
+
+
+class FailureLog:
+    """Logs the first failure of each kind, such as `search: TimeoutError`, and in the end their numbers.
+
+    They are warnings of the logger `ssp_env.play`.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, game: Game) -> None:
+        """Take note of a game that is over."""
+        for detail in _details(game):
+            kind = _DETAIL.sub(r"\1: \4", detail)
+            self._counts[kind] += 1
+            if self._counts[kind] == 1:
+                _log.warning("game %s ended as error: %s", game.id, detail)
+
+    def close(self) -> None:
+        """Log the numbers by kind, if there was more to any than its first failure, and start anew."""
+        if self._counts.total() > len(self._counts):
+            kinds = ", ".join(f"{count} times {kind}" for kind, count in self._counts.most_common())
+            _log.warning("%d games ended as error: %s", self._counts.total(), kinds)
+        self._counts.clear()
+
+
+# -- results -----------------------------------------------------------------------------------------------
+
+
+def run_searches(
+    engine: SearchEngine, queries: Sequence[str], top_k: int, source: str = "search"
+) -> list[list[Passage] | Failure]:
     """Search in one batch; if the engine raises or returns something else, every result is a `Failure`."""
-    results = guarded("search", lambda: as_search_results(engine.search(queries, top_k), len(queries)))
+    results = guarded(source, lambda: as_search_results(engine.search(queries, top_k), len(queries)))
     return [results] * len(queries) if isinstance(results, Failure) else [*results]
 
 
@@ -50,11 +129,11 @@ def sample_noise(
 
 def ask_judge(judge: JudgeFunction | None, request: Judge) -> bool | Failure:
     """Ask for a verdict; anything but a truth value is a `Failure`."""
-    verdict = guarded("judge", lambda: judge(request) if judge else None)
-    return verdict if isinstance(verdict, Failure) else as_verdict(verdict)
+    source = source_of(request)
+    return guarded(source, lambda: as_verdict(judge(request) if judge else None, source))
 
 
-def as_verdict(verdict: object) -> bool | Failure:
+def as_verdict(verdict: object, source: str = "judge") -> bool | Failure:
     """Return a truth value as it is and anything else as a `Failure`.
 
     >>> as_verdict(None)
@@ -62,19 +141,19 @@ def as_verdict(verdict: object) -> bool | Failure:
     """
     if isinstance(verdict, bool | np.bool_):
         return bool(verdict)
-    return Failure(f"judge: expected True or False, got {verdict!r}")
+    return Failure(f"{source}: expected True or False, got {verdict!r}")
 
 
-def as_verdicts(verdicts: Iterable[object], expected: int) -> list[bool | Failure]:
-    """Check what a batch of answers was judged as; what is no truth value is a `Failure`.
+def as_verdicts(verdicts: Iterable[object], sources: Sequence[str]) -> list[bool | Failure]:
+    """Check the verdicts on a batch of answers; whatever is not a truth value is a `Failure`.
 
     Raises:
-        ValueError: If there are more or fewer than `expected` verdicts.
+        ValueError: If there are more or fewer verdicts than sources, the names of who judged what.
     """
-    checked = [as_verdict(verdict) for verdict in verdicts]
-    if len(checked) != expected:
-        raise ValueError(f"the judge was asked for {expected} verdicts and gave {len(checked)}")
-    return checked
+    given = list(verdicts)
+    if len(given) != len(sources):
+        raise ValueError(f"the judge was asked for {len(sources)} verdicts and gave {len(given)}")
+    return [as_verdict(verdict, source) for verdict, source in zip(given, sources, strict=True)]
 
 
 def as_search_results(results: Iterable[Iterable[Passage]], expected: int) -> list[list[Passage]]:
@@ -101,18 +180,3 @@ def as_passages(found: Iterable[Passage]) -> list[Passage]:
         if not isinstance(passage, Passage):
             raise TypeError(f"expected passages, got {type(passage).__name__}")
     return passages
-
-
-def engine_of(task: Task, search: Engine | Mapping[str, Engine]) -> Engine:
-    """Return the engine a task is played over.
-
-    Raises:
-        ValueError: If there is none for its corpus.
-    """
-    if not isinstance(search, Mapping):
-        return search
-    if task.corpus not in search:
-        known = ", ".join(sorted(search)[:5])
-        raise ValueError(f"no search engine for corpus {task.corpus!r}; there are engines for: {known}")
-    engine: Engine = search[task.corpus]
-    return engine

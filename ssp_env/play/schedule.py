@@ -1,9 +1,10 @@
-"""Which requests of many games may be served now; no I/O, and the same for every driver.
+"""Which requests of many games may be served now: the same for every driver, without calling anybody.
 
 Three rules make what happens in a game independent of the games beside it and of the order of answers:
 
-* A game is served in stages: all its open searches, or else noise, turns and readings, or verdicts. The
-  results of a stage are submitted together, in the order of the requests.
+* A game is served in stages. A stage is all its open searches; if there are none, its requests for noise;
+  then its turns and readings; then its verdicts. The results of a stage are submitted together, in the order
+  of the requests.
 * Games are counted in the order given, and every `cohort` of them share a pool of evidence. Noise is drawn
   from it once none of them proposes any more.
 * A game that waits for its cohort makes room for others, which start in order.
@@ -18,9 +19,10 @@ from dataclasses import dataclass, field
 from ssp_env.game import Game, Judge, Noise, Read, Search, Turn
 from ssp_env.game.requests import Request, Result
 from ssp_env.play.noise import EvidencePool
+from ssp_env.play.results import FailureLog
 
 DEFAULT_COHORT = 256
-"""Games of an iterator that lend each other noise; of a list all do."""
+"""Number of games of an iterator that lend each other noise; the games of a list all do."""
 
 _STAGES = (Search, Noise, (Turn, Read), Judge)
 
@@ -87,7 +89,7 @@ class Ask:
 
 
 class Schedule:
-    """Admits games, hands out their requests and submits the results.
+    """Admits games, hands out their requests and submits the results; logs why games ended as `error`.
 
     Args:
         games: Games; a collection is checked before anything is played, an iterator game by game.
@@ -130,6 +132,7 @@ class Schedule:
         self._resumable: deque[_Place] = deque()
         self._asks: list[Ask] = []
         self._ended: list[Ended] = []
+        self._failures = FailureLog()
 
     @property
     def done(self) -> bool:
@@ -167,6 +170,11 @@ class Schedule:
     def ended(self) -> list[Ended]:
         """Return the games that are over and were not handed out before, in the order of the games."""
         ended, self._ended = sorted(self._ended, key=lambda end: end.index), []
+        for end in ended:
+            if end.played:
+                self._failures.add(end.game)
+        if self.done:
+            self._failures.close()
         return ended
 
     # -- games come and go -----------------------------------------------------------------------------

@@ -5,29 +5,102 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 
-from ssp_env.game import Game, Judge, Noise, Read, Search, Turn
+from ssp_env.game import Game, Judge, Noise, Read, Search, Task, Turn
 from ssp_env.game.requests import Result
 from ssp_env.game.view import as_reply
 from ssp_env.objects import is_async
-from ssp_env.play.adapters import AnyPlayer, as_agent
-from ssp_env.play.agents import (
+from ssp_env.passage import Passage
+from ssp_env.play.players import (
     AnyAgent,
     AnyAsyncAgent,
+    AnyPlayer,
     AsyncJudgeFunction,
-    AsyncSearchEngine,
     JudgeFunction,
+    Runnable,
+    as_agent,
+    as_judge,
     as_replies,
     is_async_agent,
 )
-from ssp_env.play.results import as_passages, as_search_results, as_verdict, as_verdicts, engine_of, failure
+from ssp_env.play.results import as_passages, as_search_results, as_verdict, as_verdicts, failure, source_of
 from ssp_env.play.schedule import Ask
 from ssp_env.search.engine import PassageSampler, SearchEngine
+from ssp_env.search.tool import as_engine
 
-AnyEngine: TypeAlias = SearchEngine | AsyncSearchEngine
+Engine = TypeVar("Engine")
 Agents: TypeAlias = AnyAgent | AnyAsyncAgent
 PlayerErrorRule = Literal["end_game", "raise"]
+
+
+class AsyncSearchEngine(Protocol):
+    """A `SearchEngine` whose `search` is a coroutine function."""
+
+    async def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """Return at most `top_k` passages per query, best first, ties broken by passage id."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Return a hash of corpus and index settings; equal fingerprints rank equally."""
+        ...
+
+
+class Retriever(Protocol):
+    """An object with the interface of LlamaIndex's retrievers."""
+
+    def retrieve(self, query: Any, /) -> Any:
+        """Return the results for one query."""
+        ...
+
+
+AnyEngine: TypeAlias = SearchEngine | AsyncSearchEngine | Runnable | Retriever | Callable[..., Any]
+"""Every kind of engine that `ssp_env.search.tool.as_engine` takes."""
+AnySearch: TypeAlias = AnyEngine | Mapping[str, AnyEngine]
+"""One engine, or engines by `Task.corpus`."""
+
+
+def as_engines(search: Any) -> Any:
+    """Adapt one engine, or every engine of a mapping by corpus, with `as_engine`.
+
+    A mapping is returned as it is if all its engines are. One object stays one engine, however many corpora
+    it serves.
+
+    Raises:
+        TypeError: If one of them cannot be searched.
+
+    >>> engines = as_engines({"whales": lambda query: ["Whales are large."]})
+    >>> [passage.text for passage in engines["whales"].search(["size"], top_k=1)[0]]
+    ['Whales are large.']
+    """
+    if not isinstance(search, Mapping):
+        return _engine("search", search)
+    made = {id(engine): _engine(f"search for corpus {corpus!r}", engine) for corpus, engine in search.items()}
+    if all(made[id(engine)] is engine for engine in search.values()):
+        return search
+    return {corpus: made[id(engine)] for corpus, engine in search.items()}
+
+
+def _engine(name: str, source: Any) -> SearchEngine:
+    try:
+        return as_engine(source)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+
+
+def engine_of(task: Task, search: Engine | Mapping[str, Engine]) -> Engine:
+    """Return the engine a task is played over.
+
+    Raises:
+        ValueError: If there is none for its corpus.
+    """
+    if not isinstance(search, Mapping):
+        return search
+    if task.corpus not in search:
+        known = ", ".join(sorted(search)[:5])
+        raise ValueError(f"no search engine for corpus {task.corpus!r}; there are engines for: {known}")
+    engine: Engine = search[task.corpus]
+    return engine
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -38,7 +111,7 @@ class Call:
         asks: The requests, in the order of their games.
         fetch: What to call; None if nothing has to be fetched.
         accept: Turns what came back into one result per request; raises if it is malformed.
-        propagate: Whether an exception is the caller's to handle.
+        propagate: Whether an exception is handed to the caller.
     """
 
     asks: Sequence[Ask]
@@ -47,10 +120,10 @@ class Call:
     propagate: bool = False
 
     def fail(self, error: Exception) -> Sequence[Result]:
-        """What the requests get if the call raised `error`, which is raised again if it propagates."""
+        """Return what the requests get if the call raised `error`; raise it again if it propagates."""
         if self.propagate:
             raise error
-        return [failure(_source(ask), error) for ask in self.asks]
+        return [failure(source_of(ask.request), error) for ask in self.asks]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +131,26 @@ class Services:
     """Everything that many games need from outside.
 
     Attributes:
-        proposer: Plays `proposer_0`; an agent, or what `as_agent` makes one of, as all players.
+        proposer: Plays `proposer_0`; any kind of player that `as_agent` takes, as are all players here. None
+            if every game starts with its question.
         solver: Plays every `solver_k`.
-        search: One engine for all games, or engines by `Task.corpus`.
+        search: One engine for all games, or engines by `Task.corpus`; any kind that `as_engine` takes.
         reader: Answers every reading of the RAG check; the solver does if None (paper algorithm 1).
-        judge: Decides answers that fail exact match; None is unknown. One with a method `judge_batch` is
-            asked for many verdicts at once.
+        judge: Decides answers that fail exact match, if the rules want a judge. One with a method
+            `judge_batch` is asked for many verdicts at once.
         seed: Seed of the noise draw, 0 or more.
-        on_player_error: What an exception of a proposer or solver, or a malformed reply of one, leads to:
-            `end_game` ends the games it was asked for as `error`, as it always is with engines, judges and a
-            reader of its own; `raise` leaves it to the caller.
+        on_player_error: What follows if a proposer or solver raises or its reply is malformed: `end_game`
+            ends the games it was asked for as `error`, which is what always follows with engines, judges and
+            a reader that is not the solver; `raise` hands the exception to the caller.
 
     Raises:
         ValueError: If `seed` or `on_player_error` is out of range.
-        TypeError: If a player is neither an agent nor what `as_agent` makes one of.
+        TypeError: If a player, an engine or the judge is of none of the kinds that can be asked.
     """
 
-    proposer: AnyPlayer
+    proposer: AnyPlayer | None
     solver: AnyPlayer
-    search: AnyEngine | Mapping[str, AnyEngine]
+    search: AnySearch
     reader: AnyPlayer | None = None
     judge: JudgeFunction | AsyncJudgeFunction | None = None
     seed: int = 0
@@ -93,30 +167,47 @@ class Services:
         # One object stays one agent, however many roles it plays: it may play them in one batch.
         agents: dict[int, Agents] = {}
         for name in ("proposer", "solver", "reader"):
-            if (player := getattr(self, name)) is not None:
+            player = getattr(self, name)
+            if player is not None or name == "solver":
                 agent = agents.setdefault(id(player), as_agent(player, name))
                 object.__setattr__(self, name, agent)
+        object.__setattr__(self, "search", as_engines(self.search))
+        if self.judge is not None:
+            as_judge(self.judge)
 
     def check(self, game: Game) -> None:
-        """Raise ValueError if there is no engine for the game's corpus."""
+        """Check that everybody whom a game will ask is there.
+
+        Raises:
+            ValueError: If there is no engine for the game's corpus, nobody to propose, or no judge.
+        """
         engine_of(game.task, self.search)
+        if game.outcome is not None:
+            return
+        if self.proposer is None and game.phase == "propose":
+            raise ValueError(f"game {game.id} has no question yet: pass proposer=, got None")
+        if self.judge is None and game.config.judge:
+            raise ValueError(
+                f"the rules of game {game.id} put answers that fail exact match to a judge: pass judge=, "
+                "or play with GameConfig(judge=False); got None"
+            )
 
     def asynchronous(self) -> list[str]:
-        """Names of the services that only `play_async` can call."""
+        """Return the names of the services that only `play_async` can call."""
         players = {"proposer": self.proposer, "solver": self.solver, "reader": self.reader}
         names = [
             name
             for name, player in players.items()
             if player is not None and is_async_agent(cast("Agents", player))
         ]
-        engines = self.search.values() if isinstance(self.search, Mapping) else [self.search]
+        engines: Any = self.search.values() if isinstance(self.search, Mapping) else [self.search]
         if any(is_async(engine.search) for engine in engines):
             names.append("search")
         judge = getattr(self.judge, "judge_batch", self.judge)
         return [*names, "judge"] if is_async(judge) else names
 
     def lane(self, ask: Ask) -> Hashable:
-        """What must not be called twice at the same time for this request; None if nothing.
+        """Return a key of what may be called only once at a time for this request; None if nothing.
 
         Engines, batch agents and judges with `judge_batch` get one call at a time, so that meanwhile their
         next batch fills.
@@ -129,7 +220,7 @@ class Services:
         return id(self.judge) if hasattr(self.judge, "judge_batch") else None
 
     def batch(self, ask: Ask) -> Hashable:
-        """Requests of equal keys may share a call."""
+        """Return a key; requests of equal keys may share a call."""
         lane = self.lane(ask)
         if lane is None or isinstance(ask.request, Noise):
             return ask
@@ -138,7 +229,7 @@ class Services:
         return (lane, ask.request.top_k if isinstance(ask.request, Search) else "act")
 
     def call(self, asks: Sequence[Ask], *, prefer_async: bool = False) -> Call:
-        """The call that serves requests of equal `batch` keys.
+        """Return the call that serves requests of equal `batch` keys.
 
         Args:
             asks: The requests.
@@ -159,9 +250,10 @@ class Services:
         requests = [ask.request for ask in asks if isinstance(ask.request, Judge)]
         batch = getattr(self.judge, "judge_batch", None)
         if batch is not None:
-            return Call(asks, partial(batch, requests), lambda verdicts: as_verdicts(verdicts, len(requests)))
+            sources = [source_of(request) for request in requests]
+            return Call(asks, partial(batch, requests), lambda verdicts: as_verdicts(verdicts, sources))
         fetch = partial(self.judge, requests[0]) if self.judge else None
-        return Call(asks, fetch, lambda verdict: [as_verdict(verdict)])
+        return Call(asks, fetch, lambda verdict: [as_verdict(verdict, source_of(requests[0]))])
 
     def _act_call(self, asks: Sequence[Ask]) -> Call:
         agent = self._agent(asks[0])
@@ -190,27 +282,20 @@ class Services:
         fetch = partial(engine.sample, draw.rng, draw.missing, draw.known)
         return Call([ask], fetch, lambda sampled: [draw.passages + as_passages(sampled)])
 
-    def _engine(self, ask: Ask) -> AnyEngine:
-        return cast("AnyEngine", engine_of(ask.game.task, self.search))
+    def _engine(self, ask: Ask) -> SearchEngine | AsyncSearchEngine:
+        return cast("SearchEngine | AsyncSearchEngine", engine_of(ask.game.task, self.search))
 
     def _agent(self, ask: Ask) -> Agents:
+        player = self.solver
         if isinstance(ask.request, Read):
             player = self.solver if self.reader is None else self.reader
-        else:
-            player = self.proposer if _source(ask) == "proposer" else self.solver
+        elif source_of(ask.request) == "proposer":
+            assert self.proposer is not None
+            player = self.proposer
         return cast("Agents", player)
 
 
 def _act_of(agent: Agents) -> tuple[Callable[..., Any], bool]:
-    """The method that plays, and whether it takes a batch."""
+    """Return the method that plays, and whether it takes a batch."""
     batched = hasattr(agent, "act_batch")
     return getattr(agent, "act_batch" if batched else "act"), batched
-
-
-def _source(ask: Ask) -> str:
-    """Who answers a request, as failures name it."""
-    request = ask.request
-    if isinstance(request, Turn):
-        return "proposer" if request.view.phase == "propose" else "solver"
-    names: dict[type, str] = {Search: "search", Noise: "noise", Read: "reader", Judge: "judge"}
-    return names[type(request)]

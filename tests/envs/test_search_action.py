@@ -280,7 +280,7 @@ def test_steps_out_of_order_and_actions_that_are_no_text():
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"engine": 3}, TypeError, "search must be a search engine or a function, got int"),
+        ({"engine": 3}, TypeError, "expected a search engine, .*, got int"),
         ({"max_searches": -1}, ValueError, "max_searches must be at least 0, got -1"),
         ({"top_k": 0}, ValueError, "top_k must be at least 1, got 0"),
         ({"max_chars": 0}, ValueError, "max_chars must be at least 1, got 0"),
@@ -342,3 +342,14 @@ def test_a_wrapped_environment_can_be_made_again_from_its_spec_and_vectorized():
     vector = SyncVectorEnv([lambda: SearchAction(Parrot(), Shelf())] * 2)
     vector.reset(seed=0)
     assert vector.step((search("belin"), "a"))[0] == (BELIN, "a")
+
+
+def test_a_retriever_is_an_engine():
+    class Retriever:
+        def retrieve(self, query):
+            return [f"All about {query}."]
+
+    env = SearchAction(gymnasium.make("SearchSelfPlay/Solver-v0"), Retriever())
+    env.reset(seed=0)
+    observation, *_, info = env.step("<search> Corun </search>")
+    assert "All about Corun." in observation["prompt"] and info["search"]["executed"] == 1

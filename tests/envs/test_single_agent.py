@@ -523,3 +523,23 @@ def test_a_search_engine_of_ones_own_goes_to_other_processes():
 def test_bad_arguments_say_what_was_expected(make, arguments, error, match):
     with pytest.raises(error, match=match):
         make(**arguments)
+
+
+class Retriever:
+    """What LangChain calls a retriever."""
+
+    def invoke(self, query):
+        return [f"All about {query}."]
+
+
+@pytest.mark.parametrize("search", [Retriever(), lambda query: f"All about {query}.", {"": Retriever()}])
+def test_the_environments_take_retrievers_and_functions_as_engines(search):
+    env = SolverEnv(questions=[("Who is it?", "Tavor")], search=search)
+    env.reset(seed=0)
+    observation, *_, info = env.step("<search> Corun </search>")
+    assert "All about Corun." in observation["prompt"] and info["searches"] == 1
+
+
+def test_what_cannot_be_searched_is_refused_when_the_environment_is_made():
+    with pytest.raises(TypeError, match=r"search: expected a search engine, .*, got int"):
+        SolverEnv(questions=[("Who is it?", "Tavor")], search=5)

@@ -9,7 +9,7 @@ import pytest
 from ssp_env.game import Game, GameConfig, Reply, Task
 from ssp_env.game.events import EvidenceMixed, GameBroken
 from ssp_env.passage import Passage
-from ssp_env.play import Driver, Services, act_all, play
+from ssp_env.play import Driver, Services, act_all, count_failures, play, play_async
 from tests.game.doubles import (
     HOPELESS,
     PERFECT,
@@ -259,7 +259,7 @@ def test_an_engine_that_raises_breaks_its_games_and_no_others():
     assert [outcome.verdict for outcome in outcomes] == ["valid", "error", "valid", "error"]
     assert set(outcomes[1].rewards.values()) == {0.0}
     assert games[1].events[-1] == GameBroken(
-        "proposer_0/search/0", "search: ConnectionError: no route to host"
+        "proposer_0/search/0", "search for proposer: ConnectionError: no route to host"
     )
 
 
@@ -338,7 +338,7 @@ def test_a_player_that_raises_ends_its_game_and_no_other():
     outcomes = play(games, proposer=PROPOSER, solver=Fragile(PERFECT, "g2"), reader=PERFECT, search=Shelf())
     assert [outcome.verdict for outcome in outcomes] == ["valid", "valid", "error", "valid"]
     assert set(outcomes[2].rewards.values()) == {0.0}
-    assert games[2].events[-1] == GameBroken("solver_0/turn/0", "solver: TimeoutError: no reply")
+    assert games[2].events[-1] == GameBroken("solver_0/turn/0", "solver_0: TimeoutError: no reply")
 
 
 def test_a_batch_that_raises_ends_every_game_in_it():
@@ -362,6 +362,85 @@ def test_the_traceback_of_a_player_goes_to_the_debug_log(caplog):
         play(make_games(1), proposer=Broken(), solver=PERFECT, search=Shelf())
     assert "proposer failed" in caplog.text
     assert 'raise TimeoutError("no reply")' in caplog.text
+
+
+def test_the_first_failure_of_each_kind_is_a_warning_and_the_end_counts_them(caplog):
+    class Moody(Wanderer):
+        def act(self, view):
+            number = int(view.game_id[1:])
+            if view.phase == "solve" and number < 5:
+                raise (TimeoutError if number % 2 else OSError)(f"no reply to {view.game_id}")
+            return super().act(view)
+
+    def drive(games):
+        caplog.clear()
+        play(games, proposer=Wanderer(), solver=Moody(), reader=Wanderer(), search=Shelf())
+        assert {record.levelname for record in caplog.records} <= {"WARNING"}
+        return [record.getMessage() for record in caplog.records]
+
+    games = make_games(6, attempts=2)
+    assert drive(games) == [
+        "game g0 ended as error: solver_0: OSError: no reply to g0",
+        "game g1 ended as error: solver_0: TimeoutError: no reply to g1",
+        "4 games ended as error: 2 times solver: OSError, 2 times solver: TimeoutError",
+    ]
+    assert count_failures(games) == {
+        f"solver: {kind}: no reply to g{index}": 1
+        for index, kind in enumerate(["OSError", "TimeoutError", "OSError", "TimeoutError"])
+    }
+    assert drive(make_games(2)) == [
+        "game g0 ended as error: solver_0: OSError: no reply to g0",
+        "game g1 ended as error: solver_0: TimeoutError: no reply to g1",
+    ]
+
+
+def test_many_bad_verdicts_are_one_kind(caplog):
+    judge = iter(range(100)).__next__
+    play(
+        make_games(3, judge=True),
+        proposer=PROPOSER,
+        solver=Script(answer("Lady T.")),
+        reader=PERFECT,
+        search=Shelf(),
+        judge=lambda request: f"Correct, {judge()} times: yes",
+    )
+    assert [record.getMessage() for record in caplog.records] == [
+        "game g0 ended as error: judge for solver_0: expected True or False, got 'Correct, 0 times: yes'",
+        "3 games ended as error: 3 times judge: expected True or False",
+    ]
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("drive", [play, lambda *args, **options: asyncio.run(play_async(*args, **options))])
+@pytest.mark.parametrize("role", ["proposer", "solver", "reader", "search", "judge"])
+def test_an_exception_that_has_no_text_ends_its_game_like_any_other(drive, role):
+    class Mute(Shelf):
+        def act(self, view):
+            raise Unspeakable
+
+        def search(self, queries, top_k):
+            raise Unspeakable
+
+        def __call__(self, request):
+            raise Unspeakable
+
+    games = make_games(1, judge=True)
+    services = {
+        "proposer": PROPOSER,
+        "solver": Script(answer("Lady T.")),
+        "reader": PERFECT,
+        "search": Shelf(),
+        "judge": lambda request: True,
+    }
+    drive(games, **{**services, role: Mute()})
+    who = {"solver": "solver_0", "search": "search for proposer", "judge": "judge for solver_0"}
+    assert games[0].events[-1].detail == (
+        f"{who.get(role, role)}: Unspeakable: its message cannot be read, str() raised RuntimeError"
+    )
 
 
 @pytest.mark.parametrize("role", ["proposer", "solver"])
@@ -484,9 +563,11 @@ def test_no_verdict_is_a_failure():
     def raising(request):
         raise ConnectionError("gone")
 
-    for judge in (None, lambda request: None, raising, lambda request: "Correct"):
+    said = []
+    for judge in (lambda request: None, raising, lambda request: "Correct"):
+        games = make_games(1, judge=True)
         (outcome,) = play(
-            make_games(1, judge=True),
+            games,
             proposer=PROPOSER,
             solver=Script(answer("Lady T.")),
             reader=PERFECT,
@@ -495,6 +576,88 @@ def test_no_verdict_is_a_failure():
         )
         assert outcome.verdict == "error"
         assert outcome.rewards == {"proposer_0": 0.0, "solver_0": 0.0}
+        said.append(games[0].events[-1].detail)
+    assert said == [
+        "judge for solver_0: expected True or False, got None",
+        "judge for solver_0: ConnectionError: gone",
+        "judge for solver_0: expected True or False, got 'Correct'",
+    ]
+
+
+# -- who is missing ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("drive", [play, lambda *args, **options: asyncio.run(play_async(*args, **options))])
+@pytest.mark.parametrize(
+    ("missing", "error", "problem"),
+    [
+        ({"judge": None}, ValueError, r"put answers that fail exact match to a judge: pass judge="),
+        ({"proposer": None}, ValueError, "game g0 has no question yet: pass proposer=, got None"),
+        ({"solver": None}, TypeError, r"solver must be an agent with act\(view\), .*, got NoneType"),
+        ({"search": None}, TypeError, "search: expected a search engine, .*, got NoneType"),
+        ({"search": {"a": Shelf(), "": 5}}, TypeError, "search for corpus '': expected .*, got int"),
+        ({"search": {"a": Shelf()}}, ValueError, "no search engine for corpus ''; there are engines for: a"),
+        ({"judge": "gpt"}, TypeError, "judge must be a function from a Judge request .*, got str"),
+        ({"judge": Script}, TypeError, "judge must be an object, got the class Script"),
+    ],
+)
+def test_who_is_missing_or_cannot_be_asked_is_refused_before_the_first_turn(drive, missing, error, problem):
+    games, proposer = make_games(2, judge=True), Script(*PROPOSAL)
+    services = {"proposer": proposer, "solver": PERFECT, "search": Shelf(), "judge": lambda request: True}
+    with pytest.raises(error, match=problem):
+        drive(games, **{**services, **missing})
+    assert not proposer.views and games[0].events == make_games(1, judge=True)[0].events
+
+
+def test_games_that_start_with_a_question_need_no_proposer():
+    game = Game(Task("Tavor", id="known"), GameConfig(), question=QUESTION)
+    assert [outcome.reason for outcome in play([game], solver=PERFECT, search=Shelf())] == ["solved"]
+
+
+# -- engines of one's own ----------------------------------------------------------------------------------
+
+
+class Retriever:
+    """What LangChain calls a retriever."""
+
+    def invoke(self, query):
+        return Shelf().search([query], 3)[0]
+
+
+class Nodes:
+    """What LlamaIndex calls a retriever."""
+
+    def retrieve(self, query):
+        return Shelf().search([query], 3)[0]
+
+
+def look_up(query, top_k):
+    return Shelf().search([query], top_k)[0]
+
+
+async def look_up_soon(query):
+    return look_up(query, 3)
+
+
+@pytest.mark.parametrize("engine", [Retriever(), Nodes(), look_up, look_up_soon])
+def test_retrievers_and_functions_are_engines(engine):
+    expected = play(games := make_games(3), proposer=PROPOSER, solver=PERFECT, search=look_up)
+    for engines in (engine, {"": engine}):
+        played, awaited = make_games(3), make_games(3)
+        assert play(played, proposer=PROPOSER, solver=PERFECT, search=engines) == expected
+        asyncio.run(play_async(awaited, proposer=PROPOSER, solver=PERFECT, search=engines))
+        assert recorded(played) == recorded(awaited) == recorded(games)
+    assert [outcome.reason for outcome in expected] == ["solved"] * 3
+
+
+def test_a_function_that_serves_two_corpora_stays_one_engine_and_a_mapping_of_engines_stays_itself():
+    services = Services(proposer=PROPOSER, solver=PERFECT, search={"a": look_up, "b": look_up})
+    assert services.search["a"] is services.search["b"]
+    engines = {"a": Shelf(), "b": Shelf()}
+    assert Services(proposer=PROPOSER, solver=PERFECT, search=engines).search is engines
+
+
+# -- games of all kinds ------------------------------------------------------------------------------------
 
 
 def test_known_questions_and_proposals_play_together():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,7 +80,9 @@ def check(games, outcomes, undisturbed, source):
     for index, (game, outcome) in enumerate(zip(games, outcomes)):
         if index in broken:
             assert isinstance(game.events[-1], GameBroken)
-            assert game.events[-1].detail.startswith(f"{source}: ")
+            assert re.match(
+                rf"{source}(_\d)?( for (proposer|reader|solver_\d))?: \w+: ", game.events[-1].detail
+            )
             assert outcome.reason == "error" and outcome.success_rate is None
             assert set(outcome.rewards.values()) == {0.0}
         else:
