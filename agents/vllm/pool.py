@@ -17,7 +17,7 @@ from agents.vllm.errors import NoServerLeft, ServerUnavailable, UnfitServer, VLL
 from agents.vllm.server import Server
 from agents.vllm.turn import Completion
 from ssp_env.http import RetryPolicy
-from ssp_env.http.retries import send_with_retries
+from ssp_env.http.policy import send_with_retries
 
 
 class UpdateGate:

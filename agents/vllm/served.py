@@ -24,9 +24,9 @@ from agents.vllm.pool import ServerPool
 from agents.vllm.server import Server, server_url
 from agents.vllm.turn import SampledTurn, check_temperature, end_ids_of, stop_texts
 from agents.vllm.weights import Admission, ServedWeights
+from ssp_env.concurrency import gather
 from ssp_env.game import PROTOCOLS, Protocol, Reply, View
 from ssp_env.http import HTTPService, Limits, RetryPolicy, arun, run
-from ssp_env.http.background import gather
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

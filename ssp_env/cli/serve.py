@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from ssp_env.search.engine import SearchEngine
-    from ssp_env.serve.limits import Limits
+    from ssp_env.serve.access import Limits
 
 _GRACE_SECONDS = 30
 
@@ -61,8 +61,7 @@ def serve(
 ) -> None:
     """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients."""
     _check_extra("mcp" if mcp else "serve")
-    from ssp_env.serve.access import is_loopback
-    from ssp_env.serve.limits import Limits
+    from ssp_env.serve.access import Limits, is_loopback
 
     # stdout belongs to MCP.
     console = Console(stderr=True)

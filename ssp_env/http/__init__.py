@@ -1,8 +1,7 @@
 """HTTP for clients of remote services: retries, limits and deadlines, blocking and with asyncio."""
 
 from ssp_env.http.background import arun, run
-from ssp_env.http.gates import Limits
-from ssp_env.http.retries import RetryPolicy
+from ssp_env.http.policy import Limits, RetryPolicy
 from ssp_env.http.service import Answer, HTTPService, ReplyTooLong
 
 __all__ = ["Answer", "HTTPService", "Limits", "ReplyTooLong", "RetryPolicy", "arun", "run"]

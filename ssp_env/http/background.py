@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
@@ -53,25 +53,6 @@ def run(coroutine: Coroutine[Any, Any, Value]) -> Value:
 async def arun(coroutine: Coroutine[Any, Any, Value]) -> Value:
     """Run a coroutine on the loop and await it on the caller's; cancelling the one cancels the other."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, background_loop()))
-
-
-async def gather(coroutines: Sequence[Coroutine[Any, Any, Value]], most: int) -> list[Value]:
-    """Run coroutines, at most so many side by side; the first failure cancels the others and is raised."""
-    slots = asyncio.Semaphore(most)
-
-    async def in_turn(coroutine: Coroutine[Any, Any, Value]) -> Value:
-        async with slots:
-            return await coroutine
-
-    tasks = [asyncio.ensure_future(in_turn(coroutine)) for coroutine in coroutines]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for coroutine in coroutines:
-            coroutine.close()
 
 
 def _forget() -> None:

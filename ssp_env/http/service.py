@@ -14,8 +14,7 @@ import numpy as np
 
 from ssp_env import __version__
 from ssp_env.http.background import arun, is_background, run
-from ssp_env.http.gates import Gate, Limits
-from ssp_env.http.retries import send_with_retries
+from ssp_env.http.policy import Gate, Limits, send_with_retries
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ssp_env.passage import Passage
-from ssp_env.search.corpus import CorpusError, read_corpus
-from ssp_env.search.document_folder import document_paths, read_folder
-from ssp_env.search.parquet_corpus import count_rows, read_parquet
+from ssp_env.search.corpus import (
+    CorpusError,
+    count_rows,
+    document_paths,
+    read_corpus,
+    read_folder,
+    read_parquet,
+)
 from ssp_env.worlds import World
 
 OnBad: TypeAlias = Callable[[CorpusError], object]

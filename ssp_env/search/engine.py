@@ -1,8 +1,9 @@
-"""What every search engine offers: batched ranked retrieval and a fingerprint of what it searched."""
+"""What every search engine offers, and what engines that hold their corpus have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -30,3 +31,40 @@ class PassageSampler(Protocol):
     def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str]) -> list[Passage]:
         """Return up to `count` distinct passages whose ids are not in `exclude`."""
         ...
+
+
+class Pages(Protocol):
+    """Passages by number, from a list or from a file."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> Passage: ...
+
+
+def check_corpus(passages: Sequence[Passage]) -> None:
+    """Raise ValueError unless the passages, sorted by id, are a corpus."""
+    if not passages:
+        raise ValueError("a search engine needs at least one passage, got an empty corpus")
+    for first, second in pairwise(passages):
+        if first.id == second.id:
+            raise ValueError(
+                f"passage ids must be unique, got {first.id!r} twice: {first.title!r} and {second.title!r}"
+            )
+
+
+def sample_passages(
+    passages: Pages, rng: np.random.Generator, count: int, exclude: Collection[str]
+) -> list[Passage]:
+    """Draw distinct passages uniformly, as `PassageSampler.sample` promises.
+
+    Raises:
+        ValueError: If `count` is negative.
+    """
+    if count < 0:
+        raise ValueError(f"count must be 0 or more, got {count}")
+    excluded = frozenset(exclude)
+    # As many spares as could be excluded: dropping those leaves a uniform draw of the others.
+    size = min(len(passages), count + len(excluded))
+    drawn = rng.choice(len(passages), size=size, replace=False)
+    kept = (passages[row] for row in drawn.tolist())
+    return [passage for passage in kept if passage.id not in excluded][:count]

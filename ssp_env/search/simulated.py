@@ -12,11 +12,11 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
-from ssp_env.http.background import gather
+from ssp_env.concurrency import gather
 from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.search.errors import BadSearchReply
-from ssp_env.search.web.text import clean
+from ssp_env.search.plain_text import clean
 
 Messages = list[dict[str, str]]
 

@@ -11,13 +11,12 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from starlette.types import ASGIApp
 
 from ssp_env import __version__
+from ssp_env.concurrency import OverloadedError
 from ssp_env.search.engine import SearchEngine
-from ssp_env.serve.access import BearerToken, is_loopback, with_local_names
-from ssp_env.serve.batching import Batcher, OverloadedError
-from ssp_env.serve.limits import DEFAULT_TOP_K, Limits
+from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, is_loopback, with_local_names
+from ssp_env.serve.engine_thread import EngineThread
 from ssp_env.serve.messages import JSON, MSGPACK, RetrieveRequest, is_msgpack, read_request, write_reply
-from ssp_env.serve.metrics import CountRequests, Metrics
-from ssp_env.serve.status import status_endpoints
+from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
 _log = logging.getLogger("ssp_env.serve")
 _BODY = {
@@ -38,16 +37,16 @@ def build_app(
         host: Address that is listened at; at loopback, requests that name another host are refused.
     """
     metrics = Metrics()
-    batcher = Batcher(engine, on_batch=metrics.batch)
-    metrics.watch_waiting(lambda: batcher.waiting)
+    thread = EngineThread(engine, on_batch=metrics.batch)
+    metrics.watch_waiting(lambda: thread.waiting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        batcher.close()
+        thread.close()
 
     app = FastAPI(title="ssp-env search", version=__version__, lifespan=lifespan)
-    _add_retrieve(app, batcher, limits or Limits())
+    _add_retrieve(app, thread, limits or Limits())
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.get(path)(endpoint)
     guarded: ASGIApp = app if token is None else BearerToken(app, token)
@@ -56,7 +55,7 @@ def build_app(
     return CountRequests(guarded, metrics)
 
 
-def _add_retrieve(app: FastAPI, batcher: Batcher, limits: Limits) -> None:
+def _add_retrieve(app: FastAPI, thread: EngineThread, limits: Limits) -> None:
     @app.post("/retrieve", openapi_extra=_BODY)
     async def retrieve(request: Request) -> Response:
         """Search: `result` holds, per query, documents or, with `return_scores`, documents and scores."""
@@ -67,7 +66,7 @@ def _add_retrieve(app: FastAPI, batcher: Batcher, limits: Limits) -> None:
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
         try:
-            found = await batcher.search(asked.texts, asked.topk or DEFAULT_TOP_K)
+            found = await thread.search(asked.texts, asked.topk or DEFAULT_TOP_K)
         except OverloadedError as error:
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from error
         except Exception as error:

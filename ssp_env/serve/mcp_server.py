@@ -10,13 +10,10 @@ from starlette.types import ASGIApp
 
 from ssp_env.game import PROTOCOLS
 from ssp_env.search.engine import SearchEngine
-from ssp_env.search.tool.errors import ToolError
-from ssp_env.search.tool.formats import harmless
-from ssp_env.serve.access import BearerToken
-from ssp_env.serve.batching import Batcher
-from ssp_env.serve.limits import DEFAULT_TOP_K, Limits
-from ssp_env.serve.metrics import CountRequests, Metrics
-from ssp_env.serve.status import status_endpoints
+from ssp_env.search.tool.calls import ToolError, harmless
+from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits
+from ssp_env.serve.engine_thread import EngineThread
+from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
 try:
     from mcp.server import MCPServer
@@ -44,7 +41,7 @@ class SearchResult(BaseModel):
 
 
 def build_mcp_server(
-    engine: SearchEngine, *, limits: Limits | None = None, batcher: Batcher | None = None
+    engine: SearchEngine, *, limits: Limits | None = None, thread: EngineThread | None = None
 ) -> MCPServer[Any]:
     """Offer an engine as the MCP tool `search`.
 
@@ -54,10 +51,10 @@ def build_mcp_server(
     Args:
         engine: What is searched, by one thread at a time.
         limits: Longest query and most results that a call may ask for.
-        batcher: Searches the engine; one of its own if None.
+        thread: Calls the engine; a new one if None.
     """
     allowed = limits or Limits()
-    searching = batcher or Batcher(engine)
+    searching = thread or EngineThread(engine)
     server: MCPServer[Any] = MCPServer("ssp-search", instructions=INSTRUCTIONS)
     query_field = Field(description="What to search for.", max_length=allowed.max_query_chars)
     top_k_field = Field(description="Most passages to return.", ge=1, le=allowed.max_top_k)
@@ -91,9 +88,9 @@ def build_mcp_app(
         token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
     """
     metrics = Metrics()
-    batcher = Batcher(engine, on_batch=metrics.batch)
-    metrics.watch_waiting(lambda: batcher.waiting)
-    app = _streamable_http_app(build_mcp_server(engine, limits=limits, batcher=batcher), host)
+    thread = EngineThread(engine, on_batch=metrics.batch)
+    metrics.watch_waiting(lambda: thread.waiting)
+    app = _streamable_http_app(build_mcp_server(engine, limits=limits, thread=thread), host)
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.add_route(path, endpoint)
     return CountRequests(app if token is None else BearerToken(app, token), metrics)

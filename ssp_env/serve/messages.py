@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ssp_env.passage import Passage
 from ssp_env.search.documents import to_document
-from ssp_env.serve.limits import DEFAULT_TOP_K, Limits
+from ssp_env.serve.access import DEFAULT_TOP_K, Limits
 
 JSON, MSGPACK = "application/json", "application/msgpack"
 

@@ -1,13 +1,18 @@
-"""What a server counts, in the text format of Prometheus."""
+"""What a server tells about itself: `/health`, and `/metrics` in the text format of Prometheus."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sized
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ssp_env import __version__
+from ssp_env.search.engine import SearchEngine
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _PATHS = frozenset({"/retrieve", "/mcp", "/health", "/metrics"})
@@ -76,3 +81,31 @@ class CountRequests:
             await self._app(scope, receive, noting)
         finally:
             self._metrics.request(scope["path"], status, time.perf_counter() - started)
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def status_endpoints(engine: SearchEngine, metrics: Metrics) -> dict[str, Endpoint]:
+    """Return the functions that answer, by path.
+
+    Args:
+        engine: What is searched. Its length, if it has one, is shown as corpus size.
+        metrics: What has been counted.
+    """
+    shown = {
+        "status": "ok",
+        "fingerprint": engine.fingerprint(),
+        "passages": len(engine) if isinstance(engine, Sized) else None,
+        "version": __version__,
+    }
+
+    async def health(request: Request) -> Response:
+        """Say that the server runs and what it searches."""
+        return JSONResponse(shown)
+
+    async def show_metrics(request: Request) -> Response:
+        """Count requests, queries and batches, for Prometheus."""
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    return {"/health": health, "/metrics": show_metrics}

@@ -11,8 +11,8 @@ import threading
 import httpx
 import pytest
 
+from ssp_env.concurrency import gather
 from ssp_env.http import HTTPService, Limits, ReplyTooLong, arun, run
-from ssp_env.http.background import gather
 from tests.search.faulty_server import drip, drip_head, faulty, go_on_for_ever, hang_up, reply, silence
 from tests.search.remote_server import Reply, remote
 
@@ -170,7 +170,7 @@ def test_gathering_stops_at_the_first_failure_and_starts_no_more_than_allowed():
             ended.append(number)
 
     async def ask():
-        return await arun(gather([work(number) for number in range(4)], most=2))
+        return await arun(gather([work(number) for number in range(4)], concurrency=2))
 
     with pytest.raises(ValueError):
         asyncio.run(ask())

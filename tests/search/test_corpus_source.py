@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
-from ssp_env.search.corpus import CorpusError, read_corpus
+from ssp_env.search.corpus import CorpusError, html_to_text, read_corpus
 from ssp_env.search.corpus_source import open_source, world_source
-from ssp_env.search.document_folder import html_to_text
 from ssp_env.worlds import World, world_preset
 
 PAGES = [Passage("0", "Belin", "A city."), Passage("1", "Corun 北京", "A town.\nOld.")]

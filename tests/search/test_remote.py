@@ -40,7 +40,7 @@ FOUND = [[Passage("1", "Corun", "A town.", 2.0)]]
 @pytest.fixture(scope="module")
 def served():
     app = pytest.importorskip("ssp_env.serve.app")
-    from ssp_env.serve.limits import Limits
+    from ssp_env.serve.access import Limits
 
     with running(
         app.build_app(BM25Engine(PASSAGES), limits=Limits(max_query_chars=200_000, max_top_k=1000))

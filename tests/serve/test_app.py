@@ -14,8 +14,8 @@ import pytest
 
 from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
+from ssp_env.serve.access import Limits
 from ssp_env.serve.app import build_app
-from ssp_env.serve.limits import Limits
 from tests.serve.running import running
 
 CORUN = Passage("1", "Corun", "Corun is a harbour town.")

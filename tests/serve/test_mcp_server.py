@@ -15,7 +15,7 @@ from tests.serve.running import ROOT, process, running
 mcp = pytest.importorskip("mcp")
 if not hasattr(mcp, "Client"):
     pytest.skip("the client of these tests came with version 2", allow_module_level=True)
-from ssp_env.serve.limits import Limits  # noqa: E402
+from ssp_env.serve.access import Limits  # noqa: E402
 from ssp_env.serve.mcp_server import build_mcp_app, build_mcp_server  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -21,10 +21,14 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ssp_env.passage import Passage
-from ssp_env.search.bm25.corpus_digest import CorpusDigest
-from ssp_env.search.bm25.directory import IndexDirectoryError, Manifest, hash_files, read_manifest
-from ssp_env.search.bm25.id_order import DuplicateIdError, sorted_positions
-from ssp_env.search.bm25.passage_file import PassageFiles, PassageWriter
+from ssp_env.search.bm25.directory import (
+    CorpusDigest,
+    IndexDirectoryError,
+    Manifest,
+    hash_files,
+    read_manifest,
+)
+from ssp_env.search.bm25.passage_file import DuplicateIdError, PassageFiles, PassageWriter, sorted_positions
 from ssp_env.search.bm25.term_writer import Progress, extend_terms, write_terms
 from ssp_env.search.bm25.terms import BM25Settings
 

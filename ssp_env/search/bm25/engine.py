@@ -16,13 +16,12 @@ import numpy as np
 
 from ssp_env.passage import Passage
 from ssp_env.search.bm25.builder import build_index
-from ssp_env.search.bm25.corpus_digest import CorpusDigest
-from ssp_env.search.bm25.directory import IndexDirectoryError, read_manifest
+from ssp_env.search.bm25.directory import CorpusDigest, IndexDirectoryError, read_manifest
 from ssp_env.search.bm25.eager_index import EagerIndex, compute_scores, open_scores
 from ssp_env.search.bm25.passage_file import StoredPassages
 from ssp_env.search.bm25.term_index import TermIndex, index_terms, open_terms
 from ssp_env.search.bm25.terms import BM25Settings
-from ssp_env.search.passages import check_corpus, sample_passages
+from ssp_env.search.engine import check_corpus, sample_passages
 
 # Below this many query-passage pairs a batch is done before threads have started, and in smaller corpora
 # queries mostly wait for the interpreter.

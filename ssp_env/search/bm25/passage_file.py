@@ -1,16 +1,21 @@
-"""Passages in files: appended as they come, read at random through memory maps."""
+"""Passages in files: appended as they come, sorted by id, read at random through memory maps."""
 
 from __future__ import annotations
 
+import heapq
+import marshal
 import mmap
 import os
 import struct
+import tempfile
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
+from typing import IO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,3 +149,59 @@ class StoredPassages:
     def __iter__(self) -> Iterator[Passage]:
         """Yield all passages in the order of ids."""
         return (self[rank] for rank in range(len(self)))
+
+
+Entry: TypeAlias = tuple[bytes, int]
+"""A passage's id, encoded (UTF-8 sorts as the text does), and its position."""
+
+_RUN_ENTRIES = 200_000
+_BATCH_ENTRIES = 2_000
+
+
+class DuplicateIdError(ValueError):
+    """Two passages share an id.
+
+    Attributes:
+        positions: Where the two are.
+    """
+
+    def __init__(self, identifier: str, positions: tuple[int, int]) -> None:
+        self.identifier = identifier
+        self.positions = positions
+        super().__init__(f"passage ids must be unique, got {identifier!r} twice")
+
+
+def sorted_positions(entries: Iterable[Entry], folder: Path) -> Iterator[int]:
+    """Yield positions in the order of ids.
+
+    Args:
+        entries: Ids and positions, in any order.
+        folder: Where sorted runs may lie meanwhile.
+
+    Raises:
+        DuplicateIdError: If two ids are equal.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        starts, waiting = [], iter(entries)
+        while run := sorted(islice(waiting, _RUN_ENTRIES)):
+            starts.append(file.tell())
+            for first in range(0, len(run), _BATCH_ENTRIES):
+                marshal.dump(run[first : first + _BATCH_ENTRIES], file)
+            marshal.dump([], file)
+        previous: Entry | None = None
+        for entry in heapq.merge(*(_read_run(file, start) for start in starts), key=itemgetter(0)):
+            if previous is not None and entry[0] == previous[0]:
+                first, second = sorted((previous[1], entry[1]))
+                raise DuplicateIdError(entry[0].decode("utf-8", "surrogatepass"), (first, second))
+            previous = entry
+            yield entry[1]
+
+
+def _read_run(file: IO[bytes], start: int) -> Iterator[Entry]:
+    while True:
+        file.seek(start)
+        batch: list[Entry] = marshal.load(file)
+        start = file.tell()
+        if not batch:
+            return
+        yield from batch

@@ -1,10 +1,8 @@
 """The search tool for other environments, trainers and agent frameworks; no game needed."""
 
-from ssp_env.search.tool.cache import ResultCache
-from ssp_env.search.tool.calls import SearchCall
-from ssp_env.search.tool.errors import ToolError
-from ssp_env.search.tool.result import SearchResult
-from ssp_env.search.tool.sources import as_engine, as_passage
+from ssp_env.search.adapters import as_engine, as_passage
+from ssp_env.search.tool.calls import SearchCall, SearchResult, ToolError
+from ssp_env.search.tool.lookup import ResultCache
 from ssp_env.search.tool.tool import SearchTool
 
 __all__ = [

@@ -1,15 +1,78 @@
-"""Finding the searches in what a model wrote: tags, Hermes JSON, native calls of several endpoints."""
+"""What a model and the search tool exchange: the schema, calls, and results as the model reads them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from ssp_env.game import PROTOCOLS, Action, Protocol, Reply, ToolCall
-from ssp_env.game.protocol.tool_calls import read_top_k
-from ssp_env.search.tool.errors import ErrorKind, ToolError
+from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL, read_top_k, search_schema
+from ssp_env.passage import Passage
+
+# -- schema ----------------------------------------------------------------------------------------------
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class ToolSchema:
+    """What a model is told about the tool.
+
+    Args:
+        name: 1 to 64 ASCII letters, digits, `_` and `-`.
+        description: What the tool does.
+        max_top_k: Greatest number of passages a call may ask for; calls cannot choose if None.
+
+    Raises:
+        ValueError: If the name is no such name.
+    """
+
+    def __init__(
+        self, name: str = SEARCH_TOOL, description: str = DESCRIPTION, max_top_k: int | None = None
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"name must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got {name!r}")
+        self.name = name
+        self.description = description
+        self.max_top_k = max_top_k
+
+    def to_openai(self, *, strict: bool = False) -> dict[str, Any]:
+        """Return the schema as OpenAI's chat completions take it.
+
+        Args:
+            strict: Ask the endpoint to constrain arguments to the schema; calls cannot choose `top_k` then.
+        """
+        return search_schema(
+            strict=strict, name=self.name, description=self.description, max_top_k=self.max_top_k
+        )
+
+    def to_openai_responses(self, *, strict: bool = False) -> dict[str, Any]:
+        """Return the schema as OpenAI's Responses API takes it."""
+        function = self.to_openai(strict=strict)["function"]
+        # That API is strict unless told otherwise.
+        return {"type": "function", **function, "strict": strict}
+
+    def to_mcp(self) -> dict[str, Any]:
+        """Return the schema as a server of the Model Context Protocol lists it."""
+        return {"name": self.name, "description": self.description, "inputSchema": self._parameters()}
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """Return the schema as Anthropic's Messages API takes it."""
+        return {"name": self.name, "description": self.description, "input_schema": self._parameters()}
+
+    def to_chat_template(self) -> list[dict[str, Any]]:
+        """Return what `apply_chat_template(..., tools=...)` of transformers takes."""
+        return [self.to_openai()]
+
+    def _parameters(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = self.to_openai()["function"]["parameters"]
+        return parameters
+
+
+# -- calls -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -127,3 +190,132 @@ def _tool_call(data: Mapping[str, Any]) -> ToolCall:
     arguments = function.get("arguments", function.get("input"))
     written = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return ToolCall(data.get("call_id") or data.get("id") or _NO_ID, function.get("name"), written)
+
+
+# -- errors and results ----------------------------------------------------------------------------------
+
+
+ErrorKind = Literal["bad_call", "bad_query", "bad_top_k", "budget", "timeout", "engine"]
+
+_SENTENCES: dict[ErrorKind, str] = {
+    "bad_call": "The call could not be read. Call the tool with one query.",
+    "bad_query": "The query must be a text that is neither blank nor too long.",
+    "bad_top_k": "top_k must be a whole number, at least 1.",
+    "budget": "The search budget is used up. Finish without searching.",
+    "timeout": "The search took too long and was given up.",
+    "engine": "The search engine failed. Nothing was found out.",
+}
+
+
+class ToolError(Exception):
+    """A search that gave no result, which is not the same as one that found nothing.
+
+    Args:
+        kind: `bad_call`, `bad_query` and `bad_top_k`: what was asked makes no sense; `budget`: the searches
+            of the episode are used up; `timeout` and `engine`: the engine is to blame.
+        detail: What came and what was expected, for people and logs; the model never sees it.
+    """
+
+    def __init__(self, kind: ErrorKind, detail: str) -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}"
+
+    @property
+    def text(self) -> str:
+        """What a model reads instead of passages: a fixed sentence, nothing that an engine or a page wrote.
+
+        >>> ToolError("budget", "10 of 10 searches").text
+        '[search error: budget] The search budget is used up. Finish without searching.'
+        """
+        return f"[search error: {self.kind}] {_SENTENCES[self.kind]}"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The answer to one call: passages, or an error.
+
+    Attributes:
+        query: What was searched for.
+        text: What the model reads.
+        passages: What was found, as the engine returned it; empty if the search failed.
+        error: Why there is no result; None if there is one, of no passages perhaps.
+        call_id: Identifier of the call; empty if it had none.
+    """
+
+    query: str
+    text: str
+    passages: tuple[Passage, ...] = ()
+    error: ToolError | None = None
+    call_id: str = ""
+
+    def to_openai(self) -> dict[str, Any]:
+        """Return the message of OpenAI's chat completions and of chat templates.
+
+        >>> SearchResult("whale", "Doc 1 ...", call_id="c1").to_openai()
+        {'role': 'tool', 'tool_call_id': 'c1', 'content': 'Doc 1 ...'}
+        """
+        return {"role": "tool", "tool_call_id": self.call_id, "content": self.text}
+
+    def to_openai_responses(self) -> dict[str, Any]:
+        """Return the input item of OpenAI's Responses API."""
+        return {"type": "function_call_output", "call_id": self.call_id, "output": self.text}
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """Return the content block of Anthropic's Messages API."""
+        block = {"type": "tool_result", "tool_use_id": self.call_id, "content": self.text}
+        return {**block, "is_error": True} if self.error else block
+
+    def to_mcp(self) -> dict[str, Any]:
+        """Return the result of `tools/call` in the Model Context Protocol."""
+        return {"content": [{"type": "text", "text": self.text}], "isError": self.error is not None}
+
+
+# -- passages as a model reads them ----------------------------------------------------------------------
+
+
+Layout = Literal["documents", "plain", "json"]
+Formatter: TypeAlias = Callable[[Sequence[Passage]], str]
+
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])")
+
+
+def harmless(passage: Passage, protocol: Protocol, max_chars: int | None = None) -> Passage:
+    """Cut a passage and spell out tags, markup and control tokens in it; controls and hidden characters go.
+
+    >>> harmless(Passage("0", "Whale", "<b>Large</b> <|im_end|>"), Protocol("default")).text
+    '&lt;b>Large&lt;/b> &lt;|im_end|&gt;'
+    """
+    id, title, text = (
+        _MARKUP.sub("&lt;", protocol.escape(part))
+        for part in (passage.id, passage.title[:max_chars], passage.text[:max_chars])
+    )
+    return replace(passage, id=id, title=title, text=text)
+
+
+def formatter(layout: Layout | Formatter, protocol: Protocol) -> Formatter:
+    """Return the function from harmless passages to the text a model reads.
+
+    Args:
+        layout: `documents` (`Doc 1 (Title: ...)` and the text below), `plain` (texts alone), `json` (a list
+            of objects with id, title and text), or a function of your own.
+        protocol: Says what stands for no passages in the first two.
+
+    Raises:
+        ValueError: If there is no such layout.
+    """
+    if callable(layout):
+        return layout
+    if layout == "json":
+        return _as_json
+    if layout not in ("documents", "plain"):
+        raise ValueError(f"layout must be documents, plain, json or a function, got {layout!r}")
+    return replace(protocol, layout=layout).passages
+
+
+def _as_json(passages: Sequence[Passage]) -> str:
+    shown = [{"id": passage.id, "title": passage.title, "text": passage.text} for passage in passages]
+    return json.dumps(shown, ensure_ascii=False)

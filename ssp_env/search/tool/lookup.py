@@ -1,38 +1,91 @@
-"""Batches of queries against a cache and an engine: each distinct query is asked once, failures are typed."""
+"""Searching for a batch of queries: results from a cache, the others in one call of the engine, in time."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar, cast
 
 import anyio
 from anyio.to_thread import run_sync
+from cachetools import LRUCache
 
 from ssp_env.objects import is_async
 from ssp_env.passage import Passage
+from ssp_env.search.adapters import as_passages
 from ssp_env.search.engine import SearchEngine
-from ssp_env.search.tool.cache import ResultCache
-from ssp_env.search.tool.errors import ToolError
-from ssp_env.search.tool.sources import as_passages
+from ssp_env.search.tool.calls import ToolError
 
 Value = TypeVar("Value")
 
 
-class Lookup:
-    """Looks queries up in the cache, asks the engine for the others in one call, and keeps what it says.
+class ResultCache:
+    """Results by the engine's fingerprint, the query and `top_k`; tools and threads may share it.
 
-    A batch succeeds or fails as a whole: an engine answers a call or it does not.
+    The least recently used results are dropped first. Failed searches are not kept. Every caller gets a new
+    list, so that nobody changes the cache. A pickled cache comes back empty.
 
     Args:
-        engine: What is searched. Its coroutine function `asearch` is used by `asearch`, if it has one.
+        size: Most results to keep, 0 or more; with 0 nothing is kept.
+
+    Attributes:
+        hits: Queries answered from the cache so far.
+        misses: Queries that were not in it.
+
+    Raises:
+        ValueError: If `size` is negative.
+    """
+
+    def __init__(self, size: int = 1024) -> None:
+        if size < 0:
+            raise ValueError(f"size must be 0 or more, got {size}")
+        self.size = size
+        self.hits = self.misses = 0
+        self._kept: LRUCache[tuple[str, str, int], tuple[Passage, ...]] = LRUCache(size)
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[ResultCache], tuple[int]]:
+        return type(self), (self.size,)
+
+    def __len__(self) -> int:
+        """Return the number of results kept."""
+        return len(self._kept)
+
+    def known(self, fingerprint: str, queries: Iterable[str], top_k: int) -> dict[str, list[Passage]]:
+        """Return the results that the cache has, by query."""
+        known = {}
+        with self._lock:
+            for query in queries:
+                passages = self._kept.get((fingerprint, query, top_k))
+                if passages is None:
+                    self.misses += 1
+                else:
+                    known[query] = list(passages)
+                    self.hits += 1
+        return known
+
+    def keep(self, fingerprint: str, results: Mapping[str, Iterable[Passage]], top_k: int) -> None:
+        """Store results by query."""
+        with self._lock:
+            if self.size:
+                for query, found in results.items():
+                    self._kept[fingerprint, query, top_k] = tuple(found)
+
+
+class Lookup:
+    """Searches for the queries that are not in the cache in one call of the engine, and caches the results.
+
+    A batch succeeds or fails as a whole.
+
+    Args:
+        engine: The engine. `asearch` calls its coroutine function `asearch` if it has one.
         cache: Where results are kept.
-        timeout: Most seconds a call of the engine may take; None is no limit. A thread cannot be stopped: a
-            call that is given up goes on unseen.
+        timeout: Most seconds a call of the engine may take; None is no limit. Threads cannot be stopped: a
+            call that took too long runs on in its thread, and its result is ignored.
     """
 
     def __init__(self, engine: SearchEngine, cache: ResultCache, timeout: float | None) -> None:
@@ -42,7 +95,7 @@ class Lookup:
         self._fingerprint: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # Asked for again, as a source without a fingerprint has another name in another process.
+        # Not pickled: a source without a fingerprint of its own gets a new one in every process.
         return {**self.__dict__, "_fingerprint": None}
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
@@ -116,7 +169,7 @@ async def _awaited(found: Awaitable[Value]) -> Value:
 
 
 async def _in_thread(call: Callable[[], Value]) -> Value:
-    # A limiter of its own: calls that were given up must not keep others waiting for a thread.
+    # A limiter for this call alone: calls that took too long must not keep others waiting for a thread.
     return await run_sync(call, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(math.inf))
 
 
@@ -131,7 +184,7 @@ def _in_time(call: Callable[[], Value], timeout: float | None) -> Value:
         except Exception as error:
             outcome.put((None, error))
 
-    # A daemon, so that an engine that hangs does not keep the program from ending.
+    # A daemon thread does not keep the program from ending if the engine hangs.
     Thread(target=run, daemon=True, name="search").start()
     try:
         value, error = outcome.get(timeout=timeout)

@@ -1,26 +1,31 @@
-"""The search tool: an engine with a schema, a reader of calls, limits, a cache and a layout for models."""
+"""The search tool: a search engine made ready for language models, with a schema, limits and a cache."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from copy import copy
+from threading import Lock
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from ssp_env.concurrency import Coalescer
 from ssp_env.game import PROTOCOLS, Protocol
 from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL
 from ssp_env.passage import Passage
+from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import SearchEngine
-from ssp_env.search.tool.batching import Batcher
-from ssp_env.search.tool.budget import SearchBudget
-from ssp_env.search.tool.cache import ResultCache
-from ssp_env.search.tool.calls import CallReader, SearchCall
-from ssp_env.search.tool.errors import ToolError
-from ssp_env.search.tool.formats import Formatter, Layout, formatter, harmless
-from ssp_env.search.tool.lookup import Lookup
-from ssp_env.search.tool.result import SearchResult
-from ssp_env.search.tool.schema import ToolSchema
-from ssp_env.search.tool.sources import as_engine
+from ssp_env.search.tool.calls import (
+    CallReader,
+    Formatter,
+    Layout,
+    SearchCall,
+    SearchResult,
+    ToolError,
+    ToolSchema,
+    formatter,
+    harmless,
+)
+from ssp_env.search.tool.lookup import Lookup, ResultCache
 
 _Outcome: TypeAlias = list[Passage] | BaseException
 
@@ -108,7 +113,7 @@ class SearchTool(ToolSchema):
         self._budget = SearchBudget(max_searches)
         cache = ResultCache(cache) if isinstance(cache, int) else cache
         self._lookup = Lookup(as_engine(source), cache, timeout)
-        self._batcher = Batcher(self._lookup, max_batch)
+        self._batches = Coalescer(self._lookup.asearch, max_batch=max_batch)
 
     @property
     def engine(self) -> SearchEngine:
@@ -201,7 +206,7 @@ class SearchTool(ToolSchema):
         """Do what `run` does, together with whoever else searches at the same time."""
         orders = [self._admit(call) for call in calls]
         valid = {place: order for place, order in enumerate(orders) if order.error is None}
-        searches = (self._batcher.search(order.query, order.top_k) for order in valid.values())
+        searches = (self._search_shared(order.query, order.top_k) for order in valid.values())
         found = dict(zip(valid, await asyncio.gather(*searches, return_exceptions=True)))
         return [self._result(order, found.get(place)) for place, order in enumerate(orders)]
 
@@ -242,6 +247,15 @@ class SearchTool(ToolSchema):
         except ToolError as error:
             return [error] * len(queries)
 
+    async def _search_shared(self, query: str, top_k: int) -> list[Passage]:
+        """Search in one call of the engine with whoever searches at the same time."""
+        try:
+            [found] = await self._batches.submit([query], top_k)
+        except ToolError as error:
+            # Everybody in a failed call gets an exception of their own.
+            raise ToolError(error.kind, error.detail) from error
+        return found
+
     def _result(self, order: _Order, outcome: _Outcome | None) -> SearchResult:
         if isinstance(outcome, BaseException) and not isinstance(outcome, ToolError):
             raise outcome
@@ -278,3 +292,45 @@ def _check_least(**numbers: int | None) -> None:
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
+
+
+class SearchBudget:
+    """A counter that threads may share.
+
+    Args:
+        limit: Searches allowed, 0 or more; None is no limit.
+
+    Raises:
+        ValueError: If the limit is negative.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        if limit is not None and limit < 0:
+            raise ValueError(f"max_searches must be 0 or more, got {limit}")
+        self.limit = limit
+        self._used = 0
+        self._lock = Lock()
+
+    def __getstate__(self) -> dict[str, int | None]:
+        return {"limit": self.limit, "_used": self._used}
+
+    def __setstate__(self, state: dict[str, int | None]) -> None:
+        self.__dict__.update(state, _lock=Lock())
+
+    @property
+    def left(self) -> int | None:
+        """Searches left; None without a limit."""
+        return None if self.limit is None else self.limit - self._used
+
+    def take(self) -> bool:
+        """Take one search, or return False if none is left."""
+        with self._lock:
+            if self.limit is not None and self._used >= self.limit:
+                return False
+            self._used += 1
+            return True
+
+    def give_back(self) -> None:
+        """Return a search that gave no result."""
+        with self._lock:
+            self._used -= 1

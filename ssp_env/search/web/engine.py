@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 
 import anyio.to_thread
 
+from ssp_env.concurrency import gather
 from ssp_env.http import Limits, arun, run
-from ssp_env.http.background import gather
 from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.search.errors import SearchError
 from ssp_env.search.json_service import JSONService
-from ssp_env.search.web.provider import WebProvider, WebResult
-from ssp_env.search.web.text import clean, snippet_text
+from ssp_env.search.plain_text import clean, snippet_text
+from ssp_env.search.web.providers import WebProvider, WebResult
 
 
 class WebEngine:

@@ -13,10 +13,10 @@ import anyio
 import httpx
 
 from ssp_env.http import Limits, ReplyTooLong, arun, run
-from ssp_env.http.gates import Gates
+from ssp_env.http.policy import Gates
 from ssp_env.http.service import certificates, read_body
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
-from ssp_env.search.web.text import clean, page_text
+from ssp_env.search.plain_text import clean, page_text
 
 _TYPES = ("text/html", "application/xhtml+xml", "text/plain")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -19,11 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
-from ssp_env.search.bm25 import BM25Engine, id_order, term_writer
+from ssp_env.search.bm25 import BM25Engine, passage_file, term_writer
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import IndexDirectoryError, check_index, read_manifest
-from ssp_env.search.bm25.id_order import DuplicateIdError, sorted_positions
-from ssp_env.search.bm25.passage_file import DamagedIndexError, PassageFiles, PassageWriter
+from ssp_env.search.bm25.passage_file import (
+    DamagedIndexError,
+    DuplicateIdError,
+    PassageFiles,
+    PassageWriter,
+    sorted_positions,
+)
 from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.testing.engines import check_engine
 from ssp_env.worlds import World, world_preset
@@ -148,8 +153,8 @@ def test_the_texts_are_not_held_in_memory(tmp_path):
 
 
 def test_building_takes_memory_that_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
-    monkeypatch.setattr(id_order, "_RUN_ENTRIES", 200)
-    monkeypatch.setattr(id_order, "_BATCH_ENTRIES", 20)
+    monkeypatch.setattr(passage_file, "_RUN_ENTRIES", 200)
+    monkeypatch.setattr(passage_file, "_BATCH_ENTRIES", 20)
 
     def peak(count):
         stream = (Passage(f"{number:09}", "t", f"{number} " * 100) for number in range(count))
@@ -170,14 +175,14 @@ def test_building_takes_memory_that_does_not_grow_with_the_corpus(tmp_path, monk
 def test_ids_are_sorted_however_many_runs_it_takes(tmp_path_factory, names, run):
     folder = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(id_order, "_RUN_ENTRIES", run)
-        patch.setattr(id_order, "_BATCH_ENTRIES", 2)
+        patch.setattr(passage_file, "_RUN_ENTRIES", run)
+        patch.setattr(passage_file, "_BATCH_ENTRIES", 2)
         found = list(sorted_positions(zip(names, range(len(names))), folder))
     assert [names[position] for position in found] == sorted(names)
 
 
 def test_an_id_used_twice_is_found_across_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(id_order, "_RUN_ENTRIES", 2)
+    monkeypatch.setattr(passage_file, "_RUN_ENTRIES", 2)
     with pytest.raises(DuplicateIdError, match="'a' twice") as caught:
         list(sorted_positions([(b"a", 5), (b"b", 6), (b"c", 7), (b"a", 8)], tmp_path))
     assert caught.value.positions == (5, 8)

@@ -1,13 +1,16 @@
-"""Searches are found in text and in native calls of every shape; what cannot be read becomes an error."""
+"""The schema fits the game; searches are read in text and native calls; what a model reads is harmless."""
 
 import json
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssp_env.game import Protocol
+from ssp_env.game import PROTOCOLS, Protocol
+from ssp_env.passage import Passage
 from ssp_env.search.tool import SearchCall, SearchTool
+from ssp_env.search.tool.calls import ToolSchema
 
 TOOL = SearchTool(lambda query: [query], name="lookup", top_k=2, max_top_k=5)
 HERMES = '<tool_call>\n{"name": "lookup", "arguments": {"query": "blue whale"}}\n</tool_call>'
@@ -163,3 +166,126 @@ def test_every_form_carries_the_same_query(query):
     ]
     read = [TOOL.parse(form)[0] for form in forms]
     assert len({(call.query, kinds([call])[0]) for call in read}) == 1
+
+
+# -- schema ----------------------------------------------------------------------------------------------
+
+PLAIN = ToolSchema()
+CHOOSY = ToolSchema("lookup", "Look it up.", max_top_k=5)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_the_plain_tool_is_the_tool_of_the_game(strict):
+    assert [PLAIN.to_openai(strict=strict)] == PROTOCOLS["openai"].tools(strict=strict)
+
+
+def test_every_shape_says_the_same():
+    function = CHOOSY.to_openai()["function"]
+    name, description, parameters = function["name"], function["description"], function["parameters"]
+    assert (name, description, list(parameters["properties"])) == (
+        "lookup",
+        "Look it up.",
+        ["query", "top_k"],
+    )
+    assert CHOOSY.to_openai_responses() == {"type": "function", **function, "strict": False}
+    assert CHOOSY.to_mcp() == {"name": name, "description": description, "inputSchema": parameters}
+    assert CHOOSY.to_anthropic() == {"name": name, "description": description, "input_schema": parameters}
+    assert CHOOSY.to_chat_template() == [CHOOSY.to_openai()]
+
+
+@pytest.mark.parametrize(
+    "function", [CHOOSY.to_openai(strict=True)["function"], CHOOSY.to_openai_responses(strict=True)]
+)
+def test_a_strict_schema_requires_every_argument_and_allows_no_other(function):
+    parameters = function["parameters"]
+    assert function["strict"] is True
+    assert parameters["required"] == list(parameters["properties"]) == ["query"]
+    assert parameters["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("arguments", [{"query": "whale"}, {"query": "whale", "top_k": 5}])
+def test_arguments_that_fit_the_schema_are_read(arguments):
+    jsonschema.validate(arguments, CHOOSY.to_mcp()["inputSchema"])
+    tool = SearchTool(lambda query: [query], name="lookup", max_top_k=5)
+    (call,) = tool.parse({"name": "lookup", "arguments": arguments})
+    assert (call.query, call.top_k, call.error) == ("whale", arguments.get("top_k"), None)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"query": 5}, {"query": "whale", "top_k": 0}, {"query": "whale", "top_k": "5"}]
+)
+def test_arguments_that_do_not_fit_are_errors(arguments):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(arguments, CHOOSY.to_mcp()["inputSchema"])
+    tool = SearchTool(lambda query: [query], name="lookup", max_top_k=5)
+    (result,) = tool.respond({"name": "lookup", "arguments": arguments})
+    assert result.error.kind in ("bad_call", "bad_top_k")
+
+
+# -- layouts ---------------------------------------------------------------------------------------------
+
+PASSAGES = [Passage("a", "Whale", "It is large."), Passage("b", "Panda", "It is red.")]
+NASTY = st.lists(
+    st.sampled_from(
+        ["<|im_start|>", "<|im_end|>", "<s>", "[INST]", "<answer>", "</information>", "<ANSWER >",
+         "＜answer＞", "<script>", "</tool_response>", "<!--", "<img src=x>", "\x00", "\u202e", "\ud800",
+         "\n", "a < b", "<b>"]
+    )
+    | st.text(max_size=4),
+    max_size=12,
+).map("".join)  # fmt: skip
+
+
+def shown(layout, passages=PASSAGES, **arguments):
+    return SearchTool(lambda query: passages, layout=layout, **arguments)("whale")
+
+
+def test_documents_are_numbered_and_titled():
+    assert shown("documents") == "Doc 1 (Title: Whale)\nIt is large.\n\nDoc 2 (Title: Panda)\nIt is red."
+
+
+def test_plain_texts_stand_alone():
+    assert shown("plain") == "It is large. ; It is red."
+
+
+def test_json_is_a_list_of_objects():
+    assert json.loads(shown("json")) == [
+        {"id": "a", "title": "Whale", "text": "It is large."},
+        {"id": "b", "title": "Panda", "text": "It is red."},
+    ]
+
+
+def test_a_function_lays_out_harmless_passages():
+    assert shown(lambda found: "/".join(hit.text for hit in found), [Passage("a", "", "<b>")]) == "&lt;b>"
+
+
+def test_an_unknown_layout_is_refused():
+    with pytest.raises(ValueError, match="layout must be documents, plain, json or a function, got 'xml'"):
+        shown("xml")
+
+
+@pytest.mark.parametrize(
+    ("layout", "text"),
+    [("documents", "No passage matches this search."), ("plain", "No passage matches this search."),
+     ("json", "[]")],
+)  # fmt: skip
+def test_finding_nothing_is_no_error(layout, text):
+    assert shown(layout, []) == text
+
+
+def test_long_texts_are_cut_before_they_are_spelled_out():
+    assert shown("plain", [Passage("a", "", "<b>bold</b>")], max_passage_chars=4) == "&lt;b>b"
+
+
+def test_numbers_that_are_compared_stay_as_they_are():
+    assert shown("plain", [Passage("a", "", "1 < 2 and 3 > 2, x<=y")]) == "1 < 2 and 3 > 2, x<=y"
+
+
+@given(NASTY, NASTY, NASTY, st.sampled_from(["documents", "plain", "json"]))
+def test_no_page_carries_anything_that_acts(identifier, title, text, layout):
+    read = shown(layout, [Passage(identifier, title, text)])
+    for protocol in PROTOCOLS.values():
+        assert protocol.escape(read) == read
+    assert not any(f"<{char}" in read for char in "abisABIS/!?")
+    assert not any(char in read for char in "\x00\u202e\ud800")
+    read.encode()

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
+from ssp_env.concurrency import OverloadedError
 from ssp_env.passage import Passage
-from ssp_env.serve.batching import Batcher, OverloadedError
+from ssp_env.serve.engine_thread import EngineThread
 
 
 class Gate:
@@ -31,17 +32,17 @@ def search_all(engine, searches, **settings):
     """Start a first search, then the given ones while it is under way; return all outcomes but the first."""
 
     async def run():
-        batcher = Batcher(engine, **settings)
-        first = asyncio.create_task(batcher.search(["first"], 1))
+        thread = EngineThread(engine, **settings)
+        first = asyncio.create_task(thread.search(["first"], 1))
         while not engine.calls:
             await asyncio.sleep(0.001)
-        tasks = [asyncio.create_task(batcher.search(queries, top_k)) for queries, top_k in searches]
+        tasks = [asyncio.create_task(thread.search(queries, top_k)) for queries, top_k in searches]
         await asyncio.sleep(0)
         engine.open.set()
         await first
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        assert batcher.waiting == 0
-        batcher.close()
+        assert thread.waiting == 0
+        thread.close()
         return outcomes
 
     return asyncio.run(run())
@@ -101,17 +102,17 @@ def test_a_cancelled_search_is_not_searched():
     engine = Gate()
 
     async def run():
-        batcher = Batcher(engine)
-        first = asyncio.create_task(batcher.search(["first"], 1))
+        thread = EngineThread(engine)
+        first = asyncio.create_task(thread.search(["first"], 1))
         while not engine.calls:
             await asyncio.sleep(0.001)
-        gone, stays = (asyncio.create_task(batcher.search([query], 1)) for query in ("gone", "stays"))
+        gone, stays = (asyncio.create_task(thread.search([query], 1)) for query in ("gone", "stays"))
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.sleep(0)
         engine.open.set()
         await asyncio.gather(first, stays)
-        batcher.close()
+        thread.close()
 
     asyncio.run(run())
     assert engine.calls == [(["first"], 1), (["stays"], 1)]
@@ -120,4 +121,4 @@ def test_a_cancelled_search_is_not_searched():
 def test_sizes_are_above_zero():
     for settings in ({"max_batch": 0}, {"max_waiting": 0}):
         with pytest.raises(ValueError, match="at least 1"):
-            Batcher(Gate(), **settings)
+            EngineThread(Gate(), **settings)

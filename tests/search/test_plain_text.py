@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssp_env.search.web.text import clean, page_text, snippet_text
+from ssp_env.search.plain_text import clean, page_text, snippet_text
 
 
 @given(st.text(st.characters(exclude_categories=())))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssp_env.http.retries import RETRIED_STATUSES, RetryPolicy, retry_after, send_with_retries
+from ssp_env.http.policy import RETRIED_STATUSES, RetryPolicy, retry_after, send_with_retries
 from tests.http.instant_loop import run_instantly
 
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"

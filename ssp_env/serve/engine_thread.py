@@ -1,0 +1,63 @@
+"""The search of a server: the queries of concurrent requests in common calls, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ssp_env.concurrency import Coalescer
+from ssp_env.passage import Passage
+from ssp_env.search.engine import SearchEngine
+
+
+class EngineThread:
+    """Calls an engine in a single thread, so that engines need not be thread-safe.
+
+    Requests that arrive during a call share the next one. A batch that fails is searched again request by
+    request, so that only those fail that the engine cannot serve.
+
+    Args:
+        engine: The engine.
+        max_batch: Most queries in one call of the engine.
+        max_waiting: Most queries waiting at a time.
+        on_batch: Called with the number of queries before every call of the engine.
+    """
+
+    def __init__(
+        self,
+        engine: SearchEngine,
+        *,
+        max_batch: int = 256,
+        max_waiting: int = 100_000,
+        on_batch: Callable[[int], object] = lambda queries: None,
+    ) -> None:
+        self._engine = engine
+        self._on_batch = on_batch
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._requests = Coalescer(
+            self._call, max_batch=max_batch, max_waiting=max_waiting, split_failures=True
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Number of queries that were asked and not answered yet."""
+        return self._requests.waiting
+
+    async def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+        """Return the passages for every query.
+
+        Raises:
+            OverloadedError: If too many queries wait already.
+            Exception: What the engine raises.
+        """
+        return await self._requests.submit(queries, top_k)
+
+    def close(self) -> None:
+        """End the thread after the call that is under way."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _call(self, queries: list[str], top_k: int) -> list[list[Passage]]:
+        self._on_batch(len(queries))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._engine.search, queries, top_k)
