@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.sampling_params import Role, check_roles
+from ssp_env.errors import missing_extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-INSTALL = "pip install 'ssp-env[lora]'"
 
 
 def with_adapters(
@@ -29,12 +28,12 @@ def with_adapters(
         The model of peft around it, in evaluation mode, and the adapter's name per role.
 
     Raises:
-        ImportError: If peft is not installed; the message says how to install it.
+        ModuleNotFoundError: If peft is not installed; the message says how to install it.
         ValueError: If a role does not exist, or there is no such adapter.
     """
     check_roles(adapters, "adapters")
     if find_spec("peft") is None:
-        raise ImportError(f"LoRA adapters need peft; install it with: {INSTALL}")
+        raise missing_extra("peft", "lora")
     names: dict[Role, str] = {}
     for role, adapter in adapters.items():
         known: dict[str, object] = getattr(model, "peft_config", {})

