@@ -19,13 +19,13 @@ from typing import Literal, NamedTuple, cast
 from cachetools import LRUCache
 
 from ssp_env.game import PROTOCOLS, Judge, Message, Reply, View
-from ssp_env.game.prompts import english, few_shot
-from ssp_env.game.prompts.judging import JudgePrompt
+from ssp_env.game.prompts import JudgePrompt, english
+from ssp_env.game.prompts.demonstrations import FEW_SHOT
 from ssp_env.play import AnyAgent, AnyAsyncAgent, AnyPlayer, act_all, as_agent, as_replies, is_async_agent
 from ssp_env.scoring import parse_verdict
 
 JudgeStyle = Literal["english", "few_shot"]
-JUDGE_PROMPTS: Mapping[str, JudgePrompt] = {"english": english.judge, "few_shot": few_shot.judge}
+JUDGE_PROMPTS: Mapping[str, JudgePrompt] = {"english": english.judge, "few_shot": FEW_SHOT.judge}
 _log = logging.getLogger("agents.judges")
 _ABRIDGED = " [...] "
 

@@ -130,13 +130,13 @@ def _bare(searches: Sequence[Query]) -> tuple[Query, ...]:
 def style_data() -> dict[str, Any]:
     """Return what the style `drawn` is made of, as plain data."""
     shown = draw_demonstrations(World(WORLD), COUNT, np.random.default_rng(SEED), hops=HOPS)
-    titles = dict.fromkeys(passage.title for one in shown[:2] for passage in one.pages)
-    wrong = shown[1].pages[-1].title
+    titles = dict.fromkeys(passage.title for one in shown[:2] for passage in one.passages)
+    wrong = shown[1].passages[-1].title
     return {
         "world": WORLD.id,
         "demonstrations": [asdict(one) for one in shown],
         "listing": Listing("What are the titles of the passages?", "; ".join(titles))._asdict(),
-        "judged": [f"It is {shown[0].answer}.", wrong, f"the {shown[0].answer}", shown[0].pages[-1].title],
+        "judged": [f"It is {shown[0].answer}.", wrong, f"the {shown[0].answer}", shown[0].passages[-1].title],
     }
 
 

@@ -46,13 +46,15 @@ step that ends the game `agents` becomes empty.
 
 `prompt` is the agent's own conversation from its opening message to the newest page, as one text: an agent
 that remembers nothing can act on it. Environment text stands between `<information>` tags (the name depends
-on the protocol). Beyond `max_prompt_chars` the oldest text is cut. It is empty before the agent's first
-turn comes up. `phase` is 0 propose, 1 verify, 2 solve, 3 done. `turns_left` and `searches_left` are the
+on the protocol). Beyond `max_prompt_chars` the opening message and the newest text stay, and `[...]` stands
+for what was cut. It is empty before the agent's first turn comes up. `phase` is 0 propose, 1 verify, 2 solve, 3 done. `turns_left` and `searches_left` are the
 agent's own budgets.
 
 `infos[agent]["messages"]` is the same conversation as chat messages, `{"role": ..., "content": ...}`, for
-agents with a chat template; further `turns`, `searches` and `clipped_chars` count what the agent did. When
-the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells what
+agents with a chat template; further `turns` and `searches` count what the agent did, `cut_action_chars` what
+was cut of its actions, `cut_passage_chars` what was cut of the passages it was shown (see
+`GameConfig.max_passage_chars`), and `cut_prompt_chars` what the present `prompt` lacks of the conversation.
+When the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells what
 was rejected and why and, where an oracle knows, whether the label is true (see `ssp_env.game.audit`). Neither
 observation nor infos of a solver ever hold the answer or the proposer's words other than the question;
 `render` and `game` hide nothing and are for spectators.
@@ -71,7 +73,7 @@ invented names, rendered tersely, which needs no network. `search`: a search eng
 `Task.corpus`. `config`: the rules; with `protocol="openai"`, whose searches are native tool calls, agents
 step with a `ssp_env.game.Reply` that carries them. `reader`: `"solver"`, or a function from a `View` to
 text. `judge`: decides answers that do not match exactly; needs `config.judge`. `oracle`: tells the audit the
-right answers of a question. `max_chars`: longer actions are cut, and `clipped_chars` counts what was lost.
+right answers of a question. `max_chars`: longer actions are cut, and `cut_action_chars` counts what was lost.
 `max_prompt_chars`: see above.
 
 `reset(options={"task": Task(...)})` plays a given task. If the task has a question, nobody proposes and

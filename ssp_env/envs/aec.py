@@ -31,8 +31,10 @@ from ssp_env.game import (
 )
 from ssp_env.game.audit import Oracle, audit
 from ssp_env.game.config import TERSE_RULES
-from ssp_env.game.events import ReadingGiven, SearchReturned, TurnTaken
+from ssp_env.game.events import EvidenceMixed, ReadingGiven, SearchReturned, TurnTaken
+from ssp_env.game.outcome import cut_passage_chars
 from ssp_env.game.requests import Result
+from ssp_env.game.shortening import shorten_prompt
 from ssp_env.game.view import as_reply
 from ssp_env.play import (
     AnySearch,
@@ -66,7 +68,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         oracle: Knows the right answers of questions, for the audit; the embedded world brings its own.
         render_mode: `human`, `ansi` or None.
         max_chars: Greatest length of an action; longer texts are cut.
-        max_prompt_chars: Greatest length of a prompt; the oldest text is cut.
+        max_prompt_chars: Greatest length of a prompt; of a longer one the opening and the newest text stay.
 
     Raises:
         ValueError: If an argument is out of range, two of them disagree or a task's corpus has no engine.
@@ -155,7 +157,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         self._engine_of(task)
         self.game = Game(task, self.config, int(self._rng.integers(2**63)))
         self._rendered = 0
-        self._clipped = dict.fromkeys(self.possible_agents, 0)
+        self._cut_action_chars = dict.fromkeys(self.possible_agents, 0)
+        self._openings: dict[tuple[str, str, str], int] = {}
         budget = self.config.solver
         self._views = {
             agent: View(self.game.id, agent, "solve", (), budget.max_turns, budget.max_searches)
@@ -191,7 +194,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
                 f'an action must be a string ("" for an empty reply) or a Reply, got {type(action).__name__}'
             )
         reply = action if isinstance(action, Reply) else Reply(str(action))
-        self._clipped[seat] += max(0, len(reply.text) - self._max_chars)
+        self._cut_action_chars[seat] += max(0, len(reply.text) - self._max_chars)
         self.game.submit(self._request.id, replace(reply, text=reply.text[: self._max_chars]))
         self._remember(seat)
         self._advance()
@@ -220,9 +223,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
     def observe(self, agent: str) -> dict[str, Any]:
         """Return what an agent knows now; may be called for any agent at any time."""
         view = self._views[agent]
-        prompt = "\n".join(message.content for message in view.messages)
         return {
-            "prompt": prompt[max(0, len(prompt) - self._max_prompt_chars) :],
+            "prompt": self._prompt(view)[0],
             "phase": PHASES.index(self.game.phase),
             "turns_left": view.turns_left,
             "searches_left": view.searches_left,
@@ -265,6 +267,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         turns = [request for request in self.game.requests() if isinstance(request, Turn | Read)]
         for request in turns:
             self._views[request.view.seat] = request.view
+            self._openings.setdefault(request.view.conversation_id, len(request.view.messages))
         if turns:
             self._request = min(turns, key=lambda request: self.possible_agents.index(request.view.seat))
             self.agent_selection = self._request.view.seat
@@ -302,6 +305,13 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         self.truncations = dict.fromkeys(self.agents, broken)
         self.agent_selection = self.agents[0]
 
+    def _prompt(self, view: View) -> tuple[str, int]:
+        """Return a conversation as one text that fits, and how many of its characters are left out."""
+        opening = self._openings.get(view.conversation_id, 0)
+        told = "\n".join(message.content for message in view.messages[:opening])
+        later = "".join(f"\n{message.content}" for message in view.messages[opening:])
+        return shorten_prompt(told, later, self._max_prompt_chars)
+
     def _remember(self, seat: str) -> None:
         """Add what the seat just wrote to its view; the next request to it replaces that view."""
         written = next(
@@ -317,7 +327,9 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             "messages": [message.to_openai() for message in self._views[agent].messages],
             "turns": sum(isinstance(event, TurnTaken) for event in events),
             "searches": sum(isinstance(event, SearchReturned) for event in events),
-            "clipped_chars": self._clipped[agent],
+            "cut_action_chars": self._cut_action_chars[agent],
+            "cut_passage_chars": self._cut_passage_chars(agent),
+            "cut_prompt_chars": self._prompt(self._views[agent])[1],
         }
         outcome = self.game.outcome
         if outcome is not None:
@@ -328,6 +340,15 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             info["metrics"] = dict(outcome.metrics)
             info["audit"] = audit(self.game, self._oracle or self._world_oracle())
         return info
+
+    def _cut_passage_chars(self, agent: str) -> int:
+        """Count the characters of passages that the agent was not shown; `solver_0` may read the evidence."""
+        reads = agent == "solver_0" and self._reader == "solver"
+        return sum(
+            cut_passage_chars(event, self.config)
+            for event in self.game.events
+            if getattr(event, "seat", "") == agent or (reads and isinstance(event, EvidenceMixed))
+        )
 
     def _described(self, start: int) -> str:
         """Task line, event lines and outcome line, from the `start`-th of these parts on."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from ssp_env.game.budget import Budget
-from ssp_env.game.prompts import PROMPT_STYLES
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.view import Probe
 
@@ -17,6 +16,8 @@ REWARD_SHAPES: tuple[RewardShape, ...] = (
 )  # fmt: skip
 NEED_ATTEMPTS: tuple[RewardShape, ...] = ("1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability")
 """Shapes that pay nothing at p = 0 and p = 1, hence nothing at all with a single attempt."""
+PROMPT_STYLES = ("english", "few_shot", "drawn", "terse")
+"""Names of the prompt styles in `ssp_env.game.prompts`."""
 NoiseUnit = Literal["passage", "evidence"]
 HopCheck = Literal["off", "at_least", "exact"]
 
@@ -30,6 +31,13 @@ class GameConfig:
         prompts: Name of a prompt style in `PROMPT_STYLES`.
         attempts: K, independent attempts of the solver per valid question.
         top_k: Passages returned per search.
+        max_passage_chars: Greatest length of a passage's text, and of its title, as players are shown them.
+            What is longer is cut, says so, and is counted (`Outcome.metrics`); records keep it whole. The
+            default is far above the passages of search corpora (100 words are 600 characters), so that it
+            touches whole pages and books only; ten searches of three passages at the limit are 120,000
+            characters, which an environment's prompt holds.
+        max_evidence_chars: Greatest length of all passages of a reading together, so that they leave room for
+            the question. If they are more, the longest are cut further, all to one length.
         proposer: Budget of the proposer.
         solver: Budget of each attempt of the solver.
         min_searches: Searches the proposer must have made, all different (released code: 2).
@@ -62,6 +70,8 @@ class GameConfig:
     prompts: str = "english"
     attempts: int = 1
     top_k: int = 3
+    max_passage_chars: int = 4000
+    max_evidence_chars: int = 200_000
     proposer: Budget = Budget()  # noqa: RUF009 - frozen
     solver: Budget = Budget()  # noqa: RUF009
     min_searches: int = 2
@@ -92,8 +102,9 @@ class GameConfig:
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         least = {
-            "attempts": 1, "top_k": 1, "min_searches": 0, "noise_passages": 0, "min_question_words": 0,
-            "min_question_chars": 0, "max_question_chars": self.min_question_chars,
+            "attempts": 1, "top_k": 1, "max_passage_chars": 1, "max_evidence_chars": 1, "min_searches": 0,
+            "noise_passages": 0, "min_question_words": 0, "min_question_chars": 0,
+            "max_question_chars": self.min_question_chars,
         }  # fmt: skip
         for name, bound in least.items():
             if getattr(self, name) < bound:

@@ -79,11 +79,11 @@ class Conversation:
         limit = self._budget.max_tokens
         return None if limit is None else limit - self._tokens
 
-    def show(self, query: str, passages: list[Passage]) -> None:
-        """Record an executed search and show its result."""
+    def show(self, query: str, passages: list[Passage], shown: list[Passage]) -> None:
+        """Record an executed search and show what it found, shortened by the rules of the game."""
         self.queries.append(query)
         self.passages.extend(passages)
-        self._reply(self._protocol.observe(passages))
+        self._reply(self._protocol.observe(shown))
 
     def notify(self, notice: Notice) -> None:
         """Show a notice instead of passages."""

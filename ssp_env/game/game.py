@@ -35,6 +35,7 @@ from ssp_env.game.protocol import PROTOCOLS, Action, Notice
 from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Result, Search, Turn
 from ssp_env.game.rewards import proposer_reward
 from ssp_env.game.rules import first_violation
+from ssp_env.game.shortening import shown_evidence, shown_result
 from ssp_env.game.surrogates import replace_surrogates, storable
 from ssp_env.game.task import Task
 from ssp_env.game.view import Message, Probe, Reply, View, as_reply
@@ -89,7 +90,7 @@ class Game:
         self._open: dict[str, tuple[Request, Callable[[Any], None]]] = {}
         self._scores: dict[str, bool] = {}
         self._mixed: list[Passage] = []
-        opening = self._prompts.proposer(self.protocol, task.answer, task.hops)
+        opening = self._prompts.proposer(self.config, task)
         self._proposer = Conversation(
             self._public_id, PROPOSER, "propose", "question", opening, self.protocol, self.config.proposer
         )
@@ -197,7 +198,7 @@ class Game:
             self._forfeit(seat, detail)
 
     def _take_search(self, seat: Conversation, query: str, passages: list[Passage]) -> None:
-        seat.show(query, passages)
+        seat.show(query, passages, shown_result(passages, self.config).passages)
         self.events.append(SearchReturned(seat.seat, query, tuple(passages)))
         self._ask_turn(seat)
 
@@ -259,9 +260,9 @@ class Game:
 
     def _reading_prompt(self, probe: Probe) -> tuple[Message, ...]:
         if probe == "closed_book":
-            return self._prompts.closed_book(self.protocol, self.question)
+            return self._prompts.closed_book(self.config, self.question)
         style = self._prompts.reader if probe == "recovery" else self._prompts.all_answers
-        return style(self.protocol, self.question, self._mixed)
+        return style(self.config, self.question, shown_evidence(self._mixed, self.config).passages)
 
     def _take_reading(self, probe: Probe, reply: Reply, left: tuple[Probe, ...]) -> None:
         action: Action = self.protocol.parse(reply, "answer", may_search=False)
@@ -304,7 +305,7 @@ class Game:
 
     def _open_attempts(self) -> None:
         self.phase = "solve"
-        opening = self._prompts.solver(self.protocol, self.question)
+        opening = self._prompts.solver(self.config, self.question)
         for seat in self.seats[1:]:
             attempt = Conversation(
                 self._public_id, seat, "solve", "answer", opening, self.protocol, self.config.solver
@@ -348,7 +349,7 @@ class Game:
             rewards[PROPOSER] = proposer_reward(self.config.reward, success_rate)
         elif verdict == "invalid":
             rewards[PROPOSER] = self.config.invalid_reward
-        metrics = count_metrics(self.events)
+        metrics = count_metrics(self.events, self.config)
         self.outcome = Outcome(verdict, reason, self.question, success_rate, rewards, metrics)
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ssp_env.game.events import Event, SearchReturned, TurnTaken
+from ssp_env.game.config import GameConfig
+from ssp_env.game.events import Event, EvidenceMixed, SearchReturned, TurnTaken
 from ssp_env.game.rules import RULE_CODES
+from ssp_env.game.shortening import shown_evidence, shown_result
 
 Verdict = Literal["valid", "invalid", "error"]
 REASON_CODES = (
@@ -41,8 +43,11 @@ class Outcome:
     metrics: dict[str, float]
 
 
-def count_metrics(events: Sequence[Event]) -> dict[str, float]:
-    """Count searches, turns, malformed turns, self-written observation tags, dropped text and calls."""
+def count_metrics(events: Sequence[Event], config: GameConfig) -> dict[str, float]:
+    """Count searches, turns, malformed turns, self-written observation tags, dropped text and calls.
+
+    `cut_passage_chars` are the characters of passages that the rules left out where players were shown them.
+    """
     turns = [event for event in events if isinstance(event, TurnTaken)]
     searches = [event.seat for event in events if isinstance(event, SearchReturned)]
     return {
@@ -53,4 +58,14 @@ def count_metrics(events: Sequence[Event]) -> dict[str, float]:
         "spoofed_tags": float(sum(turn.action.spoofed for turn in turns)),
         "dropped_chars": float(sum(turn.action.dropped for turn in turns)),
         "dropped_calls": float(sum(turn.action.dropped_calls for turn in turns)),
+        "cut_passage_chars": float(sum(cut_passage_chars(event, config) for event in events)),
     }
+
+
+def cut_passage_chars(event: Event, config: GameConfig) -> int:
+    """Count the characters of passages that a player was not shown when this happened."""
+    if isinstance(event, SearchReturned):
+        return shown_result(event.passages, config).cut_chars
+    if isinstance(event, EvidenceMixed):
+        return shown_evidence(event.passages, config).cut_chars
+    return 0

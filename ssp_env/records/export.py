@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ssp_env.game import Message, Turn
+from ssp_env.game import GameConfig, Message, Turn
 from ssp_env.game.outcome import count_metrics
 from ssp_env.records.episode import Episode
 from ssp_env.records.plain import json_line
@@ -72,7 +72,7 @@ def game_rows(episodes: Iterable[Episode]) -> Iterator[dict[str, Any]]:
             "reason": outcome.get("reason", "unknown"),
             "success_rate": outcome.get("success_rate"),
             "rewards": [{"seat": seat, "reward": reward} for seat, reward in rewards.items()],
-            **{name: outcome.get("metrics", {}).get(name) for name in count_metrics(())},
+            **{name: outcome.get("metrics", {}).get(name) for name in count_metrics((), GameConfig())},
             "engine": episode.engine,
             "package": episode.package,
             "config": json_line((episode.scored_by or episode.snapshot)["config"]),

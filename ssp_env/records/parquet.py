@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssp_env.game import GameConfig
 from ssp_env.game.outcome import count_metrics
 from ssp_env.records.export import publish
 
@@ -62,7 +63,7 @@ def games_schema() -> pyarrow.Schema:
             *((name, text) for name in ("question", "verdict", "reason")),
             ("success_rate", number),
             ("rewards", arrow.list_(reward)),
-            *((name, number) for name in count_metrics(())),
+            *((name, number) for name in count_metrics((), GameConfig())),
             *((name, text) for name in ("engine", "package", "config", "extra")),
         ]
     )

@@ -8,11 +8,11 @@ is unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-from ssp_env.game import Failure, Game, GameConfig, Judge, Request
+from ssp_env.game import Failure, Game, GameConfig, Judge, Request, Turn
 from ssp_env.game.events import Event
 from ssp_env.game.requests import Result
 from ssp_env.game.snapshot import decode
@@ -81,7 +81,11 @@ def replay_under(episode: Episode, config: GameConfig, judge: JudgeFunction | No
     Raises:
         ValueError: If the record does not replay under its own rules.
     """
-    given = {step.request.id: step for step in replay(episode).steps}
+    replayed = replay(episode)
+    played = replayed.game.config
+    # Prompts tell the rules: where style and tags are the same, other rules alone make no other request.
+    same_words = (played.prompts, played.protocol) == (config.prompts, config.protocol)
+    given = {step.request.id: step for step in replayed.steps}
     position = {request_id: number for number, request_id in enumerate(given)}
     game = _opening_under(episode, config)
     steps: list[Step] = []
@@ -91,7 +95,7 @@ def replay_under(episode: Episode, config: GameConfig, judge: JudgeFunction | No
         waiting = sorted(game.requests(), key=lambda request: position.get(request.id, len(position)))
         missing = ""
         for request in waiting:
-            result = _answer(request, given, judge)
+            result = _answer(request, given, judge, same_words, {step.request.id: step for step in steps})
             if not isinstance(result, _Unknown):
                 break
             missing = missing or result.why
@@ -146,14 +150,31 @@ class _Unknown:
     why: str
 
 
-def _answer(request: Request, given: Mapping[str, Step], judge: JudgeFunction | None) -> Result | _Unknown:
+def _answer(
+    request: Request,
+    given: Mapping[str, Step],
+    judge: JudgeFunction | None,
+    same_words: bool,
+    taken: Mapping[str, Step],
+) -> Result | _Unknown:
     if judge is not None and isinstance(request, Judge):
         verdict = ask_judge(judge, request)
         return _Unknown(f"{request.id}: {verdict.detail}") if isinstance(verdict, Failure) else verdict
     if request.id not in given:
         return _Unknown(f"{request.id} was never asked")
     step = given[request.id]
-    return step.result if step.request == request else _Unknown(f"{request.id} was asked differently")
+    same = step.request == request or (same_words and _said(step.request, given) == _said(request, taken))
+    return step.result if same else _Unknown(f"{request.id} was asked differently")
+
+
+def _said(request: Request, steps: Mapping[str, Step]) -> Request:
+    """A turn without the opening of its conversation, in which the rules are told; other requests as they are."""
+    if not isinstance(request, Turn):
+        return request
+    first = steps[opening].request if (opening := f"{request.view.seat}/turn/0") in steps else request
+    assert isinstance(first, Turn)
+    messages = request.view.messages[len(first.view.messages) :]
+    return replace(request, view=replace(request.view, messages=messages))
 
 
 def _step(game: Game, request: Request, result: Result) -> Step:

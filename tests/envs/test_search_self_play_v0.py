@@ -334,7 +334,7 @@ def test_budgets_and_counters():
     say(env, search("belin"), "hm", search("corun"))
     observation, info = env.observe("proposer_0"), env.infos["proposer_0"]
     assert (observation["turns_left"], observation["searches_left"]) == (3, 2)
-    assert (info["turns"], info["searches"], info["clipped_chars"]) == (3, 2, 0)
+    assert (info["turns"], info["searches"], info["cut_action_chars"]) == (3, 2, 0)
     say(env, question())
     assert (env.observe("solver_0")["turns_left"], env.observe("solver_0")["searches_left"]) == (1, 0)
     say(env, answer())
@@ -452,7 +452,7 @@ def test_a_long_reply_is_cut_and_counted_not_an_error():
     env = started(max_chars=60)
     say(env, search("belin").ljust(70, "x"))
     assert env.infos["proposer_0"]["searches"] == 1
-    assert env.infos["proposer_0"]["clipped_chars"] == 10
+    assert env.infos["proposer_0"]["cut_action_chars"] == 10
     say(env, "y" * 58 + search("corun"))
     assert env.infos["proposer_0"]["searches"] == 1
     assert env.infos["proposer_0"]["turns"] == 2
@@ -766,4 +766,4 @@ def test_a_reply_keeps_its_tokens_and_native_tool_calls():
 def test_a_long_reply_is_cut_like_a_long_text():
     env = started(max_chars=20)
     env.step(Reply("x" * 30 + question(), (1,)))
-    assert env.infos["proposer_0"]["clipped_chars"] == 10 + len(question())
+    assert env.infos["proposer_0"]["cut_action_chars"] == 10 + len(question())

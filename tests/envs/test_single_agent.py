@@ -405,7 +405,7 @@ def test_bad_actions(make):
         with pytest.raises(TypeError, match="an action must be a string"):
             env.step(action)
     *_, info = env.step("y" * 30)
-    assert (info["turns"], info["clipped_chars"]) == (1, 10)
+    assert (info["turns"], info["cut_action_chars"]) == (1, 10)
 
 
 def test_rendering_shows_what_frozen_players_did(capsys):

@@ -1,56 +1,76 @@
 """Opening messages of the three roles, in several styles.
 
-A style is a module with the functions of `PromptStyle`, each returning the messages a conversation opens
-with. Tag names always come from the `Protocol`, so prompt and parser cannot disagree.
+A style has the functions of `PromptStyle`, each of which returns the messages that a conversation opens with.
+They take the `GameConfig` that judges the game: tags come from its protocol, so that prompt and parser cannot
+disagree, and what a prompt says of the rules is read from the config.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
 from typing import Protocol as TypingProtocol
 
-if TYPE_CHECKING:
-    from ssp_env.game.protocol import Protocol
-    from ssp_env.game.view import Message
-    from ssp_env.passage import Passage
+from ssp_env.game.config import PROMPT_STYLES, GameConfig
+from ssp_env.game.prompts import english, terse
+from ssp_env.game.prompts.demonstrations import DRAWN, FEW_SHOT
+from ssp_env.game.protocol import Protocol
+from ssp_env.game.task import Task
+from ssp_env.game.view import Message
+from ssp_env.passage import Passage
 
-PROMPT_STYLES = ("english", "few_shot", "drawn", "terse")
+__all__ = ["PROMPT_STYLES", "JudgePrompt", "PromptStyle", "prompt_style"]
 
 
 class PromptStyle(TypingProtocol):
-    """What a prompt module offers."""
+    """The opening messages of every role in one style."""
 
-    def proposer(self, protocol: Protocol, answer: str, hops: int) -> tuple[Message, ...]:
-        """Ask for a question whose answer is `answer` and that needs `hops` searches."""
+    def proposer(self, config: GameConfig, task: Task) -> tuple[Message, ...]:
+        """Ask for a question about the answer of `task` that needs as many searches as the task has hops."""
         ...
 
-    def solver(self, protocol: Protocol, question: str) -> tuple[Message, ...]:
+    def solver(self, config: GameConfig, question: str) -> tuple[Message, ...]:
         """Ask for the answer, search allowed."""
         ...
 
-    def reader(self, protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    def reader(self, config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
         """Ask for the answer from the given passages alone."""
         ...
 
-    def closed_book(self, protocol: Protocol, question: str) -> tuple[Message, ...]:
+    def closed_book(self, config: GameConfig, question: str) -> tuple[Message, ...]:
         """Ask for the answer from memory."""
         ...
 
     def all_answers(
-        self, protocol: Protocol, question: str, passages: Sequence[Passage]
+        self, config: GameConfig, question: str, passages: Sequence[Passage]
     ) -> tuple[Message, ...]:
         """Ask for every answer that fits, separated by semicolons, from the given passages alone."""
         ...
 
 
+class JudgePrompt(TypingProtocol):
+    """Asks whether an answer agrees with one of the right answers."""
+
+    def __call__(
+        self, protocol: Protocol, question: str, candidate: str, golds: Sequence[str]
+    ) -> tuple[Message, ...]:
+        """Return the messages; the verdict is expected between the protocol's answer tags."""
+        ...
+
+
+_STYLES: Mapping[str, PromptStyle] = {
+    "english": english,
+    "few_shot": FEW_SHOT,
+    "drawn": DRAWN,
+    "terse": terse,
+}
+
+
 def prompt_style(name: str) -> PromptStyle:
-    """Return the prompt module called `name`.
+    """Return the prompt style called `name`.
 
     Raises:
         ValueError: If there is no such style.
     """
-    if name not in PROMPT_STYLES:
+    if name not in _STYLES:
         raise ValueError(f"prompts must be one of {', '.join(PROMPT_STYLES)}, got {name!r}")
-    return cast(PromptStyle, import_module(f"{__name__}.{name}"))
+    return _STYLES[name]

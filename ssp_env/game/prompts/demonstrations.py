@@ -1,16 +1,30 @@
-"""Prompts that show how others played, from every seat, and say nothing else."""
+"""Prompts that show how others played, for small models, which copy a pattern better than they follow rules.
+
+A short preamble says the rules; then come games from every seat. They stand in one user message or, with
+native tool calls, as a conversation, and every action starts its line: a small model forgets the tag behind
+other words. Searches show three passages each, as in play: with fewer, the model takes the first real result
+for the last one and asks too early.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import chain, cycle
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from ssp_env.game.prompts.judging import quoted
-from ssp_env.game.protocol import Protocol
+from ssp_env.game.budget import Budget
+from ssp_env.game.config import GameConfig
+from ssp_env.game.prompts.rule_sentences import budget_rules, proposal_rules, quoted
+from ssp_env.game.protocol import PROTOCOLS, FinalKind, Protocol
+from ssp_env.game.rules import first_violation
+from ssp_env.game.task import Task
 from ssp_env.game.view import Message
 from ssp_env.passage import Passage
+
+_OTHER_RULES = "The examples show how to write. They were played by other rules."
 
 Query = tuple[str, tuple[Passage, ...]]
 """What somebody searched for, and what came."""
@@ -35,22 +49,32 @@ class Demonstration:
     hops: int = 2
 
     @property
-    def pages(self) -> list[Passage]:
+    def passages(self) -> list[Passage]:
         """What the proposer found, in order."""
-        return [page for _, found in self.proposing for page in found]
+        return [passage for _, found in self.proposing for passage in found]
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Demonstration:
         """Rebuild one from `dataclasses.asdict`, or from JSON of that."""
         searches = {
-            seat: tuple((query, tuple(Passage(**page) for page in pages)) for query, pages in data[seat])
+            seat: tuple(
+                (query, tuple(Passage(**passage) for passage in found)) for query, found in data[seat]
+            )
             for seat in ("proposing", "solving")
         }
         return cls(data["answer"], data["question"], **searches, hops=data["hops"])
 
+    def keeps(self, config: GameConfig, final: FinalKind) -> bool:
+        """Whether its proposer, if `final` is a question, or its solver kept the rules."""
+        if final == "answer":
+            return _fits(self.solving, config.solver, config.top_k)
+        queries = [query for query, _ in self.proposing]
+        broken = first_violation(self.question, [self.answer], queries, self.passages, config, self.hops)
+        return broken is None and _fits(self.proposing, config.proposer, config.top_k)
+
 
 class Listing(NamedTuple):
-    """A question about the pages of the first two demonstrations that has several answers."""
+    """A question with several answers, about the passages of the first two demonstrations."""
 
     question: str
     answers: str
@@ -59,7 +83,8 @@ class Listing(NamedTuple):
 class FewShot:
     """A prompt style made of demonstrations.
 
-    They stand in one user message or, with native tool calls, as a conversation.
+    Of them a proposer or a solver is shown those that keep the rules of its game; if none does, it is shown
+    all of them and told so.
 
     Args:
         demonstrations: At least two games, as their players saw them.
@@ -72,68 +97,95 @@ class FewShot:
         self, demonstrations: Sequence[Demonstration], listing: Listing, judged: Sequence[str]
     ) -> None:
         self.demonstrations = tuple(demonstrations)
-        self._listing = listing
+        self.listing = listing
         self._judged = tuple(judged)
 
-    def proposer(self, protocol: Protocol, answer: str, hops: int) -> tuple[Message, ...]:
-        """Demonstrations of searches and a question, then the answer and the hops."""
+    @classmethod
+    def load(cls, name: str) -> FewShot:
+        """Read a style from a JSON file in this folder."""
+        data = json.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+        demonstrations = [Demonstration.from_dict(one) for one in data["demonstrations"]]
+        return cls(demonstrations, Listing(**data["listing"]), data["judged"])
+
+    def proposer(self, config: GameConfig, task: Task) -> tuple[Message, ...]:
+        """The rules, demonstrations of searches and a question, then the answer and the hops."""
+        protocol = PROTOCOLS[config.protocol]
+        kept, note = self._kept(config, "question")
         shown = [
             _Shown(_task(one.answer, one.hops), one.proposing, protocol.write("question", one.question).text)
-            for one in self.demonstrations
+            for one in kept
         ]
-        return _messages(protocol, shown, _task(protocol.escape(answer), hops))
+        rules = [*budget_rules(config, "question").values(), *proposal_rules(config, task).values()]
+        preamble = "\n".join(["Write a question that has the given answer.", *rules, *note])
+        return _messages(protocol, preamble, shown, _task(protocol.escape(task.answer), task.hops))
 
-    def solver(self, protocol: Protocol, question: str) -> tuple[Message, ...]:
-        """Demonstrations of searches and an answer, then the question."""
+    def solver(self, config: GameConfig, question: str) -> tuple[Message, ...]:
+        """The limits, demonstrations of searches and an answer, then the question."""
+        protocol = PROTOCOLS[config.protocol]
+        kept, note = self._kept(config, "answer")
         shown = [
             _Shown(f"Question: {one.question}", one.solving, protocol.write("answer", one.answer).text)
-            for one in self.demonstrations
+            for one in kept
         ]
-        return _messages(protocol, shown, f"Question: {protocol.escape(question)}")
+        preamble = "\n".join(["Answer the question.", *budget_rules(config, "answer").values(), *note])
+        return _messages(protocol, preamble, shown, f"Question: {protocol.escape(question)}")
 
-    def reader(self, protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    def reader(self, config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
         """Demonstrations of passages, a question and an answer, then passages and question."""
+        protocol = PROTOCOLS[config.protocol]
         shown = [
-            _Shown(_reading(protocol, one.question, one.pages), (), protocol.write("answer", one.answer).text)
+            _Shown(_reading(protocol, one.question, one.passages), (), _answer(protocol, one.answer))
             for one in self.demonstrations
         ]
-        return _messages(protocol, shown, _reading(protocol, question, passages))
+        return _messages(protocol, "", shown, _reading(protocol, question, passages))
 
-    def closed_book(self, protocol: Protocol, question: str) -> tuple[Message, ...]:
+    def closed_book(self, config: GameConfig, question: str) -> tuple[Message, ...]:
         """Demonstrations of a question and an answer, then the question."""
+        protocol = PROTOCOLS[config.protocol]
         shown = [
-            _Shown(f"Question: {one.question}", (), protocol.write("answer", one.answer).text)
+            _Shown(f"Question: {one.question}", (), _answer(protocol, one.answer))
             for one in self.demonstrations
         ]
-        return _messages(protocol, shown, f"Question: {protocol.escape(question)}")
+        return _messages(protocol, "", shown, f"Question: {protocol.escape(question)}")
 
     def all_answers(
-        self, protocol: Protocol, question: str, passages: Sequence[Passage]
+        self, config: GameConfig, question: str, passages: Sequence[Passage]
     ) -> tuple[Message, ...]:
         """Demonstrations of a question with one answer and of one with several, then the passages to read."""
+        protocol = PROTOCOLS[config.protocol]
         first, second = self.demonstrations[:2]
-        pages = [*first.pages, *second.pages]
+        read = [*first.passages, *second.passages]
         shown = [
-            _Shown(_reading(protocol, asked, pages), (), protocol.write("answer", answers).text)
-            for asked, answers in ((first.question, first.answer), self._listing)
+            _Shown(_reading(protocol, asked, read), (), _answer(protocol, answers))
+            for asked, answers in ((first.question, first.answer), self.listing)
         ]
-        return _messages(protocol, shown, _reading(protocol, question, passages))
+        return _messages(protocol, "", shown, _reading(protocol, question, passages))
 
     def judge(
         self, protocol: Protocol, question: str, candidate: str, golds: Sequence[str]
     ) -> tuple[Message, ...]:
         """Demonstrations of answers and verdicts, then question, right answers and answer."""
+        verdicts: cycle[Literal["Correct", "Wrong"]] = cycle(("Correct", "Wrong"))
         shown = [
             _Shown(
                 _judging(protocol, one.question, given, [one.answer]),
                 (),
-                protocol.write("answer", verdict).text,
+                _answer(protocol, verdict),
             )
-            for one, given, verdict in zip(
-                cycle(self.demonstrations), self._judged, cycle(("Correct", "Wrong")), strict=False
-            )
+            for one, given, verdict in zip(cycle(self.demonstrations), self._judged, verdicts, strict=False)
         ]
-        return _messages(protocol, shown, _judging(protocol, question, candidate, golds))
+        return _messages(protocol, "", shown, _judging(protocol, question, candidate, golds))
+
+    def _kept(self, config: GameConfig, final: FinalKind) -> tuple[Sequence[Demonstration], list[str]]:
+        """The demonstrations to show, and what has to be said about them."""
+        kept = [one for one in self.demonstrations if one.keeps(config, final)]
+        return (kept, []) if kept else (self.demonstrations, [_OTHER_RULES])
+
+
+FEW_SHOT = FewShot.load("few_shot.json")
+"""Three short games about made-up things."""
+DRAWN = FewShot.load("drawn.json")
+"""Games that an oracle played in a fictional world, with searches and passages as long as in play."""
 
 
 class _Shown(NamedTuple):
@@ -144,8 +196,17 @@ class _Shown(NamedTuple):
     final: str
 
 
+def _fits(searches: Sequence[Query], budget: Budget, top_k: int) -> bool:
+    few = len(searches) <= budget.max_searches and len(searches) < budget.max_turns
+    return few and all(len(found) <= top_k for _, found in searches)
+
+
 def _task(answer: str, hops: int) -> str:
     return f"Answer: {answer}\nHops: {hops}"
+
+
+def _answer(protocol: Protocol, answer: str) -> str:
+    return protocol.write("answer", answer).text
 
 
 def _reading(protocol: Protocol, question: str, passages: Sequence[Passage]) -> str:
@@ -158,19 +219,22 @@ def _judging(protocol: Protocol, question: str, candidate: str, golds: Sequence[
     return f"Question: {asked}\nRight answers: {right}\nAnswer given: {given}"
 
 
-def _messages(protocol: Protocol, demonstrations: Sequence[_Shown], task: str) -> tuple[Message, ...]:
+def _messages(
+    protocol: Protocol, preamble: str, demonstrations: Sequence[_Shown], task: str
+) -> tuple[Message, ...]:
     """One user message of plain text; a conversation, if calls cannot be written as text."""
     played = [_conversation(protocol, number, one) for number, one in enumerate(demonstrations)]
     if protocol.calls == "native":
-        return (*chain.from_iterable(played), Message("user", task))
+        said = [Message("system", preamble)] if preamble else []
+        return (*said, *chain.from_iterable(played), Message("user", task))
     shown = ["\n".join(message.content for message in one) for one in played]
-    return (Message("user", "\n\n".join([*shown, task])),)
+    return (Message("user", "\n\n".join([*[preamble] * bool(preamble), *shown, task])),)
 
 
 def _conversation(protocol: Protocol, number: int, shown: _Shown) -> list[Message]:
     messages = [Message("user", shown.task)]
-    for place, (query, pages) in enumerate(shown.searches):
+    for place, (query, found) in enumerate(shown.searches):
         call = protocol.write("search", query, call_id=f"example_{number}_{place}")
         said = Message("assistant", call.text, call.tool_calls)
-        messages += [said, protocol.answered(said, protocol.observe(pages))]
+        messages += [said, protocol.answered(said, protocol.observe(found))]
     return [*messages, Message("assistant", shown.final)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ssp_env.game.prompts.judging import quoted
-from ssp_env.game.protocol import Protocol
+from ssp_env.game.config import GameConfig
+from ssp_env.game.prompts.rule_sentences import budget_rules, keeps_form, proposal_rules, quoted
+from ssp_env.game.protocol import PROTOCOLS, Protocol
+from ssp_env.game.task import Task
 from ssp_env.game.view import Message
 from ssp_env.passage import Passage
 
@@ -26,18 +28,26 @@ identifies it in the same way, and repeat until the chain has N links.
 4. Write the question from the far end of the chain: the fact found last is its opening clue.
 
 How to write: reason inside {think} whenever you learn something new. To search, {searching}. Search as \
-often as you need, at least twice, never with the same words. When you are done, write {question} and \
-nothing after it.
+often as you need and your limits allow. When you are done, write {question} and nothing after it.
 
-Questions of the right kind:
+Your limits:
+{limits}
 {examples}
-
 Requirements:
 1. Use only facts that you found by searching.
 2. Mention neither the answer nor any link between the opening clue and the answer.
 3. Nobody can answer the question from general knowledge.
 4. It takes exactly N searches to solve.
-5. It has exactly one answer, without doubt."""
+5. It has exactly one answer, without doubt.
+
+Your question is thrown out unless all of this holds:
+{rules}"""
+
+_TASK = """\
+Answer: {answer}
+N: {hops}
+Create a question that needs N = {hops} {searches}. First check every requirement yourself, above all that the \
+question is not too easy; then write it"""
 
 _EXAMPLES = (
     "Which town on the Asker Fjord is the birthplace of the engineer Marta Velling?",
@@ -48,8 +58,11 @@ _EXAMPLES = (
 
 _SOLVER = """\
 Answer the question below. Reason inside {think} whenever you learn something new. To look something up, \
-{searching}. Search as often as you need. When you know the answer, {copying}write {answer}, as short as \
-possible and without explanation, for example {example}.
+{searching}. Search as often as you need and your limits allow. When you know the answer, {copying}write \
+{answer}, as short as possible and without explanation, for example {example}.
+
+Your limits:
+{limits}
 
 Question: {text}"""
 
@@ -103,25 +116,35 @@ _COPYING = (
 )
 
 
-def proposer(protocol: Protocol, answer: str, hops: int) -> tuple[Message, ...]:
-    """System message with the rules, user message with the answer and the number of hops."""
+def proposer(config: GameConfig, task: Task) -> tuple[Message, ...]:
+    """System message with craft, limits and rules; user message with the answer and the number of hops."""
+    protocol = PROTOCOLS[config.protocol]
+    examples = [(hops, text) for hops, text in enumerate(_EXAMPLES, start=1) if keeps_form(text, config)]
     system = _PROPOSER.format(
         think=protocol.wrap(protocol.think, "your reasoning"),
         searching=_searching(protocol),
         question=protocol.write("question", "your question").text,
-        examples="\n".join(f"N = {hops}: {example}" for hops, example in enumerate(_EXAMPLES, start=1)),
+        limits=_bulleted(budget_rules(config, "question").values()),
+        examples="\n".join(
+            ["", "Questions of the right kind:", *(f"N = {hops}: {text}" for hops, text in examples), ""]
+            if examples
+            else []
+        ),
+        rules=_bulleted(proposal_rules(config, task).values()),
     )
-    user = (
-        f"Answer: {protocol.escape(answer)}\nN: {hops}\n"
-        f"Create a question that needs N = {hops} searches. First check every requirement yourself, above "
-        "all that the question is not too easy; then write it, for example "
-        f"{protocol.write('question', _EXAMPLES[1]).text}."
+    user = _TASK.format(
+        answer=protocol.escape(task.answer),
+        hops=task.hops,
+        searches="search" if task.hops == 1 else "searches",
     )
-    return (Message("system", system + _tools(protocol)), Message("user", user))
+    if examples:
+        user += f", for example {protocol.write('question', examples[len(examples) // 2][1]).text}"
+    return (Message("system", system + _tools(protocol)), Message("user", user + "."))
 
 
-def solver(protocol: Protocol, question: str) -> tuple[Message, ...]:
-    """One user message with the rules and the question."""
+def solver(config: GameConfig, question: str) -> tuple[Message, ...]:
+    """One user message with the limits and the question."""
+    protocol = PROTOCOLS[config.protocol]
     copying = _COPYING.format(evidence=protocol.wrap(protocol.evidence, "the passages"))
     user = _SOLVER.format(
         think=protocol.wrap(protocol.think, "your reasoning"),
@@ -129,37 +152,29 @@ def solver(protocol: Protocol, question: str) -> tuple[Message, ...]:
         copying=copying if protocol.evidence else "",
         answer=protocol.write("answer", "your answer").text,
         example=protocol.write("answer", "Lisbon").text,
+        limits=_bulleted(budget_rules(config, "answer").values()),
         text=protocol.escape(question),
     )
     system = "You are a careful research assistant." + _tools(protocol)
     return (Message("system", system), Message("user", user))
 
 
-def reader(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+def reader(config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
     """One user message with the passages and the question."""
-    user = _READER.format(
-        answer=protocol.write("answer", "your answer").text,
-        documents=protocol.passages(passages),
-        text=protocol.escape(question),
-    )
-    return (_READING, Message("user", user))
+    return _reading(config, _READER, "your answer", question, passages)
 
 
-def closed_book(protocol: Protocol, question: str) -> tuple[Message, ...]:
+def all_answers(config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """One user message with the passages and the question."""
+    return _reading(config, _ALL_ANSWERS, "your answers", question, passages)
+
+
+def closed_book(config: GameConfig, question: str) -> tuple[Message, ...]:
     """One user message with the question alone."""
+    protocol = PROTOCOLS[config.protocol]
     user = _CLOSED_BOOK.format(
         answer=protocol.write("answer", "your answer").text,
         unknown=protocol.write("answer", "unknown").text,
-        text=protocol.escape(question),
-    )
-    return (_READING, Message("user", user))
-
-
-def all_answers(protocol: Protocol, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """One user message with the passages and the question."""
-    user = _ALL_ANSWERS.format(
-        answer=protocol.write("answer", "your answers").text,
-        documents=protocol.passages(passages),
         text=protocol.escape(question),
     )
     return (_READING, Message("user", user))
@@ -175,6 +190,22 @@ def judge(protocol: Protocol, question: str, candidate: str, golds: Sequence[str
         wrong=protocol.write("answer", "Wrong").text,
     )
     return (Message("system", "You are a strict and fair judge of answers."), Message("user", user))
+
+
+def _reading(
+    config: GameConfig, prompt: str, answer: str, question: str, passages: Sequence[Passage]
+) -> tuple[Message, ...]:
+    protocol = PROTOCOLS[config.protocol]
+    user = prompt.format(
+        answer=protocol.write("answer", answer).text,
+        documents=protocol.passages(passages),
+        text=protocol.escape(question),
+    )
+    return (_READING, Message("user", user))
+
+
+def _bulleted(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def _searching(protocol: Protocol) -> str:
