@@ -21,7 +21,7 @@ from agents.judges_agreement import Agreement
 from agents.players import Cast
 from baselines.agent_figures import Share
 from baselines.tasks import open_world
-from ssp_env.game import PROTOCOLS, Judge, View
+from ssp_env.game import PROTOCOLS, GameConfig, Judge, View
 from ssp_env.game.prompts import prompt_style
 from ssp_env.passage import Passage
 from ssp_env.play import AnyAgent, AnyAsyncAgent, act_all, blocking, is_async_agent
@@ -91,7 +91,7 @@ def draw_readings(
         others = [id_ for id_ in pages if id_ not in gold.passage_ids]
         ids = rng.permutation([*gold.passage_ids, *rng.choice(others, size=noise, replace=False)])
         shown: list[Passage] = [pages[str(id_)] for id_ in ids]
-        messages = prompt_style(prompts).reader(PROTOCOL, gold.question, shown)
+        messages = prompt_style(prompts).reader(GameConfig(), gold.question, shown)
         view = View(f"reading/{number}", "solver_0", "verify", messages, 1, 0, probe="recovery")
         readings.append(Reading(view, (gold.answer, *gold.aliases)))
     return readings

@@ -47,17 +47,17 @@ step that ends the game `agents` becomes empty.
 `prompt` is the agent's own conversation from its opening message to the newest page, as one text: an agent
 that remembers nothing can act on it. Environment text stands between `<information>` tags (the name depends
 on the protocol). Beyond `max_prompt_chars` the opening message and the newest text stay, and `[...]` stands
-for what was cut. It is empty before the agent's first turn comes up. `phase` is 0 propose, 1 verify, 2 solve, 3 done. `turns_left` and `searches_left` are the
-agent's own budgets.
+for what was cut. The prompt is empty before the agent's first turn comes up. `phase` is 0 propose, 1 verify,
+2 solve, 3 done. `turns_left` and `searches_left` are the agent's own budgets.
 
 `infos[agent]["messages"]` is the same conversation as chat messages, `{"role": ..., "content": ...}`, for
 agents with a chat template; further `turns` and `searches` count what the agent did, `cut_action_chars` what
 was cut of its actions, `cut_passage_chars` what was cut of the passages it was shown (see
 `GameConfig.max_passage_chars`), and `cut_prompt_chars` what the present `prompt` lacks of the conversation.
-When the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells what
-was rejected and why and, where an oracle knows, whether the label is true (see `ssp_env.game.audit`). Neither
-observation nor infos of a solver ever hold the answer or the proposer's words other than the question;
-`render` and `game` hide nothing and are for spectators.
+When the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells
+what was rejected and why and, where an oracle knows, whether the label is true (see `ssp_env.game.audit`).
+Neither observation nor infos of a solver ever hold the answer or the proposer's words other than the
+question; `render` and `game` hide nothing and are for spectators.
 
 ### Rewards
 

@@ -53,7 +53,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def shorten_prompt(opening: str, later: str, limit: int) -> tuple[str, int]:
-    """Fit a conversation into a prompt of `limit` characters.
+    r"""Fit a conversation into a prompt of `limit` characters.
 
     Kept are its opening, with the task in it, and its newest text. What comes between is replaced by a mark.
     If both are too long, each is given half of the room, and the opening loses its middle: it begins with
@@ -68,7 +68,7 @@ def shorten_prompt(opening: str, later: str, limit: int) -> tuple[str, int]:
         The prompt, and how many characters of the conversation it lacks.
 
     >>> shorten_prompt("Who is the mayor of Corun?", "a" * 100 + " Sarn is the mayor.", 55)
-    ('Who is the mayor of Corun?\\n[...]\\na Sarn is the mayor.', 99)
+    ('Who is the mayor of Corun?\n[...]\naaa Sarn is the mayor.', 97)
     """
     if len(opening) + len(later) <= limit:
         return opening + later, 0

@@ -168,7 +168,7 @@ def _answer(
 
 
 def _said(request: Request, steps: Mapping[str, Step]) -> Request:
-    """A turn without the opening of its conversation, in which the rules are told; other requests as they are."""
+    """Return a turn without the opening of its conversation, which tells the rules; else the request."""
     if not isinstance(request, Turn):
         return request
     first = steps[opening].request if (opening := f"{request.view.seat}/turn/0") in steps else request

@@ -69,7 +69,9 @@ def test_a_oracle_player_wins_as_solver_and_loses_as_proposer(world, engine):
 def test_demonstrations_of_any_world_make_a_style_for_any_protocol(world, engine, protocol):
     shown = drawn(world, engine)
     style, tags = FewShot(shown, Listing("Which?", "One; Two"), ["x", "y"]), PROTOCOLS[protocol]
-    text = "\n".join(message.content for message in style.proposer(tags, "Tavor", 2))
+    text = "\n".join(
+        message.content for message in style.proposer(GameConfig(protocol=protocol), Task("Tavor", hops=2))
+    )
     for one in shown:
         assert f"Answer: {one.answer}\nHops: 2" in text
         assert tags.write("question", one.question).text in text

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from agents.tiny_model import build_model, build_tokenizer, load, save
 from baselines.presets import PRESETS
-from ssp_env.game import PROTOCOLS
+from ssp_env.game import PROTOCOLS, Task
+from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.prompts import prompt_style
 from ssp_env.game.task import MAX_HOPS
 from ssp_env.worlds import World, WorldConfig
@@ -44,7 +45,7 @@ def test_every_notice_is_one_token(notice: str):
 
 @pytest.mark.parametrize("hops", range(1, MAX_HOPS + 1))
 def test_every_hop_count_can_be_asked_for(hops: int):
-    (message,) = prompt_style("terse").proposer(TERSE, VOCABULARY[0], hops)
+    (message,) = prompt_style("terse").proposer(TERSE_RULES, Task(VOCABULARY[0], hops=hops))
     assert UNKNOWN not in encode(message.content)
     assert len(encode(message.content)) == len(message.content.split())
 
@@ -56,7 +57,7 @@ def test_all_that_a_world_and_its_prompts_say_is_one_token_a_word(index: int, sp
     (gold,) = world.questions(hops, 1, np.random.default_rng(0))
     pages = list(world.passages())
     style = prompt_style("terse")
-    messages = (*style.solver(TERSE, gold.question), *style.reader(TERSE, gold.question, pages))
+    messages = (*style.solver(TERSE_RULES, gold.question), *style.reader(TERSE_RULES, gold.question, pages))
     text = " ".join([TERSE.observe(pages), gold.question, gold.answer, *(m.content for m in messages)])
     assert encode(text) == ids_of(text)
     assert UNKNOWN not in encode(text)

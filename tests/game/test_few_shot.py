@@ -4,17 +4,16 @@ import re
 
 import pytest
 
-from ssp_env.game import PROTOCOLS, GameConfig, Reply
-from ssp_env.game.prompts import drawn, few_shot
+from ssp_env.game import PROTOCOLS, GameConfig, Reply, Task
+from ssp_env.game.prompts.demonstrations import DRAWN, FEW_SHOT
 from ssp_env.game.rules import first_violation
 from ssp_env.passage import Passage
 
-SHOWN = [(style, one) for style in (few_shot, drawn) for one in style._STYLE.demonstrations]
+SHOWN = [(style, one) for style in (FEW_SHOT, DRAWN) for one in style.demonstrations]
 ENGLISH = sorted(name for name, protocol in PROTOCOLS.items() if protocol.layout == "documents")
 AS_TEXT = [name for name in ENGLISH if PROTOCOLS[name].calls != "native"]
-STYLES = pytest.mark.parametrize(
-    "style", [few_shot, drawn], ids=lambda style: style.__name__.rpartition(".")[2]
-)
+STYLES = pytest.mark.parametrize("style", [FEW_SHOT, DRAWN], ids=["few_shot", "drawn"])
+TASK = Task("Belin", hops=4)
 PAGES = [Passage("a", "Belin", "Belin is the home of Corun."), Passage("b", "Corun", "Corun is a mayor.")]
 
 
@@ -46,20 +45,20 @@ def played(protocol, text, final):
 @STYLES
 @pytest.mark.parametrize("name", AS_TEXT)
 def test_demonstrations_are_what_the_protocol_reads(name, style):
-    protocol, demonstrations = PROTOCOLS[name], style._STYLE.demonstrations
-    (message,) = style.proposer(protocol, "Belin", 4)
+    protocol, config, demonstrations = PROTOCOLS[name], GameConfig(protocol=name), style.demonstrations
+    (message,) = style.proposer(config, TASK)
     assert list(played(protocol, message.content, "question")) == [
         step
         for one in demonstrations
         for step in (*(("search", query) for query, _ in one.proposing), ("question", one.question))
     ]
-    (message,) = style.solver(protocol, "Where is Corun at home?")
+    (message,) = style.solver(config, "Where is Corun at home?")
     assert list(played(protocol, message.content, "answer")) == [
         step
         for one in demonstrations
         for step in (*(("search", query) for query, _ in one.solving), ("answer", one.answer))
     ]
-    (message,) = style.reader(protocol, "Where is Corun at home?", PAGES)
+    (message,) = style.reader(config, "Where is Corun at home?", PAGES)
     assert list(played(protocol, message.content, "answer")) == [
         ("answer", one.answer) for one in demonstrations
     ]
@@ -68,12 +67,12 @@ def test_demonstrations_are_what_the_protocol_reads(name, style):
 @STYLES
 @pytest.mark.parametrize("name", ENGLISH)
 def test_prompts_end_with_the_task_in_the_form_demonstrated(name, style):
-    protocol = PROTOCOLS[name]
-    proposer = style.proposer(protocol, "Belin", 4)[-1]
+    protocol, config = PROTOCOLS[name], GameConfig(protocol=name)
+    proposer = style.proposer(config, TASK)[-1]
     assert ("\n\n" + proposer.content).endswith("\n\nAnswer: Belin\nHops: 4")
-    solver = style.solver(protocol, "Where is Corun at home?")[-1]
+    solver = style.solver(config, "Where is Corun at home?")[-1]
     assert ("\n\n" + solver.content).endswith("\n\nQuestion: Where is Corun at home?")
-    reader = style.reader(protocol, "Where is Corun at home?", PAGES)[-1]
+    reader = style.reader(config, "Where is Corun at home?", PAGES)[-1]
     assert ("\n\n" + reader.content).endswith(
         f"\n\n{protocol.observe(PAGES)}\nQuestion: Where is Corun at home?"
     )
@@ -81,8 +80,9 @@ def test_prompts_end_with_the_task_in_the_form_demonstrated(name, style):
 
 @STYLES
 def test_with_native_calls_the_demonstrations_are_conversations_the_protocol_reads(style):
-    protocol, demonstrations = PROTOCOLS["openai"], style._STYLE.demonstrations
-    messages = style.proposer(protocol, "Belin", 4)
+    protocol, config = PROTOCOLS["openai"], GameConfig(protocol="openai")
+    demonstrations = style.demonstrations
+    messages = style.proposer(config, TASK)
     said = [Reply(one.content, tool_calls=one.tool_calls) for one in messages if one.role == "assistant"]
     read = [protocol.parse(reply, "question") for reply in said]
     assert [(action.kind, action.content) for action in read] == [
@@ -109,9 +109,9 @@ def test_judged_answers_are_right_and_wrong_by_turns(name, style):
 
 @pytest.mark.parametrize(("style", "one"), SHOWN, ids=lambda value: getattr(value, "answer", ""))
 def test_the_list_of_several_answers_is_right(style, one):
-    (message,) = style.all_answers(PROTOCOLS["default"], "Who?", PAGES)
+    (message,) = style.all_answers(GameConfig(), "Who?", PAGES)
     actions = list(played(PROTOCOLS["default"], message.content, "answer"))
-    first, second = style._STYLE.demonstrations[:2]
-    assert [content for _, content in actions] == [first.answer, style._STYLE._listing.answers]
-    shown = " ".join(f"{page.title} {page.text}" for page in (*first.pages, *second.pages))
-    assert all(answer in shown for answer in style._STYLE._listing.answers.split("; "))
+    first, second = style.demonstrations[:2]
+    assert [content for _, content in actions] == [first.answer, style.listing.answers]
+    shown = " ".join(f"{page.title} {page.text}" for page in (*first.passages, *second.passages))
+    assert all(answer in shown for answer in style.listing.answers.split("; "))

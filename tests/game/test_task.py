@@ -125,6 +125,8 @@ def test_the_published_rules_are_the_default():
         "prompts": "english",
         "attempts": 1,
         "top_k": 3,
+        "max_passage_chars": 4000,
+        "max_evidence_chars": 200_000,
         "proposer": {"max_searches": 10, "max_turns": 12, "retries": 1, "max_tokens": None},
         "solver": {"max_searches": 10, "max_turns": 12, "retries": 1, "max_tokens": None},
         "min_searches": 2,

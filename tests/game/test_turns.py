@@ -215,4 +215,5 @@ def test_metrics_count_what_happened():
         "spoofed_tags": 2.0,
         "dropped_chars": 4.0,
         "dropped_calls": 0.0,
+        "cut_passage_chars": 0.0,
     }

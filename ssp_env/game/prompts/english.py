@@ -46,8 +46,8 @@ Your question is thrown out unless all of this holds:
 _TASK = """\
 Answer: {answer}
 N: {hops}
-Create a question that needs N = {hops} {searches}. First check every requirement yourself, above all that the \
-question is not too easy; then write it"""
+Create a question that needs N = {hops} {searches}. First check every requirement yourself, above all that \
+the question is not too easy; then write it"""
 
 _EXAMPLES = (
     "Which town on the Asker Fjord is the birthplace of the engineer Marta Velling?",

@@ -41,14 +41,16 @@ def proposal_rules(config: GameConfig, task: Task) -> dict[str, str]:
             config.min_question_words > 0
             and f"The question has at least {count(config.min_question_words, 'word')}."
         ),
-        "answer_leak": f"The question contains neither the answer nor another name of it{_aliases(config, task)}.",
+        "answer_leak": (
+            f"The question contains neither the answer nor another name of it{_aliases(config, task)}."
+        ),
         "no_evidence": config.min_searches > 0 and "Your searches have found something.",
         "too_few_searches": (
             config.min_searches > 0
             and f"You have made at least {count(config.min_searches, 'search', 'searches')}."
         ),
         "repeated_search": (
-            "All your searches are different; case, accents and punctuation make no difference."
+            "All your searches are different; letter case, accents and punctuation make no difference."
         ),
         "answer_in_search": (
             not config.answer_in_search and "No search contains the answer or another name of it."
@@ -99,13 +101,13 @@ def budget_rules(config: GameConfig, final: FinalKind) -> dict[str, str]:
             else f"You have 1 turn, which is one message: write the {final} in it."
         ),
         "malformed": (
-            f"{count(budget.retries, 'turn')} without a complete action {_verb(budget.retries)} forgiven; one "
-            "more, and you are out."
+            f"{count(budget.retries, 'turn')} without a complete action {_verb(budget.retries)} forgiven; "
+            "with one more you forfeit."
             if budget.retries
-            else "After a turn without a complete action you are out."
+            else "With a turn without a complete action you forfeit."
         ),
         "token_limit": (
-            f"Over all turns you may write {count(budget.max_tokens, 'token')}; if you write more, you are out."
+            f"You may write {count(budget.max_tokens, 'token')} over all turns; with more you forfeit."
             if budget.max_tokens is not None
             else ""
         ),
