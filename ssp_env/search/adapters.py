@@ -60,7 +60,7 @@ def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
     if find is None and find_async is None:
         raise TypeError(
             "expected a search engine, a retriever with `invoke` or `retrieve`, or a function of the query, "
-            f"got {type(source).__name__}"
+            f"got {type(source).__name__}{' without fingerprint()' if hasattr(source, 'search') else ''}"
         )
     label = fingerprint or _Unversioned.of(type(source).__name__)
     if find_async is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from ssp_env.game import Game, GameConfig, Noise, Read, Reply, Search, Task, Tur
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import AnswerScored, NoticeGiven, ReadingGiven, SeatForfeited
 from ssp_env.passage import Passage
+from ssp_env.play import AnyPlayer, as_agent
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.testing.engines import PASSAGES
 from ssp_env.testing.verdict import attempt, require
@@ -57,74 +56,76 @@ _PROSE_CASES = (
 
 
 def check_agent(
-    agent: Any,
+    agent: AnyPlayer,
     *,
     roles: Collection[Role] = ALL_ROLES,
     config: GameConfig = TERSE_RULES,
     deterministic: bool = True,
     keeps_budgets: bool = True,
 ) -> None:
-    """Check an agent: `act(view)` or `act_batch(views)`, plain or async, returning text or `Reply`.
+    """Check an agent: it has `act(view)` or `act_batch(views)`, async or not, and returns text or `Reply`.
 
     Args:
-        agent: The agent.
-        roles: What it plays.
-        config: Rules, prompts and tags of the games it is tried in; a terse game by default.
-        deterministic: Require the same replies to the same conversations, whatever else is played meanwhile;
-            turn off for an agent that samples.
-        keeps_budgets: Require that it ends every conversation with a question or an answer, in time, and
-            searches no more when it has no search left.
+        agent: The agent, or anything else that `ssp_env.play.as_agent` takes, a function for instance.
+        roles: The roles it plays.
+        config: Rules, prompts and tags of the games it is tried in; those of the terse game by default.
+        deterministic: Require the same replies to the same conversations, whatever else is played at the same
+            time; turn it off for an agent that samples.
+        keeps_budgets: Require that it ends every conversation in time, with a question or an answer, and does
+            not search when it has no search left.
 
     Raises:
         ConformanceError: At the first check that fails.
     """
-    methods = [name for name in ("act", "act_batch") if callable(getattr(agent, name, None))]
-    require(
-        bool(methods),
+    made = attempt(
+        lambda: as_agent(agent, "the agent"),
         "methods",
-        expected="act(view) or act_batch(views)",
-        came=f"{type(agent).__name__} with neither",
+        expected="act(view) or act_batch(views), a function, or invoke(messages)",
         why="the drivers call one of them",
     )
-    if "act_batch" in methods:
+    if hasattr(made, "act_batch"):
         require(
-            list(_call(agent, "act_batch", [])) == [],
+            list(_call(made, "act_batch", [])) == [],
             "empty batch",
             expected="no replies to no views",
             came="something else",
             why="a round may have no turn for an agent",
         )
     for role in roles:
-        alone = [_play(agent, role, [case], config)[0] for case in _cases(config)]
-        together = _play(agent, role, _cases(config), config)
-        backwards = _play(agent, role, _cases(config)[::-1], config)[::-1]
+        alone = [_play(made, role, [case], config)[0] for case in _cases(config)]
+        together = _play(made, role, _cases(config), config)
+        backwards = _play(made, role, _cases(config)[::-1], config)[::-1]
         if deterministic:
             _check_same(role, alone, together, "with its turns between those of another game")
             _check_same(role, alone, backwards, "with the other game asked first")
-        # Whatever a player does without pages, it must not raise.
-        _play(agent, role, _cases(config), config, finds=False)
+        # Whatever a player does when nothing is found, it must not raise.
+        _play(made, role, _cases(config), config, finds=False)
         if keeps_budgets:
             for game in (*alone, *together):
                 _check_budgets(role, game)
 
 
 def check_reader(
-    reader: Any, *, config: GameConfig = TERSE_RULES, deterministic: bool = True, recovers: bool = True
+    reader: AnyPlayer,
+    *,
+    config: GameConfig = TERSE_RULES,
+    deterministic: bool = True,
+    recovers: bool = True,
 ) -> None:
-    """Check who answers the RAG check: an agent that sees pages and a question and has no search tool.
+    """Check a reader: an agent that answers the RAG check from passages it is shown, without searching.
 
     Args:
-        reader: The reader.
-        config: Rules, prompts and tags of the games it is tried in; a terse game by default.
+        reader: The reader, or anything else that `ssp_env.play.as_agent` takes.
+        config: As in `check_agent`.
         deterministic: As in `check_agent`.
-        recovers: Require the right answer to at least one of two questions whose pages state it.
+        recovers: Require the right answer to at least one of two questions whose passages state it.
 
     Raises:
         ConformanceError: At the first check that fails.
     """
     only: tuple[Role, ...] = ("reader",)
     check_agent(reader, roles=only, config=config, deterministic=deterministic, keeps_budgets=False)
-    games = _play(reader, "reader", _cases(config), config)
+    games = _play(as_agent(reader), "reader", _cases(config), config)
     for game in games:
         (reading,) = [event for event in game.events if isinstance(event, ReadingGiven)]
         require(
@@ -139,7 +140,7 @@ def check_reader(
         require(
             any(event.correct for event in scored),
             "recovery",
-            expected=f"one of {[game.task.answer for game in games]} from pages that state them",
+            expected=f"one of {[game.task.answer for game in games]} from passages that state them",
             came=[event.answer for event in scored],
             why="a reader that recovers nothing makes every question invalid",
         )
@@ -151,7 +152,7 @@ def _cases(config: GameConfig) -> tuple[Case, ...]:
 
 @lru_cache(maxsize=2)
 def _setting(terse: bool) -> tuple[tuple[Case, ...], BM25Engine]:
-    """Two tasks and the engine they are played over: a tiny world, or a few pages of prose."""
+    """Return two tasks and the engine to play them over: of a tiny world, or of a few prose passages."""
     if not terse:
         return _PROSE_CASES, BM25Engine(PASSAGES)
     world = World(world_preset("tiny"))
@@ -198,7 +199,7 @@ def _turns(game: Game, role: Role) -> list[Turn | Read]:
 
 
 def _serve(game: Game, engine: BM25Engine | None) -> None:
-    """Answer every open search and request for noise; an engine that is None finds nothing."""
+    """Answer every open search and request for noise; without an engine nothing is found."""
     while found := [request for request in game.requests() if isinstance(request, Search | Noise)]:
         request = found[0]
         hits: list[Passage] = []
@@ -208,7 +209,7 @@ def _serve(game: Game, engine: BM25Engine | None) -> None:
 
 
 def _replies(agent: Any, views: Sequence[View]) -> list[str | Reply]:
-    if callable(getattr(agent, "act_batch", None)):
+    if hasattr(agent, "act_batch"):
         replies = list(_call(agent, "act_batch", views))
     else:
         replies = [_call(agent, "act", view) for view in views]
@@ -230,24 +231,14 @@ def _replies(agent: Any, views: Sequence[View]) -> list[str | Reply]:
     return replies
 
 
-def _call(agent: Any, method: str, argument: object) -> Any:
-    def call() -> Any:
-        value = getattr(agent, method)(argument)
-        return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
-
-    phases = (
-        [view.phase for view in argument] if isinstance(argument, list) else getattr(argument, "phase", "")
-    )
+def _call(agent: Any, method: str, argument: View | Sequence[View]) -> Any:
+    views = [argument] if isinstance(argument, View) else argument
     return attempt(
-        call,
-        f"{method} in phase {phases}",
+        lambda: getattr(agent, method)(argument),
+        f"{method} in phase {', '.join(dict.fromkeys(view.phase for view in views))}",
         expected="a reply to any view of the game",
-        why="what a player raises ends the run",
+        why="an exception of a player ends its game as `error`",
     )
-
-
-async def _awaited(value: Awaitable[Any]) -> Any:
-    return await value
 
 
 def _check_same(role: Role, alone: Sequence[Game], others: Sequence[Game], words: str) -> None:

@@ -1,15 +1,17 @@
-"""Checks of a search engine: whatever `ssp_env.search.engine.SearchEngine` promises, tried out."""
+"""Checks of a search engine: everything that `ssp_env.search.engine.SearchEngine` promises."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import isclose, isfinite
+from typing import Any
 
 import numpy as np
 
 from ssp_env.passage import Passage
 from ssp_env.search.engine import PassageSampler, SearchEngine
+from ssp_env.search.tool import as_engine
 from ssp_env.testing.verdict import attempt, require
 
 PASSAGES: tuple[Passage, ...] = (
@@ -22,7 +24,7 @@ PASSAGES: tuple[Passage, ...] = (
     Passage("e6", "Zürich", "Zürich — 苏黎世 — is a city; its name is written with an umlaut."),
     Passage("f7", "Aller", "The river Aller rises in the hills and passes three towns."),
 )
-"""The corpus `check_engine` has an engine built over; two pages differ in nothing but their ids."""
+"""The corpus of the engine that `check_engine` builds; two passages differ in nothing but their ids."""
 
 QUERIES = ("mayor of Corun", "astronomer winter sky", "walnuts", "river towns", "Zürich 苏黎世")
 STRANGE_QUERIES = (
@@ -39,11 +41,11 @@ STRANGE_QUERIES = (
 _TOP_K = 3
 
 
-def check_engine(make_engine: Callable[[Sequence[Passage]], SearchEngine]) -> None:
+def check_engine(make_engine: Callable[[Sequence[Passage]], Any]) -> None:
     """Check an engine that can be built over any corpus.
 
     Args:
-        make_engine: Builds an engine over the given passages, ids unique.
+        make_engine: Builds an engine, or anything else that `as_engine` takes, over passages with unique ids.
 
     Raises:
         ConformanceError: At the first check that fails.
@@ -51,24 +53,30 @@ def check_engine(make_engine: Callable[[Sequence[Passage]], SearchEngine]) -> No
     >>> from ssp_env.search.bm25 import BM25Engine
     >>> check_engine(BM25Engine)
     """
-    engine = attempt(
-        lambda: make_engine(PASSAGES),
-        "construction",
-        expected="an engine over 8 passages",
-        why="nothing works",
-    )
+
+    def build(passages: Sequence[Passage]) -> SearchEngine:
+        built = attempt(
+            lambda: make_engine(passages),
+            "construction",
+            expected=f"an engine over {len(passages)} passages",
+            why="without an engine there is no game",
+        )
+        return _adapted(built)
+
+    engine = build(PASSAGES)
     check_fixed_engine(engine, QUERIES)
     _check_passages_are_the_corpus(engine)
-    _check_own_text_finds_a_page(engine)
-    _check_twins_are_ordered_by_id(engine, make_engine(PASSAGES[::-1]))
-    _check_fingerprint_tells_corpora_apart(engine, make_engine)
+    _check_own_text_finds_a_passage(engine)
+    _check_twins_are_ordered_by_id(engine, build(PASSAGES[::-1]))
+    _check_fingerprint_tells_corpora_apart(engine, build)
 
 
-def check_fixed_engine(engine: SearchEngine, queries: Sequence[str]) -> None:
-    """Check an engine over a corpus of its own, a remote one, say.
+def check_fixed_engine(engine: Any, queries: Sequence[str]) -> None:
+    """Check an engine over a corpus of its own, for example one behind an API.
 
     Args:
-        engine: The engine; if it has `sample`, that is checked too.
+        engine: The engine, or anything else that `ssp_env.search.tool.as_engine` takes; if it has `sample`,
+            that is checked too.
         queries: At least two different queries that find something.
 
     Raises:
@@ -78,7 +86,7 @@ def check_fixed_engine(engine: SearchEngine, queries: Sequence[str]) -> None:
     if len(set(queries)) < 2:
         raise ValueError(f"expected at least two different queries, got {list(queries)!r}")
     queries = list(queries)
-    _check_methods(engine)
+    engine = _adapted(engine)
     _check_results(engine, queries)
     _check_top_k(engine, queries)
     _check_batches(engine, queries)
@@ -93,14 +101,12 @@ def _ids(found: Sequence[Passage]) -> list[str]:
     return [passage.id for passage in found]
 
 
-def _check_methods(engine: object) -> None:
-    missing = [name for name in ("search", "fingerprint") if not callable(getattr(engine, name, None))]
-    require(
-        not missing,
+def _adapted(engine: Any) -> SearchEngine:
+    return attempt(
+        lambda: as_engine(engine),
         "methods",
-        expected="the methods search(queries, top_k) and fingerprint()",
-        came=f"{type(engine).__name__} without {', '.join(missing)}",
-        why="the drivers call both",
+        expected="the methods search(queries, top_k) and fingerprint(), a retriever or a function",
+        why="the drivers call them",
     )
 
 
@@ -165,7 +171,7 @@ def _check_results(engine: SearchEngine, queries: Sequence[str]) -> None:
             "distinct passages",
             expected="no passage twice in one result",
             came=_ids(hits),
-            why="a repeated page takes the place of another one",
+            why="a repeated passage takes the place of another one",
         )
 
 
@@ -337,7 +343,7 @@ def _check_sample(engine: PassageSampler) -> None:
         "sample",
         expected="different passages for other seeds",
         came=f"{_ids(first)} for 20 seeds",
-        why="noise that never varies is learnt by heart",
+        why="noise that never varies is memorised",
     )
     kept = sample(1, 4, _ids(first))
     require(
@@ -370,17 +376,17 @@ def _check_passages_are_the_corpus(engine: SearchEngine) -> None:
                 "passages",
                 expected=f"a passage of the corpus, whole: {original}",
                 came=passage,
-                why="evidence is what the corpus says; ids tell pages apart",
+                why="evidence is what the corpus says; ids tell passages apart",
             )
 
 
-def _check_own_text_finds_a_page(engine: SearchEngine) -> None:
+def _check_own_text_finds_a_passage(engine: SearchEngine) -> None:
     for passage in PASSAGES[:4]:
         (hits,) = _search(engine, [passage.text], _TOP_K, "retrieval")
         require(
             passage.id in _ids(hits),
             "retrieval",
-            expected=f"page {passage.id} among the first {_TOP_K} when its own text is searched for",
+            expected=f"passage {passage.id} among the first {_TOP_K} when its own text is searched for",
             came=_ids(hits),
             why="an engine that cannot find this finds nothing a player needs",
         )
@@ -393,17 +399,17 @@ def _check_twins_are_ordered_by_id(engine: SearchEngine, reordered: SearchEngine
         require(
             twins == ["m5", "z9"],
             "ties",
-            expected="equal pages in the order of their ids, m5 before z9, however the corpus was ordered",
+            expected="equal passages in the order of their ids, m5 before z9, however the corpus was ordered",
             came=twins,
             why="ties in another order make the same seed give different games",
         )
 
 
 def _check_fingerprint_tells_corpora_apart(
-    engine: SearchEngine, make_engine: Callable[[Sequence[Passage]], SearchEngine]
+    engine: SearchEngine, build: Callable[[Sequence[Passage]], SearchEngine]
 ) -> None:
     fingerprint = engine.fingerprint()
-    same = make_engine(PASSAGES).fingerprint()
+    same = build(PASSAGES).fingerprint()
     require(
         same == fingerprint,
         "fingerprint",
@@ -412,9 +418,9 @@ def _check_fingerprint_tells_corpora_apart(
         why="a game recorded today must match the engine rebuilt tomorrow",
     )
     changed = (replace(PASSAGES[0], text=PASSAGES[0].text + " Not any more."), *PASSAGES[1:])
-    for other, words in ((changed, "with one sentence more"), (PASSAGES[:-1], "with one page less")):
+    for other, words in ((changed, "with one sentence more"), (PASSAGES[:-1], "with one passage less")):
         require(
-            make_engine(other).fingerprint() != fingerprint,
+            build(other).fingerprint() != fingerprint,
             "fingerprint",
             expected=f"another one for a corpus {words}",
             came=fingerprint,

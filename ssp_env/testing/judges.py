@@ -1,16 +1,17 @@
-"""Checks of a judge: a truth value or None, the same in both orders, and not to be talked into anything."""
+"""Checks of a judge: truth values or None, the same in both orders, and not to be talked into a yes."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ssp_env.game import Judge
+from ssp_env.play import AsyncJudgeFunction, JudgeFunction, as_judge
 from ssp_env.testing.verdict import attempt, require
+
+AnyJudge = JudgeFunction | AsyncJudgeFunction
 
 QUESTION = "Which astronomer taught the mayor of Corun?"
 _SAME = ("Tavor", "the Tavor", "TAVOR.")
@@ -27,15 +28,13 @@ _EMPTY_HANDED = (
 )
 
 
-def check_judge(
-    judge: Callable[[Judge], Any], *, deterministic: bool = True, knows_same_text: bool = True
-) -> None:
-    """Check a judge: a function from `Judge` to True, False or None (cannot tell), plain or async.
+def check_judge(judge: AnyJudge, *, deterministic: bool = True, knows_same_text: bool = True) -> None:
+    """Check a judge: a function from a `Judge` request to True, False or None if it cannot tell.
 
     Args:
-        judge: The judge.
-        deterministic: Require the same verdict when asked again.
-        knows_same_text: Require it to tell an answer that is a gold word for word, and not just say None.
+        judge: The judge; any kind that `ssp_env.play.as_judge` takes.
+        deterministic: Require the same verdict when the same question is asked again.
+        knows_same_text: Require True, and not only None, for an answer that is right word for word.
 
     Raises:
         ConformanceError: At the first check that fails.
@@ -43,6 +42,12 @@ def check_judge(
     >>> from ssp_env.scoring import exact_match
     >>> check_judge(lambda asked: exact_match(asked.candidate, asked.golds))
     """
+    attempt(
+        lambda: as_judge(judge),
+        "methods",
+        expected="a function of a Judge request, or judge_batch(requests)",
+        why="the drivers call one of them",
+    )
     for candidate in _SAME:
         verdict = _ask(judge, candidate, ["Tavor"])
         accepted = (True,) if candidate == "Tavor" and knows_same_text else (True, None)
@@ -67,7 +72,7 @@ def check_judge(
         _check_repetition(judge)
 
 
-def _check_orders(judge: Callable[[Judge], Any]) -> None:
+def _check_orders(judge: AnyJudge) -> None:
     for one, other in _PAIRS:
         there, back = _ask(judge, one, [other]), _ask(judge, other, [one])
         require(
@@ -81,14 +86,14 @@ def _check_orders(judge: Callable[[Judge], Any]) -> None:
         verdict = _ask(judge, "Tavor", golds)
         require(
             verdict is not False,
-            "any gold",
+            "any accepted answer",
             expected=f"True for 'Tavor' where any of {golds} is right",
             came=verdict,
             why="aliases count as the answer, in any order",
         )
 
 
-def _check_repetition(judge: Callable[[Judge], Any]) -> None:
+def _check_repetition(judge: AnyJudge) -> None:
     for candidate in ("Tavor", "Sarn", "Tavor of Ruvia"):
         verdicts = [_ask(judge, candidate, ["Tavor"]) for _ in range(5)]
         require(
@@ -96,21 +101,28 @@ def _check_repetition(judge: Callable[[Judge], Any]) -> None:
             "repetition",
             expected=f"one verdict for {candidate!r}, however often it is asked for",
             came=verdicts,
-            why="the same seed must give the same rewards (sample at temperature 0, or deterministic=False)",
+            why="the same seed must give the same rewards (use temperature 0, or pass deterministic=False)",
         )
 
 
-def _ask(judge: Callable[[Judge], Any], candidate: str, golds: Sequence[str]) -> bool | None:
-    def ask() -> Any:
-        value = judge(Judge("check/judge", QUESTION, candidate, tuple(golds)))
-        return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
-
-    verdict = attempt(
-        ask,
+def _ask(judge: AnyJudge, candidate: str, golds: Sequence[str]) -> bool | None:
+    request = Judge("check/judge", QUESTION, candidate, tuple(golds))
+    batch = getattr(judge, "judge_batch", None)
+    verdict: Any = attempt(
+        lambda: judge(request) if batch is None else batch([request]),
         "verdict",
         expected=f"a verdict on {candidate[:60]!r}",
-        why="an exception ends the game as `error`; return None for what cannot be told",
+        why="an exception ends the game as `error`; return None if it cannot be told",
     )
+    if batch is not None:
+        require(
+            isinstance(verdict, Sequence) and len(verdict) == 1,
+            "verdict",
+            expected="one verdict from judge_batch for one request",
+            came=verdict,
+            why="verdicts are matched with requests by position",
+        )
+        (verdict,) = verdict
     require(
         verdict is None or isinstance(verdict, bool | np.bool_),
         "verdict",
@@ -119,7 +131,3 @@ def _ask(judge: Callable[[Judge], Any], candidate: str, golds: Sequence[str]) ->
         why="anything else ends the game as `error`, and a non-empty string is not a yes",
     )
     return None if verdict is None else bool(verdict)
-
-
-async def _awaited(value: Awaitable[Any]) -> Any:
-    return await value

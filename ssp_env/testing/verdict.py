@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+from ssp_env.errors import describe
 
 Value = TypeVar("Value")
 _SHOWN_CHARACTERS = 300
 
 
 class ConformanceError(AssertionError):
-    """Something does not keep to what the game expects.
+    """A check failed: something does not behave as the game expects.
 
     Attributes:
         check: Name of the failed check.
@@ -29,7 +33,7 @@ def require(holds: bool, check: str, *, expected: str, came: object, why: str) -
         check: Its name.
         expected: What should have come.
         came: What came; text is shown as it is, anything else by its `repr`.
-        why: What goes wrong in games if it does not hold.
+        why: What goes wrong in games otherwise.
 
     Raises:
         ConformanceError: If it does not hold.
@@ -39,15 +43,22 @@ def require(holds: bool, check: str, *, expected: str, came: object, why: str) -
 
 
 def attempt(call: Callable[[], Value], check: str, *, expected: str, why: str) -> Value:
-    """Call foreign code; an exception fails the check.
+    """Call foreign code and await what can be awaited; an exception fails the check.
 
     Raises:
         ConformanceError: If the call raises.
     """
     try:
-        return call()
+        value = call()
+        if inspect.isawaitable(value):
+            value = asyncio.run(_awaited(value))
+        return value
     except Exception as error:
-        raise ConformanceError(check, expected, f"{type(error).__name__}: {error}", why) from error
+        raise ConformanceError(check, expected, describe(error), why) from error
+
+
+async def _awaited(value: Awaitable[Value]) -> Value:
+    return await value
 
 
 def _shown(value: object) -> str:

@@ -610,7 +610,7 @@ def test_who_is_missing_or_cannot_be_asked_is_refused_before_the_first_turn(driv
 
 
 def test_games_that_start_with_a_question_need_no_proposer():
-    game = Game(Task("Tavor", id="known"), GameConfig(), question=QUESTION)
+    game = Game(Task("Tavor", question=QUESTION), GameConfig())
     assert [outcome.reason for outcome in play([game], solver=PERFECT, search=Shelf())] == ["solved"]
 
 

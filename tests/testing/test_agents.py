@@ -121,7 +121,7 @@ def test_the_scripted_agents_pass(strength):
 @pytest.mark.parametrize(
     ("agent", "problem"),
     [
-        (Neither(), "Neither with neither"),
+        (Neither(), "got Neither"),
         (Raises(), "KeyError: 'solve'"),
         (RaisesWithoutPages(), "IndexError: no page"),
         (Speechless(), "text or a Reply in phase solve; got None"),
@@ -187,3 +187,23 @@ def test_a_broken_reader_is_caught(line, check):
 def test_rules_without_a_reading_cannot_be_used_for_a_reader():
     with pytest.raises(ValueError, match="never ask a reader"):
         check_reader(Plain(), config=GameConfig(rag_check=False))
+
+
+async def soon(view):
+    return Plain().act(view)
+
+
+@pytest.mark.parametrize("player", [Plain().act, soon])
+def test_functions_are_checked_as_the_agents_they_become(player):
+    check_agent(player)
+    check_reader(player, recovers=False)
+
+
+def test_a_function_that_breaks_is_caught():
+    with pytest.raises(ConformanceError, match="text or a Reply in phase propose; got 7"):
+        check_agent(lambda view: 7)
+
+
+def test_a_class_is_refused():
+    with pytest.raises(ConformanceError, match="the agent must be an object, got the class Plain"):
+        check_agent(Plain)

@@ -312,3 +312,16 @@ def test_an_engine_that_cannot_sample_passes():
 def test_the_kit_needs_no_pytest():
     code = "import sys; sys.modules['pytest'] = None; import ssp_env.testing"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_retriever_is_checked_as_the_engine_it_becomes():
+    class Retriever:
+        def __init__(self, passages):
+            self.engine = BM25Engine(passages)
+
+        def invoke(self, query):
+            return self.engine.search([query], 3)[0]
+
+    check_fixed_engine(Retriever(PASSAGES), QUERIES)
+    with pytest.raises(ConformanceError, match="fingerprint: expected the same for a second engine"):
+        check_engine(Retriever)

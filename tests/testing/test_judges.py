@@ -108,3 +108,31 @@ def test_moods_are_caught_unless_the_judge_samples():
 
 def test_a_judge_that_knows_little_passes_if_that_is_said():
     check_judge(silent, knows_same_text=False)
+
+
+class InBatches:
+    def __init__(self, judge, extra=0):
+        self.judge, self.extra = judge, extra
+
+    def judge_batch(self, requests):
+        return [self.judge(request) for request in requests] + [True] * self.extra
+
+
+def exact(asked):
+    return exact_match(asked.candidate, asked.golds)
+
+
+def test_a_judge_of_batches_is_asked_in_batches():
+    check_judge(InBatches(exact))
+    with pytest.raises(ConformanceError, match="expected one verdict from judge_batch for one request"):
+        check_judge(InBatches(exact, extra=1))
+    with pytest.raises(ConformanceError, match=r"other answer: expected False or None"):
+        check_judge(InBatches(lambda asked: True))
+
+
+@pytest.mark.parametrize("wrong", [InBatches, "gpt"])
+def test_what_cannot_be_asked_is_no_judge(wrong):
+    with pytest.raises(
+        ConformanceError, match="methods: expected a function of a Judge request, or judge_batch"
+    ):
+        check_judge(wrong)
