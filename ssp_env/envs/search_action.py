@@ -15,8 +15,9 @@ from ssp_env.envs.spaces import UnicodeText
 from ssp_env.game import PROTOCOLS, Failure
 from ssp_env.passage import Passage
 from ssp_env.play import AnyEngine, guarded, run_searches
+from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import SearchEngine
-from ssp_env.search.tool import SearchCall, SearchTool, as_engine
+from ssp_env.search.tool import SearchCall, SearchTool
 
 SearchFunction: TypeAlias = Callable[[str], str | Sequence[Passage]]
 

@@ -134,7 +134,7 @@ def play(
             None if every game starts with its question.
         solver: Plays every `solver_k`.
         search: One engine for all games, or engines by `Task.corpus`: a search engine, a retriever, a
-            function of the query, or anything else that `ssp_env.search.tool.as_engine` takes.
+            function of the query, or anything else that `ssp_env.search.adapters.as_engine` takes.
         reader: Answers the RAG check; the solver does if None (paper algorithm 1).
         judge: Decides answers that fail exact match; needed by games with `GameConfig(judge=True)`.
         seed: Seed of the noise draw.

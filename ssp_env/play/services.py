@@ -26,8 +26,8 @@ from ssp_env.play.players import (
 )
 from ssp_env.play.results import as_passages, as_search_results, as_verdict, as_verdicts, failure, source_of
 from ssp_env.play.schedule import Ask
+from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import PassageSampler, SearchEngine
-from ssp_env.search.tool import as_engine
 
 Engine = TypeVar("Engine")
 Agents: TypeAlias = AnyAgent | AnyAsyncAgent
@@ -55,7 +55,7 @@ class Retriever(Protocol):
 
 
 AnyEngine: TypeAlias = SearchEngine | AsyncSearchEngine | Runnable | Retriever | Callable[..., Any]
-"""Every kind of engine that `ssp_env.search.tool.as_engine` takes."""
+"""Every kind of engine that `ssp_env.search.adapters.as_engine` takes."""
 AnySearch: TypeAlias = AnyEngine | Mapping[str, AnyEngine]
 """One engine, or engines by `Task.corpus`."""
 

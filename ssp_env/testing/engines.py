@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ssp_env.passage import Passage
+from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import PassageSampler, SearchEngine
-from ssp_env.search.tool import as_engine
 from ssp_env.testing.verdict import attempt, require
 
 PASSAGES: tuple[Passage, ...] = (
@@ -75,8 +75,8 @@ def check_fixed_engine(engine: Any, queries: Sequence[str]) -> None:
     """Check an engine over a corpus of its own, for example one behind an API.
 
     Args:
-        engine: The engine, or anything else that `ssp_env.search.tool.as_engine` takes; if it has `sample`,
-            that is checked too.
+        engine: The engine, or anything else that `ssp_env.search.adapters.as_engine` takes; `sample` is checked
+            too, if it has one.
         queries: At least two different queries that find something.
 
     Raises:
