@@ -75,8 +75,8 @@ def check_fixed_engine(engine: Any, queries: Sequence[str]) -> None:
     """Check an engine over a corpus of its own, for example one behind an API.
 
     Args:
-        engine: The engine, or anything else that `ssp_env.search.adapters.as_engine` takes; `sample` is checked
-            too, if it has one.
+        engine: The engine, or anything else that `ssp_env.search.adapters.as_engine` takes. Its `sample` is
+            checked too, if it has one.
         queries: At least two different queries that find something.
 
     Raises:
