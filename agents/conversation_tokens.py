@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 
 from agents import native_calls
 from ssp_env.game import PROTOCOLS, Action, Message, Protocol, Reply, View
-from ssp_env.game.protocol import FinalKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -165,7 +164,7 @@ class ConversationTokens:
             for message in chat:
                 if message["role"] == "tool":
                     message["role"] = "user"
-        tools = self.protocol.tools() if self._native and view.phase != "verify" else None
+        tools = self.protocol.tools() if self._native and view.has_search_tool else None
         return str(
             self.tokenizer.apply_chat_template(chat, tools=tools, tokenize=False, add_generation_prompt=True)  # type: ignore[arg-type]
         )
@@ -227,14 +226,10 @@ class ConversationTokens:
         return native_calls.read_reply(
             text,
             self.protocol,
-            _final(view),
-            may_search=view.phase != "verify",
+            view.final_action,
+            has_search_tool=view.has_search_tool,
             call_id=f"call_{len(view.messages)}",
         )
 
     def _parse(self, view: View, reply: str | Reply) -> Action:
-        return self.protocol.parse(reply, _final(view), may_search=view.phase != "verify")
-
-
-def _final(view: View) -> FinalKind:
-    return "question" if view.phase == "propose" else "answer"
+        return self.protocol.parse(reply, view.final_action, has_search_tool=view.has_search_tool)

@@ -8,9 +8,7 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from agents.sampling_params import role_of
 from ssp_env.game import PROTOCOLS, Message, Protocol, Reply, View
-from ssp_env.game.protocol import FinalKind
 from ssp_env.viewer.text import visible
 
 Word = Literal["search", "question", "answer"]
@@ -78,7 +76,7 @@ class HumanPlayer:
 
     def _read(self, line: str, view: View) -> tuple[Reply, str]:
         """Return the turn in a line, and what is wrong with it if it is none."""
-        final = _final(view)
+        final = view.final_action
         word, _, content = line.partition(" ")
         word, content = word.lower(), content.strip()
         reply = Reply(line)
@@ -86,12 +84,12 @@ class HumanPlayer:
             if word not in _words(view):
                 return (
                     reply,
-                    f"The {role_of(view)} may {' or '.join(_words(view))}; {word} is not possible now.",
+                    f"The {view.role} may {' or '.join(_words(view))}; {word} is not possible now.",
                 )
             if not content:
                 return reply, f"Write what to {word} behind it: {word} WORDS"
             reply = self._protocol.write(word, content, call_id=f"call_{len(view.messages)}")
-        action = self._protocol.parse(reply, final, may_search=view.phase != "verify")
+        action = self._protocol.parse(reply, final, has_search_tool=view.has_search_tool)
         if action.code == "no_action":
             return reply, f"Not understood. Begin with {' or '.join(_words(view))}, or type help."
         if action.code:
@@ -108,10 +106,10 @@ class HumanPlayer:
             # Conversations only grow: another one has begun under the same name.
             known = 0
         if view.conversation_id != self._at_table:
-            title = visible(f"game {view.game_id}: you are the {role_of(view)} ({view.seat})")
+            title = visible(f"game {view.game_id}: you are the {view.role} ({view.seat})")
             self._console.print(Rule(Text(title, style="bold"), align="left"))
         if not known:
-            self._say(_TASKS[role_of(view)], "bold")
+            self._say(_TASKS[view.role], "bold")
         for message in view.messages[known:]:
             self._show_message(message)
         self._shown[view.conversation_id] = len(view.messages)
@@ -123,18 +121,18 @@ class HumanPlayer:
 
     def _hint(self, view: View) -> None:
         parts = [f"{view.turns_left} turn{'s' * (view.turns_left != 1)} left"]
-        if view.phase != "verify":
+        if view.has_search_tool:
             parts.append(f"{view.searches_left} search{'es' * (view.searches_left != 1)} left")
         legal = ", ".join(f"{word} WORDS" for word in _words(view))
         self._say(f"[{', '.join(parts)}] {legal}, help, quit", "cyan")
 
     def _help(self, view: View) -> None:
-        role, final = role_of(view), _final(view)
+        role, final = view.role, view.final_action
         lines = [f"You are the {role}. {_TASKS[role]}"]
-        if view.phase != "verify":
+        if view.has_search_tool:
             lines.append("search WORDS    look something up; the passages found are shown. Costs a turn.")
         lines.append(f"{final} WORDS".ljust(16) + f"write the {final}; that ends your part of the game.")
-        if view.turns_left == 1 and view.phase != "verify":
+        if view.turns_left == 1 and view.has_search_tool:
             lines.append(f"This is your last turn: without {final} you forfeit.")
         tags = [self._protocol.write(word, "WORDS") for word in _words(view)]
         written = " or ".join(" ".join(tag.text.split()) for tag in tags if tag.text)
@@ -148,11 +146,6 @@ class HumanPlayer:
         self._console.print(Text(text, style=style))
 
 
-def _final(view: View) -> FinalKind:
-    return "question" if view.phase == "propose" else "answer"
-
-
 def _words(view: View) -> tuple[Word, ...]:
     """The legal actions."""
-    can_search = view.phase != "verify" and view.searches_left > 0 and view.turns_left > 1
-    return ("search", _final(view)) if can_search else (_final(view),)
+    return ("search", view.final_action) if view.may_search else (view.final_action,)

@@ -92,7 +92,7 @@ class JudgeQuestions:
     def again(self, asked: Judge, view: View, reply: str) -> View:
         """Return the situation after a reply that is no verdict."""
         protocol = PROTOCOLS[self.protocol]
-        said = protocol.said(protocol.parse(reply[: self.max_quoted_chars], "answer", may_search=False))
+        said = protocol.said(protocol.parse(reply[: self.max_quoted_chars], "answer", has_search_tool=False))
         right, wrong = (protocol.write("answer", word).text for word in ("Correct", "Wrong"))
         told = Message("user", f"That is no verdict. Write {right} or {wrong} and nothing else.")
         # As text alone: a judge has no tools, whatever it wrote.
@@ -100,7 +100,7 @@ class JudgeQuestions:
 
     def verdict(self, reply: str) -> bool | None:
         """Read a reply: the answer between the tags, or else the whole reply, must be a verdict."""
-        action = PROTOCOLS[self.protocol].parse(reply, "answer", may_search=False)
+        action = PROTOCOLS[self.protocol].parse(reply, "answer", has_search_tool=False)
         return parse_verdict(action.content if action.kind == "answer" else reply)
 
     def _messages(self, asked: Judge) -> tuple[Message, ...]:

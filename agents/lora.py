@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.sampling_params import Role, check_roles
+from agents.sampling_params import check_roles
 from ssp_env.errors import missing_extra
+from ssp_env.game import Role
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

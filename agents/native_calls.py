@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ssp_env.game import Message, Protocol, Reply, ToolCall
-from ssp_env.game.protocol import FinalKind
 from ssp_env.game.protocol.tool_calls import search_schema
+from ssp_env.game.view import FinalKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -67,7 +67,7 @@ def as_chat_message(message: Message) -> dict[str, Any]:
 
 
 def read_reply(
-    text: str, protocol: Protocol, final: FinalKind, *, may_search: bool, call_id: str
+    text: str, protocol: Protocol, final: FinalKind, *, has_search_tool: bool, call_id: str
 ) -> tuple[Reply, bool]:
     """Read what a model wrote under a native protocol: text, and the tool call with which it ends.
 
@@ -75,13 +75,13 @@ def read_reply(
         text: The model's words, calls between the protocol's tags.
         protocol: A protocol with native calls.
         final: Kind of action that ends this player's game.
-        may_search: Whether the player has the tool.
+        has_search_tool: Whether the player has the tool.
         call_id: Identifier of the call.
 
     Returns:
         The reply, and whether its first action is complete.
     """
-    written = replace(protocol, calls="hermes").parse(text, final, may_search=may_search)
+    written = replace(protocol, calls="hermes").parse(text, final, has_search_tool=has_search_tool)
     finished = written.code != "no_action"
     if not finished or not written.text.endswith(f"</{protocol.search}>"):
         return Reply(text), finished

@@ -46,11 +46,11 @@ class OraclePlayer:
         """Search for what comes next, or write the question or the answer."""
         protocol = PROTOCOLS["default"]
         path, asked = self.known.entities, sum(message.role == "assistant" for message in view.messages)
-        queries = {"propose": path[:0:-1] if len(path) > 2 else path[::-1], "solve": path[:-1], "verify": ()}
-        wanted = queries[view.phase]
+        backwards = path[:0:-1] if len(path) > 2 else path[::-1]
+        wanted = {"proposer": backwards, "solver": path[:-1], "reader": ()}[view.role]
         if asked < len(wanted):
             return protocol.write("search", wanted[asked]).text
-        if view.phase == "propose":
+        if view.final_action == "question":
             return protocol.write("question", self.known.question).text
         return protocol.write("answer", self.known.answer).text
 
@@ -98,16 +98,16 @@ def _demonstrated(known: GoldQuestion, engine: SearchEngine) -> Demonstration | 
         seat: tuple((event.query, event.passages) for event in returned if event.seat == seat)
         for seat in game.seats
     }
+    proposing, solving = (searches[seat] for seat in game.config.seats)
     found = [{passage.id for _, passages in made for passage in passages} for made in searches.values()]
-    follows = (_follows(known.answer, searches["proposer_0"]), _follows(known.question, searches["solver_0"]))
+    follows = (_follows(known.answer, proposing), _follows(known.question, solving))
     full = all(len(event.passages) == game.config.top_k for event in returned)
     complete = all(set(known.passage_ids) <= ids for ids in found)
     # Some names stand in other passages without their capital; a demonstrated answer is copied to the letter.
-    copied = any(known.answer in passage.text for _, passages in searches["solver_0"] for passage in passages)
+    copied = any(known.answer in passage.text for _, passages in solving for passage in passages)
     if outcome.reason != "solved" or not (full and complete and copied and all(follows)):
         return None
-    proposing, solving = map(_bare, searches.values())
-    return Demonstration(known.answer, known.question, proposing, solving, known.hops)
+    return Demonstration(known.answer, known.question, _bare(proposing), _bare(solving), known.hops)
 
 
 def _follows(told: str, searches: Sequence[Query]) -> bool:

@@ -26,7 +26,7 @@ def majority(replies: Sequence[Reply], protocol: Protocol) -> Reply:
     >>> majority(replies, PROTOCOLS["default"]).text
     '<answer> Tavor </answer>'
     """
-    actions = [protocol.parse(reply, "answer", may_search=False) for reply in replies]
+    actions = [protocol.parse(reply, "answer", has_search_tool=False) for reply in replies]
     answers = [normalize_answer(action.content) if action.kind == "answer" else None for action in actions]
     votes = Counter(answer for answer in answers if answer is not None)
     return replies[answers.index(votes.most_common(1)[0][0])] if votes else replies[0]

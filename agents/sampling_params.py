@@ -5,25 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
-from ssp_env.game import View
+from ssp_env.game import Role, View
+from ssp_env.game.view import ROLES
 
 DEFAULT_TEMPERATURE = 0.7
 LOCAL_MAX_NEW_TOKENS = 96
 """Most tokens of a turn of a model in this process, where nobody says otherwise."""
 ENDPOINT_MAX_NEW_TOKENS = 1024
 """The same for a model behind an endpoint or a server, which is larger and may think first."""
-
-Role = Literal["proposer", "solver", "reader"]
-ROLES: tuple[Role, ...] = get_args(Role)
-
-
-def role_of(view: View) -> Role:
-    """Return the role that a view asks to play; whoever verifies reads."""
-    return {"propose": "proposer", "solve": "solver", "verify": "reader"}[view.phase]  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from agents.conversation_tokens import ConversationTokens, Overflow, Prompt, Rendering
 from agents.decode_loop import DecodeLoop, TurnRequest
-from agents.sampling_params import Role, SamplingByRole, SamplingParams, role_of, sampling_by_role
-from ssp_env.game import PROTOCOLS, Protocol, Reply, View
+from agents.sampling_params import SamplingByRole, SamplingParams, sampling_by_role
+from ssp_env.game import PROTOCOLS, Protocol, Reply, Role, View
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -161,7 +161,7 @@ class TransformersAgent:
         self.loop.forget()
 
     def _request(self, view: View, prompt: Prompt) -> TurnRequest:
-        role = role_of(view)
+        role = view.role
         params = self._sampling[role]
         return TurnRequest(
             key=view.conversation_id,

@@ -15,6 +15,7 @@ from baselines.transcripts import Transcript, game_transcripts
 from baselines.update import Experience
 from ssp_env.game import Game, GameConfig
 from ssp_env.game.audit import audit
+from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyAgent, play
 from ssp_env.search.engine import SearchEngine
 
@@ -84,7 +85,7 @@ def play_round(
         if game.outcome is None or game.outcome.verdict == "error":
             continue
         for transcript in game_transcripts(game):
-            side = proposals if transcript.seat == "proposer_0" else attempts
+            side = proposals if transcript.seat == PROPOSER_SEAT else attempts
             side.append((transcript, game.outcome.rewards[transcript.seat]))
     solver_experience, mixed_share = _solver_experience(attempts, scale_by_std)
     metrics = _metrics(games, sites)
@@ -126,7 +127,7 @@ def _metrics(games: Sequence[Game], sites: Mapping[str, Site]) -> dict[str, floa
     solver_games = max(1, sum(game.config.attempts for game in valid))
     metrics = {
         "solver_reward": _mean(solved),
-        "proposer_reward": _mean([outcome.rewards["proposer_0"] for outcome in outcomes]),
+        "proposer_reward": _mean([outcome.rewards[PROPOSER_SEAT] for outcome in outcomes]),
         "valid_rate": len(valid) / len(games),
         "mean_hops": _mean(asked),
         "label_truth": _mean([found["label_true"] for found in audits if "label_true" in found]),

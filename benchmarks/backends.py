@@ -24,7 +24,7 @@ from rich.table import Table
 
 from agents import smollm2
 from agents.decode_loop import TurnRequest
-from agents.sampling_params import SamplingParams, role_of
+from agents.sampling_params import SamplingParams
 from agents.setting import rules
 from agents.transformers_agent import TransformersAgent
 from agents.vllm.served import VLLMServerAgent
@@ -117,7 +117,7 @@ def _request(agent: TransformersAgent, sampling: SamplingParams, turn: Turn) -> 
     params, view = sampling, turn.view
     return TurnRequest(
         key=(*view.conversation_id, len(view.messages)),
-        role=role_of(view),
+        role=view.role,
         prompt=turn.prompt_ids,
         limit=params.limit(view),
         temperature=params.temperature,
@@ -214,7 +214,7 @@ def _played(
         verdict: sum(each.verdict == verdict for each in outcomes)
         for verdict in ("valid", "invalid", "error")
     }
-    by_role = Counter(role_of(turn.view) for turn in player.turns)
+    by_role = Counter(turn.view.role for turn in player.turns)
     roles = ", ".join(f"{count} as {role}" for role, count in sorted(by_role.items()))
     console.print(
         f"{name}: {len(outcomes)} games over ({verdicts}), {len(player.turns)} turns with ids ({roles}), "

@@ -111,7 +111,7 @@ def judge_figures(
 def reader_figures(agent: AnyAgent, readings: Sequence[Reading]) -> tuple[Share, Share]:
     """Return how many replies hold an answer, and how many of all answers match exactly."""
     replies = act_all(agent, [reading.view for reading in readings])
-    actions = [PROTOCOL.parse(reply, "answer", may_search=False) for reply in replies]
+    actions = [PROTOCOL.parse(reply, "answer", has_search_tool=False) for reply in replies]
     said = [action.content if action.kind == "answer" else None for action in actions]
     right = [
         text is not None and exact_match(text, reading.golds)

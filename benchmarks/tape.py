@@ -64,11 +64,11 @@ class TapePlayer:
         self.turns += 1
         number, turn = int(view.game_id), (len(view.messages) - 1) // 2
         question, answer = self._finals[number % len(self._finals)]
-        if view.phase == "verify":
+        if view.role == "reader":
             return answer
         if turn < SEARCHES:
             return self._searches[(7 * number + 3 * turn + len(view.seat)) % len(self._searches)]
-        return question if view.phase == "propose" else answer
+        return question if view.final_action == "question" else answer
 
 
 @dataclass(frozen=True)

@@ -10,28 +10,23 @@ from agents.chat_endpoint.client import ChatClient
 from agents.chat_endpoint.completion import Completion
 from agents.chat_endpoint.errors import LogprobsMissing
 from agents.sampling_params import (
-    ROLES,
-    Role,
     SamplingByRole,
     SamplingParams,
     check_roles,
-    role_of,
     sampling_by_role,
 )
-from ssp_env.game import PROTOCOLS, Protocol, Reply, View
-from ssp_env.game.protocol import FinalKind
+from ssp_env.game import PROTOCOLS, Protocol, Reply, Role, View
+from ssp_env.game.view import ROLES, FinalKind
 from ssp_env.play import chat_messages
 
 
-def stop_strings(protocol: Protocol, final: FinalKind, *, may_search: bool) -> tuple[str, ...]:
-    """Return the closing tags of the actions a seat may take."""
-    stops = protocol.stop_strings(final)
-    # A reader's search is no action: stopping there would cut off the answer that follows.
-    return stops if may_search else stops[-1:]
-
-
 def restored(
-    completion: Completion, stops: Sequence[str], protocol: Protocol, final: FinalKind, *, may_search: bool
+    completion: Completion,
+    stops: Sequence[str],
+    protocol: Protocol,
+    final: FinalKind,
+    *,
+    has_search_tool: bool,
 ) -> str:
     """Return the text of a completion with the stop string that ended it.
 
@@ -41,13 +36,13 @@ def restored(
 
     >>> from ssp_env.game import PROTOCOLS
     >>> said = Completion("Hm. <search> blue whale ", finish_reason="stop")
-    >>> restored(said, ["</search>", "</answer>"], PROTOCOLS["default"], "answer", may_search=True)
+    >>> restored(said, ["</search>", "</answer>"], PROTOCOLS["default"], "answer", has_search_tool=True)
     'Hm. <search> blue whale </search>'
     """
     text = completion.text
 
     def is_complete(reply: str) -> bool:
-        return protocol.parse(reply, final, may_search=may_search).code != "no_action"
+        return protocol.parse(reply, final, has_search_tool=has_search_tool).code != "no_action"
 
     if completion.finish_reason != "stop" or is_complete(text):
         return text
@@ -155,28 +150,27 @@ class ChatEndpointAgent:
             ChatError: If it gives none.
             ValueError: If the view asks for a role without a model.
         """
-        role = role_of(view)
+        role, final, has_search_tool = view.role, view.final_action, view.has_search_tool
         if role not in self.models:
             raise ValueError(f"model names no {role}; it names: {', '.join(self.models)}")
-        final: FinalKind = "question" if view.phase == "propose" else "answer"
-        may_search = view.phase != "verify"
-        stops = stop_strings(self.protocol, final, may_search=may_search)
+        stops = self.protocol.stop_strings(final, has_search_tool=has_search_tool)
         completion = await self.client.acomplete(
             self.models[role],
             chat_messages(view),
             role=role,
-            **{**self._fields(view, role, may_search), "stop": [*stops], **self.extra_body},
+            **{**self._fields(view), "stop": [*stops], **self.extra_body},
         )
-        text = restored(completion, stops, self.protocol, final, may_search=may_search)
-        calls = completion.tool_calls if may_search and self.protocol.calls == "native" else ()
+        text = restored(completion, stops, self.protocol, final, has_search_tool=has_search_tool)
+        calls = completion.tool_calls if has_search_tool and self.protocol.calls == "native" else ()
         reply = Reply(text, tool_calls=calls)
         if not self.require_logprobs:
             return reply
-        ends = self.protocol.parse(reply, final, may_search=may_search).kind == final or view.turns_left <= 1
+        action = self.protocol.parse(reply, final, has_search_tool=has_search_tool)
+        ends = action.kind == final or view.turns_left <= 1
         return self._trace.with_tokens(view, completion, reply, ends=ends)
 
-    def _fields(self, view: View, role: Role, may_search: bool) -> dict[str, Any]:
-        sampling = self.sampling[role]
+    def _fields(self, view: View) -> dict[str, Any]:
+        sampling = self.sampling[view.role]
         fields: dict[str, Any] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -184,7 +178,7 @@ class ChatEndpointAgent:
             # Few endpoints take more bits.
             "seed": sampling.turn_seed(view) % 2**_SEED_BITS,
         }
-        if self.protocol.calls == "native" and may_search:
+        if self.protocol.calls == "native" and view.has_search_tool:
             fields |= {"tools": self.protocol.tools(), "parallel_tool_calls": False}
         if self.require_logprobs:
             fields |= {"logprobs": True, "return_token_ids": True}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ssp_env.game import PROTOCOLS, View
-from ssp_env.game.protocol import FinalKind
+from ssp_env.game.view import FinalKind
 from ssp_env.worlds import TerseFact, TerseQuestion, parse_facts, parse_question
 
 TERSE = PROTOCOLS["terse"]
@@ -82,11 +82,6 @@ def _split_opening(content: str) -> tuple[str, str]:
 
 def _observed(content: str) -> str:
     return _split_opening(content)[1]
-
-
-def can_search(view: View) -> bool:
-    """Whether a search written now would be executed and leave a turn to use its result."""
-    return view.searches_left > 0 and view.turns_left > 1
 
 
 class Walk(NamedTuple):

@@ -68,12 +68,12 @@ class ScriptedPlayer:
         reader: Strength = "perfect",
         seed: int = 0,
     ) -> None:
-        self._by_phase = {
-            "propose": scripted("proposer", proposer, seed),
-            "solve": scripted("solver", solver, seed),
-            "verify": scripted("reader", reader, seed),
+        self._by_role = {
+            "proposer": scripted("proposer", proposer, seed),
+            "solver": scripted("solver", solver, seed),
+            "reader": scripted("reader", reader, seed),
         }
 
     def act(self, view: View) -> str:
         """Reply in the role the view asks for."""
-        return self._by_phase[view.phase].act(view)
+        return self._by_role[view.role].act(view)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from agents.scripted.backward import BackwardSearch, Chain
 from agents.scripted.mixture import Strength, draw_strategy, generator, pick, resolve_mixture
-from agents.scripted.notes import TERSE, Notes, backwards, can_search
+from agents.scripted.notes import TERSE, Notes, backwards
 from ssp_env.game import View
 from ssp_env.worlds import TerseQuestion, render_question
 
@@ -77,7 +77,7 @@ class ScriptedProposer:
         search = BackwardSearch(answer, wanted, notes)
         chains = search.longest() if strategy != "never_asks" else []
         complete = bool(chains) and len(chains[0]) == wanted and len(notes.searches) >= self.min_searches
-        queries = search.next_queries() if can_search(view) and not complete else []
+        queries = search.next_queries() if view.may_search and not complete else []
         if chains and not queries:
             chosen = chains[int(generator(self.seed, view, "chain").integers(len(chains)))]
             question = TERSE.wrap(TERSE.question, render_question(*_as_question(chosen)))
@@ -90,7 +90,7 @@ class ScriptedProposer:
 
     def _go_wrong(self, flaw: str, notes: Notes, answer: str, view: View) -> str:
         search = BackwardSearch(answer, 1, notes)
-        if len(notes.searches) < _FLAWS[flaw] and can_search(view):
+        if len(notes.searches) < _FLAWS[flaw] and view.may_search:
             queries = search.next_queries() if flaw != "same_search" else []
             return self._search(queries or [answer], notes, view, search)
         chains = search.longest()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from agents.scripted.mixture import Strength, draw_strategy, pick, resolve_mixture
-from agents.scripted.notes import TERSE, Notes, can_search, quoting, walk
+from agents.scripted.notes import TERSE, Notes, quoting, walk
 from ssp_env.game import View
 from ssp_env.worlds import TerseFact, TerseQuestion
 
@@ -55,7 +55,7 @@ class ScriptedSolver:
         notes = Notes.take(view, "answer")
         strategy = draw_strategy(self.mixture, self.seed, view)
         query = _next_query(notes, strategy)
-        if query and can_search(view):
+        if query and view.may_search:
             # A chain that goes in a circle reaches an entity more than once: the first time counts.
             steps = walk(_question(notes, strategy), notes.facts).steps
             reason = [fact for fact in steps if fact.target == query][:1]

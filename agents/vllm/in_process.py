@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.conversation_tokens import ConversationTokens, Overflow, Prompt, Rendering
-from agents.sampling_params import SamplingByRole, SamplingParams, role_of, sampling_by_role
+from agents.sampling_params import SamplingByRole, SamplingParams, sampling_by_role
 from agents.vllm.errors import VLLMError
 from agents.vllm.logprobs import are_fit
 from agents.vllm.turn import Completion, SampledTurn, check_temperature, end_ids_of, stop_texts
@@ -98,7 +98,7 @@ class _EngineAgent:
         turn = SampledTurn(
             view,
             prompt.token_ids,
-            self.sampling[role_of(view)],
+            self.sampling[view.role],
             stop=stop_texts(self._protocol, view),
             end_ids=self._end_ids,
             is_finished=lambda ids: self.conversations.is_finished(view, ids),
@@ -107,7 +107,7 @@ class _EngineAgent:
 
     def _end(self, view: View, prompt: Prompt, turn: SampledTurn) -> Reply:
         """Return the reply that a turn came to."""
-        fit = are_fit(self._logprobs_mode, self.sampling[role_of(view)])
+        fit = are_fit(self._logprobs_mode, self.sampling[view.role])
         reply = self.conversations.reply(view, prompt, turn.token_ids, turn.logprobs if fit else ())
         return replace(reply, weights_version=turn.weights_version)
 

@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from agents.conversation_tokens import ConversationTokens, Overflow, Rendering
 from agents.sampling_params import (
-    ROLES,
-    Role,
     SamplingByRole,
     SamplingParams,
     check_roles,
-    role_of,
     sampling_by_role,
 )
 from agents.vllm.errors import VLLMError, WeightsNotUpdated
@@ -25,7 +22,8 @@ from agents.vllm.server import Server, server_url
 from agents.vllm.turn import SampledTurn, check_temperature, end_ids_of, stop_texts
 from agents.vllm.weights import Admission, ServedWeights
 from ssp_env.concurrency import gather
-from ssp_env.game import PROTOCOLS, Protocol, Reply, View
+from ssp_env.game import PROTOCOLS, Protocol, Reply, Role, View
+from ssp_env.game.view import ROLES
 from ssp_env.http import HTTPService, Limits, RetryPolicy, arun, run
 
 if TYPE_CHECKING:
@@ -193,13 +191,13 @@ class VLLMServerAgent:
         prompt = self.conversations.prompt(view)
         turn = await self._sample(view, prompt.token_ids)
         self.sampled_tokens += len(turn.token_ids)
-        fit = self._admission.logprobs_fit.get(self.sampling[role_of(view)])
+        fit = self._admission.logprobs_fit.get(self.sampling[view.role])
         reply = self.conversations.reply(view, prompt, turn.token_ids, turn.logprobs if fit else ())
         return replace(reply, weights_version=turn.weights_version)
 
     async def _sample(self, view: View, prompt_ids: Sequence[int]) -> SampledTurn:
         await self._connect()
-        role = role_of(view)
+        role = view.role
         turn = SampledTurn(
             view,
             prompt_ids,

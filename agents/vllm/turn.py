@@ -227,10 +227,8 @@ def stop_texts(protocol: Protocol, view: View) -> tuple[str, ...]:
     >>> stop_texts(PROTOCOLS["default"], View("g", "proposer_0", "propose", (), 1, 1))
     ('</search>', '</question>')
     """
-    stops = protocol.stop_strings("question" if view.phase == "propose" else "answer")
-    if view.phase == "verify":
-        return stops[-1:]
-    return (*stops, "</tool_call>") if protocol.calls == "native" else stops
+    stops = protocol.stop_strings(view.final_action, has_search_tool=view.has_search_tool)
+    return (*stops, "</tool_call>") if protocol.calls == "native" and view.has_search_tool else stops
 
 
 def end_ids_of(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.sampling_params import Role, SamplingParams
+from agents.sampling_params import SamplingParams
 from agents.vllm.errors import LogprobsUnfit, RequestRefused, UnfitServer, VLLMError, WeightsNotUpdated
 from agents.vllm.logprobs import LogprobsMode, are_fit, check_fit
 from agents.vllm.server import Server
+from ssp_env.game import Role
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

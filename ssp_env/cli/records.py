@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ssp_env.data.lines import DataFileError
 from ssp_env.game.config import REWARD_SHAPES
+from ssp_env.game.view import ROLES, Role
 from ssp_env.records import Comparison, Episode, EpisodeWriter, numbered_episodes
 from ssp_env.records import rescore as score_anew
 from ssp_env.records.export import (
@@ -28,7 +29,6 @@ from ssp_env.records.export import (
     write_jsonl,
 )
 from ssp_env.records.replay import difference_from, retold
-from ssp_env.records.trajectories import ROLES, Role
 from ssp_env.viewer.terminal import print_game
 from ssp_env.viewer.text import visible
 

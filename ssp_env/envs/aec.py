@@ -108,7 +108,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         self._max_prompt_chars = max_prompt_chars
         self._rng: np.random.Generator | None = None
         self.agents: list[str] = []
-        self.possible_agents = ["proposer_0", *(f"solver_{k}" for k in range(self.config.attempts))]
+        self.possible_agents = list(self.config.seats)
         self.observation_spaces = {agent: self._make_observation_space() for agent in self.possible_agents}
         self.action_spaces = {agent: UnicodeText(max_chars) for agent in self.possible_agents}
 

@@ -26,7 +26,7 @@ class LookupSolver:
         """Search once if the view allows it, then answer."""
         question = _question(view)
         searched = any(message.role == "assistant" for message in view.messages)
-        if view.searches_left > 0 and view.turns_left > 1 and not searched:
+        if view.may_search and not searched:
             return _TERSE.wrap(_TERSE.search, question.entity)
         return _TERSE.wrap(_TERSE.answer, _follow(question, view))
 

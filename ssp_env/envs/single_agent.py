@@ -48,9 +48,10 @@ from ssp_env.embedded import embedded_questions
 from ssp_env.envs.aec import Engines, given_task, raw_env
 from ssp_env.envs.lookup_solver import LookupSolver
 from ssp_env.envs.search_action import SearchAction
-from ssp_env.game import Failure, GameConfig, Reply, Task, View
+from ssp_env.game import Failure, GameConfig, Reply, Role, Task, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import GameBroken
+from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyAgent, AnyPlayer, JudgeFunction, act_all, as_agent, guarded, is_async_agent
 
 __all__ = ["Player", "ProposerEnv", "SearchAction", "SolverEnv"]
@@ -61,12 +62,12 @@ QuestionAndAnswer: TypeAlias = tuple[str, str]
 
 
 class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
-    """One seat of the game for the agent; frozen players, by phase, take the others' turns."""
+    """One seat of the game for the agent; frozen players, by role, take the others' turns."""
 
     # Gymnasium asks every rendering environment for a frame rate; text comes as it is written.
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "ansi"], "render_fps": 1}  # type: ignore[misc]
 
-    def __init__(self, seat: str, game: raw_env, frozen: Mapping[str, Policy]) -> None:
+    def __init__(self, seat: str, game: raw_env, frozen: Mapping[Role, Policy]) -> None:
         self._seat = seat
         self._env = game
         self._frozen = frozen
@@ -129,7 +130,7 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
         """Let frozen players act until it is the agent's turn or the game is over."""
         while not self._is_over() and self._env.agent_selection != self._seat:
             view = self._env.view
-            reply = guarded(f"frozen player ({view.phase})", partial(self._frozen[view.phase], view))
+            reply = guarded(f"frozen {view.role}", partial(self._frozen[view.role], view))
             if isinstance(reply, Failure):
                 self._env.abort(reply.detail)
             else:
@@ -209,8 +210,8 @@ class SolverEnv(_OneSeatEnv):
             max_chars=max_chars,
             max_prompt_chars=max_prompt_chars,
         )
-        frozen = {} if proposer is None else {"propose": _policy("proposer", proposer)}
-        super().__init__("solver_0", game, frozen)
+        frozen: dict[Role, Policy] = {} if proposer is None else {"proposer": _policy("proposer", proposer)}
+        super().__init__(config.seats[1], game, frozen)
 
     def _open(self, options: Mapping[str, Any]) -> None:
         task = given_task(options)
@@ -286,7 +287,7 @@ class ProposerEnv(_OneSeatEnv):
             max_chars=max_chars,
             max_prompt_chars=max_prompt_chars,
         )
-        super().__init__("proposer_0", game, {"verify": policy, "solve": policy})
+        super().__init__(PROPOSER_SEAT, game, {"reader": policy, "solver": policy})
 
     def _open(self, options: Mapping[str, Any]) -> None:
         task = given_task(options)

@@ -7,7 +7,7 @@ from ssp_env.game.outcome import Outcome
 from ssp_env.game.protocol import PROTOCOLS, Action, Protocol
 from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Search, Turn
 from ssp_env.game.task import Task
-from ssp_env.game.view import Message, Reply, ToolCall, View
+from ssp_env.game.view import Message, Reply, Role, ToolCall, View
 
 __all__ = [
     "PROTOCOLS",
@@ -24,6 +24,7 @@ __all__ = [
     "Read",
     "Reply",
     "Request",
+    "Role",
     "Search",
     "Task",
     "ToolCall",

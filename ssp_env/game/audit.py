@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from ssp_env.game import Game
 from ssp_env.game.events import AnswerScored
 from ssp_env.game.rules import mentions
+from ssp_env.game.view import READINGS
 from ssp_env.scoring import exact_match
 
 Oracle = Callable[[str], Collection[str] | None]
@@ -34,7 +35,7 @@ def audit(game: Game, oracle: Oracle | None = None) -> dict[str, float]:
     if outcome is None:
         raise ValueError(f"game {game.id!r} is not over, nothing to audit yet")
     scored = [event for event in game.events if isinstance(event, AnswerScored) and event.correct]
-    paid = sum(event.seat.startswith("solver") for event in scored)
+    paid = sum(event.seat in game.seats for event in scored)
     found = {
         "valid": float(outcome.verdict == "valid"),
         "error": float(outcome.verdict == "error"),
@@ -48,7 +49,7 @@ def audit(game: Game, oracle: Oracle | None = None) -> dict[str, float]:
     if answers is not None:
         label_true = bool(answers) and all(exact_match(answer, game.task.golds) for answer in answers)
         found["label_true"] = float(label_true)
-        recovered = any(event.seat == "reader" for event in scored)
+        recovered = any(event.seat == READINGS["recovery"] for event in scored)
         found["false_agreement"] = float(recovered and not label_true)
         found["false_payments"] = 0.0 if label_true else found["paid_attempts"]
     return found

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ssp_env.game.budget import Budget
 from ssp_env.game.protocol import PROTOCOLS
-from ssp_env.game.view import Probe
+from ssp_env.game.view import PROPOSER_SEAT, Probe, solver_seats
 
 RewardShape = Literal["1-acc", "1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability", "format_only"]
 REWARD_SHAPES: tuple[RewardShape, ...] = (
@@ -127,6 +127,11 @@ class GameConfig:
             raise ValueError(f"unknown rules {', '.join(unknown)}: written by another version of ssp-env?")
         budgets = {seat: Budget(**data[seat]) for seat in ("proposer", "solver") if seat in data}
         return cls(**{**data, **budgets})
+
+    @property
+    def seats(self) -> tuple[str, ...]:
+        """The proposer's seat, then one for each attempt of the solver."""
+        return (PROPOSER_SEAT, *solver_seats(self.attempts))
 
     @property
     def probes(self) -> tuple[Probe, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ssp_env.game.budget import Budget
-from ssp_env.game.protocol import Action, FinalKind, Notice, Protocol
+from ssp_env.game.protocol import Action, Notice, Protocol
 from ssp_env.game.view import Message, Reply, SeatPhase, View
 from ssp_env.passage import Passage
 
@@ -18,7 +18,6 @@ class Conversation:
         game_id: str,
         seat: str,
         phase: SeatPhase,
-        final: FinalKind,
         opening: tuple[Message, ...],
         protocol: Protocol,
         budget: Budget,
@@ -30,11 +29,11 @@ class Conversation:
         self.passages: list[Passage] = []
         self._game_id = game_id
         self._phase: SeatPhase = phase
-        self._final: FinalKind = final
         self._messages = list(opening)
         self._protocol = protocol
         self._budget = budget
         self._retries_left = budget.retries
+        self._final = self.view().final_action
 
     def view(self) -> View:
         """What the seat sees now."""

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ssp_env.game import snapshot
+from ssp_env.game.budget import Budget
 from ssp_env.game.config import GameConfig
 from ssp_env.game.conversation import Conversation
 from ssp_env.game.events import (
@@ -38,12 +39,21 @@ from ssp_env.game.rules import first_violation
 from ssp_env.game.shortening import shown_evidence, shown_result
 from ssp_env.game.surrogates import replace_surrogates, storable
 from ssp_env.game.task import Task
-from ssp_env.game.view import Message, Probe, Reply, View, as_reply
+from ssp_env.game.view import (
+    PROPOSER_SEAT,
+    READER_SEAT,
+    READINGS,
+    Message,
+    Probe,
+    Reply,
+    SeatPhase,
+    View,
+    as_reply,
+)
 from ssp_env.passage import Passage
 from ssp_env.scoring import exact_match, fold_disguises
 
 Phase = Literal["propose", "verify", "solve", "done"]
-PROPOSER = "proposer_0"
 
 
 class Game:
@@ -81,7 +91,7 @@ class Game:
             raise ValueError("earlier= is read only if config.max_similarity is set, got None")
         self.events: list[Event] = []
         self.protocol = PROTOCOLS[self.config.protocol]
-        self.seats = (PROPOSER, *(f"solver_{k}" for k in range(self.config.attempts)))
+        self.seats = self.config.seats
         self._prompts = prompt_style(self.config.prompts)
         # A seed of its own: a generator shared by several games would tie their shuffles together.
         self._seed = int(rng.integers(2**53)) if isinstance(rng, np.random.Generator) else int(rng)
@@ -91,9 +101,7 @@ class Game:
         self._scores: dict[str, bool] = {}
         self._mixed: list[Passage] = []
         opening = self._prompts.proposer(self.config, task)
-        self._proposer = Conversation(
-            self._public_id, PROPOSER, "propose", "question", opening, self.protocol, self.config.proposer
-        )
+        self._proposer = self._conversation(PROPOSER_SEAT, "propose", opening, self.config.proposer)
         if task.question:
             self._open_attempts()
         else:
@@ -171,6 +179,11 @@ class Game:
         return [Game.restore(data) for _ in range(count)]
 
     # -- turns -----------------------------------------------------------------------------------------
+
+    def _conversation(
+        self, seat: str, phase: SeatPhase, opening: tuple[Message, ...], budget: Budget
+    ) -> Conversation:
+        return Conversation(self._public_id, seat, phase, opening, self.protocol, budget)
 
     def _ask(self, request: Request, proceed: Callable[[Any], None]) -> None:
         self._open[request.id] = (request, proceed)
@@ -253,7 +266,7 @@ class Game:
         probe, *left = probes
         messages = self._reading_prompt(probe)
         view = View(
-            self._public_id, "solver_0", "verify", messages, turns_left=1, searches_left=0, probe=probe
+            self._public_id, READER_SEAT, "verify", messages, turns_left=1, searches_left=0, probe=probe
         )
         request = Read("read" if probe == "recovery" else f"read/{probe}", view)
         self._ask(request, lambda reply: self._take_reading(probe, reply, tuple(left)))
@@ -265,7 +278,7 @@ class Game:
         return style(self.config, self.question, shown_evidence(self._mixed, self.config).passages)
 
     def _take_reading(self, probe: Probe, reply: Reply, left: tuple[Probe, ...]) -> None:
-        action: Action = self.protocol.parse(reply, "answer", may_search=False)
+        action: Action = self.protocol.parse(reply, "answer", has_search_tool=False)
         self.events.append(ReadingGiven(reply, action, probe))
         said = action.content if action.kind == "answer" else ""
         answers = listed(said) if probe == "uniqueness" else [said] * bool(said)
@@ -273,12 +286,9 @@ class Game:
             self._end("invalid", "no_reading")
             return
         # A closed-book reader who says nothing knows nothing, as it should.
-        seat, code = {
-            "recovery": ("reader", "not_recovered"),
-            "closed_book": ("reader/closed_book", "closed_book"),
-            "uniqueness": ("reader/uniqueness", "not_unique"),
-        }[probe]
-        self._expect(probe != "closed_book", seat, answers, code, partial(self._ask_readings, left))
+        code = {"recovery": "not_recovered", "closed_book": "closed_book", "uniqueness": "not_unique"}[probe]
+        proceed = partial(self._ask_readings, left)
+        self._expect(probe != "closed_book", READINGS[probe], answers, code, proceed)
 
     def _expect(
         self, right: bool, seat: str, answers: Sequence[str], code: str, proceed: Callable[[], None]
@@ -307,10 +317,7 @@ class Game:
         self.phase = "solve"
         opening = self._prompts.solver(self.config, self.question)
         for seat in self.seats[1:]:
-            attempt = Conversation(
-                self._public_id, seat, "solve", "answer", opening, self.protocol, self.config.solver
-            )
-            self._ask_turn(attempt)
+            self._ask_turn(self._conversation(seat, "solve", opening, self.config.solver))
 
     def _score_answer(self, seat: str, answer: str, proceed: Callable[[bool], None]) -> None:
         golds = self.task.golds
@@ -346,9 +353,9 @@ class Game:
         if verdict == "valid":
             rewards |= {seat: float(correct) for seat, correct in self._scores.items()}
             success_rate = sum(self._scores.values()) / self.config.attempts
-            rewards[PROPOSER] = proposer_reward(self.config.reward, success_rate)
+            rewards[PROPOSER_SEAT] = proposer_reward(self.config.reward, success_rate)
         elif verdict == "invalid":
-            rewards[PROPOSER] = self.config.invalid_reward
+            rewards[PROPOSER_SEAT] = self.config.invalid_reward
         metrics = count_metrics(self.events, self.config)
         self.outcome = Outcome(verdict, reason, self.question, success_rate, rewards, metrics)
 

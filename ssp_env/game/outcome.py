@@ -10,6 +10,7 @@ from ssp_env.game.config import GameConfig
 from ssp_env.game.events import Event, EvidenceMixed, SearchReturned, TurnTaken
 from ssp_env.game.rules import RULE_CODES
 from ssp_env.game.shortening import shown_evidence, shown_result
+from ssp_env.game.view import PROPOSER_SEAT
 
 Verdict = Literal["valid", "invalid", "error"]
 REASON_CODES = (
@@ -51,8 +52,8 @@ def count_metrics(events: Sequence[Event], config: GameConfig) -> dict[str, floa
     turns = [event for event in events if isinstance(event, TurnTaken)]
     searches = [event.seat for event in events if isinstance(event, SearchReturned)]
     return {
-        "proposer_searches": float(sum(seat == "proposer_0" for seat in searches)),
-        "solver_searches": float(sum(seat != "proposer_0" for seat in searches)),
+        "proposer_searches": float(sum(seat == PROPOSER_SEAT for seat in searches)),
+        "solver_searches": float(sum(seat != PROPOSER_SEAT for seat in searches)),
         "turns": float(len(turns)),
         "malformed_turns": float(sum(turn.action.kind == "malformed" for turn in turns)),
         "spoofed_tags": float(sum(turn.action.spoofed for turn in turns)),

@@ -1,18 +1,41 @@
-"""What a player sees and what it replies."""
+"""Seats, roles, what a player sees and what it replies."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from ssp_env.game.surrogates import replace_surrogates
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
 SeatPhase = Literal["propose", "verify", "solve"]
+Role = Literal["proposer", "solver", "reader"]
+ROLES: tuple[Role, ...] = get_args(Role)
+FinalKind = Literal["question", "answer"]
 Probe = Literal["recovery", "closed_book", "uniqueness"]
 """What a reading checks: the answer follows from the evidence; memory is not enough; no other answer fits."""
+
+PROPOSER_SEAT: Final = "proposer_0"
+READER_SEAT: Final = "solver_0"
+"""The seat of every reading: by the published method the solver's policy reads."""
+READINGS: Final[Mapping[Probe, str]] = {
+    "recovery": "reader",
+    "closed_book": "reader/closed_book",
+    "uniqueness": "reader/uniqueness",
+}
+"""What stands in the place of a seat where the answer of a reading is scored."""
+_ROLE_IN_PHASE: Mapping[SeatPhase, Role] = {"propose": "proposer", "verify": "reader", "solve": "solver"}
+
+
+def solver_seats(attempts: int) -> tuple[str, ...]:
+    """Return the seats of the solver's attempts.
+
+    >>> solver_seats(2)
+    ('solver_0', 'solver_1')
+    """
+    return tuple(f"solver_{attempt}" for attempt in range(attempts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +131,7 @@ class View:
         phase: `propose`, `verify` (one turn as a reader, no search) or `solve`.
         messages: The conversation so far, oldest first.
         turns_left: Turns this seat may still take, this one included.
-        searches_left: Searches that would still be executed.
+        searches_left: Searches this seat may still have executed.
         tokens_left: Tokens the seat may still sample; None without a limit.
         probe: What a reading checks; None in the other phases.
     """
@@ -121,6 +144,26 @@ class View:
     searches_left: int
     tokens_left: int | None = None
     probe: Probe | None = None
+
+    @property
+    def role(self) -> Role:
+        """What the seat plays now: `solver_0` is the reader in the phase `verify`."""
+        return _ROLE_IN_PHASE[self.phase]
+
+    @property
+    def final_action(self) -> FinalKind:
+        """The action that ends this conversation: a proposer's question, an answer of anybody else."""
+        return "question" if self.phase == "propose" else "answer"
+
+    @property
+    def has_search_tool(self) -> bool:
+        """Whether a search is an action at all for this role; it is none for a reader."""
+        return self.phase != "verify"
+
+    @property
+    def may_search(self) -> bool:
+        """Whether a search written now would be executed and leave a turn to use its result."""
+        return self.has_search_tool and self.searches_left > 0 and self.turns_left > 1
 
     @property
     def conversation_id(self) -> tuple[str, str, str]:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ssp_env.game import GameConfig, Message, Turn
+from ssp_env.game import GameConfig, Message, Role, Turn
 from ssp_env.game.outcome import count_metrics
 from ssp_env.records.episode import Episode
 from ssp_env.records.plain import json_line
 from ssp_env.records.replay import retold
-from ssp_env.records.trajectories import Role, Trajectory, trajectories
+from ssp_env.records.trajectories import Trajectory, trajectories
 
 TRAINED_ROLES: tuple[Role, ...] = ("proposer", "solver")
 ToolRole = Literal["tool", "user"]
@@ -96,7 +96,7 @@ def verl_rows(episodes: Iterable[Episode], data_source: str = "ssp_env") -> Iter
             continue
         requests = (step.request for step in retold(episode).steps)
         opening = next(
-            found.view for found in requests if isinstance(found, Turn) and found.view.phase == "solve"
+            found.view for found in requests if isinstance(found, Turn) and found.view.role == "solver"
         )
         task, question = episode.snapshot["task"], _encodable(episode.outcome["question"])
         truth = {"target": [_encodable(gold) for gold in (task["answer"], *task["aliases"])]}

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
 
-from ssp_env.game import Game, Message, Read, Reply, Turn
+from ssp_env.game import Game, Message, Read, Reply, Role, Turn
 from ssp_env.game.events import AnswerScored, ReadingGiven, TurnTaken
-from ssp_env.game.view import Probe
+from ssp_env.game.view import READINGS
 from ssp_env.records.replay import Retold, Step
-
-Role = Literal["proposer", "solver", "reader"]
-ROLES: tuple[Role, ...] = ("proposer", "solver", "reader")
-_READER_SEATS: dict[Probe, str] = {
-    "recovery": "reader",
-    "closed_book": "reader/closed_book",
-    "uniqueness": "reader/uniqueness",
-}
-_ROLE_OF_PHASE: dict[str, Role] = {"propose": "proposer", "solve": "solver", "verify": "reader"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +67,7 @@ def trajectories(told: Retold) -> list[Trajectory]:
     for step in told.steps:
         if isinstance(step.request, Turn | Read) and isinstance(step.result, Reply):
             view = step.request.view
-            role = _ROLE_OF_PHASE[view.phase]
-            key = (role, view.seat if view.probe is None else _READER_SEATS[view.probe])
+            key = (view.role, view.seat if view.probe is None else READINGS[view.probe])
             _, replies = conversations.get(key, ((), ()))
             said = _said(told.game, step)
             conversations[key] = ((*view.messages, said), (*replies, step.result))

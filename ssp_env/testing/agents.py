@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from ssp_env.game import Game, GameConfig, Noise, Read, Reply, Search, Task, Turn, View
+from ssp_env.game import Game, GameConfig, Noise, Read, Reply, Role, Search, Task, Turn, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import AnswerScored, NoticeGiven, ReadingGiven, SeatForfeited
+from ssp_env.game.view import ROLES
 from ssp_env.passage import Passage
 from ssp_env.play import AnyPlayer, as_agent
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.testing.engines import PASSAGES
 from ssp_env.testing.verdict import attempt, require
 from ssp_env.worlds import World, world_preset
-
-Role = Literal["proposer", "solver", "reader"]
-ALL_ROLES: tuple[Role, ...] = ("proposer", "solver", "reader")
-_PHASES: dict[Role, str] = {"proposer": "propose", "solver": "solve", "reader": "verify"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ _PROSE_CASES = (
 def check_agent(
     agent: AnyPlayer,
     *,
-    roles: Collection[Role] = ALL_ROLES,
+    roles: Collection[Role] = ROLES,
     config: GameConfig = TERSE_RULES,
     deterministic: bool = True,
     keeps_budgets: bool = True,
@@ -195,7 +192,7 @@ def _open(role: Role, case: Case, config: GameConfig, engine: BM25Engine) -> Gam
 
 def _turns(game: Game, role: Role) -> list[Turn | Read]:
     asked = [request for request in game.requests() if isinstance(request, Turn | Read)]
-    return [request for request in asked if request.view.phase == _PHASES[role]]
+    return [request for request in asked if request.view.role == role]
 
 
 def _serve(game: Game, engine: BM25Engine | None) -> None:

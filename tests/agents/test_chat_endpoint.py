@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from agents.chat_endpoint import ChatClient, ChatEndpointAgent, Completion, LogprobsMissing
-from agents.chat_endpoint.agent import restored, stop_strings
+from agents.chat_endpoint.agent import restored
 from agents.sampling_params import LOCAL_MAX_NEW_TOKENS, SamplingParams
 from ssp_env.game import PROTOCOLS, Message, View
 from ssp_env.game.events import GameBroken
@@ -183,10 +183,10 @@ def test_native_tool_calls_play_a_game():
 # -- stop strings -----------------------------------------------------------------------------------------
 
 
-def back(text, finish_reason="stop", stop_string=None, protocol=DEFAULT, may_search=True):
-    stops = stop_strings(protocol, "answer", may_search=may_search)
+def back(text, finish_reason="stop", stop_string=None, protocol=DEFAULT, has_search_tool=True):
+    stops = protocol.stop_strings("answer", has_search_tool=has_search_tool)
     said = Completion(text, finish_reason=finish_reason, stop_string=stop_string)
-    return restored(said, stops, protocol, "answer", may_search=may_search).removeprefix(text)
+    return restored(said, stops, protocol, "answer", has_search_tool=has_search_tool).removeprefix(text)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ def test_an_endpoint_that_names_the_stop_string_is_believed():
 
 
 def test_a_reader_is_not_stopped_by_a_search():
-    assert back("<search> krill ", may_search=False) == ""
-    assert back("<search> krill </search> <answer> krill ", may_search=False) == "</answer>"
+    assert back("<search> krill ", has_search_tool=False) == ""
+    assert back("<search> krill </search> <answer> krill ", has_search_tool=False) == "</answer>"
 
 
 def test_calls_written_as_text_get_their_tag_back():

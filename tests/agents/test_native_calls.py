@@ -7,8 +7,8 @@ from tests.agents.chatty import CHATML, TOOL_CHATML, build_tokenizer
 OPENAI = PROTOCOLS["openai"]
 
 
-def read(text, may_search=True):
-    return read_reply(text, OPENAI, "answer", may_search=may_search, call_id="c")
+def read(text, has_search_tool=True):
+    return read_reply(text, OPENAI, "answer", has_search_tool=has_search_tool, call_id="c")
 
 
 def call(json):
@@ -41,7 +41,7 @@ def test_the_game_searches_for_what_was_called_and_names_what_is_wrong():
 
 
 @pytest.mark.parametrize(
-    ("text", "may_search", "finished"),
+    ("text", "has_search_tool", "finished"),
     [
         ("<answer> a </answer>", True, True),
         ("<tool_call> {", True, False),
@@ -51,8 +51,8 @@ def test_the_game_searches_for_what_was_called_and_names_what_is_wrong():
     ],
     ids=["answer", "open call", "call in a thought", "reader", "answer first"],
 )
-def test_what_is_no_call_stays_text(text, may_search, finished):
-    reply, over = read(text, may_search)
+def test_what_is_no_call_stays_text(text, has_search_tool, finished):
+    reply, over = read(text, has_search_tool)
     assert (reply.text, reply.tool_calls, over) == (text, (), finished)
 
 

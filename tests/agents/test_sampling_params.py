@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents.sampling_params import SamplingParams, role_of, sampling_by_role
+from agents.sampling_params import SamplingParams, sampling_by_role
 from ssp_env.game import Message, View
 
 VIEW = View("g", "solver_0", "solve", (Message("user", "who?"),), 5, 5)
@@ -12,7 +12,7 @@ VIEW = View("g", "solver_0", "solve", (Message("user", "who?"),), 5, 5)
     ("phase", "role"), [("propose", "proposer"), ("solve", "solver"), ("verify", "reader")]
 )
 def test_the_phase_tells_the_role(phase, role):
-    assert role_of(replace(VIEW, phase=phase)) == role
+    assert replace(VIEW, phase=phase).role == role
 
 
 def test_every_turn_of_every_conversation_has_a_seed_of_its_own():

@@ -7,7 +7,7 @@ import random
 from typing import Literal
 
 from ssp_env.game import PROTOCOLS, Protocol, Reply, ToolCall
-from ssp_env.game.protocol import FinalKind
+from ssp_env.game.view import FinalKind
 from tests.game.doubles import QUESTION
 
 WORDS = ("belin", "corun", "sarn", "Tavor", "who", "is", "the", "mother", "of", "a", "2019", "?", "nobody")

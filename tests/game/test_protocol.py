@@ -34,10 +34,10 @@ PRESETS = st.sampled_from(sorted(PROTOCOLS))
 
 
 @given(TAGGED_TEXT, FINALS, PRESETS, st.booleans())
-def test_parsing_is_total_and_its_parts_add_up(text, final, preset, may_search):
+def test_parsing_is_total_and_its_parts_add_up(text, final, preset, has_search_tool):
     protocol = PROTOCOLS[preset]
-    action = protocol.parse(text, final, may_search=may_search)
-    assert action.kind in {final, "malformed"} | ({"search"} if may_search else set())
+    action = protocol.parse(text, final, has_search_tool=has_search_tool)
+    assert action.kind in {final, "malformed"} | ({"search"} if has_search_tool else set())
     assert text.startswith(action.text)
     assert len(action.text) + action.dropped == len(text)
     assert (action.kind == "malformed") == (action.content == "") == (action.code != "")
@@ -132,8 +132,8 @@ def test_each_role_has_its_own_final_action():
 
 def test_a_reader_cannot_search():
     text = "<search> help </search> <answer> a </answer>"
-    assert DEFAULT.parse(text, "answer", may_search=False).content == "a"
-    assert DEFAULT.parse("<search> help </search>", "answer", may_search=False).code == "no_action"
+    assert DEFAULT.parse(text, "answer", has_search_tool=False).content == "a"
+    assert DEFAULT.parse("<search> help </search>", "answer", has_search_tool=False).code == "no_action"
 
 
 def test_self_written_observations_are_counted_and_ignored():
@@ -227,6 +227,7 @@ def test_a_generator_may_stop_at_the_closing_tags(preset, final):
         written = protocol.write(kind, "x").text
         assert written.endswith(stop)
         assert protocol.parse(written, final).kind == kind
+    assert protocol.stop_strings(final, has_search_tool=False) == protocol.stop_strings(final)[-1:]
 
 
 def test_tag_names_are_taken_literally():

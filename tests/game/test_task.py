@@ -3,9 +3,14 @@
 import dataclasses
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ssp_env.game import Budget, Game, GameConfig, Reply, Task
-from ssp_env.game.view import View, as_reply
+from ssp_env.game import Budget, Game, GameConfig, Reply, Search, Task, View
+from ssp_env.game.events import TurnTaken
+from ssp_env.game.view import as_reply
+from tests.game.doubles import TASK
+from tests.game.random_games import fresh_games, results
 
 
 @pytest.mark.parametrize(
@@ -166,3 +171,40 @@ def test_conversations_of_a_game_have_different_ids():
         for phase in ("verify", "solve")
     ]
     assert len({view.conversation_id for view in views}) == 8
+
+
+@pytest.mark.parametrize(
+    ("phase", "role", "final", "has_tool"),
+    [
+        ("propose", "proposer", "question", True),
+        ("verify", "reader", "answer", False),
+        ("solve", "solver", "answer", True),
+    ],
+)
+def test_a_view_says_who_plays_and_what_it_may_do(phase, role, final, has_tool):
+    view = View("g", "solver_0", phase, (), turns_left=2, searches_left=1)
+    assert (view.role, view.final_action, view.has_search_tool) == (role, final, has_tool)
+    assert view.may_search is has_tool
+    assert not dataclasses.replace(view, turns_left=1).may_search
+    assert not dataclasses.replace(view, searches_left=0).may_search
+
+
+@settings(max_examples=100)
+@given(fresh_games(), st.data())
+def test_a_search_is_executed_exactly_where_the_view_says_so(game, data):
+    while game.requests():
+        request = data.draw(st.sampled_from(game.requests()))
+        result = data.draw(results(request))
+        seen = len(game.events)
+        game.submit(request.id, result)
+        taken = [event for event in game.events[seen:] if isinstance(event, TurnTaken)]
+        for turn in taken:
+            assert turn.action.kind in ("search", "malformed", request.view.final_action)
+            if turn.action.kind == "search" and request.view.tokens_left is None:
+                executed = any(isinstance(one, Search) and one.seat == turn.seat for one in game.requests())
+                assert executed == request.view.may_search
+
+
+def test_seats_are_the_proposer_and_the_attempts():
+    assert GameConfig(attempts=2).seats == Game(TASK, GameConfig(attempts=2)).seats
+    assert GameConfig(attempts=2).seats == ("proposer_0", "solver_0", "solver_1")

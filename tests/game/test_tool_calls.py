@@ -129,7 +129,7 @@ def test_calls_in_the_text_are_no_native_calls_and_the_other_way_round():
 
 @pytest.mark.parametrize("protocol", [HERMES, OPENAI])
 def test_a_reader_cannot_call_the_tool(protocol):
-    action = protocol.parse(protocol.write("search", "a"), "answer", may_search=False)
+    action = protocol.parse(protocol.write("search", "a"), "answer", has_search_tool=False)
     assert action.code == "no_action"
 
 

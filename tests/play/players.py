@@ -38,11 +38,11 @@ class Wanderer:
     def act(self, view):
         turn = sum(message.role == "assistant" for message in view.messages)
         wait = (number_of(view) + len(view.seat) + ord(view.seat[-1])) % 3
-        if view.phase == "propose":
+        if view.role == "proposer":
             if number_of(view) % 7 == 6:
                 return question("short")
             return [*PROPOSAL[:2], *[search(f"nobody {n}") for n in range(wait)], question()][turn]
-        if view.phase == "verify":
+        if view.role == "reader":
             return answer("Sarn" if number_of(view) % 5 == 4 else "Tavor")
         if turn > wait:
             return answer("Sarn" if wait == 1 or number_of(view) % 4 == 3 else "Tavor")

@@ -1,6 +1,6 @@
 """How players and environment talk: tags and tool calls, read and shown by one `Protocol` object."""
 
-from ssp_env.game.protocol.action import MALFORMED_CODES, Action, ActionKind, FinalKind
+from ssp_env.game.protocol.action import MALFORMED_CODES, Action, ActionKind
 from ssp_env.game.protocol.notices import ENGLISH_NOTICES, TERSE_NOTICES, TOOL_NOTICES, Notice
 from ssp_env.game.protocol.presets import PROTOCOLS
 from ssp_env.game.protocol.protocol import Protocol
@@ -13,7 +13,6 @@ __all__ = [
     "TOOL_NOTICES",
     "Action",
     "ActionKind",
-    "FinalKind",
     "Notice",
     "Protocol",
 ]

@@ -8,7 +8,6 @@ from typing import Literal
 from ssp_env.game.view import ToolCall
 
 ActionKind = Literal["search", "question", "answer", "malformed"]
-FinalKind = Literal["question", "answer"]
 
 MALFORMED_CODES = (
     "no_action",

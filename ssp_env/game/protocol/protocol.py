@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from ssp_env.game.protocol.action import Action, ActionKind, FinalKind
+from ssp_env.game.protocol.action import Action, ActionKind
 from ssp_env.game.protocol.escaping import TagEscaper, defuse
 from ssp_env.game.protocol.notices import ENGLISH_NOTICES, Notice
 from ssp_env.game.protocol.scanner import first_action
@@ -20,7 +20,7 @@ from ssp_env.game.protocol.tool_calls import (
     search_call,
     search_schema,
 )
-from ssp_env.game.view import Message, Reply, ToolCall
+from ssp_env.game.view import FinalKind, Message, Reply, ToolCall
 from ssp_env.passage import Passage
 
 
@@ -114,9 +114,12 @@ class Protocol:
             return Reply(f"<{self.search}>\n{search_call(content, tool=self.tool)}\n</{self.search}>")
         return Reply("", tool_calls=(ToolCall(call_id, self.tool, search_arguments(content)),))
 
-    def stop_strings(self, final: FinalKind) -> tuple[str, ...]:
-        """Closing tags at which a generator may stop: everything after them is dropped anyway."""
-        search = () if self.calls == "native" else (f"</{self.search}>",)
+    def stop_strings(self, final: FinalKind, *, has_search_tool: bool = True) -> tuple[str, ...]:
+        """Closing tags at which a generator may stop: everything after them is dropped anyway.
+
+        Without the search tool a search is no action, and stopping there would cut off the answer behind it.
+        """
+        search = (f"</{self.search}>",) if has_search_tool and self.calls != "native" else ()
         return (*search, f"</{getattr(self, final)}>")
 
     def tools(self, *, strict: bool = False) -> list[dict[str, Any]]:
@@ -129,7 +132,7 @@ class Protocol:
 
     # -- reading ---------------------------------------------------------------------------------------
 
-    def parse(self, reply: str | Reply, final: FinalKind, *, may_search: bool = True) -> Action:
+    def parse(self, reply: str | Reply, final: FinalKind, *, has_search_tool: bool = True) -> Action:
         """Find the first complete action; total and linear in the length of the reply.
 
         The content is what stands between a closing tag and the last opening tag of the same name before
@@ -140,7 +143,7 @@ class Protocol:
         Args:
             reply: What the player wrote.
             final: Kind of action that ends this player's game.
-            may_search: Whether a search counts as an action (a reader has no search tool).
+            has_search_tool: Whether a search counts as an action (a reader has no search tool).
 
         >>> Protocol("default").parse("Hm. <search> blue whale </search> and", "answer").content
         'blue whale'
@@ -148,14 +151,14 @@ class Protocol:
         text, calls = (reply, ()) if isinstance(reply, str) else (reply.text, reply.tool_calls)
         native = self.calls == "native"
         kinds: dict[str, ActionKind] = {getattr(self, final): final}
-        if may_search and not native:
+        if has_search_tool and not native:
             kinds[self.search] = "search"
         found = first_action(text, self._tag, kinds, self._ignored, self.observation)
         call, body = None, found.body
         if found.kind is not None:
             kind = found.kind
             content, code = self._read(kind, found.body)
-        elif native and may_search and calls:
+        elif native and has_search_tool and calls:
             kind, call, calls = "search", calls[0], calls[1:]
             body = call.arguments
             content, code = self.accept(*read_call(call.name, body, tool=self.tool))
