@@ -18,10 +18,10 @@ from typing import Any, Literal, NamedTuple
 from ssp_env.game.budget import Budget
 from ssp_env.game.config import GameConfig
 from ssp_env.game.prompts.rule_sentences import budget_rules, proposal_rules, quoted
-from ssp_env.game.protocol import PROTOCOLS, FinalKind, Protocol
+from ssp_env.game.protocol import PROTOCOLS, Protocol
 from ssp_env.game.rules import first_violation
 from ssp_env.game.task import Task
-from ssp_env.game.view import Message
+from ssp_env.game.view import FinalKind, Message
 from ssp_env.passage import Passage
 
 _OTHER_RULES = "The examples show how to write. They were played by other rules."

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from ssp_env.game.budget import Budget
 from ssp_env.game.config import GameConfig
-from ssp_env.game.protocol import PROTOCOLS, FinalKind, Protocol
+from ssp_env.game.protocol import PROTOCOLS, Protocol
 from ssp_env.game.rules import first_violation
 from ssp_env.game.task import Task
+from ssp_env.game.view import FinalKind
 
 # Answers of some data sets have hundreds.
 _ALIASES_TOLD = 10
