@@ -78,6 +78,10 @@ def play_session(
             advance()
 
         _play(cast, setting, config, seed, meter, on_outcome)
+    for failure, count in driver.count_failures(games).items():
+        console.print(
+            f"{count} of {len(games)} games failed: {failure}", style="red", highlight=False, markup=False
+        )
     games.sort(key=lambda game: int(game.id))
     return summary_table(games, meter.seconds, meter.tokens)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssp_env.game import Game, Outcome
-from ssp_env.game.events import GameBroken, TurnTaken
+from ssp_env.game.events import TurnTaken
+from ssp_env.play import count_failures
 from ssp_env.scoring import wilson_interval
 
 
@@ -52,7 +53,7 @@ class AgentFigures:
         solved: Attempts at the agent's own valid questions that were right.
         known_solved: Attempts at questions with a known answer that were right.
         errors: Games that failed.
-        failures: What they failed of.
+        failures: Numbers of games that failed, by kind of failure; see `ssp_env.play.count_failures`.
         reasons: Ends of the games in which the agent asked, by reason code.
         tokens: Tokens sampled while it was measured; 0 if the agent gives none.
         seconds: Time the agent took for them.
@@ -122,7 +123,7 @@ def count_figures(
         solved=_solved(valid),
         known_solved=_solved(sound_known),
         errors=len(games) - len(sound) - len(sound_known),
-        failures=dict(Counter(event.detail for game in games for event in _broken(game)).most_common()),
+        failures=count_failures(games),
         reasons=dict(Counter(game.outcome.reason for game in asked if game.outcome).most_common()),
         tokens=tokens,
         seconds=seconds,
@@ -132,10 +133,6 @@ def count_figures(
 def _sound(games: Iterable[Game]) -> list[tuple[Game, Outcome]]:
     """Games that came to an end of their own, with it."""
     return [(game, game.outcome) for game in games if game.outcome and game.outcome.verdict != "error"]
-
-
-def _broken(game: Game) -> list[GameBroken]:
-    return [event for event in game.events if isinstance(event, GameBroken)]
 
 
 def _solved(played: Iterable[tuple[Game, Outcome]]) -> Share:

@@ -295,7 +295,7 @@ class ProposerEnv(_OneSeatEnv):
 
 
 def _policy(role: str, player: AnyPlayer) -> Policy:
-    """Turn an agent, or what `as_agent` makes one of, into a function from a `View` to a `Reply`."""
+    """Turn any blocking player into a function from a `View` to a `Reply`."""
     agent: Any = as_agent(player, role)
     if is_async_agent(agent):
         raise TypeError(f"{role} is asynchronous: put ssp_env.play.blocking around it")

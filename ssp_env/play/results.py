@@ -66,20 +66,32 @@ def guarded(source: str, fetch: Callable[[], Value]) -> Value | Failure:
 
 
 def count_failures(games: Iterable[Game]) -> dict[str, int]:
-    """Count why games ended as `error`, the most frequent reason first; solvers count as one.
+    """Count the games that ended as `error` by kind of failure, such as `search: TimeoutError`.
+
+    Returns:
+        Numbers of games, the greatest first, by the first message of each kind. Solvers are not told apart.
 
     >>> from ssp_env.game import Task
-    >>> game = Game(Task("Tavor"))
-    >>> game.submit(game.requests()[0].id, Failure("proposer: TimeoutError: no reply"))
-    >>> count_failures([game])
-    {'proposer: TimeoutError: no reply': 1}
+    >>> games = [Game(Task("Tavor")), Game(Task("Corun"))]
+    >>> for game, query in zip(games, ["whales", "krill"]):
+    ...     game.submit(game.requests()[0].id, Failure(f"search for solver_0: TimeoutError: {query}"))
+    >>> count_failures(games)
+    {'search for solver: TimeoutError: whales': 2}
     """
-    details = (detail for game in games for detail in _details(game))
-    return dict(Counter(re.sub(r"\bsolver_\d+", "solver", detail) for detail in details).most_common())
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for detail in (detail for game in games for detail in _details(game)):
+        counts[first.setdefault(_kind(detail), re.sub(r"\bsolver_\d+", "solver", detail))] += 1
+    return dict(counts.most_common())
 
 
 def _details(game: Game) -> list[str]:
     return [event.detail for event in game.events if isinstance(event, GameBroken)]
+
+
+def _kind(detail: str) -> str:
+    """Return who failed, whatever the seat, and with which exception."""
+    return _DETAIL.sub(r"\1: \4", detail)
 
 
 class FailureLog:
@@ -94,13 +106,13 @@ class FailureLog:
     def add(self, game: Game) -> None:
         """Take note of a game that is over."""
         for detail in _details(game):
-            kind = _DETAIL.sub(r"\1: \4", detail)
+            kind = _kind(detail)
             self._counts[kind] += 1
             if self._counts[kind] == 1:
                 _log.warning("game %s ended as error: %s", game.id, detail)
 
     def close(self) -> None:
-        """Log the numbers by kind, if there was more to any than its first failure, and start anew."""
+        """Log the numbers by kind, unless every failure was logged already, and start anew."""
         if self._counts.total() > len(self._counts):
             kinds = ", ".join(f"{count} times {kind}" for kind, count in self._counts.most_common())
             _log.warning("%d games ended as error: %s", self._counts.total(), kinds)

@@ -332,7 +332,8 @@ def test_a_dead_endpoint_ends_games_as_error_and_keeps_them(corpus, tmp_path):
             "--corpus", corpus, "--proposer", f"chat:x@{url}", "--solver", f"chat:x@{url}", "--out", out
         )
     assert result.exit_code == 0, result.output
-    assert result.output.count("is the key right") == 3
+    assert result.output.count("is the key right") == 4
+    assert "3 of 3 games failed: proposer: ChatRefused: " in " ".join(result.output.split())
     assert [episode.outcome["verdict"] for episode in read_episodes(out)] == ["error"] * 3
 
 
