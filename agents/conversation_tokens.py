@@ -20,7 +20,7 @@ TokenIds = tuple[int, ...]
 
 # Stands for the last reply in a rendered conversation; what follows it is what the model has not read yet.
 _MARK = "QWXZreplyZXWQ"
-# Games that ended without the player's doing are never heard of again; so many conversations are kept.
+# A game may end without another turn of this player, so only this many conversations are kept.
 _MOST_OPEN = 65_536
 
 
@@ -67,8 +67,8 @@ class ConversationTokens:
         rendering: `chat` uses the tokenizer's chat template, with what the environment says as user messages;
             `plain` joins the messages line by line, the way base models read demonstrations.
         max_prompt_tokens: The longest prompt.
-        on_overflow: What happens to longer ones: they lose their middle and their turns bear no ids (`cut`),
-            or ContextOverflow is raised (`error`).
+        on_overflow: `cut` takes out the middle of longer prompts, whose turns then carry no ids; `error`
+            raises ContextOverflow.
         end_ids: Ids that end a turn; the tokenizer's end-of-sequence token if None.
 
     Attributes:

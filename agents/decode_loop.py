@@ -34,7 +34,7 @@ def choose(
         logits: Shape (rows, vocabulary).
         temperatures: 0 takes the likeliest token.
         top_ps: Mass of the nucleus, in (0, 1]; the likeliest token is always in it.
-        uniforms: Numbers in [0, 1).
+        uniforms: One number in [0, 1) per row, which decides the pick.
 
     Returns:
         One token id per row, and their log-probabilities.
@@ -66,7 +66,7 @@ def _place(mass: torch.Tensor, total: torch.Tensor, uniforms: Sequence[float]) -
 PREFILL_TOKENS = 1024
 """Most tokens, padding included, that one forward pass reads of prompts."""
 SHARED_TOKENS = 64
-"""A prompt waits for one that is being read if it shares so many more tokens with it than with older ones."""
+"""A prompt waits for one that is being read if that saves it this many tokens beyond what is cached."""
 BASE_MODEL = "__base__"
 """What peft calls a row without an adapter."""
 
@@ -86,7 +86,7 @@ class TurnRequest:
     Attributes:
         key: The conversation, under which its KV cache is kept.
         role: Who speaks; the last finished conversation of a role is kept for its opening.
-        prompt: Token ids of all that was said so far.
+        prompt: Token ids of the conversation so far.
         limit: Most new tokens.
         temperature: 0 takes the likeliest token.
         top_p: Mass of the nucleus.
@@ -94,7 +94,7 @@ class TurnRequest:
         is_finished: Told the new ids after every token; True ends the turn.
         is_last: Told the ids of the finished turn; True if the conversation is over.
         adapter: Name of the LoRA adapter; None is the base model.
-        future: Becomes the sample; cancelling it takes the turn out of the batch.
+        future: Receives the sample; cancelling it takes the turn out of the batch.
     """
 
     key: Hashable
@@ -125,7 +125,7 @@ class _Row:
 
 
 class DecodeLoop:
-    """One batch for everybody who asks, from any thread.
+    """A batch that is shared by all turns, from any thread.
 
     Every step admits what is waiting as far as there is room, reads its prompts, and samples one token for
     each row. Finished rows leave at once.
@@ -141,7 +141,7 @@ class DecodeLoop:
         steps: Steps taken.
 
     Raises:
-        ValueError: If a number is below its least, or the model's cache cannot be used (see `KVBatch`).
+        ValueError: If a number is out of range, or the model's cache cannot be used (see `KVBatch`).
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class DecodeLoop:
         return self._store.tokens
 
     def submit(self, request: TurnRequest) -> None:
-        """Let a turn wait for room; somebody has to step."""
+        """Queue a turn; `run`, `run_in_background` or `step` samples it."""
         self._waiting.append(request)
 
     def run(self, requests: Sequence[TurnRequest]) -> list[Sample]:
@@ -193,7 +193,7 @@ class DecodeLoop:
                 request.future.cancel()
 
     def run_in_background(self) -> None:
-        """See to it that a thread steps until nothing is left to do."""
+        """Start a thread that steps until nothing is left to do, unless one runs already."""
         with self._starting:
             if not self._running:
                 self._running = True
@@ -226,7 +226,7 @@ class DecodeLoop:
 
     def _run(self) -> None:
         while self._has_work():
-            # Whoever waits for the turns gets it from them.
+            # Whoever waits for the turns gets the exception from their futures.
             with suppress(Exception):
                 self.step()
 
@@ -238,7 +238,10 @@ class DecodeLoop:
     # -- in ----------------------------------------------------------------------------------------------
 
     def _entering(self) -> list[tuple[TurnRequest, Pieces]]:
-        """Take what fits from the queue, with what is known of it; whoever will soon know more stays."""
+        """Take the turns that fit from the queue, with the cached beginnings of their prompts.
+
+        A turn that shares much with one taken just now waits until that one has been read.
+        """
         entering: list[tuple[TurnRequest, Pieces]] = []
         patient: list[TurnRequest] = []
         sizes = [row.request.size for row in self._rows]
@@ -264,7 +267,7 @@ class DecodeLoop:
         """Read prompts, similar lengths together, and sample their first tokens."""
         new = {request: len(request.ids) - sum(n for _, n in pieces) for request, pieces in entering}
         left = deque(sorted(entering, key=lambda each: new[each[0]]))
-        # What has been copied into the batch need not be kept by this list.
+        # This list must not keep alive what has been copied into the batch.
         entering.clear()
         while left:
             first = len(self._rows)
@@ -330,7 +333,7 @@ class DecodeLoop:
             request.future.set_result(Sample(tuple(row.token_ids), tuple(row.logprobs)))
 
     def _keep(self, place: int, ids: Ids) -> None:
-        """Keep a row up to here; of what is kept already there is no second copy."""
+        """Store what a row has read so far; tokens that are stored already are not copied again."""
         request = self._rows[place].request
         known = self._store.longest_prefix(request.key, request.adapter, ids)
         segment = self._batch.read(place, sum(tokens for _, tokens in known))

@@ -15,7 +15,7 @@ Word = Literal["search", "question", "answer"]
 _TASKS = {
     "proposer": "Find facts by searching, then ask a question whose answer is the given one.",
     "solver": "Find the answer to the question by searching.",
-    "reader": "Answer the question from the documents shown, or as you are told; you cannot search.",
+    "reader": "Answer the question from the passages shown, or as you are told; you cannot search.",
 }
 _PROBLEMS = {
     "empty_action": "there is nothing in it",
@@ -31,8 +31,8 @@ class PlayerLeft(Exception):
 class HumanPlayer:
     """Asks the person at the terminal for every turn.
 
-    What cannot be read as a legal action is explained and asked for again, so that a slip of the keyboard
-    costs nothing.
+    A line that is no legal action is explained and asked for again, so that a slip of the keyboard costs
+    nothing.
 
     Args:
         console: Where the game is shown and turns are typed.
@@ -75,7 +75,7 @@ class HumanPlayer:
         raise PlayerLeft("the player left the session")
 
     def _read(self, line: str, view: View) -> tuple[Reply, str]:
-        """Return the turn in a line, and what is wrong with it if it is none."""
+        """Return the turn that a line stands for, and what is wrong with it; empty if nothing is."""
         final = view.final_action
         word, _, content = line.partition(" ")
         word, content = word.lower(), content.strip()
@@ -87,7 +87,7 @@ class HumanPlayer:
                     f"The {view.role} may {' or '.join(_words(view))}; {word} is not possible now.",
                 )
             if not content:
-                return reply, f"Write what to {word} behind it: {word} WORDS"
+                return reply, f"Write your words after {word}: {word} WORDS"
             reply = self._protocol.write(word, content, call_id=f"call_{len(view.messages)}")
         action = self._protocol.parse(reply, final, has_search_tool=view.has_search_tool)
         if action.code == "no_action":

@@ -1,8 +1,8 @@
-"""A language model as the judge of answers that fail exact match; what goes wrong is unknown, never wrong.
+"""A language model as the judge of answers that fail exact match; if it fails, the verdict is unknown.
 
-`LLMJudge` works on every agent that answers at once or in batches, `AsyncLLMJudge` on those with coroutine
-functions. Both are judge functions: pass them as `judge=` to `play` and `play_async`, whose games ask them
-only about answers that do not match exactly (`GameConfig(judge=True)`).
+`LLMJudge` takes agents with ordinary methods, `AsyncLLMJudge` those with coroutine functions. Both are judge
+functions: pass them as `judge=` to `play` and `play_async`, whose games ask them only about answers that do
+not match exactly (`GameConfig(judge=True)`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class JudgeQuestions:
         name: What the judge is: model, back end and sampling, for instance `qwen3-8b at T=0`.
         prompts: `english` has instructions, `few_shot` worked examples for small models.
         protocol: Name of the protocol whose answer tag is used.
-        max_quoted_chars: Most characters shown of a question, an answer or a gold.
+        max_quoted_chars: Most characters shown of a question, an answer or an accepted answer.
 
     Raises:
         ValueError: If the name is blank, the style or the protocol unknown, or `max_quoted_chars` below 20.
@@ -82,15 +82,15 @@ class JudgeQuestions:
         return hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
     def key(self, asked: Judge) -> VerdictKey:
-        """Return what the verdict depends on; the request's id is none of it."""
+        """Return what the verdict depends on, which the id of the request is not part of."""
         return VerdictKey(self.fingerprint, asked.question, asked.candidate, tuple(asked.golds))
 
     def view(self, asked: Judge) -> View:
-        """Return the situation in which an agent gives its verdict."""
+        """Return the view in which an agent gives its verdict."""
         return self._view(self.key(asked), 0, self._messages(asked))
 
     def again(self, asked: Judge, view: View, reply: str) -> View:
-        """Return the situation after a reply that is no verdict."""
+        """Return the view that asks once more after a reply that is no verdict."""
         protocol = PROTOCOLS[self.protocol]
         said = protocol.said(protocol.parse(reply[: self.max_quoted_chars], "answer", has_search_tool=False))
         right, wrong = (protocol.write("answer", word).text for word in ("Correct", "Wrong"))
@@ -122,9 +122,9 @@ class JudgeQuestions:
 
 
 class VerdictCache:
-    """Verdicts by judge, question, candidate and golds; may be shared by judges and threads.
+    """Verdicts by judge, question, candidate and accepted answers; may be shared by judges and threads.
 
-    The least recently used go first. Unknown is never kept: it may be known the next time.
+    The least recently used ones go first. An unknown verdict is never kept: it may be known the next time.
 
     Args:
         size: Most verdicts to keep, 0 or more.
@@ -149,7 +149,7 @@ class VerdictCache:
             return self._kept.get(key)
 
     def keep(self, key: VerdictKey, verdict: bool | None) -> None:
-        """Store a verdict; unknown is none."""
+        """Store a verdict, unless it is None, which is unknown."""
         if verdict is not None and self._kept.maxsize:
             with self._lock:
                 self._kept[key] = verdict
@@ -161,7 +161,7 @@ class JudgeCounts:
 
     Attributes:
         verdicts: Verdicts asked for.
-        calls: Replies asked of the agent; the other verdicts came from the cache or from an equal request.
+        calls: Replies the agent was asked for; other verdicts came from the cache or from an equal request.
         no_verdict: Replies that were no verdict.
         failed: Replies that never came.
     """
@@ -179,16 +179,16 @@ class LLMJudge:
     asked for once more; after that, and if the agent raises, the verdict is None, which is unknown.
 
     Args:
-        agent: Replies to the views; an agent, or what `ssp_env.play.as_agent` makes one of, a function of the
-            messages, say. Sampling at temperature 0 is its business.
-        questions: How it is asked, and its name.
-        cache: Verdicts it need not be asked for; one of its own if None.
+        agent: The agent that judges, or any object from which `ssp_env.play.as_agent` makes one, such as a
+            function of the messages. It should sample at temperature 0.
+        questions: How the agent is asked, and the judge's name.
+        cache: Verdicts that are known already; a new cache if None.
 
     Attributes:
-        counts: What it did so far.
+        counts: What the judge did so far.
 
     Raises:
-        TypeError: If the agent is none, or is of the other kind.
+        TypeError: If it is no agent, or an asynchronous one.
 
     Example:
         >>> def lenient(messages):
@@ -254,19 +254,19 @@ class LLMJudge:
 class AsyncLLMJudge:
     """Judges with an agent whose `act` or `act_batch` is a coroutine function; many calls at a time.
 
-    What `LLMJudge` says holds here too. Equal requests at the same time wait for one call, which is finished
-    even if all who asked have given up: its verdict is kept.
+    It is asked, and fails, as `LLMJudge` does. Equal requests at the same time share one call. That call
+    runs to its end, and its verdict is kept, even if everybody who waited for it has given up.
 
     Args:
-        agent: Replies to the views; an agent, or what `ssp_env.play.as_agent` makes one of.
-        questions: How it is asked, and its name.
-        cache: Verdicts it need not be asked for; one of its own if None.
+        agent: The agent that judges, or any object from which `ssp_env.play.as_agent` makes one.
+        questions: How the agent is asked, and the judge's name.
+        cache: Verdicts that are known already; a new cache if None.
 
     Attributes:
-        counts: What it did so far.
+        counts: What the judge did so far.
 
     Raises:
-        TypeError: If the agent is none, or is of the other kind.
+        TypeError: If it is no agent, or one with ordinary methods.
     """
 
     def __init__(
@@ -316,7 +316,7 @@ class AsyncLLMJudge:
 
 
 def _checked(agent: AnyPlayer, *, asynchronous: bool) -> AnyAgent | AnyAsyncAgent:
-    """Make an agent of what was given, of the kind that the judge can call."""
+    """Return an agent of the kind that the judge can call."""
     made = as_agent(agent, "a judge's agent")
     if is_async_agent(made) != asynchronous:
         other = "AsyncLLMJudge" if not asynchronous else "LLMJudge"

@@ -62,7 +62,7 @@ class AgreeingJudges:
 
     Args:
         first: A judge function.
-        second: Another one, better of another model family.
+        second: Another one, preferably of another model family.
         on_disagreement: `unknown` gives a verdict only where both judges have the same; `first` gives the
             first one's, so that the second one only measures it.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 COLUMNS = 128
-"""Buffers grow by so many columns at a time."""
+"""Buffers grow by this many columns at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ Pieces = tuple[tuple[Segment, int], ...]
 
 @dataclass(frozen=True)
 class _Window:
-    """Rows a forward pass works on, where its tokens go, and how many columns it sees and all rows use."""
+    """Rows of a forward pass, the columns its tokens go to, and how many columns it sees and all rows use."""
 
     rows: slice
     columns: Tensor
@@ -274,7 +274,7 @@ class KVStore:
         """Return what is known of the beginning of `ids`, leaving at least its last token.
 
         Args:
-            key: The conversation, which is looked at first.
+            key: The conversation, whose own entry is looked at first.
             adapter: Name of the LoRA adapter that reads.
             ids: The prompt.
         """
@@ -290,7 +290,7 @@ class KVStore:
         return _cut(best.pieces, min(longest, len(ids) - 1)) if best else ()
 
     def put(self, key: Hashable, adapter: str | None, ids: Ids, pieces: Pieces) -> None:
-        """Keep a conversation in place of what was kept under its key; the least used go if need be."""
+        """Keep a conversation under its key; the least recently used ones go if there is no room."""
         self.drop(key)
         self._entries[key] = _Entry(adapter, ids, pieces)
         for segment, _ in pieces:

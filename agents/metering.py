@@ -1,4 +1,4 @@
-"""What an agent samples and how long it takes, measured around it without changing how it is called."""
+"""Measures what agents sample and how long they take, without changing how they are called."""
 
 from __future__ import annotations
 

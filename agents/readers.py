@@ -1,8 +1,8 @@
 """Readers of the RAG check that read several times and give the answer most readings agree on.
 
 Any agent is a reader (`play(reader=...)`, sampled at temperature 0 as a rule). With a temperature above 0,
-one reading is a matter of luck; these take the majority. What the agent raises is raised, so that its game
-ends as unknown.
+one reading is a matter of luck; these take the majority. An exception of the agent is passed on, so that
+the game ends as `error`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class AsyncVotingReader:
 
 
 def _ballots(view: View, votes: int) -> list[View]:
-    # Names of their own, because agents seed and remember by conversation.
+    # Each reading is a conversation of its own, because agents seed and remember by conversation.
     return [replace(view, game_id=f"{view.game_id}/vote/{number}") for number in range(votes)]
 
 

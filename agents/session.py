@@ -54,7 +54,7 @@ def play_session(
         cast: The players.
         setting: Engine and tasks.
         config: Rules.
-        seed: Of the shuffle of evidence and the draw of noise.
+        seed: Seed of the shuffle of evidence and the draw of noise.
         out: New file that gets each game as it ends, as `ssp_env.records` writes it.
         quiet: Print no games.
 
@@ -137,7 +137,7 @@ def _recording(path: Path | None, engine: SearchEngine) -> Iterator[Callable[[Ga
 
 @contextmanager
 def _progress(console: Console, games: int, meter: Meter) -> Iterator[Callable[[], None]]:
-    """Show a bar once the games have taken longer than anybody likes to look at nothing."""
+    """Show a progress bar once the games have taken `PATIENCE_SECONDS`."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     bar = Progress(*columns, TimeElapsedColumn(), _Turns(meter), console=console, transient=True)
     task = bar.add_task("games over", total=games)
@@ -153,7 +153,7 @@ def _progress(console: Console, games: int, meter: Meter) -> Iterator[Callable[[
 
 
 class _Turns(ProgressColumn):
-    """How many turns were taken, which moves while no game ends."""
+    """The turns and tokens so far, which move even while no game ends."""
 
     def __init__(self, meter: Meter) -> None:
         super().__init__()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -40,12 +39,9 @@ def gguf_path() -> Path:
 
 def cache_root() -> Path:
     """Return our cache folder: under `XDG_CACHE_HOME` where that is set, else the platform's own."""
-    home = Path.home()
-    own = {
-        "win32": os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local",
-        "darwin": home / "Library" / "Caches",
-    }
-    return Path(os.environ.get("XDG_CACHE_HOME") or own.get(sys.platform, home / ".cache"), "ssp-env")
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("XDG_CACHE_HOME") or user_cache_path(), "ssp-env")
 
 
 def checkpoint(root: Path | None = None) -> Path:
@@ -86,7 +82,7 @@ def load(
 
     Args:
         root: Where the converted model is kept; `cache_root()` if None.
-        dtype: Of the weights in memory; bfloat16 if None.
+        dtype: Type of the weights in memory; bfloat16 if None.
 
     Raises:
         SmolLM2Missing: If a package is missing; the message has the commands that install it.

@@ -47,9 +47,9 @@ class TinyPolicy:
         model: Any `transformers` causal language model with a standard KV cache.
         tokenizer: Its tokenizer; message contents are joined by white space, roles are not rendered.
         stop_words: A turn ends with the first of these tokens (the closing tags of actions).
-        temperature: Of sampling; 0 takes the most likely token.
+        temperature: Sampling temperature; 0 takes the most likely token.
         max_new_tokens: A turn of this many tokens is cut.
-        seed: Of the private generator that samples.
+        seed: Seed of the private generator that samples.
     """
 
     def __init__(

@@ -25,7 +25,8 @@ class TransformersAgent:
     message is tokenised once: what the model sampled is kept as ids and never decoded and encoded again. The
     KV cache of a conversation is kept from turn to turn, and openings that conversations share are read once.
 
-    What is sampled depends on the seed, the conversation and the turn, not on the company (up to rounding).
+    What is sampled depends on the seed, the conversation and the turn, not on the other turns in the batch
+    (up to rounding).
 
     Args:
         model: A causal language model of transformers, in evaluation mode, with attention to all earlier
@@ -36,8 +37,8 @@ class TransformersAgent:
         sampling: How turns are sampled: one setting, or settings by role.
         adapters: LoRA adapters by role: folders, or names of adapters of a peft model.
         context_window: Most tokens of prompt and reply together; the model's own limit if None.
-        on_overflow: `cut` takes out the middle of a prompt that does not fit, and its reply bears no tokens;
-            `error` raises ContextOverflow.
+        on_overflow: `cut` takes out the middle of a prompt that does not fit, and its reply carries no token
+            ids; `error` raises ContextOverflow.
         batch_tokens: Most tokens decoded together, padding included; bounds the memory of the batch. A
             token takes 46 KB with SmolLM2 in float32, 57 KB with Qwen2.5-7B in bfloat16.
         cache_tokens: Most tokens whose keys and values are kept between turns; the conversations that waited
@@ -106,7 +107,7 @@ class TransformersAgent:
 
         Args:
             folder: What `save_pretrained` wrote: config.json, weights, tokenizer.
-            dtype: Of the weights in memory; `auto` is that of the file.
+            dtype: Type of the weights in memory; `auto` is that of the file.
             device: Where the model runs.
             options: As for the class.
 

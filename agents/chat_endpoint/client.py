@@ -20,82 +20,6 @@ from ssp_env.http import Answer, HTTPService, Limits, run
 BASE_URL_VARIABLE = "OPENAI_BASE_URL"
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
-
-
-def endpoint_url(base_url: str | None) -> httpx.URL:
-    """Return the address to build requests from; the environment's `OPENAI_BASE_URL` if None.
-
-    Raises:
-        ValueError: If it is no HTTP address, or holds what may be secret.
-
-    >>> endpoint_url("http://127.0.0.1:8000/v1/chat/completions")
-    URL('http://127.0.0.1:8000/v1')
-    """
-    given = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-    expected = "expected the address of a chat endpoint, such as http://127.0.0.1:8000/v1"
-    try:
-        url = httpx.URL(given)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"{expected}: {error}") from None
-    if url.userinfo or url.query or url.fragment:
-        raise ValueError(f"{expected}, without user, password and parameters: keys come from the environment")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"{expected}, got {given!r}")
-    return url.copy_with(path=url.path.rstrip("/").removesuffix("/chat/completions"))
-
-
-def read_key(variable: str) -> str:
-    """Return the key in an environment variable; empty if `OPENAI_API_KEY` is unset, as local servers allow.
-
-    Raises:
-        ValueError: If another variable is unset, or holds what cannot be a key, which is not repeated.
-    """
-    key = os.environ.get(variable, "").strip()
-    if not key and variable != API_KEY_VARIABLE:
-        raise ValueError(f"set the environment variable {variable} to the key of the chat endpoint")
-    if not (key.isascii() and key.isprintable() and " " not in key) and key:
-        raise ValueError(f"expected printable ASCII without spaces in the environment variable {variable}")
-    return key
-
-
-class Pacer:
-    """Spreads an amount evenly: what is sent must wait until what was sent before is paid off.
-
-    In any minute, what begins after its first request adds up to at most `per_minute`. The usual limiters
-    of asyncio belong to one event loop and take nothing back; here an estimate is corrected once the true
-    amount is known.
-
-    Args:
-        per_minute: The amount: tokens, for instance.
-
-    Raises:
-        ValueError: If it is not above 0.
-    """
-
-    def __init__(self, per_minute: float) -> None:
-        if not per_minute > 0:
-            raise ValueError(f"a limit per minute must be above 0, got {per_minute}")
-        self._seconds_each = 60 / per_minute
-        self._free_at = 0.0
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[type[Pacer], tuple[float]]:
-        return type(self), (60 / self._seconds_each,)
-
-    def reserve(self, amount: float) -> float:
-        """Take an amount and return the seconds to wait before it may be used."""
-        now = time.monotonic()
-        with self._lock:
-            starts = max(now, self._free_at)
-            self._free_at = starts + amount * self._seconds_each
-        return starts - now
-
-    def correct(self, amount: float) -> None:
-        """Add to what was taken; an amount below 0 gives back."""
-        with self._lock:
-            self._free_at += amount * self._seconds_each
-
-
 _MAX_REPLY_BYTES = 64 * 2**20
 _CHARACTERS_PER_TOKEN = 4
 
@@ -113,20 +37,20 @@ class ChatClient:
             None, and OpenAI's if there is none.
         api_key_variable: Name of the environment variable with the key. `OPENAI_API_KEY` may be unset, for
             endpoints without keys.
-        timeout: Seconds for a completion, repetitions and waiting for its turn included.
+        timeout: Seconds for a completion, retries and waiting for the limits included.
         silence_timeout: Seconds without a byte after which a request counts as failed. As replies are not
             streamed, most endpoints are silent until all of a reply is written.
         attempts: Times a request is sent at most. It is sent again, after a growing and jittered pause and
             not before the endpoint's `Retry-After`, if the connection is refused, lost or silent and after
             the statuses 408, 425, 429, 500, 502, 503 and 504.
-        concurrency: Most requests under way at a time.
-        requests_per_minute: Most requests per minute, repetitions included; None is no limit.
+        concurrency: Most requests in flight.
+        requests_per_minute: Most requests per minute, retries included; None is no limit.
         tokens_per_minute: Most tokens per minute, read and written; None is no limit. Before a reply says
             what was used, a quarter of the characters and all of `max_tokens` are assumed.
         ledger: Where usage is added up and the budget is kept; a new one without budget if None.
 
     Raises:
-        ValueError: If an argument is out of range, the address is none, or the key is missing or malformed.
+        ValueError: If an argument is out of range, or the address or the key is missing or malformed.
         ModuleNotFoundError: If tenacity is not installed.
     """
 
@@ -227,3 +151,77 @@ def _read(answer: Answer, failures: Failures) -> Completion:
     except (ValueError, RecursionError):
         problem = f"expected JSON, got {len(answer.body):,} bytes: {failures.excerpt(answer.body)}"
         raise failures.error(BadChatReply, problem) from None
+
+
+def endpoint_url(base_url: str | None) -> httpx.URL:
+    """Return the address to build requests from; the environment's `OPENAI_BASE_URL` if None.
+
+    Raises:
+        ValueError: If it is no HTTP address, or holds what may be secret.
+
+    >>> endpoint_url("http://127.0.0.1:8000/v1/chat/completions")
+    URL('http://127.0.0.1:8000/v1')
+    """
+    given = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    expected = "expected the address of a chat endpoint, such as http://127.0.0.1:8000/v1"
+    try:
+        url = httpx.URL(given)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{expected}: {error}") from None
+    if url.userinfo or url.query or url.fragment:
+        raise ValueError(f"{expected}, without user, password and parameters: keys come from the environment")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"{expected}, got {given!r}")
+    return url.copy_with(path=url.path.rstrip("/").removesuffix("/chat/completions"))
+
+
+def read_key(variable: str) -> str:
+    """Return the key in an environment variable; empty if `OPENAI_API_KEY` is unset, as local servers allow.
+
+    Raises:
+        ValueError: If another variable is unset, or holds what cannot be a key, which is not repeated.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key and variable != API_KEY_VARIABLE:
+        raise ValueError(f"set the environment variable {variable} to the key of the chat endpoint")
+    if not (key.isascii() and key.isprintable() and " " not in key) and key:
+        raise ValueError(f"expected printable ASCII without spaces in the environment variable {variable}")
+    return key
+
+
+class Pacer:
+    """Spreads an amount evenly: what is sent must wait until what was sent before is paid off.
+
+    In any minute, what begins after its first request adds up to at most `per_minute`. The usual limiters
+    of asyncio belong to one event loop and take nothing back; here an estimate is corrected once the true
+    amount is known.
+
+    Args:
+        per_minute: The amount: tokens, for instance.
+
+    Raises:
+        ValueError: If it is not above 0.
+    """
+
+    def __init__(self, per_minute: float) -> None:
+        if not per_minute > 0:
+            raise ValueError(f"a limit per minute must be above 0, got {per_minute}")
+        self._seconds_each = 60 / per_minute
+        self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Pacer], tuple[float]]:
+        return type(self), (60 / self._seconds_each,)
+
+    def reserve(self, amount: float) -> float:
+        """Take an amount and return the seconds to wait before it may be used."""
+        now = time.monotonic()
+        with self._lock:
+            starts = max(now, self._free_at)
+            self._free_at = starts + amount * self._seconds_each
+        return starts - now
+
+    def correct(self, amount: float) -> None:
+        """Add to what was taken; an amount below 0 gives back."""
+        with self._lock:
+            self._free_at += amount * self._seconds_each

@@ -17,7 +17,7 @@ class Completion:
 
     Attributes:
         text: What the model wrote; empty if it only called tools.
-        finish_reason: `stop`, `length`, `tool_calls`, `content_filter` or what else the endpoint says.
+        finish_reason: `stop`, `length`, `tool_calls`, `content_filter` or whatever the endpoint says.
         tool_calls: Calls beside the text.
         usage: Tokens used; None if the endpoint does not say.
         stop_string: The stop string that ended the text (vLLM, SGLang); empty if the endpoint says that none

@@ -59,11 +59,11 @@ _HINTS = {
 
 @dataclass(frozen=True, repr=False)
 class Failures:
-    """Makes the errors of one request.
+    """Turns whatever goes wrong with one request into an error that does not contain its key.
 
     Attributes:
-        url: The address that is asked.
-        key: What must stand in no error; empty if there is none.
+        url: The address of the endpoint.
+        key: The API key, which no error may contain; empty if there is none.
     """
 
     url: httpx.URL

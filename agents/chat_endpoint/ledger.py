@@ -40,9 +40,9 @@ class Price:
     """What a model costs, in US dollars per million tokens.
 
     Attributes:
-        prompt: Of tokens read.
-        completion: Of tokens written.
-        cached: Of tokens read from the endpoint's cache; as `prompt` if None.
+        prompt: Price of tokens read.
+        completion: Price of tokens written.
+        cached: Price of tokens read from the endpoint's cache; that of `prompt` if None.
 
     Raises:
         ValueError: If a price is below 0.

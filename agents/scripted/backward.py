@@ -14,12 +14,12 @@ Chain: TypeAlias = tuple[TerseFact, ...]
 
 
 class BackwardSearch:
-    """What the pages shown so far allow to ask, and what to search for next.
+    """What the passages shown so far allow a proposer to ask, and what it should search for next.
 
     Args:
         answer: Where every chain ends.
         hops: Length of the longest chain wanted, at least 1.
-        notes: Pages and searches of the conversation.
+        notes: Passages and searches of the conversation.
     """
 
     def __init__(self, answer: str, hops: int, notes: Notes) -> None:
@@ -59,8 +59,8 @@ class BackwardSearch:
     def next_queries(self) -> list[str]:
         """Return new queries, equally good, for chains as long as possible; none if all are made.
 
-        An entity's name alone brings its own page and the first pages that mention it. With a relation that
-        can point to it, a page that has both words comes up instead.
+        An entity's name alone brings its own passage and the first passages that mention it. With a relation
+        that can point to it, a passage that has both words comes up instead.
         """
         for length in range(max(map(len, self._chains)), -1, -1):
             ends = sorted({self._end(chain) for chain in self._chains if len(chain) == length})

@@ -12,7 +12,7 @@ from ssp_env.worlds import TerseFact, TerseQuestion, parse_facts, parse_question
 
 TERSE = PROTOCOLS["terse"]
 LINK = "is"
-"""The one word with which facts are read backwards and no page is written."""
+"""The one word with which facts are read backwards; no passage contains it."""
 
 
 @dataclass(frozen=True, slots=True)

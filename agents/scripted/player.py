@@ -34,7 +34,7 @@ def scripted(role: str, strength: Strength, seed: int = 0) -> ScriptedAgent:
     Args:
         role: A key of `SCRIPTED`.
         strength: One of `SCRIPTED[role]`, or weights of one's own by strategy.
-        seed: Of every random choice.
+        seed: Seed of every random choice.
 
     Raises:
         ValueError: If there is no such role or strength.
@@ -54,7 +54,7 @@ class ScriptedPlayer:
         proposer: Strength of the proposer.
         solver: Strength of the solver.
         reader: Strength of the reader in the RAG check.
-        seed: Of every random choice.
+        seed: Seed of every random choice.
 
     Raises:
         ValueError: If a strength is unknown.

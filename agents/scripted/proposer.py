@@ -54,7 +54,7 @@ class ScriptedProposer:
 
     Args:
         strength: A key of `PROPOSER_STRENGTHS`, or weights of one's own by strategy.
-        seed: Of every random choice; the strategy is drawn once per conversation.
+        seed: Seed of every random choice; the strategy is drawn once per conversation.
         min_searches: Fewest searches before a good question, as the rules want it.
 
     Raises:

@@ -21,12 +21,13 @@ class ScriptedReader:
     """Plays the RAG check of the terse game.
 
     Strategies: `chain` follows the question through the passages and quotes the facts it uses, then answers;
-    if a link is missing, it answers with the last entity it reached. `random_value` answers with any value on
-    the page of the entity the question names, or on any page if that one is not there; it quotes nothing.
+    if a link is missing, it answers with the last entity it reached. `random_value` answers with any value in
+    the passage of the entity the question names, or in any passage if that one is not there; it quotes
+    nothing.
 
     Args:
         strength: A key of `READER_STRENGTHS`, or weights of one's own by strategy.
-        seed: Of every random choice.
+        seed: Seed of every random choice.
 
     Raises:
         ValueError: If the strength is unknown or its weights are no mixture.

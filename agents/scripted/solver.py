@@ -34,13 +34,13 @@ class ScriptedSolver:
     Strategies: `chain` searches each entity of the chain in turn, then answers; `two_hops` does so as if
     the question ended after two hops; `one_hop` searches the entity the question names and answers with the
     relation next to it, so it is right for one hop only;
-    `random_value` makes the same search and answers with any value on that page; `start_entity` answers
+    `random_value` makes the same search and answers with any value in that passage; `start_entity` answers
     with the entity the question names. The first three quote the fact that led to an entity when they search
     it or answer with it; guesses quote nothing.
 
     Args:
         strength: A key of `SOLVER_STRENGTHS`, or weights of one's own by strategy.
-        seed: Of every random choice; the strategy is drawn once per conversation.
+        seed: Seed of every random choice; the strategy is drawn once per conversation.
 
     Raises:
         ValueError: If the strength is unknown or its weights are no mixture.
@@ -72,8 +72,8 @@ class ScriptedSolver:
             return list(walked.steps[-1:]), walked.trail[-1]
         if strategy == "one_hop" and walked.steps:
             return [walked.steps[0]], walked.steps[0].target
-        page = [fact.target for fact in notes.facts if fact.subject == question.entity]
-        values = page or [fact.target for fact in notes.facts] or [question.entity]
+        about = [fact.target for fact in notes.facts if fact.subject == question.entity]
+        values = about or [fact.target for fact in notes.facts] or [question.entity]
         return [], pick(values, self.seed, view, "value")
 
 
@@ -91,7 +91,7 @@ def _next_query(notes: Notes, strategy: str) -> str | None:
     if strategy not in _CHAINS:
         return None if notes.searches else question.entity
     trail, _, missing = walk(question, notes.facts)
-    # Every entity but the answer is searched, even if a page seen on the way tells what comes after it.
+    # Every entity but the answer is searched, even if a passage seen on the way tells what comes after it.
     entities = trail if missing or not question.relations else trail[:-1]
     retries = (" ".join(missing),) if missing else ()
     return next((query for query in (*entities, *retries) if query not in notes.searches), None)

@@ -1,4 +1,4 @@
-"""What sampling by vLLM may fail with; a game that meets one of these ends as `error`, which pays nobody."""
+"""The errors of sampling with vLLM; a game that meets one of them ends as `error`, which pays nobody."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TOP = 5
 
 
 def are_fit(mode: LogprobsMode, sampling: SamplingParams) -> bool:
-    """Whether a mode reports log-probabilities at the sampling temperature, before the cut.
+    """Whether a mode reports log-probabilities at the sampling temperature, before the nucleus cuts them.
 
     >>> are_fit("raw_logprobs", SamplingParams(temperature=0.7))
     False

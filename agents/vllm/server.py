@@ -1,4 +1,4 @@
-"""One vLLM server: its addresses, and what is wrong with its replies."""
+"""One vLLM server: the requests it takes, and the errors that its replies stand for."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class ServedWeights:
     adapters: dict[str, tuple[Path, str]] = field(default_factory=dict)
 
     def name_base(self, served: Mapping[str, int | None], url: str) -> None:
-        """Take the model of a server for the base model; its other names are aliases, and adapters.
+        """Take the model of a server as the base model; other names in its list are aliases or adapters.
 
         Raises:
             UnfitServer: If it serves no model.

@@ -153,7 +153,7 @@ def test_tags_are_taken_as_they_are_typed(monkeypatch):
     ("line", "options", "explained"),
     [
         ("whale", {}, "Not understood"),
-        ("search", {}, "Write what to search behind it"),
+        ("search", {}, "Write your words after search: search WORDS"),
         ("question who", {}, "question is not possible now"),
         ("answer krill", {"phase": "propose"}, "The proposer may search or question"),
         ("search krill", {"phase": "verify"}, "The reader may answer"),
