@@ -83,7 +83,7 @@ def play_session(
             f"{count} of {len(games)} games failed: {failure}", style="red", highlight=False, markup=False
         )
     games.sort(key=lambda game: int(game.id))
-    return summary_table(games, meter.seconds, meter.tokens)
+    return summary_table(games, meter.seconds, meter.tokens, _cut_prompts(cast))
 
 
 def _play(
@@ -115,6 +115,14 @@ def _play(
             anyio.run(partial(driver.play_async, [*games], **given))
         else:
             driver.play([*games], **given, on_player_error="raise")
+
+
+def _cut_prompts(cast: Cast) -> int:
+    """Count the prompts that players of language models had to shorten."""
+    talks = {
+        id(talk): talk for player in cast.players.values() if (talk := getattr(player, "conversations", None))
+    }
+    return sum(talk.cut_prompts for talk in talks.values())
 
 
 def _nothing() -> None:

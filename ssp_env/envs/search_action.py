@@ -33,9 +33,10 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
     beyond `max_searches` per episode are not run and get a notice. Put a `TimeLimit` around this wrapper, not
     inside, if searches should count as steps.
 
-    `info["search"]` has, after `reset` and every step, the counters of the episode: `executed`, `refused` and
-    `left`, and the last `query` run. If the engine fails, the episode is truncated with reward 0 and the last
-    observation, `info["reason"]` is `"error"` and `info["detail"]` says why.
+    `info["search"]` has, after `reset` and every step, the counters of the episode: `executed`, `refused`,
+    `left` and `cut_chars` (what results had beyond `max_chars`), and the last `query` run. If the engine
+    fails, the episode is truncated with reward 0 and the last observation, `info["reason"]` is `"error"` and
+    `info["detail"]` says why.
 
     Args:
         env: Its actions must be `Text`, its observations `Text` or a `Dict` with exactly one `Text`.
@@ -107,7 +108,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         observation, info = self.env.reset(seed=seed, options=options)
         if isinstance(self._search, SearchTool):
             self._search = self._search.episode()
-        self._executed = self._refused = 0
+        self._executed = self._refused = self._cut_chars = 0
         self._query = ""
         self._over = False
         return self._kept(observation), {**info, "search": self._counters()}
@@ -141,6 +142,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             info = {"reason": "error", "detail": shown.detail, "search": self._counters()}
             return deepcopy(self._last), 0.0, False, True, info
         text = shown[: self._max_chars]
+        self._cut_chars += len(shown) - len(text)
         observation = text if self._key is None else {**deepcopy(self._last), self._key: text}
         return observation, 0.0, False, False, {"search": self._counters()}
 
@@ -181,7 +183,13 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
 
     def _counters(self) -> dict[str, Any]:
         left = self._max_searches - self._executed
-        return {"executed": self._executed, "refused": self._refused, "left": left, "query": self._query}
+        return {
+            "executed": self._executed,
+            "refused": self._refused,
+            "left": left,
+            "query": self._query,
+            "cut_chars": self._cut_chars,
+        }
 
     def _widened(self, space: Space[Any]) -> Space[Any]:
         """The observation space with room for pages."""

@@ -50,13 +50,14 @@ def print_game(console: Console, game: Game) -> None:
         console.print(_row(description, game.protocol))
 
 
-def summary_table(games: Sequence[Game], seconds: float, tokens: int) -> Table:
+def summary_table(games: Sequence[Game], seconds: float, tokens: int, cut_prompts: int = 0) -> Table:
     """Return the figures over finished games.
 
     Args:
         games: Games with an outcome.
         seconds: Time the players took.
         tokens: Tokens they sampled; 0 if they are no language models.
+        cut_prompts: Prompts that the players shortened because their context window is too small.
     """
     title = f"{len(games)} game{'' if len(games) == 1 else 's'}"
     table = Table(title=title, show_header=False, title_justify="left")
@@ -76,6 +77,10 @@ def summary_table(games: Sequence[Game], seconds: float, tokens: int) -> Table:
         table.add_row("readings with valid tags", _well_formed(readings))
     attempts = sum(len(game.seats) - 1 for game in games[:1])
     table.add_row("solver accuracy", _share(round(sum(rates) * attempts), len(rates) * attempts))
+    if cut_chars := sum(outcome.metrics["cut_passage_chars"] for outcome in outcomes):
+        table.add_row("characters cut from passages", f"{cut_chars:,.0f}")
+    if cut_prompts:
+        table.add_row("prompts cut to the context window", f"{cut_prompts:,}")
     if tokens:
         table.add_row("tokens sampled", f"{tokens:,} ({tokens / seconds:,.0f} per second)")
     return table

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -439,6 +440,21 @@ def test_the_table_counts_what_happened():
     assert rows["solver accuracy"].startswith("0 of 4 (0%")
     assert rows["tokens sampled"] == "1,000 (500 per second)"
     assert "readings with valid tags" not in rows
+    assert not any("cut" in row for row in rows)
+
+
+def test_the_table_counts_what_was_cut_from_passages_and_prompts():
+    games = finished(Author(), max_passage_chars=20)
+    text = shown(summary_table(games, seconds=1.0, tokens=0, cut_prompts=3))
+    cut_chars = sum(game.outcome.metrics["cut_passage_chars"] for game in games)
+    assert cut_chars > 0 and re.search(rf"characters cut from passages +│ {cut_chars:,.0f} ", text)
+    assert re.search("prompts cut to the context window +│ 3 ", text)
+
+
+def test_prompts_cut_by_one_model_in_two_roles_count_once():
+    model = SimpleNamespace(conversations=SimpleNamespace(cut_prompts=2))
+    cast = SimpleNamespace(players={"proposer": model, "solver": model, "reader": Author()})
+    assert session._cut_prompts(cast) == 2
 
 
 def test_accuracy_is_not_made_up_where_nobody_solved():
