@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from ssp_env.data.lines import DataFileError, decode_line, parse_id, parse_record, read_byte_lines, shown
+from ssp_env.errors import missing_extra
 from ssp_env.passage import Passage
+from ssp_env.search.plain_text import page_text
 
 
 class CorpusError(DataFileError):
@@ -107,7 +108,7 @@ def read_parquet(path: Path, *, on_bad: Callable[[CorpusError], object] | None =
 
     Raises:
         CorpusError: While iterating, if the file cannot be read or has no row, or a row is malformed.
-        ValueError: If pyarrow is not installed.
+        ModuleNotFoundError: If pyarrow is not installed.
     """
     number = 0
     with _open(path) as file:
@@ -143,9 +144,7 @@ def _open(path: Path) -> Any:
         from pyarrow import ArrowInvalid
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
-        raise ValueError(
-            "Parquet files need pyarrow. Install it with: pip install 'ssp-env[parquet]'"
-        ) from error
+        raise missing_extra("pyarrow", "parquet") from error
     try:
         return ParquetFile(path)
     except ArrowInvalid as error:
@@ -156,11 +155,6 @@ def _open(path: Path) -> Any:
 
 SUFFIXES = (".md", ".markdown", ".html", ".htm", ".txt")
 
-_INVISIBLE = frozenset({"script", "style", "template", "noscript"})
-_INLINE = frozenset(
-    {"a", "abbr", "b", "cite", "code", "em", "font", "i", "mark", "q", "s", "small", "span", "strong"}
-    | {"sub", "sup", "u", "wbr"}
-)
 _MARKDOWN_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
 
 
@@ -221,7 +215,7 @@ def _passage(content: bytes, path: Path, identifier: str) -> Passage:
         raise CorpusError(f"expected UTF-8 text, got byte 0x{content[error.start]:02x}", path) from error
     title = ""
     if path.suffix.lower() in (".html", ".htm"):
-        title, text = html_to_text(text)
+        title, text = page_text(text)
     elif path.suffix.lower() in (".md", ".markdown"):
         heading = _MARKDOWN_HEADING.search(text)
         title = heading[1] if heading else ""
@@ -230,43 +224,3 @@ def _passage(content: bytes, path: Path, identifier: str) -> Passage:
     # A name may hold bytes that are no text; an id may not.
     identifier = identifier.encode("utf-8", "backslashreplace").decode()
     return Passage(identifier, title or Path(identifier).stem, text.strip())
-
-
-def html_to_text(page: str) -> tuple[str, str]:
-    r"""Return the title and the visible text of an HTML page; no page is too malformed.
-
-    >>> html_to_text("<title>Corun</title><h1>A <b>ci</b>ty</h1>in Belin &amp; more<script>x</script>")
-    ('Corun', 'A city\nin Belin & more')
-    """
-    parser = _VisibleText()
-    parser.feed(page)
-    parser.close()
-    lines = (" ".join(line.split()) for line in "".join(parser.text).splitlines())
-    return " ".join("".join(parser.title).split()), "\n".join(line for line in lines if line)
-
-
-class _VisibleText(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.title: list[str] = []
-        self.text: list[str] = []
-        self._hidden = 0
-        self._in_title = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._in_title = self._in_title or (tag == "title" and not self.title)
-        self._hidden += tag in _INVISIBLE
-        if tag not in _INLINE:
-            self.text.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_title = self._in_title and tag != "title"
-        self._hidden = max(0, self._hidden - (tag in _INVISIBLE))
-        if tag not in _INLINE:
-            self.text.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if self._in_title:
-            self.title.append(data)
-        elif not self._hidden:
-            self.text.append(" ".join(data.splitlines()) if "\n" in data else data)

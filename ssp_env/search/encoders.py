@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssp_env.errors import missing_extra
 from ssp_env.passage import Passage
 
 _MODEL_FILE = "modules.json"
@@ -107,9 +108,7 @@ def sentence_transformer(
     try:
         from sentence_transformers import SentenceTransformer
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "sentence-transformers is not installed. Install it with: pip install 'ssp-env[dense]'"
-        ) from error
+        raise missing_extra("sentence-transformers", "dense") from error
     loaded: Any = SentenceTransformer(
         str(folder),
         device=device,

@@ -1,25 +1,25 @@
-"""Plain text out of what the web sends: no markup, no control characters, single spaces."""
+"""Plain text from HTML: no markup, no control characters, single spaces."""
 
 from __future__ import annotations
 
 import html
 import re
 import unicodedata
-from html.parser import HTMLParser
 
 # Stops at the next `<`, so that the time is linear in the length of the text.
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--[^<>]*-->")
 
-# What the removal of a tag inside another one leaves must not become a tag.
+# Text that becomes a tag when a tag inside it is removed is broken up.
 _TAG_START = re.compile(r"<(?=[A-Za-z/!])")
 
-# Controls, surrogates, private use, and what turns the direction of writing; scripts need joiners.
+# Control characters, surrogates and private use, and marks that turn the direction of writing.
 _REMOVED_CATEGORIES = frozenset({"Cc", "Cs", "Co"})
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
-_SILENT = frozenset({"script", "style", "noscript", "template", "svg", "head", "iframe", "object"})
+_HIDDEN = frozenset({"script", "style", "noscript", "template", "svg", "iframe", "object"})
 _INLINE = frozenset(
-    {"a", "b", "em", "i", "strong", "span", "sub", "sup", "u", "mark", "code", "small", "abbr"}
+    {"a", "abbr", "b", "cite", "code", "em", "font", "i", "mark", "q", "s", "small", "span", "strong"}
+    | {"sub", "sup", "u", "wbr"}
 )
 
 
@@ -45,53 +45,54 @@ def snippet_text(snippet: str) -> str:
 
 
 def page_text(page: str) -> tuple[str, str]:
-    """Return title and text of an HTML page; scripts, styles and the like are left out.
+    r"""Return the title and the visible text of an HTML page, one line per block; any string is a page.
 
-    >>> page_text("<title>Corun</title><p>A <b>town</b>.</p><script>x()</script><p>On the Aller.</p>")
-    ('Corun', 'A town. On the Aller.')
+    Scripts, styles, drawings and embedded documents are left out.
+
+    >>> page_text("<title>Corun</title><h1>A <b>ci</b>ty</h1>in Belin &amp; more<script>x</script>")
+    ('Corun', 'A city\nin Belin & more')
     """
-    parser = _PageParser()
-    parser.feed(page)
-    parser.close()
-    return clean("".join(parser.title)), clean("".join(parser.text))
+    from lxml import etree
+
+    # Without `huge_tree` what stands behind 10 MB of text or some hundred open tags is lost.
+    parser = etree.HTMLParser(target=_VisibleText(), encoding="utf-8", huge_tree=True)
+    parser.feed(page.encode("utf-8", "replace"))
+    found: _VisibleText = parser.close()
+    lines = (clean(line) for line in "".join(found.text).split("\n"))
+    return clean("".join(found.title)), "\n".join(line for line in lines if line)
 
 
-class _PageParser(HTMLParser):
+class _VisibleText:
+    """Receives the parts of a page from the parser in their order, so that no tree is built."""
+
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.title: list[str] = []
         self.text: list[str] = []
         self._in_title = False
-        self._silent = ""
-        self._depth = 0
+        self._hidden = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._silent:
-            self._depth += tag == self._silent
-        if tag == "title" and self._silent in {"", "head"}:
-            self._in_title = not self.title
-        elif tag == "body" and self._silent == "head":
-            self._silent = ""
-        elif tag in _SILENT and not self._silent:
-            self._silent, self._depth = tag, 1
-        if tag not in _INLINE:
-            self.text.append(" ")
+    def start(self, tag: str, attributes: object) -> None:
+        self._in_title = tag == "title" and not self._hidden and not self.title
+        self._hidden += tag in _HIDDEN
+        self._end_line(tag)
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "title":
-            self._in_title = False
-        if tag == self._silent:
-            self._depth -= 1
-            if not self._depth:
-                self._silent = ""
-        if tag not in _INLINE:
-            self.text.append(" ")
+    def end(self, tag: str) -> None:
+        self._in_title = False
+        self._hidden -= tag in _HIDDEN
+        self._end_line(tag)
 
-    def handle_data(self, data: str) -> None:
+    def data(self, text: str) -> None:
         if self._in_title:
-            self.title.append(data)
-        elif not self._silent:
-            self.text.append(data)
+            self.title.append(text)
+        elif not self._hidden:
+            self.text.append(text.replace("\n", " "))
+
+    def close(self) -> _VisibleText:
+        return self
+
+    def _end_line(self, tag: str) -> None:
+        if tag not in _INLINE:
+            self.text.append("\n")
 
 
 def _is_control(sign: str) -> bool:

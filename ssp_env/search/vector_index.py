@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssp_env.errors import missing_extra
+
 Vectors = NDArray[np.float32]
 
 # faiss wants about this many training vectors per cluster.
@@ -120,9 +122,7 @@ def load_faiss() -> Any:
     try:
         import faiss
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "faiss is not installed. Install it with: pip install 'ssp-env[dense]'"
-        ) from error
+        raise missing_extra("faiss", "dense") from error
     return faiss
 
 

@@ -5,11 +5,9 @@ import json
 import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ssp_env.passage import Passage
-from ssp_env.search.corpus import CorpusError, html_to_text, read_corpus
+from ssp_env.search.corpus import CorpusError, read_corpus
 from ssp_env.search.corpus_source import open_source, world_source
 from ssp_env.worlds import World, world_preset
 
@@ -160,29 +158,6 @@ def test_documents_without_text_are_named_and_skipped_if_asked(tmp_path):
 def test_a_folder_without_documents_is_an_error(tmp_path):
     with pytest.raises(CorpusError, match=r"expected files that end in \.md"):
         read(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("page", "expected"),
-    [
-        ("<h1>A</h1>B", ("", "A\nB")),
-        ("one\ntwo <b>thr</b>ee<br>four", ("", "one two three\nfour")),
-        ("<script>x<b></script><style>y</style>seen<!-- not -->", ("", "seen")),
-        ("a &lt;b&gt; &amp; &eacute; &#x41; &nope;", ("", "a <b> & é A &nope;")),
-        ("<title>T</title><svg><title>U</title></svg>x", ("T", "U\nx")),
-        ("<table><tr><td>1<td>2</table>", ("", "1\n2")),
-        ("</script></p>still", ("", "still")),
-        ("", ("", "")),
-    ],
-)
-def test_html_becomes_what_a_reader_sees(page, expected):
-    assert html_to_text(page) == expected
-
-
-@given(st.text("<>/!-&;#\"'= abptitlescr\n"))
-def test_no_page_is_too_malformed(page):
-    title, text = html_to_text(page)
-    assert isinstance(title, str) and isinstance(text, str)
 
 
 def test_an_id_under_either_name_is_read(tmp_path):

@@ -49,7 +49,7 @@ def test_a_page_gives_title_and_visible_text():
     <body><svg><title>drawing</title></svg><h1>Corun</h1><script>if (a < b) {}</script>
     <p>A <i>town</i>.<br>It lies on the <a href=x>Aller</a>.</p><noscript>Turn it on</noscript>
     <ul><li>one<li>two</ul><!-- hidden --></body></html>"""
-    assert page_text(page) == ("Corun & co", "Corun A town. It lies on the Aller. one two")
+    assert page_text(page) == ("Corun & co", "Corun\nA town.\nIt lies on the Aller.\none\ntwo")
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,38 @@ def test_broken_pages_do_no_harm(page):
 
 def test_a_head_that_is_never_closed_does_not_hide_the_body():
     assert page_text("<head><title>t</title><body>seen")[1] == "seen"
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<h1>A</h1>B", ("", "A\nB")),
+        ("one\ntwo <b>thr</b>ee<br>four", ("", "one two three\nfour")),
+        ("<script>x<b></script><style>y</style>seen<!-- not -->", ("", "seen")),
+        ("a &lt;b&gt; &amp; &eacute; &#x41; &nope;", ("", "a <b> & é A &nope;")),
+        ("<title>T</title><svg><title>U</title></svg>x", ("T", "x")),
+        ("<table><tr><td>1<td>2</table>", ("", "1\n2")),
+        ("</script></p>still", ("", "still")),
+        ("", ("", "")),
+    ],
+)
+def test_html_becomes_what_a_reader_sees(page, expected):
+    assert page_text(page) == expected
+
+
+@given(st.text("<>/!-&;#\"'= abptitlescr\n"))
+def test_no_page_is_too_malformed(page):
+    title, text = page_text(page)
+    assert isinstance(title, str) and isinstance(text, str)
+
+
+@pytest.mark.parametrize(
+    "piece", ["<a ", "<!--", "<div>", "<a><b>", "<table><tr><td>", "<svg>", "&", "<title>"]
+)
+def test_tag_soup_is_read_in_linear_time(piece):
+    """Other parsers take minutes for one of these, in the length or in the depth of the page."""
+    assert page_text(f"<p>seen</p>{piece * (1_000_000 // len(piece))}")[1].startswith("seen")
+
+
+def test_text_behind_many_open_tags_or_a_long_text_is_kept():
+    assert page_text("<div>" * 100_000 + "<!-- " + "x" * 11_000_000 + " -->seen")[1] == "seen"

@@ -140,7 +140,7 @@ class PageFetcher:
             text = body.decode("utf-8", "replace")
         if response.headers["content-type"].lower().startswith("text/plain"):
             return clean(text)[: self.max_characters]
-        return page_text(text)[1][: self.max_characters]
+        return clean(page_text(text)[1])[: self.max_characters]
 
 
 def is_public(address: Address) -> bool:
