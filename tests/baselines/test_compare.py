@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
-from baselines import commands, compare
+from baselines import commands, compare, curves
 from baselines.presets import preset
 
 QUICK = replace(
@@ -31,6 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compare")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, "find_preset", lambda name: {"quick": QUICK}[name])
+        # The curves of each run, which tests/baselines/test_commands.py draws, take half of the time.
+        patch.setattr(curves, "plot_run", lambda *arguments: None)
         compare.main(preset="quick", seeds=[0, 1], out=folder, threads=1)
     return folder
 
