@@ -19,80 +19,6 @@ from ssp_env.game import PROTOCOLS, Protocol, Reply, Role, View
 from ssp_env.game.view import ROLES, FinalKind
 from ssp_env.play import chat_messages
 
-
-def restored(
-    completion: Completion,
-    stops: Sequence[str],
-    protocol: Protocol,
-    final: FinalKind,
-    *,
-    has_search_tool: bool,
-) -> str:
-    """Return the text of a completion with the stop string that ended it.
-
-    An endpoint that names the stop string is believed. Others say `stop` for a stop string and for the
-    model's own end of turn alike; then the tag of the last action that was opened and not closed is taken to
-    be the one. So a model that ends its turn without a closing tag is forgiven behind such an endpoint.
-
-    >>> from ssp_env.game import PROTOCOLS
-    >>> said = Completion("Hm. <search> blue whale ", finish_reason="stop")
-    >>> restored(said, ["</search>", "</answer>"], PROTOCOLS["default"], "answer", has_search_tool=True)
-    'Hm. <search> blue whale </search>'
-    """
-    text = completion.text
-
-    def is_complete(reply: str) -> bool:
-        return protocol.parse(reply, final, has_search_tool=has_search_tool).code != "no_action"
-
-    if completion.finish_reason != "stop" or is_complete(text):
-        return text
-    if completion.stop_string is not None:
-        return text + completion.stop_string if completion.stop_string in stops else text
-    closing = [stop for stop in stops if is_complete(text + stop)]
-    return text + max(closing, key=lambda stop: text.rfind(f"<{stop[2:]}"), default="")
-
-
-class ConversationTrace:
-    """Remembers what each conversation consists of, and adds tokens to replies as long as that holds.
-
-    An endpoint renders the whole conversation anew for every turn. Where its template changes what was read
-    or written before, no trainer may use that turn or a later one of the conversation: they are text alone.
-    """
-
-    def __init__(self) -> None:
-        # Ids up to and with the last reply; None once they have changed.
-        self._known: dict[tuple[str, str, str], tuple[int, ...] | None] = {}
-
-    def with_tokens(self, view: View, completion: Completion, reply: Reply, *, ends: bool) -> Reply:
-        """Return the reply with its tokens and what was read before it.
-
-        Args:
-            view: What the player saw.
-            completion: What the endpoint returned.
-            reply: The reply as text.
-            ends: Whether the conversation is over with it.
-
-        Raises:
-            LogprobsMissing: If the endpoint returned no token ids or log-probabilities.
-        """
-        prompt, sampled, logprobs = completion.prompt_token_ids, completion.token_ids, completion.logprobs
-        if not prompt or not sampled or len(logprobs) != len(sampled):
-            raise LogprobsMissing(
-                "expected token ids and log-probabilities, which this endpoint does not return: "
-                "to train, play with the vLLM agent (`vllm:URL`), or leave require_logprobs out"
-            )
-        is_first = all(message.role != "assistant" for message in view.messages)
-        known = () if is_first else self._known.get(view.conversation_id)
-        faithful = known is not None and prompt[: len(known)] == known
-        if ends:
-            self._known.pop(view.conversation_id, None)
-        else:
-            self._known[view.conversation_id] = prompt + sampled if faithful else None
-        if not faithful or known is None:
-            return reply
-        return replace(reply, token_ids=sampled, logprobs=logprobs, context_ids=prompt[len(known) :])
-
-
 _SEED_BITS = 31
 
 
@@ -183,3 +109,76 @@ class ChatEndpointAgent:
         if self.require_logprobs:
             fields |= {"logprobs": True, "return_token_ids": True}
         return fields
+
+
+def restored(
+    completion: Completion,
+    stops: Sequence[str],
+    protocol: Protocol,
+    final: FinalKind,
+    *,
+    has_search_tool: bool,
+) -> str:
+    """Return the text of a completion with the stop string that ended it.
+
+    An endpoint that names the stop string is believed. Others say `stop` for a stop string and for the
+    model's own end of turn alike; then the tag of the last action that was opened and not closed is taken to
+    be the one. So a model that ends its turn without a closing tag is forgiven behind such an endpoint.
+
+    >>> from ssp_env.game import PROTOCOLS
+    >>> said = Completion("Hm. <search> blue whale ", finish_reason="stop")
+    >>> restored(said, ["</search>", "</answer>"], PROTOCOLS["default"], "answer", has_search_tool=True)
+    'Hm. <search> blue whale </search>'
+    """
+    text = completion.text
+
+    def is_complete(reply: str) -> bool:
+        return protocol.parse(reply, final, has_search_tool=has_search_tool).code != "no_action"
+
+    if completion.finish_reason != "stop" or is_complete(text):
+        return text
+    if completion.stop_string is not None:
+        return text + completion.stop_string if completion.stop_string in stops else text
+    closing = [stop for stop in stops if is_complete(text + stop)]
+    return text + max(closing, key=lambda stop: text.rfind(f"<{stop[2:]}"), default="")
+
+
+class ConversationTrace:
+    """Remembers what each conversation consists of, and adds tokens to replies as long as that holds.
+
+    An endpoint renders the whole conversation anew for every turn. Where its template changes what was read
+    or written before, no trainer may use that turn or a later one of the conversation: they are text alone.
+    """
+
+    def __init__(self) -> None:
+        # Ids up to and with the last reply; None once they have changed.
+        self._known: dict[tuple[str, str, str], tuple[int, ...] | None] = {}
+
+    def with_tokens(self, view: View, completion: Completion, reply: Reply, *, ends: bool) -> Reply:
+        """Return the reply with its tokens and what was read before it.
+
+        Args:
+            view: What the player saw.
+            completion: What the endpoint returned.
+            reply: The reply as text.
+            ends: Whether the conversation is over with it.
+
+        Raises:
+            LogprobsMissing: If the endpoint returned no token ids or log-probabilities.
+        """
+        prompt, sampled, logprobs = completion.prompt_token_ids, completion.token_ids, completion.logprobs
+        if not prompt or not sampled or len(logprobs) != len(sampled):
+            raise LogprobsMissing(
+                "expected token ids and log-probabilities, which this endpoint does not return: "
+                "to train, play with the vLLM agent (`vllm:URL`), or leave require_logprobs out"
+            )
+        is_first = all(message.role != "assistant" for message in view.messages)
+        known = () if is_first else self._known.get(view.conversation_id)
+        faithful = known is not None and prompt[: len(known)] == known
+        if ends:
+            self._known.pop(view.conversation_id, None)
+        else:
+            self._known[view.conversation_id] = prompt + sampled if faithful else None
+        if not faithful or known is None:
+            return reply
+        return replace(reply, token_ids=sampled, logprobs=logprobs, context_ids=prompt[len(known) :])

@@ -40,9 +40,9 @@ class ChatClient:
         timeout: Seconds for a completion, retries and waiting for the limits included.
         silence_timeout: Seconds without a byte after which a request counts as failed. As replies are not
             streamed, most endpoints are silent until all of a reply is written.
-        attempts: Times a request is sent at most. It is sent again, after a growing and jittered pause and
-            not before the endpoint's `Retry-After`, if the connection is refused, lost or silent and after
-            the statuses 408, 425, 429, 500, 502, 503 and 504.
+        max_retries: Times a request is sent again at most: if the connection is refused, lost or silent, and
+            after the statuses 408, 425, 429, 500, 502, 503 and 504. The pauses before it grow, are jittered,
+            and end not before the endpoint's `Retry-After`.
         concurrency: Most requests in flight.
         requests_per_minute: Most requests per minute, retries included; None is no limit.
         tokens_per_minute: Most tokens per minute, read and written; None is no limit. Before a reply says
@@ -61,7 +61,7 @@ class ChatClient:
         api_key_variable: str = API_KEY_VARIABLE,
         timeout: float = 600.0,
         silence_timeout: float = 120.0,
-        attempts: int = 5,
+        max_retries: int = 4,
         concurrency: int = 16,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
@@ -69,6 +69,8 @@ class ChatClient:
     ) -> None:
         if not silence_timeout > 0:
             raise ValueError(f"silence_timeout must be above 0, got {silence_timeout}")
+        if max_retries < 0:
+            raise ValueError(f"max_retries must be 0 or more, got {max_retries}")
         read_key(api_key_variable)
         self.ledger = ledger or Ledger()
         self._url = endpoint_url(base_url)
@@ -78,7 +80,7 @@ class ChatClient:
         self._service = HTTPService(
             Limits(
                 timeout=timeout,
-                attempts=attempts,
+                attempts=1 + max_retries,
                 concurrency=concurrency,
                 requests_per_second=None if requests_per_minute is None else requests_per_minute / 60,
                 max_bytes=_MAX_REPLY_BYTES,

@@ -72,7 +72,7 @@ def test_the_address_and_the_key_come_from_the_environment(monkeypatch):
         ({"api_key_variable": "UNSET_KEY"}, "set the environment variable UNSET_KEY"),
         ({"timeout": 0}, "timeout must be above 0"),
         ({"silence_timeout": 0}, "silence_timeout must be above 0"),
-        ({"attempts": 0}, "attempts must be above 0"),
+        ({"max_retries": -1}, "max_retries must be 0 or more"),
         ({"tokens_per_minute": 0}, "must be above 0"),
     ],
 )
@@ -132,7 +132,7 @@ def test_the_endpoints_retry_after_is_waited_for():
 def test_faults_are_typed_and_sent_again_as_documented(reply, kind, says, requests):
     with chat_server(reply) as (url, asked):
         with pytest.raises(ChatError, match=says) as caught:
-            ChatClient(url, attempts=2).complete("small", ASK)
+            ChatClient(url, max_retries=1).complete("small", ASK)
         assert type(caught.value) is kind
         assert caught.value.url == f"{url}/chat/completions"
         assert len(asked) == requests
@@ -142,7 +142,7 @@ def test_faults_are_typed_and_sent_again_as_documented(reply, kind, says, reques
 def test_broken_connections_are_unavailability(handler):
     with faulty(handler) as server:
         with pytest.raises(ChatUnavailable, match="the connection failed"):
-            ChatClient(server.address, attempts=2).complete("small", ASK)
+            ChatClient(server.address, max_retries=1).complete("small", ASK)
         assert len(server.requests) == 2
 
 
@@ -150,7 +150,7 @@ def test_a_refused_connection_is_unavailability():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     with pytest.raises(ChatUnavailable, match="ConnectError"):
-        ChatClient(f"http://127.0.0.1:{port}/v1", attempts=2).complete("small", ASK)
+        ChatClient(f"http://127.0.0.1:{port}/v1", max_retries=1).complete("small", ASK)
 
 
 def test_a_stalled_reply_is_sent_again():
@@ -168,7 +168,7 @@ def test_a_reply_that_stalls_in_its_middle_and_never_comes_is_a_timeout():
 
     with faulty(stall) as server:
         with pytest.raises(ChatTimeout, match="fell silent"):
-            ChatClient(server.address, silence_timeout=0.2, attempts=2).complete("small", ASK)
+            ChatClient(server.address, silence_timeout=0.2, max_retries=1).complete("small", ASK)
         assert len(server.requests) == 2
 
 
@@ -329,7 +329,7 @@ def every_log():
 )
 def test_the_key_is_in_no_log_error_or_pickle(reply, caplog, every_log):
     with caplog.at_level(logging.DEBUG), chat_server(reply) as (url, asked):
-        client = ChatClient(url, attempts=1)
+        client = ChatClient(url, max_retries=0)
         shown = [repr(client), repr(vars(client)), pickle.dumps(client).decode("latin-1")]
         try:
             client.complete("small", ASK)

@@ -104,7 +104,7 @@ def test_a_fault_ends_its_game_as_error_and_no_other_and_tells_no_key(fault, nam
 
     out = tmp_path / "games.jsonl"
     with caplog.at_level(logging.DEBUG), chat_server(sometimes) as (url, _), EpisodeWriter(out) as writer:
-        agent = ChatEndpointAgent("small", ChatClient(url, attempts=1))
+        agent = ChatEndpointAgent("small", ChatClient(url, max_retries=0))
         outcomes = asyncio.run(
             play_async(
                 played := games(3), proposer=agent, solver=agent, search=Shelf(), on_outcome=writer.write

@@ -327,7 +327,7 @@ def test_a_chat_endpoint_judges():
 def test_a_chat_endpoint_that_is_down_makes_verdicts_unknown():
     with chat_server(completion("x")) as (address, _):
         pass
-    judge, counted = with_asyncio(ChatEndpointAgent("small", ChatClient(address, attempts=1)))
+    judge, counted = with_asyncio(ChatEndpointAgent("small", ChatClient(address, max_retries=0)))
     assert judge(ask("Sarn")) is None
     assert counted.counts.failed == 1
 
