@@ -38,11 +38,13 @@ class Prompt:
             prompt was shortened, or the messages are others than before), so that no trainer may use this
             turn.
         uncut_ids: The conversation before it was shortened.
+        opening: How many of `uncut_ids` the player was told before its first turn.
     """
 
     token_ids: TokenIds
     context_ids: TokenIds | None
     uncut_ids: TokenIds = field(default=(), repr=False)
+    opening: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class _Spoken:
     messages: tuple[Message, ...]
     token_ids: array[int]
     faithful: bool
+    opening: int
 
 
 class ConversationTokens:
@@ -130,20 +133,19 @@ class ConversationTokens:
             spoken = None
         if spoken and view.messages[: len(spoken.messages)] == spoken.messages:
             new = self._encode(self._unread(view, spoken))
-            ids, faithful = (*spoken.token_ids, *new), spoken.faithful
+            ids, faithful, opening = (*spoken.token_ids, *new), spoken.faithful, spoken.opening
         else:
             ids = new = self._encode(self._render(view, view.messages))
-            faithful = spoken is None
+            faithful, opening = spoken is None, len(ids)
         if len(ids) <= self.max_prompt_tokens:
-            return Prompt(ids, new if faithful else None, ids)
+            return Prompt(ids, new if faithful else None, ids, opening)
         if self.on_overflow == "error":
             raise ContextOverflow(
                 f"the prompt of {view.seat} in game {view.game_id!r} has {len(ids)} tokens, "
                 f"the context window has room for {self.max_prompt_tokens}"
             )
         self.cut_prompts += 1
-        tail = self.max_prompt_tokens // 2
-        return Prompt(ids[: self.max_prompt_tokens - tail] + ids[len(ids) - tail :], None, ids)
+        return Prompt(_shortened(ids, opening, self.max_prompt_tokens), None, ids, opening)
 
     def _unread(self, view: View, spoken: _Spoken) -> str:
         """What the template writes after the model's last reply, up to where the next one begins."""
@@ -209,7 +211,7 @@ class ConversationTokens:
             read = array("q", prompt.uncut_ids or prompt.token_ids)
             read.extend(ids)
             self._spoken[view.conversation_id] = _Spoken(
-                (*view.messages, said), read, prompt.context_ids is not None
+                (*view.messages, said), read, prompt.context_ids is not None, prompt.opening
             )
             self._spoken.move_to_end(view.conversation_id)
             if len(self._spoken) > _MOST_OPEN:
@@ -233,3 +235,12 @@ class ConversationTokens:
 
     def _parse(self, view: View, reply: str | Reply) -> Action:
         return self.protocol.parse(reply, view.final_action, has_search_tool=view.has_search_tool)
+
+
+def _shortened(ids: TokenIds, opening: int, limit: int) -> TokenIds:
+    """Cut the oldest tokens after the opening, and the middle of the opening if that is too long as well."""
+    told, later = ids[:opening], ids[opening:]
+    room = max(limit - len(later), limit // 2)
+    if len(told) > room:
+        told = told[: room - room // 2] + told[len(told) - room // 2 :]
+    return told + later[len(later) - min(len(later), limit - len(told)) :]

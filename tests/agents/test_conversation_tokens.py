@@ -194,6 +194,22 @@ def test_a_prompt_that_does_not_fit_loses_its_middle_and_is_counted():
     assert (reply.text, reply.token_ids) == (ANSWER, ())
 
 
+@pytest.mark.parametrize("examples", [0, 500])
+def test_long_results_never_push_the_question_out_of_the_prompt(examples):
+    talk = conversations(rendering="plain", max_prompt_tokens=120)
+    opening = Message("user", "start" + "k" * examples + "Who is it?")
+    dictate(talk, view_of(opening), SEARCH)
+    result = told("old" + "k" * 300 + "new")
+    prompt, _ = dictate(talk, view_of(opening, said(SEARCH), result), SEARCH)
+    text = TOKENIZER.decode(prompt.token_ids)
+    assert len(prompt.token_ids) == 120
+    assert text.startswith("start") and "Who is it?" in text and text.endswith("new\n")
+    # The next turn is cut from the whole conversation, not from what was left of it.
+    again = talk.prompt(view_of(opening, said(SEARCH), result, said(SEARCH), told("newest")))
+    text = TOKENIZER.decode(again.token_ids)
+    assert "Who is it?" in text and text.endswith("newest\n") and f"new\n{SEARCH}" in text
+
+
 def test_a_prompt_that_does_not_fit_is_an_error_if_you_say_so():
     talk = conversations(rendering="plain", max_prompt_tokens=60, on_overflow="error")
     complaint = "the prompt of solver_0 in game 'g' has 61 tokens, the context window has room for 60"
