@@ -64,7 +64,8 @@ question; `render` and `game` hide nothing and are for spectators.
 All rewards are paid in the last step. A solver gets 1 if its answer is right, else 0. The proposer of a
 valid question gets 1 - p, where p is the solvers' mean success (other shapes: `GameConfig.reward`); of an
 invalid one `GameConfig.invalid_reward`, which is 0. If the engine, an injected reader or the judge fails,
-all agents are truncated with reward 0 and `infos[agent]["reason"] == "error"`.
+all agents are truncated with reward 0, `infos[agent]["reason"] == "error"`, and `infos[agent]["failure"]`
+says what failed and where.
 
 ### Arguments
 

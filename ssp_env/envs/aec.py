@@ -33,7 +33,7 @@ from ssp_env.game.audit import Oracle, audit
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import EvidenceMixed, ReadingGiven, SearchReturned, TurnTaken
 from ssp_env.game.outcome import cut_passage_chars
-from ssp_env.game.requests import Result
+from ssp_env.game.requests import Result, source_of
 from ssp_env.game.shortening import shorten_prompt
 from ssp_env.game.view import as_reply
 from ssp_env.play import (
@@ -45,7 +45,6 @@ from ssp_env.play import (
     guarded,
     run_searches,
     sample_noise,
-    source_of,
 )
 from ssp_env.search.engine import SearchEngine
 from ssp_env.viewer.text import render_events, render_outcome, render_task
@@ -203,7 +202,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         """End the game as `error`, which pays nobody: for a driver whose player broke down.
 
         Args:
-            detail: What happened, for spectators.
+            detail: What happened; `infos[agent]["failure"]` says it behind the name of who failed.
 
         Raises:
             gymnasium.error.ResetNeeded: If no game is going on or it is over.
@@ -336,6 +335,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             # Not the question: an invalid one may hold the answer.
             info["verdict"] = outcome.verdict
             info["reason"] = outcome.reason
+            info["failure"] = outcome.failure
             info["success_rate"] = outcome.success_rate
             info["metrics"] = dict(outcome.metrics)
             info["audit"] = audit(self.game, self._oracle or self._world_oracle())

@@ -9,7 +9,8 @@ Both are registered by `import ssp_env`. Rules, actions, observations and infos 
 `ssp_env.search_self_play_v0`, whose docstring is the rule book. An action is a text; a longer one than
 `max_chars` is cut, one that is not a string is a `TypeError`. An episode is a game: the reward comes with its
 last step, where `info` has `verdict`, `reason`, `success_rate` and `metrics`. If the search engine, a frozen
-player or the judge fails, the episode is truncated with reward 0 and `info["reason"] == "error"`.
+player or the judge fails, the episode is truncated with reward 0, `info["reason"]` is `"error"`, and
+`info["failure"]` says what failed and where.
 
 Without arguments both play in a small generated world that needs no network: `Solver-v0` asks the gold
 questions of a training world, `Proposer-v0` plays against a `LookupSolver`, which searches once.
@@ -50,7 +51,6 @@ from ssp_env.envs.lookup_solver import LookupSolver
 from ssp_env.envs.search_action import SearchAction
 from ssp_env.game import Failure, GameConfig, Reply, Role, Task, View
 from ssp_env.game.config import TERSE_RULES
-from ssp_env.game.events import GameBroken
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyAgent, AnyPlayer, JudgeFunction, act_all, as_agent, guarded, is_async_agent
 
@@ -130,7 +130,8 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
         """Let frozen players act until it is the agent's turn or the game is over."""
         while not self._is_over() and self._env.agent_selection != self._seat:
             view = self._env.view
-            reply = guarded(f"frozen {view.role}", partial(self._frozen[view.role], view))
+            source = view.seat if view.role == "solver" else view.role
+            reply = guarded(source, partial(self._frozen[view.role], view))
             if isinstance(reply, Failure):
                 self._env.abort(reply.detail)
             else:
@@ -232,8 +233,8 @@ class SolverEnv(_OneSeatEnv):
             if not self._is_over():
                 return
             game = self._env.game
-            broken = [event.detail for event in game.events if isinstance(event, GameBroken)]
-            reasons[broken[0] if broken or game.outcome is None else game.outcome.reason] += 1
+            assert game.outcome is not None
+            reasons[game.outcome.failure or game.outcome.reason] += 1
         counted = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
         raise RuntimeError(
             f"the proposer wrote no valid question in {self._max_proposals} games; reasons: {counted}"

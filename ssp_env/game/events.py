@@ -85,7 +85,7 @@ class AnswerScored:
 
 @dataclass(frozen=True, slots=True)
 class GameBroken:
-    """Infrastructure failed while `request_id` was open; the game pays nobody."""
+    """Infrastructure failed while `request_id` was open; `detail` says what and where. It pays nobody."""
 
     request_id: str
     detail: str

@@ -33,7 +33,7 @@ from ssp_env.game.listing import listed
 from ssp_env.game.outcome import Outcome, Verdict, count_metrics
 from ssp_env.game.prompts import prompt_style
 from ssp_env.game.protocol import PROTOCOLS, Action, Notice
-from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Result, Search, Turn
+from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Result, Search, Turn, source_of
 from ssp_env.game.rewards import proposer_reward
 from ssp_env.game.rules import first_violation
 from ssp_env.game.shortening import shown_evidence, shown_result
@@ -137,7 +137,7 @@ class Game:
             result = [storable(passage) for passage in result]
         self._inputs.append((request_id, result))
         if isinstance(result, Failure):
-            self._break(request_id, result.detail)
+            self._break(request, result)
             return
         del self._open[request_id]
         proceed(result)
@@ -341,11 +341,12 @@ class Game:
 
     # -- the end ---------------------------------------------------------------------------------------
 
-    def _break(self, request_id: str, detail: str) -> None:
-        self.events.append(GameBroken(request_id, detail))
-        self._end("error", "error")
+    def _break(self, request: Request, failure: Failure) -> None:
+        detail = failure.named(source_of(request))
+        self.events.append(GameBroken(request.id, detail))
+        self._end("error", "error", detail)
 
-    def _end(self, verdict: Verdict, reason: str) -> None:
+    def _end(self, verdict: Verdict, reason: str, failure: str | None = None) -> None:
         self.phase = "done"
         self._open.clear()
         rewards = dict.fromkeys(self.seats, 0.0)
@@ -357,7 +358,7 @@ class Game:
         elif verdict == "invalid":
             rewards[PROPOSER_SEAT] = self.config.invalid_reward
         metrics = count_metrics(self.events, self.config)
-        self.outcome = Outcome(verdict, reason, self.question, success_rate, rewards, metrics)
+        self.outcome = Outcome(verdict, reason, self.question, success_rate, rewards, metrics, failure)
 
 
 def _public_id(game_id: str, golds: Sequence[str]) -> str:

@@ -34,6 +34,8 @@ class Outcome:
         success_rate: Mean success p of the solver's attempts; None unless the verdict is `valid`.
         rewards: Reward per seat, seats that never played included.
         metrics: Counters over the whole game.
+        failure: What failed and where, `search for solver_0: TimeoutError: no reply` say; None unless the
+            verdict is `error`.
     """
 
     verdict: Verdict
@@ -42,6 +44,7 @@ class Outcome:
     success_rate: float | None
     rewards: dict[str, float]
     metrics: dict[str, float]
+    failure: str | None = None
 
 
 def count_metrics(events: Sequence[Event], config: GameConfig) -> dict[str, float]:

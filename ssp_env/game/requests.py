@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from ssp_env.game.config import NoiseUnit
 from ssp_env.game.surrogates import replace_surrogates
-from ssp_env.game.view import Reply, View
+from ssp_env.game.view import PROPOSER_SEAT, Reply, View
 from ssp_env.passage import Passage
 
 
@@ -74,13 +74,46 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Infrastructure broke (an error, a time-out, a malformed reply): the answer is unknown."""
+    """Infrastructure broke (an error, a time-out, a malformed reply): the answer is unknown.
+
+    Attributes:
+        detail: What happened; it may begin with who failed, in the words of `source_of`.
+    """
 
     detail: str
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "detail", replace_surrogates(self.detail))
 
+    def named(self, source: str) -> str:
+        """Return the detail behind the name of who failed, which comes once.
+
+        >>> Failure("timed out").named("judge"), Failure("judge: timed out").named("judge")
+        ('judge: timed out', 'judge: timed out')
+        """
+        return self.detail if self.detail.startswith(f"{source}: ") else f"{source}: {self.detail}"
+
 
 Request: TypeAlias = Turn | Search | Noise | Read | Judge
 Result: TypeAlias = str | Reply | list[Passage] | bool | Failure
+
+
+def source_of(request: Request) -> str:
+    """Return who answers a request, in the words in which failures name it.
+
+    >>> source_of(Search("solver_1/search/0", "solver_1", "corun", top_k=3))
+    'search for solver_1'
+    """
+    if isinstance(request, Noise):
+        return "noise"
+    if isinstance(request, Read):
+        return "reader"
+    if isinstance(request, Search):
+        return f"search for {_who(request.seat)}"
+    if isinstance(request, Judge):
+        return f"judge for {_who(request.id.partition('/')[0])}"
+    return _who(request.view.seat)
+
+
+def _who(seat: str) -> str:
+    return "proposer" if seat == PROPOSER_SEAT else seat

@@ -27,7 +27,7 @@ from ssp_env.play.players import (
     chat_messages,
     is_async_agent,
 )
-from ssp_env.play.results import ask_judge, count_failures, guarded, run_searches, sample_noise, source_of
+from ssp_env.play.results import ask_judge, count_failures, guarded, run_searches, sample_noise
 from ssp_env.play.schedule import DEFAULT_COHORT, Ended
 from ssp_env.play.services import (
     AnyEngine,
@@ -76,5 +76,4 @@ __all__ = [
     "play_async",
     "run_searches",
     "sample_noise",
-    "source_of",
 ]

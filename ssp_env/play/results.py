@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from ssp_env.errors import describe
-from ssp_env.game import Failure, Game, Judge, Noise, Read, Request, Search
-from ssp_env.game.events import GameBroken
+from ssp_env.game import Failure, Game, Judge
+from ssp_env.game.requests import source_of
 from ssp_env.passage import Passage
 from ssp_env.play.players import JudgeFunction
 from ssp_env.search.engine import PassageSampler, SearchEngine
@@ -24,27 +24,6 @@ _DETAIL = re.compile(r"([a-z]+)(_\d+)?( for \w+)?: ([^:,]*).*", re.DOTALL)
 
 
 # -- failures ----------------------------------------------------------------------------------------------
-
-
-def source_of(request: Request) -> str:
-    """Return who answers a request, in the words in which failures name it.
-
-    >>> source_of(Search("solver_1/search/0", "solver_1", "corun", top_k=3))
-    'search for solver_1'
-    """
-    if isinstance(request, Noise):
-        return "noise"
-    if isinstance(request, Read):
-        return "reader"
-    if isinstance(request, Search):
-        return f"search for {_who(request.seat)}"
-    if isinstance(request, Judge):
-        return f"judge for {_who(request.id.partition('/')[0])}"
-    return _who(request.view.seat)
-
-
-def _who(seat: str) -> str:
-    return "proposer" if seat == "proposer_0" else seat
 
 
 def failure(source: str, error: Exception) -> Failure:
@@ -74,19 +53,19 @@ def count_failures(games: Iterable[Game]) -> dict[str, int]:
     >>> from ssp_env.game import Task
     >>> games = [Game(Task("Tavor")), Game(Task("Corun"))]
     >>> for game, query in zip(games, ["whales", "krill"]):
-    ...     game.submit(game.requests()[0].id, Failure(f"search for solver_0: TimeoutError: {query}"))
+    ...     game.submit(game.requests()[0].id, Failure(f"proposer: TimeoutError: {query}"))
     >>> count_failures(games)
-    {'search for solver: TimeoutError: whales': 2}
+    {'proposer: TimeoutError: whales': 2}
     """
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for detail in (detail for game in games for detail in _details(game)):
+    for detail in _failures(games):
         counts[first.setdefault(_kind(detail), re.sub(r"\bsolver_\d+", "solver", detail))] += 1
     return dict(counts.most_common())
 
 
-def _details(game: Game) -> list[str]:
-    return [event.detail for event in game.events if isinstance(event, GameBroken)]
+def _failures(games: Iterable[Game]) -> list[str]:
+    return [game.outcome.failure for game in games if game.outcome and game.outcome.failure]
 
 
 def _kind(detail: str) -> str:
@@ -105,7 +84,7 @@ class FailureLog:
 
     def add(self, game: Game) -> None:
         """Take note of a game that is over."""
-        for detail in _details(game):
+        for detail in _failures([game]):
             kind = _kind(detail)
             self._counts[kind] += 1
             if self._counts[kind] == 1:

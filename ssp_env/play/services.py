@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 
 from ssp_env.game import Game, Judge, Noise, Read, Search, Task, Turn
-from ssp_env.game.requests import Result
+from ssp_env.game.requests import Result, source_of
 from ssp_env.game.view import as_reply
 from ssp_env.objects import is_async
 from ssp_env.passage import Passage
@@ -24,7 +24,7 @@ from ssp_env.play.players import (
     as_replies,
     is_async_agent,
 )
-from ssp_env.play.results import as_passages, as_search_results, as_verdict, as_verdicts, failure, source_of
+from ssp_env.play.results import as_passages, as_search_results, as_verdict, as_verdicts, failure
 from ssp_env.play.schedule import Ask
 from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import PassageSampler, SearchEngine

@@ -88,15 +88,17 @@ def describe_event(event: Event) -> Description:
             said = f"{event.seat} is {judgement}: {event.answer}"
             return _remark(event.scorer, "good" if event.correct else "bad", said)
         case GameBroken():
-            return _remark("error", "error", f"{event.request_id}: {event.detail}")
+            # The outcome, which follows at once, says what failed.
+            return _remark("error", "error", f"at {event.request_id}")
 
 
 def describe_outcome(outcome: Outcome) -> Description:
-    """Describe how a game ended: verdict, reason, success rate and every seat's reward."""
+    """Describe how a game ended: verdict, reason or failure, success rate and every seat's reward."""
     kinds: dict[str, Kind] = {"valid": "good", "invalid": "bad", "error": "error"}
     solved = "" if outcome.success_rate is None else f", success rate {outcome.success_rate:g}"
     rewards = ", ".join(f"{seat} {reward:g}" for seat, reward in outcome.rewards.items())
-    verdict = Part(kinds[outcome.verdict], f"{outcome.verdict}: {outcome.reason}{solved}")
+    ended = outcome.failure or f"{outcome.reason}{solved}"
+    verdict = Part(kinds[outcome.verdict], f"{outcome.verdict}: {ended}")
     return Description("outcome", (verdict, Part("detail", f"rewards: {rewards}")))
 
 

@@ -192,6 +192,7 @@ def test_broken_infrastructure_truncates_everybody():
     assert not any(terminations.values()) and all(truncations.values())
     assert env.agents == []
     assert infos["solver_0"]["reason"] == "error"
+    assert infos["solver_0"]["failure"] == "search for proposer: ConnectionError: down"
 
 
 # -- arguments and packaging -------------------------------------------------------------------------------

@@ -245,7 +245,7 @@ def test_a_proposer_that_never_writes_a_valid_question_is_an_error_with_the_reas
 
 def test_a_proposer_that_breaks_down_is_named_in_the_error():
     env = solver_against(frozen_error, max_proposals=2)
-    reasons = r"frozen proposer: ConnectionError: the model server is down \(2\)"
+    reasons = r"proposer: ConnectionError: the model server is down \(2\)"
     with pytest.raises(RuntimeError, match=reasons):
         env.reset(seed=0)
 

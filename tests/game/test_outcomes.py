@@ -178,7 +178,9 @@ def test_a_failure_ends_the_game_as_unknown_and_pays_nobody(kind):
     assert ended(game) == ("error", "error")
     assert outcome(game).rewards == {"proposer_0": 0.0, "solver_0": 0.0, "solver_1": 0.0}
     assert outcome(game).success_rate is None
-    assert game.events[-1] == GameBroken(request.id, "timed out")
+    source = {Search: "search for proposer", Noise: "noise", Read: "reader", Judge: "judge for solver_1"}
+    assert outcome(game).failure == f"{source.get(kind, 'proposer')}: timed out"
+    assert game.events[-1] == GameBroken(request.id, outcome(game).failure)
     assert game.requests() == ()
 
 
@@ -192,8 +194,9 @@ def test_a_failure_of_one_attempt_takes_back_the_reward_of_another():
     game = new_game(rag_check=False, attempts=2)
     propose(game)
     say(game, "solver_0", answer("Tavor"))
-    game.submit(turn_of(game, "solver_1").id, Failure("gone"))
+    game.submit(turn_of(game, "solver_1").id, Failure("solver_1: gone"))
     assert outcome(game).rewards["solver_0"] == 0.0
+    assert outcome(game).failure == "solver_1: gone"
 
 
 # -- what a caller can do wrong --------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def test_any_game_ends_and_its_outcome_agrees_with_its_events(game, data):
     assert game.phase == "done"
     assert set(outcome.rewards) == set(game.seats)
     names = [type(event).__name__ for event in game.events]
-    assert (outcome.verdict == "error") == ("GameBroken" in names)
+    assert (outcome.verdict == "error") == ("GameBroken" in names) == (outcome.failure is not None)
     assert outcome.metrics["turns"] == names.count("TurnTaken")
     if outcome.verdict == "valid":
         right = [outcome.rewards[seat] for seat in game.seats[1:]]

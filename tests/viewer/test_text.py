@@ -89,8 +89,8 @@ def test_broken_rules_and_broken_games_are_named():
     game = new_game(rag_check=False)
     propose(game)
     game.submit(turn_of(game, "solver_0").id, Failure("no\nroute"))
-    assert render_events(game.events).endswith("error       solver_0/turn/0: no\n              route\n")
-    assert "outcome     error: error\n" in render_outcome(game.outcome)
+    assert render_events(game.events).endswith("error       at solver_0/turn/0\n")
+    assert render_outcome(game.outcome).startswith("outcome     error: solver_0: no\n              route\n")
 
 
 def test_tasks_and_pages_are_escaped_too():
