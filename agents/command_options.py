@@ -15,11 +15,12 @@ Corpus = Annotated[
     Path | None, typer.Option(help="Search this corpus (JSONL or JSONL.gz) instead of a world.")
 ]
 Answers = Annotated[
-    Path | None, typer.Option(help="Answers to ask for; without it, short page titles of the corpus.")
+    Path | None,
+    typer.Option(help="Answers to ask questions about; by default short passage titles of the corpus."),
 ]
 Attempts = Annotated[int, typer.Option(help="Solver attempts per question.", min=1)]
 APIKeyVariable = Annotated[str, typer.Option(help="Environment variable with the key of chat endpoints.")]
-Concurrency = Annotated[int, typer.Option(help="Most requests that an endpoint gets at a time.", min=1)]
+Concurrency = Annotated[int, typer.Option(help="Most requests to an endpoint in flight.", min=1)]
 MaxNewTokens = Annotated[
     int | None,
     typer.Option(

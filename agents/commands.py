@@ -65,7 +65,8 @@ def play(
         bool, typer.Option("--rag-check/--no-rag-check", help="Whether questions must pass the RAG check.")
     ] = True,
     closed_book: Annotated[
-        bool, typer.Option("--closed-book", help="Refuse questions the reader answers without any page.")
+        bool,
+        typer.Option("--closed-book", help="Refuse questions that the reader answers without any passage."),
     ] = False,
     uniqueness: Annotated[
         bool, typer.Option("--uniqueness", help="Refuse questions for which the reader lists a wrong answer.")

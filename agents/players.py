@@ -40,8 +40,8 @@ class Cast:
     """Who plays which role; a model named twice is loaded once.
 
     All players of a game read prompts of one style. Scripted players and tiny policies read the terse one
-    only, language models what suits them. Objects of your own read whatever the others read, unless they have
-    an attribute `prompts` with the name of the one style that they read.
+    only, language models the one that suits them. Objects of your own read whatever the others read, unless
+    they have an attribute `prompts` with the name of the one style that they read.
 
     Args:
         players: Players by role, roles being the keys of `SCRIPTED`. A player is a name, see

@@ -52,6 +52,9 @@ class TinyPolicy:
         seed: Seed of the private generator that samples.
     """
 
+    prompts = "terse"
+    """The prompt style it reads."""
+
     def __init__(
         self,
         model: PreTrainedModel,

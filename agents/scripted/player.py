@@ -48,7 +48,7 @@ def scripted(role: str, strength: Strength, seed: int = 0) -> ScriptedAgent:
 
 
 class ScriptedPlayer:
-    """Plays all roles, each at its own strength; what a view asks for tells which.
+    """Plays all roles, each at its own strength; the view says which role is asked.
 
     Args:
         proposer: Strength of the proposer.
@@ -59,6 +59,9 @@ class ScriptedPlayer:
     Raises:
         ValueError: If a strength is unknown.
     """
+
+    prompts = "terse"
+    """The prompt style it reads."""
 
     def __init__(
         self,

@@ -91,7 +91,7 @@ class _Health:
 
 
 class ServerPool:
-    """Sends completions to servers; its coroutines run on the loop of `ssp_env.http`.
+    """Sends completion requests to servers; its coroutines run on the loop of `ssp_env.http`.
 
     Servers rank differently for every conversation (rendezvous hashing, Thaler and Ravishankar 1998). The
     first one that is up gets all its turns, and so finds their prefix in its cache; if it fails, the next one

@@ -45,8 +45,8 @@ class VLLMServerAgent:
     Args:
         urls: Addresses of the servers; all serve the same model.
         tokenizer: The model's tokenizer.
-        model: Name under which the model is served; by role if roles have LoRA adapters of their own. Empty
-            takes the only model of the servers.
+        model: Name under which the model is served; by role if roles have LoRA adapters of their own. An
+            empty name takes the base model of the servers.
         sampling: How turns are sampled, by role or for all of them.
         protocol: Tags of the games it plays.
         rendering: How messages become text, see `ConversationTokens`.

@@ -7,6 +7,7 @@ import pytest
 from agents.player_names import BACK_ENDS, PlayerOptions, player_by_name
 from agents.players import Cast
 from agents.sampling_params import SamplingParams
+from agents.scripted import ScriptedPlayer
 from agents.vllm.errors import NoServerLeft
 from agents.vllm.served import VLLMServerAgent
 from ssp_env.game import Message, View
@@ -93,6 +94,11 @@ def test_all_players_of_a_game_read_prompts_of_one_style(own, proposer, solver, 
             Cast(players, options=options, default_prompts=default)
     else:
         assert Cast(players, options=options, default_prompts=default).prompts == style
+
+
+def test_scripted_objects_read_terse_prompts_only():
+    assert Cast({"solver": ScriptedPlayer()}).prompts == "terse"
+    assert Cast({"solver": ScriptedPlayer()}, options=PlayerOptions(prompts="english")).prompts == "terse"
 
 
 @pytest.mark.parametrize(
