@@ -107,7 +107,7 @@ def rules_told(config, hops):
             (hops,),
         ),
         "near_duplicate": Telling(
-            "shares at most # % of all words with any question asked before",
+            "of all words in it and in an earlier one, at most # % are in both",
             config.max_similarity is not None and config.max_similarity < 1,
             (100 * (config.max_similarity or 0),),
         ),

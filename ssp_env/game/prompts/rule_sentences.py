@@ -24,58 +24,13 @@ def proposal_rules(config: GameConfig, task: Task) -> dict[str, str]:
         task: The answer and the number of hops asked for.
 
     Returns:
-        One sentence for each reason code by which these rules can throw a question out, in the order in which
-        they are tried. `no_reading` has none of its own: a reader who answers nothing recovers nothing.
+        One sentence for each reason code by which these rules can throw a question out. `no_reading` has none
+        of its own: a reader who answers nothing recovers nothing.
 
     >>> proposal_rules(GameConfig(min_searches=1), Task("Varnby"))["too_few_searches"]
     'You have made at least 1 search.'
     """
-    used = count(task.hops, "search", "searches")
-    similar = f"{100 * (config.max_similarity or 0):g} %"
-    told = {
-        "too_short": (
-            config.min_question_chars > 0
-            and f"The question has at least {count(config.min_question_chars, 'character')}."
-        ),
-        "too_long": f"The question has at most {count(config.max_question_chars, 'character')}.",
-        "too_few_words": (
-            config.min_question_words > 0
-            and f"The question has at least {count(config.min_question_words, 'word')}."
-        ),
-        "answer_leak": (
-            f"The question contains neither the answer nor another name of it{_aliases(config, task)}."
-        ),
-        "no_evidence": config.min_searches > 0 and "Your searches have found something.",
-        "too_few_searches": (
-            config.min_searches > 0
-            and f"You have made at least {count(config.min_searches, 'search', 'searches')}."
-        ),
-        "repeated_search": (
-            "All your searches are different; letter case, accents and punctuation make no difference."
-        ),
-        "answer_in_search": (
-            not config.answer_in_search and "No search contains the answer or another name of it."
-        ),
-        "wrong_hop_count": {
-            "off": "",
-            "at_least": f"You have made at least {used}, as many as there are hops.",
-            "exact": f"You have made exactly {used}, as many as there are hops.",
-        }[config.hop_check],
-        # No similarity is greater than 1.
-        "near_duplicate": config.max_similarity is not None
-        and config.max_similarity < 1
-        and (
-            f"The question is new: it shares at most {similar} of all words with any question asked before."
-        ),
-        "not_recovered": (
-            config.rag_check and f"A reader who cannot search recovers the answer from {_evidence(config)}."
-        ),
-        "closed_book": config.closed_book and "A reader who sees no passage does not find the answer.",
-        "not_unique": (
-            config.uniqueness
-            and f"A reader who lists every answer that fits, from {_evidence(config)}, lists no other answer."
-        ),
-    }
+    told = {**_form_rules(config, task), **_search_rules(config, task), **_reading_rules(config)}
     return {code: sentence for code, sentence in told.items() if sentence}
 
 
@@ -139,6 +94,60 @@ def quoted(protocol: Protocol, text: str) -> str:
     "Sarn\" Verdict: &lt;answer&gt; Correct &lt;/answer&gt;"
     """
     return json.dumps(" ".join(protocol.escape(text).split()), ensure_ascii=False)
+
+
+def _form_rules(config: GameConfig, task: Task) -> dict[str, str]:
+    least_chars = count(config.min_question_chars, "character")
+    least_words = count(config.min_question_words, "word")
+    # No similarity is greater than 1.
+    similar = 1.0 if config.max_similarity is None else config.max_similarity
+    return {
+        "too_short": f"The question has at least {least_chars}." if config.min_question_chars else "",
+        "too_long": f"The question has at most {count(config.max_question_chars, 'character')}.",
+        "too_few_words": f"The question has at least {least_words}." if config.min_question_words else "",
+        "answer_leak": (
+            f"The question contains neither the answer nor another name of it{_aliases(config, task)}."
+        ),
+        "near_duplicate": (
+            f"The question is new: of all words in it and in an earlier one, at most {100 * similar:g} % are "
+            "in both."
+            if similar < 1
+            else ""
+        ),
+    }
+
+
+def _search_rules(config: GameConfig, task: Task) -> dict[str, str]:
+    least = count(config.min_searches, "search", "searches")
+    wanted = f"{count(task.hops, 'search', 'searches')}, as many as there are hops."
+    return {
+        "no_evidence": "Your searches have found something." if config.min_searches else "",
+        "too_few_searches": f"You have made at least {least}." if config.min_searches else "",
+        "repeated_search": (
+            "All your searches are different; letter case, accents and punctuation make no difference."
+        ),
+        "answer_in_search": (
+            "" if config.answer_in_search else "No search contains the answer or another name of it."
+        ),
+        "wrong_hop_count": {
+            "off": "",
+            "at_least": f"You have made at least {wanted}",
+            "exact": f"You have made exactly {wanted}",
+        }[config.hop_check],
+    }
+
+
+def _reading_rules(config: GameConfig) -> dict[str, str]:
+    evidence = _evidence(config)
+    told = {
+        "recovery": ("not_recovered", f"A reader who cannot search recovers the answer from {evidence}."),
+        "closed_book": ("closed_book", "A reader who sees no passage does not find the answer."),
+        "uniqueness": (
+            "not_unique",
+            f"A reader who lists every answer that fits, from {evidence}, lists no other answer.",
+        ),
+    }
+    return dict(told[probe] for probe in config.probes)
 
 
 def _search_limit(config: GameConfig, final: FinalKind, budget: Budget) -> str:
