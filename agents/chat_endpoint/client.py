@@ -15,7 +15,7 @@ import httpx
 from agents.chat_endpoint.completion import Completion, read_completion
 from agents.chat_endpoint.errors import BadChatReply, Failures
 from agents.chat_endpoint.ledger import Ledger
-from ssp_env.http import Answer, HTTPService, Limits, run
+from ssp_env.http import Answer, HTTPService, RequestPolicy, run
 
 BASE_URL_VARIABLE = "OPENAI_BASE_URL"
 API_KEY_VARIABLE = "OPENAI_API_KEY"
@@ -69,8 +69,6 @@ class ChatClient:
     ) -> None:
         if not silence_timeout > 0:
             raise ValueError(f"silence_timeout must be above 0, got {silence_timeout}")
-        if max_retries < 0:
-            raise ValueError(f"max_retries must be 0 or more, got {max_retries}")
         read_key(api_key_variable)
         self.ledger = ledger or Ledger()
         self._url = endpoint_url(base_url)
@@ -78,9 +76,9 @@ class ChatClient:
         self._silence_timeout = silence_timeout
         self._tokens = None if tokens_per_minute is None else Pacer(tokens_per_minute)
         self._service = HTTPService(
-            Limits(
+            RequestPolicy(
                 timeout=timeout,
-                attempts=1 + max_retries,
+                max_retries=max_retries,
                 concurrency=concurrency,
                 requests_per_second=None if requests_per_minute is None else requests_per_minute / 60,
                 max_bytes=_MAX_REPLY_BYTES,
@@ -138,7 +136,7 @@ class ChatClient:
             headers["Authorization"] = f"Bearer {failures.key}"
         bounds = dict.fromkeys(("connect", "read", "write"), self._silence_timeout)
         request = httpx.Request("POST", url, content=content, headers=headers, extensions={"timeout": bounds})
-        with failures.typed(self._service.limits.timeout):
+        with failures.typed(self._service.policy.timeout):
             answer = await self._service.asend(request)
         return _read(answer, failures)
 

@@ -24,13 +24,13 @@ from agents.vllm.weights import Admission, ServedWeights
 from ssp_env.concurrency import gather
 from ssp_env.game import PROTOCOLS, Protocol, Reply, Role, View
 from ssp_env.game.view import ROLES
-from ssp_env.http import HTTPService, Limits, RetryPolicy, arun, run
+from ssp_env.http import HTTPService, RequestPolicy, RetryPolicy, arun, run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 API_KEY_VARIABLE = "SSP_VLLM_API_KEY"
-DEFAULT_POLICY = RetryPolicy(timeout=120.0, attempts=8, backoff=0.5, max_backoff=15.0)
+DEFAULT_POLICY = RetryPolicy(timeout=120.0, max_retries=7, backoff=0.5, max_backoff=15.0)
 MOST_RESTARTS = 3
 """How often a turn begins anew because the weights changed while it was sampled."""
 
@@ -94,7 +94,9 @@ class VLLMServerAgent:
         self._models = _by_role(model)
         self.tokenizer, self.protocol, self.rendering = tokenizer, protocol, rendering
         self._end_ids = end_ids_of(tokenizer) if end_ids is None else tuple(end_ids)
-        self._limits = Limits(timeout=timeout, attempts=1, concurrency=concurrency, max_bytes=2**26)
+        self._request_policy = RequestPolicy(
+            timeout=timeout, max_retries=0, concurrency=concurrency, max_bytes=2**26
+        )
         self._require_logprobs, self._context_window, self._policy = require_logprobs, context_window, policy
         self.weights = ServedWeights(self._models["solver"], weights_version)
         self.sampled_tokens = 0
@@ -112,7 +114,7 @@ class VLLMServerAgent:
 
     def _open(self, key: str) -> None:
         """Make what belongs to this process: the connections, and what has been found out over them."""
-        self._servers = tuple(Server(url, HTTPService(self._limits), key) for url in self._urls)
+        self._servers = tuple(Server(url, HTTPService(self._request_policy), key) for url in self._urls)
         self._admission = Admission(
             self._models,
             tuple(dict.fromkeys(self.sampling.values())),

@@ -139,7 +139,7 @@ class Server:
         try:
             answer = await self.service.exchange(request)
         except (TimeoutError, httpx.TimeoutException) as error:
-            seconds = self.service.limits.timeout
+            seconds = self.service.policy.timeout
             raise ServerUnavailable(self._named(f"no complete reply within {seconds:g} s")) from error
         except (httpx.TransportError, httpx.DecodingError, ReplyTooLong) as error:
             raise ServerUnavailable(self._named(f"{type(error).__name__}: {error}")) from error

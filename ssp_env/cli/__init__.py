@@ -29,7 +29,8 @@ def main() -> None:
     try:
         build_app()()
     except ModuleNotFoundError as error:
-        sys.exit(f"ssp: {error}. Install what is missing with: pip install 'ssp-env[train]'")
+        named = "pip install" in str(error)  # as `missing_extra` writes it
+        sys.exit(f"ssp: {error}" if named else f"ssp: {error}. Install it with: pip install 'ssp-env[train]'")
     except (ValueError, OSError) as error:
         sys.exit(f"ssp: {error}")
 

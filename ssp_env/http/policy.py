@@ -42,11 +42,12 @@ Reply = TypeVar("Reply", bound=HasStatus)
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How often and for how long a request is tried.
+    """For how long a client waits for a reply, and when it sends a request again.
 
     Attributes:
-        timeout: Seconds for a request, from the first attempt to the last byte, with all pauses.
-        attempts: Times a request is sent at most.
+        timeout: Seconds for a request, from the moment it is asked for to the last byte of the last reply,
+            with all repetitions and pauses.
+        max_retries: Most times that a request is sent again after a failure; 0 sends it once.
         backoff: Seconds before the first retry, doubled for each further one, and shortened at random by up
             to a half. A longer `Retry-After` of the service is kept to instead.
         max_backoff: Longest pause, unless the service asks for a longer one.
@@ -58,40 +59,39 @@ class RetryPolicy:
     """
 
     timeout: float = 30.0
-    attempts: int = 3
+    max_retries: int = 2
     backoff: float = 0.5
     max_backoff: float = 8.0
     retried_statuses: tuple[int, ...] = RETRIED_STATUSES
     jitter_seed: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "attempts"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("backoff", "max_backoff"):
+        if not self.timeout > 0:
+            raise ValueError(f"timeout must be above 0, got {self.timeout}")
+        for name in ("max_retries", "backoff", "max_backoff"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
 
 
 async def send_with_retries(
-    attempt: Callable[[], Awaitable[Reply]], policy: RetryPolicy, deadline: float, rng: np.random.Generator
+    send: Callable[[], Awaitable[Reply]], policy: RetryPolicy, deadline: float, rng: np.random.Generator
 ) -> Reply:
-    """Call `attempt` until it succeeds, fails for good, or attempts or time are used up.
+    """Send a request until it succeeds, fails in a way that is not retried, or retries or time are used up.
 
     A pause that would end after the deadline is not begun.
 
     Args:
-        attempt: Sends the request once.
-        policy: Attempts, pauses and statuses.
-        deadline: When all is given up, on the clock of the running loop; `attempt` ends by then by itself.
+        send: Sends the request once.
+        policy: Number of retries, pauses, and statuses after which a request is sent again.
+        deadline: On the clock of the running loop; `send` must end by then by itself.
         rng: Draws the random part of the pauses.
 
     Returns:
         The last reply, whatever its status.
 
     Raises:
-        httpx.TransportError: If the last attempt lost its connection.
-        Exception: What else `attempt` raises, at once.
+        httpx.TransportError: If the connection was lost in the last try.
+        Exception: What else `send` raises, at once.
     """
     clock = asyncio.get_running_loop().time
 
@@ -100,7 +100,7 @@ async def send_with_retries(
         return max(backoff * rng.uniform(0.5, 1), _asked_for(state))
 
     def give_up(state: RetryCallState) -> bool:
-        return state.attempt_number >= policy.attempts or clock() + state.upcoming_sleep >= deadline
+        return state.attempt_number > policy.max_retries or clock() + state.upcoming_sleep >= deadline
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(httpx.TransportError)
@@ -109,7 +109,7 @@ async def send_with_retries(
         stop=give_up,
         retry_error_callback=_last_outcome,
     )
-    reply: Reply = await retrying(attempt)
+    reply: Reply = await retrying(send)
     return reply
 
 
@@ -157,8 +157,8 @@ _MOST_GATES = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits(RetryPolicy):
-    """How hard a service may be used, besides how often a request is tried.
+class RequestPolicy(RetryPolicy):
+    """How a client uses a service: how long it waits, when it retries, and how much it asks for at a time.
 
     Attributes:
         requests_per_second: Most requests sent per second; no limit when None.
@@ -168,7 +168,7 @@ class Limits(RetryPolicy):
 
     requests_per_second: float | None = None
     concurrency: int = 8
-    max_bytes: int = 4_000_000
+    max_bytes: int = 64 * 2**20
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -182,9 +182,9 @@ class Limits(RetryPolicy):
 class Gate:
     """Lets requests pass at the allowed rate and concurrency; used on one event loop."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._slots = asyncio.Semaphore(limits.concurrency)
+    def __init__(self, policy: RequestPolicy) -> None:
+        self._policy = policy
+        self._slots = asyncio.Semaphore(policy.concurrency)
         self._inside = 0
         self._next = 0.0
 
@@ -202,8 +202,8 @@ class Gate:
                 moment = max(self._next, clock())
                 if moment > deadline:
                     raise TimeoutError("the allowed rate of requests leaves no time for this one")
-                if self._limits.requests_per_second is not None:
-                    self._next = moment + 1 / self._limits.requests_per_second
+                if self._policy.requests_per_second is not None:
+                    self._next = moment + 1 / self._policy.requests_per_second
                 await asyncio.sleep(max(0.0, moment - clock()))
                 yield
         finally:
@@ -217,8 +217,8 @@ class Gate:
 class Gates:
     """A gate per host."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, policy: RequestPolicy) -> None:
+        self._policy = policy
         self._gates: dict[str, Gate] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -228,4 +228,4 @@ class Gates:
             self._loop, self._gates = asyncio.get_running_loop(), {}
         if len(self._gates) >= _MOST_GATES:
             self._gates = {name: gate for name, gate in self._gates.items() if not gate.is_idle()}
-        return self._gates.setdefault(host, Gate(self._limits))
+        return self._gates.setdefault(host, Gate(self._policy))

@@ -14,7 +14,7 @@ import numpy as np
 
 from ssp_env import __version__
 from ssp_env.http.background import arun, is_background, run
-from ssp_env.http.policy import Gate, Limits, send_with_retries
+from ssp_env.http.policy import Gate, RequestPolicy, send_with_retries
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class HTTPService:
     connections, and a forked process opens its own.
 
     Args:
-        limits: Time, retries, rate, concurrency and size.
+        policy: Time, retries, rate, concurrency and size.
 
     Example:
-        `HTTPService(Limits(timeout=5)).send(httpx.Request("GET", "http://127.0.0.1:8000/health")).status`
+        `HTTPService(RequestPolicy(timeout=5)).send(httpx.Request("GET", "http://127.0.0.1:8000/health")).status`
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, policy: RequestPolicy) -> None:
+        self.policy = policy
         self._loop: asyncio.AbstractEventLoop | None = None  # that of the connections
 
-    def __reduce__(self) -> tuple[type[HTTPService], tuple[Limits]]:
-        return type(self), (self.limits,)
+    def __reduce__(self) -> tuple[type[HTTPService], tuple[RequestPolicy]]:
+        return type(self), (self.policy,)
 
     def send(self, request: httpx.Request) -> Answer:
         """Send a request, again after failures that may pass.
@@ -73,14 +73,14 @@ class HTTPService:
         self._connect()
         request.headers.setdefault("User-Agent", f"ssp-env/{__version__}")
         request.headers.setdefault("Accept-Encoding", "gzip, deflate")
-        deadline = asyncio.get_running_loop().time() + self.limits.timeout
+        deadline = asyncio.get_running_loop().time() + self.policy.timeout
 
         async def attempt() -> Answer:
             async with self._gate.passed(deadline):
                 return await self._send_once(request)
 
-        with anyio.fail_after(self.limits.timeout):
-            return await send_with_retries(attempt, self.limits, deadline, self._rng)
+        with anyio.fail_after(self.policy.timeout):
+            return await send_with_retries(attempt, self.policy, deadline, self._rng)
 
     def close(self) -> None:
         """Close the connections; they are opened again if need be."""
@@ -96,15 +96,15 @@ class HTTPService:
         self._loop = loop
         # The time is bounded as a whole.
         self._client = httpx.AsyncClient(verify=certificates(), timeout=None, follow_redirects=False)
-        self._gate = Gate(self.limits)
-        self._rng = np.random.default_rng(self.limits.jitter_seed)
+        self._gate = Gate(self.policy)
+        self._rng = np.random.default_rng(self.policy.jitter_seed)
         self._at_end = weakref.finalize(self, _close_later, self._client, loop)
         self._at_end.atexit = False
 
     async def _send_once(self, request: httpx.Request) -> Answer:
         response = await self._client.send(request, stream=True)
         try:
-            body = await read_body(response, self.limits.max_bytes)
+            body = await read_body(response, self.policy.max_bytes)
         finally:
             await response.aclose()
         return Answer(response.status_code, response.headers, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ssp_env.errors import missing_extra
 from ssp_env.passage import Passage
 from ssp_env.search.tool import SearchTool
 
@@ -10,9 +11,7 @@ try:
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
 except ImportError as error:
-    raise ImportError(
-        "the LangChain retriever needs langchain-core: pip install 'ssp-env[langchain]'"
-    ) from error
+    raise missing_extra("langchain-core", "langchain") from error
 
 
 class SearchRetriever(BaseRetriever):

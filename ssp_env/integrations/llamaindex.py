@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ssp_env.errors import missing_extra
 from ssp_env.passage import Passage
 from ssp_env.search.tool import SearchTool
 
@@ -10,9 +11,7 @@ try:
     from llama_index.core.retrievers import BaseRetriever
     from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 except ImportError as error:
-    raise ImportError(
-        "the LlamaIndex retriever needs llama-index-core: pip install 'ssp-env[llamaindex]'"
-    ) from error
+    raise missing_extra("llama-index-core", "llamaindex") from error
 
 
 class SearchRetriever(BaseRetriever):

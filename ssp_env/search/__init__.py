@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ssp_env.http import RequestPolicy
     from ssp_env.passage import Passage
     from ssp_env.search.adapters import as_engine, as_passage
     from ssp_env.search.bm25 import BM25Engine
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ssp_env.search.web import Brave, PageFetcher, SearXNG, Serper, Tavily, WebEngine
 
 _MODULES = {
+    "ssp_env.http": ("RequestPolicy",),
     "ssp_env.passage": ("Passage",),
     "ssp_env.search.adapters": ("as_engine", "as_passage"),
     "ssp_env.search.bm25": ("BM25Engine",),
@@ -77,6 +79,7 @@ __all__ = [
     "Passage",
     "PassageSampler",
     "RemoteEngine",
+    "RequestPolicy",
     "ResultCache",
     "SearXNG",
     "SearchCall",

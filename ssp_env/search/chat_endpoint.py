@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from ssp_env.http import Limits, arun, run
+from ssp_env.http import RequestPolicy, arun, run
 from ssp_env.search.errors import BadSearchReply
 from ssp_env.search.json_service import JSONService, read_key
 from ssp_env.search.simulated import Messages
@@ -18,11 +18,11 @@ class ChatEndpoint:
     Args:
         url: Address up to and including the version, such as `http://localhost:8000/v1`.
         model: Name of the model there.
-        key_variable: Environment variable with the key; no key is sent when None.
+        api_key_variable: Environment variable with the key; no key is sent when None.
         temperature: Of sampling; 0 for the most likely text.
         seed: Sent along unless None, for endpoints that sample reproducibly.
-        max_tokens: Longest reply.
-        limits: Time, retries, rate and concurrency.
+        max_new_tokens: Most tokens of a reply.
+        policy: Time, retries, rate and concurrency.
     """
 
     def __init__(
@@ -30,18 +30,22 @@ class ChatEndpoint:
         url: str,
         model: str,
         *,
-        key_variable: str | None = None,
+        api_key_variable: str | None = None,
         temperature: float = 0.0,
         seed: int | None = 0,
-        max_tokens: int = 1024,
-        limits: Limits = Limits(timeout=120),  # noqa: B008 - frozen
+        max_new_tokens: int = 1024,
+        policy: RequestPolicy = RequestPolicy(timeout=120),  # noqa: B008 - frozen
     ) -> None:
         self._url = f"{url.rstrip('/')}/chat/completions"
-        self._key_variable = key_variable
-        self._body: dict[str, Any] = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
+        self._api_key_variable = api_key_variable
+        self._body: dict[str, Any] = {
+            "model": model,
+            "temperature": temperature,
+            "max_tokens": max_new_tokens,
+        }
         if seed is not None:
             self._body["seed"] = seed
-        self._service = JSONService(limits, f"chat endpoint {model}")
+        self._service = JSONService(policy, f"chat endpoint {model}")
 
     def __call__(self, messages: Messages) -> str:
         """Return the text of the reply.
@@ -56,7 +60,9 @@ class ChatEndpoint:
         return await arun(self._ask(messages))
 
     async def _ask(self, messages: Messages) -> str:
-        headers = {"Authorization": f"Bearer {read_key(self._key_variable)}"} if self._key_variable else {}
+        headers = (
+            {"Authorization": f"Bearer {read_key(self._api_key_variable)}"} if self._api_key_variable else {}
+        )
         body = {**self._body, "messages": messages}
         reply = await self._service.call(httpx.Request("POST", self._url, headers=headers, json=body))
         try:

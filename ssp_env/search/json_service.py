@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from ssp_env.http import Answer, HTTPService, Limits, ReplyTooLong
+from ssp_env.http import Answer, HTTPService, ReplyTooLong, RequestPolicy
 from ssp_env.search.errors import BadSearchReply, SearchError, SearchRefused, SearchTimeout, SearchUnavailable
 
 _HINTS = {401: ": is the key right?", 403: ": is the key allowed to do this?", 429: ": too many requests"}
@@ -22,13 +22,15 @@ class JSONService:
     request, which may hold keys.
 
     Args:
-        limits: Time, retries, rate, concurrency and size.
+        policy: Time, retries, rate, concurrency and size.
         name: What errors call the service, besides its address.
         quoted: Writes the start of a reply for errors; replies are not shown if None.
     """
 
-    def __init__(self, limits: Limits, name: str = "", quoted: Callable[[bytes], str] | None = None) -> None:
-        self._http = HTTPService(limits)
+    def __init__(
+        self, policy: RequestPolicy, name: str = "", quoted: Callable[[bytes], str] | None = None
+    ) -> None:
+        self._http = HTTPService(policy)
         self._prefix = f"{name}: " if name else ""
         self._quoted = quoted
 
@@ -60,7 +62,7 @@ class JSONService:
         try:
             return await self._http.exchange(request)
         except TimeoutError as error:
-            problem = f"no complete reply within {self._http.limits.timeout:g} seconds"
+            problem = f"no complete reply within {self._http.policy.timeout:g} seconds"
             reason = f": {error}" if str(error) else ""
             raise self._error(SearchTimeout, problem + reason, request) from error
         except httpx.TransportError as error:

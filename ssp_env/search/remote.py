@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 
 from ssp_env.concurrency import gather
-from ssp_env.http import Limits, arun, run
+from ssp_env.http import RequestPolicy, arun, run
 from ssp_env.passage import Passage
 from ssp_env.search.documents import API_KEY_VARIABLE, from_reply
 from ssp_env.search.errors import BadSearchReply, SearchError
 from ssp_env.search.json_service import JSONService, shown_url
 
-_MAX_REPLY_BYTES = 256 * 2**20
+_POLICY = RequestPolicy(max_retries=3, backoff=0.2, max_backoff=5.0, max_bytes=256 * 2**20)
 _EXCERPT_CHARACTERS = 200
 _NO_HEALTH = (404, 405, 501)
 
@@ -25,21 +25,20 @@ _NO_HEALTH = (404, 405, 501)
 class RemoteEngine:
     """Ranked retrieval by a server.
 
-    Requests are sent again, after a growing and jittered pause or the one that the server asks for, when the
-    server says 429, 5xx or the like or the connection fails; nothing else is. Every request ends within
-    `timeout`, its repetitions included. Proxies set in the environment are respected, redirects are not
-    followed.
+    A request is sent again if the connection fails or the server replies with a status of
+    `policy.retried_statuses`, after a pause that grows, or after the pause that the server asks for. Every
+    request ends within `policy.timeout`, its repetitions included. Proxies set in the environment are used,
+    redirects are not followed.
 
-    Connections stay open until `close`, the end of a `with` or `async with`, or the end of the engine. It
-    pickles without them, and never with a key: the copy reads the environment where it is made.
+    Connections stay open until `close`, the end of a `with` or `async with` block, or the end of the engine.
+    A pickle holds neither connections nor a key: the copy reads the key from its own environment.
 
     Args:
         url: Address of the server, with or without `/retrieve`; without user, password or parameters.
         api_key: Sent as bearer token; by default the environment's `SSP_SEARCH_API_KEY`, if set.
-        timeout: Seconds for a request of at most `max_queries` queries.
-        attempts: Most times that a request is sent.
-        max_queries: Most queries in one request; a longer search is split.
-        max_connections: Most requests under way at a time; those of a long search run side by side.
+        policy: How long a request may take, when it is sent again, and how many run at a time.
+        max_queries: Most queries in one request; a longer search is split into requests that run side by
+            side.
 
     Raises:
         ValueError: If an argument is out of range or `url` is no HTTP address.
@@ -50,31 +49,17 @@ class RemoteEngine:
         url: str,
         *,
         api_key: str | None = None,
-        timeout: float = 30.0,
-        attempts: int = 4,
+        policy: RequestPolicy = _POLICY,
         max_queries: int = 256,
-        max_connections: int = 8,
     ) -> None:
-        for name, value in (("max_queries", max_queries), ("max_connections", max_connections)):
-            if not value > 0:
-                raise ValueError(f"{name} must be above 0, got {value!r}")
+        if not max_queries > 0:
+            raise ValueError(f"max_queries must be above 0, got {max_queries!r}")
         self._given_key = api_key is not None
-        self._arguments = {
-            "url": url, "timeout": timeout, "attempts": attempts,
-            "max_queries": max_queries, "max_connections": max_connections,
-        }  # fmt: skip
+        self._arguments = {"url": url, "policy": policy, "max_queries": max_queries}
         self._url = _retrieve_url(url)
         self._key = _checked_key(os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key)
-        self._max_queries, self._max_connections = max_queries, max_connections
-        limits = Limits(
-            timeout=timeout,
-            attempts=attempts,
-            backoff=0.2,
-            max_backoff=5.0,
-            concurrency=max_connections,
-            max_bytes=_MAX_REPLY_BYTES,
-        )
-        self._service = JSONService(limits, quoted=self._excerpt)
+        self._max_queries, self._concurrency = max_queries, policy.concurrency
+        self._service = JSONService(policy, quoted=self._excerpt)
         self._fingerprint: str | None = None
 
     def __reduce__(self) -> tuple[Callable[..., RemoteEngine], tuple[dict[str, Any]]]:
@@ -105,7 +90,7 @@ class RemoteEngine:
         self._service.close()
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the passages that the server ranks best, for each query.
+        """Return the passages that the server ranks best for each query.
 
         Args:
             queries: Texts to search for. Half of a surrogate pair, which JSON cannot carry, is sent as `?`.
@@ -126,8 +111,8 @@ class RemoteEngine:
     def fingerprint(self) -> str:
         """Return the fingerprint that the server's `/health` names.
 
-        A server without one is taken at its address: `url:` and a hash of it. That tells servers apart, and
-        not what they searched. It is asked for once and then remembered.
+        The fingerprint of a server that names none is `url:` and a hash of its address, which tells servers
+        apart but not what they search. The server is asked once.
 
         Raises:
             SearchError: If the server cannot be reached, refuses, or fails.
@@ -158,7 +143,7 @@ class RemoteEngine:
         texts = [query.encode("utf-8", "replace").decode() for query in queries]
         step = self._max_queries
         parts = [self._retrieve(texts[start : start + step], top_k) for start in range(0, len(texts), step)]
-        return [*chain.from_iterable(await gather(parts, self._max_connections))]
+        return [*chain.from_iterable(await gather(parts, self._concurrency))]
 
     async def _retrieve(self, texts: list[str], top_k: int) -> list[list[Passage]]:
         asked = {"queries": texts, "topk": top_k, "return_scores": True}

@@ -31,7 +31,7 @@ from tests.agents.byte_tokenizer import byte_tokenizer
 from tests.serve.running import process
 
 TOKENIZER = byte_tokenizer()
-QUICK = RetryPolicy(timeout=20.0, attempts=3, backoff=0.01, max_backoff=0.05, jitter_seed=0)
+QUICK = RetryPolicy(timeout=20.0, max_retries=2, backoff=0.01, max_backoff=0.05, jitter_seed=0)
 ENGINE = BM25Engine([Passage(str(n), f"page {n}", "blue whales eat krill") for n in range(9)])
 RULES = GameConfig(prompts="english", min_searches=1, noise_passages=0).with_budget(max_turns=4)
 EXACT = SamplingParams(temperature=0.7, top_p=1.0, max_new_tokens=200)

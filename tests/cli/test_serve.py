@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from ssp_env import cli
+from ssp_env.http import RequestPolicy
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.builder import build_index
 from ssp_env.search.bm25.directory import check_index
@@ -115,7 +116,10 @@ def test_a_server_killed_in_the_middle_of_a_request_is_a_typed_error(tmp_path, a
         except (SearchError, ToolError) as error:
             caught.append(error)
 
-    with process("-c", SLOW, tmp_path) as (child, address), RemoteEngine(address, attempts=2) as engine:
+    with (
+        process("-c", SLOW, tmp_path) as (child, address),
+        RemoteEngine(address, policy=RequestPolicy(max_retries=1)) as engine,
+    ):
         asking = threading.Thread(target=search, args=[engine])
         asking.start()
         wait_until((tmp_path / "searching").exists)
@@ -136,7 +140,7 @@ def test_a_killed_server_leaves_its_index_whole(tmp_path):
     failed = []
 
     def search(address):
-        with RemoteEngine(address, attempts=1) as engine:
+        with RemoteEngine(address, policy=RequestPolicy(max_retries=0)) as engine:
             while not failed:
                 try:
                     assert engine.search(titles, 3) == right

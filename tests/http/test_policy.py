@@ -70,7 +70,7 @@ def test_the_statuses_are_a_setting():
 
 def test_a_lost_connection_is_tried_again_and_the_last_loss_is_raised():
     assert send(LOST, FINE)[0] is FINE
-    error, times = send(LOST, attempts=4)
+    error, times = send(LOST, max_retries=3)
     assert error is LOST and len(times) == 4
 
 
@@ -79,14 +79,14 @@ def test_other_errors_are_raised_at_once(error):
     assert send(error, FINE) == (error, [0.0])
 
 
-def test_the_last_reply_is_returned_when_attempts_are_used_up():
-    reply, times = send(BUSY, attempts=3)
+def test_the_last_reply_is_returned_when_retries_are_used_up():
+    reply, times = send(BUSY, max_retries=2)
     assert reply is BUSY and len(times) == 3
 
 
 @given(st.integers(0, 2**32), st.floats(0.01, 2), st.floats(0.01, 20))
 def test_pauses_double_up_to_the_longest_and_are_shortened_by_up_to_a_half(seed, backoff, longest):
-    _, times = send(BUSY, attempts=8, timeout=1e9, backoff=backoff, max_backoff=longest, seed=seed)
+    _, times = send(BUSY, max_retries=7, timeout=1e9, backoff=backoff, max_backoff=longest, seed=seed)
     for number, pause in enumerate(np.diff(times)):
         full = min(backoff * 2**number, longest)
         assert full / 2 * 0.999 <= pause <= full * 1.001
@@ -115,7 +115,7 @@ def test_a_pause_that_ends_after_the_deadline_is_not_begun():
     busy = Reply(429, {"retry-after": "30"})
     assert send(busy, FINE, timeout=30) == (busy, [0.0])
     assert send(busy, FINE, timeout=30.1)[0] is FINE
-    reply, times = send(BUSY, attempts=100, timeout=10, backoff=4)
+    reply, times = send(BUSY, max_retries=99, timeout=10, backoff=4)
     assert reply is BUSY and 2 <= len(times) <= 5 and times[-1] < 10
 
 
@@ -139,7 +139,7 @@ def test_any_header_gives_a_wait(value, date):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"timeout": 0}, {"timeout": float("nan")}, {"attempts": 0}, {"backoff": -1}, {"max_backoff": -1}],
+    [{"timeout": 0}, {"timeout": float("nan")}, {"max_retries": -1}, {"backoff": -1}, {"max_backoff": -1}],
 )
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):

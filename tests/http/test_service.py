@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ssp_env.concurrency import gather
-from ssp_env.http import HTTPService, Limits, ReplyTooLong, arun, run
+from ssp_env.http import HTTPService, ReplyTooLong, RequestPolicy, arun, run
 from tests.search.faulty_server import drip, drip_head, faulty, go_on_for_ever, hang_up, reply, silence
 from tests.search.remote_server import Reply, remote
 
@@ -30,7 +30,7 @@ def send(request):
 
 def test_the_answer_is_what_came(send):
     with remote(lambda asked: Reply({"a": 1}, status=201, headers={"x-place": "here"})) as (address, asked):
-        answer = send(HTTPService(Limits()), httpx.Request("POST", address + "/path", json=[1]))
+        answer = send(HTTPService(RequestPolicy()), httpx.Request("POST", address + "/path", json=[1]))
     assert (answer.status, answer.body, answer.headers["X-Place"]) == (201, b'{"a": 1}', "here")
     assert asked[0].path == "/path" and asked[0].json() == [1]
     assert asked[0].headers["user-agent"].startswith("ssp-env/")
@@ -39,21 +39,21 @@ def test_the_answer_is_what_came(send):
 @pytest.mark.parametrize("fault", [silence, drip, drip_head, go_on_for_ever])
 def test_no_server_can_hold_a_request_beyond_its_deadline(send, fault):
     with faulty(fault) as server, pytest.raises(TimeoutError):
-        send(HTTPService(Limits(timeout=0.4)), get(server.address))
+        send(HTTPService(RequestPolicy(timeout=0.4)), get(server.address))
     assert len(server.requests) == 1
 
 
 def test_retry_after_is_waited_for_on_the_wire(send):
     busy = reply(b"", "429 Slow\r\nRetry-After: 1")
     with faulty(busy, reply(b"now")) as server:
-        assert send(HTTPService(Limits(backoff=0)), get(server.address)).body == b"now"
+        assert send(HTTPService(RequestPolicy(backoff=0)), get(server.address)).body == b"now"
     with faulty(hang_up) as server, pytest.raises(httpx.RemoteProtocolError):
-        send(HTTPService(Limits(attempts=1)), get(server.address))
+        send(HTTPService(RequestPolicy(max_retries=0)), get(server.address))
 
 
 def test_a_reply_that_is_too_long_is_not_read(send):
     with faulty(reply(b"x" * 1001)) as server, pytest.raises(ReplyTooLong, match="at most 1,000 bytes"):
-        send(HTTPService(Limits(max_bytes=1000)), get(server.address))
+        send(HTTPService(RequestPolicy(max_bytes=1000)), get(server.address))
 
 
 def test_threads_and_event_loops_share_the_limit_of_requests_under_way():
@@ -73,7 +73,7 @@ def test_threads_and_event_loops_share_the_limit_of_requests_under_way():
         await asyncio.gather(*(service.asend(get(address)) for _ in range(5)))
 
     with remote(respond) as (address, asked):
-        service = HTTPService(Limits(concurrency=2))
+        service = HTTPService(RequestPolicy(concurrency=2))
         callers = [threading.Thread(target=service.send, args=[get(address)]) for _ in range(5)]
         callers += [threading.Thread(target=asyncio.run, args=[ask_all(service, address)])]
         for caller in callers:
@@ -85,7 +85,7 @@ def test_threads_and_event_loops_share_the_limit_of_requests_under_way():
 
 def test_a_cancelled_request_frees_its_place():
     with faulty(silence, reply(b"next")) as server:
-        service = HTTPService(Limits(timeout=60, concurrency=1))
+        service = HTTPService(RequestPolicy(timeout=60, concurrency=1))
 
         async def give_up_and_ask_again():
             first = asyncio.create_task(service.asend(get(server.address)))
@@ -101,12 +101,12 @@ def test_a_cancelled_request_frees_its_place():
 
 def test_it_is_used_again_after_it_was_closed_and_after_it_was_pickled(send):
     with remote(lambda asked: Reply([1])) as (address, _):
-        service = HTTPService(Limits(timeout=7))
+        service = HTTPService(RequestPolicy(timeout=7))
         service.close()
         assert send(service, get(address)).body == b"[1]"
         service.close()
         copy = pickle.loads(pickle.dumps(service))
-        assert copy.limits == service.limits
+        assert copy.policy == service.policy
         assert send(service, get(address)).body == send(copy, get(address)).body == b"[1]"
 
 
@@ -114,7 +114,7 @@ def test_it_is_used_again_after_it_was_closed_and_after_it_was_pickled(send):
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_forked_process_opens_connections_of_its_own():
     with remote(lambda asked: Reply([1])) as (address, asked):
-        service = HTTPService(Limits(timeout=20))
+        service = HTTPService(RequestPolicy(timeout=20))
         service.send(get(address))
         if not (child := os.fork()):
             os._exit(0 if service.send(get(address)).body == b"[1]" else 1)
@@ -132,7 +132,7 @@ def test_connections_are_closed_with_the_service_or_when_it_is_gone():
             ends.release()
 
     with faulty(keep_alive) as server:
-        closed, dropped = HTTPService(Limits()), HTTPService(Limits())
+        closed, dropped = HTTPService(RequestPolicy()), HTTPService(RequestPolicy())
         for service in (closed, dropped):
             service.send(get(server.address))
         closed.close()
@@ -144,7 +144,7 @@ def test_connections_are_closed_with_the_service_or_when_it_is_gone():
 
 def test_blocking_on_the_loop_of_requests_is_refused_instead_of_waiting_for_ever():
     async def block():
-        HTTPService(Limits()).send(get("http://127.0.0.1:9"))
+        HTTPService(RequestPolicy()).send(get("http://127.0.0.1:9"))
 
     with pytest.raises(RuntimeError, match="must await"):
         run(block())

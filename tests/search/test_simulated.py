@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssp_env.http import Limits
+from ssp_env.http import RequestPolicy
 from ssp_env.search.chat_endpoint import ChatEndpoint
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchUnavailable
 from ssp_env.search.simulated import SimulatedEngine, noise_probability, parse_pages
@@ -204,7 +204,7 @@ def test_a_chat_endpoint_is_asked_in_openai_format(monkeypatch):
     monkeypatch.setenv("CHAT_KEY", KEY)
     reply = {"choices": [{"index": 0, "message": {"role": "assistant", "content": f"[{PAGE}]"}}]}
     with remote(lambda asked: Reply(reply)) as (address, asked):
-        chat = ChatEndpoint(f"{address}/v1/", "small", key_variable="CHAT_KEY", seed=7)
+        chat = ChatEndpoint(f"{address}/v1/", "small", api_key_variable="CHAT_KEY", seed=7)
         (found,) = engine(chat, pages=1).search(["corun"], 3)
     assert found[0].text == "x"
     (request,) = asked
@@ -231,10 +231,10 @@ def test_a_chat_endpoint_that_fails_has_a_typed_error(monkeypatch):
         remote(lambda asked: Reply(status=500)) as (address, _),
         pytest.raises(SearchUnavailable, match="small: expected status 200, got 500"),
     ):
-        ChatEndpoint(address, "small", limits=Limits(attempts=1))([])
+        ChatEndpoint(address, "small", policy=RequestPolicy(max_retries=0))([])
     monkeypatch.delenv("CHAT_KEY", raising=False)
     with pytest.raises(SearchRefused, match="CHAT_KEY"):
-        ChatEndpoint(address, "small", key_variable="CHAT_KEY")([])
+        ChatEndpoint(address, "small", api_key_variable="CHAT_KEY")([])
 
 
 class AsyncModel(Model):
@@ -281,7 +281,7 @@ def test_a_chat_endpoint_is_asked_from_an_event_loop_too_and_is_told_to_slow_dow
     replies = iter([Reply(status=429, headers={"retry-after": "1"}), Reply(status=503)])
     fine = Reply({"choices": [{"message": {"content": f"[{PAGE}]"}}]})
     with remote(lambda asked: next(replies, fine)) as (address, asked):
-        chat = ChatEndpoint(address, "small", limits=Limits(backoff=0.01))
+        chat = ChatEndpoint(address, "small", policy=RequestPolicy(backoff=0.01))
         assert asyncio.run(chat.acall([])) == chat([]) == f"[{PAGE}]"
     assert len(asked) == 4
 
@@ -290,7 +290,7 @@ def test_it_pickles_with_what_was_written_and_without_the_key(monkeypatch):
     monkeypatch.setenv("CHAT_KEY", KEY)
     fine = Reply({"choices": [{"message": {"content": f"[{PAGE}]"}}]})
     with remote(lambda asked: fine) as (address, asked):
-        simulated = engine(ChatEndpoint(address, "small", key_variable="CHAT_KEY"), pages=1)
+        simulated = engine(ChatEndpoint(address, "small", api_key_variable="CHAT_KEY"), pages=1)
         before = simulated.search(["a"], 1)
         pickled = pickle.dumps(simulated)
         copy = pickle.loads(pickled)

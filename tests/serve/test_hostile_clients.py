@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from ssp_env.http import RequestPolicy
 from ssp_env.passage import Passage
 from ssp_env.search.remote import RemoteEngine
 from ssp_env.serve.app import build_app
@@ -55,7 +56,7 @@ def request(queries, top_k=1):
 
 
 def is_well(address):
-    with RemoteEngine(address, attempts=1) as engine:
+    with RemoteEngine(address, policy=RequestPolicy(max_retries=0)) as engine:
         assert [hits[0].id for hits in engine.search(["a", "b"], 1)] == ["a", "b"]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import anyio.to_thread
 
 from ssp_env.concurrency import gather
-from ssp_env.http import Limits, arun, run
+from ssp_env.http import RequestPolicy, arun, run
 from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.search.errors import SearchError
@@ -28,7 +28,7 @@ class WebEngine:
     Args:
         provider: Whom to ask. Its key is read from the environment with every request and kept nowhere.
         max_results: Results asked for per query, and the most that come back.
-        limits: Time, retries, rate and concurrency.
+        policy: Time, retries, rate and concurrency.
         fetch: From an address to the text of the page, a `PageFetcher` for instance; its text takes the place
             of the snippet, which stays where the page cannot be had.
 
@@ -37,7 +37,7 @@ class WebEngine:
         ValueError: If `max_results` is below 1.
 
     Example:
-        `WebEngine(Brave(country="DE"), limits=Limits(requests_per_second=1)).search(["Aller"], top_k=3)`
+        `WebEngine(Brave(), policy=RequestPolicy(requests_per_second=1)).search(["Aller"], top_k=3)`
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class WebEngine:
         provider: WebProvider,
         *,
         max_results: int = 10,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        policy: RequestPolicy = RequestPolicy(),  # noqa: B008 - frozen
         fetch: Callable[[str], str] | None = None,
     ) -> None:
         if max_results < 1:
@@ -53,9 +53,9 @@ class WebEngine:
         provider.request("key check", 1)
         self._provider = provider
         self._max_results = max_results
-        self._service = JSONService(limits, provider.name)
+        self._service = JSONService(policy, provider.name)
         self._fetch = fetch
-        self._concurrency = limits.concurrency
+        self._concurrency = policy.concurrency
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         """Return the provider's results for each query, best first.

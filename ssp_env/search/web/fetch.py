@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import httpx
 
-from ssp_env.http import Limits, ReplyTooLong, arun, run
+from ssp_env.http import ReplyTooLong, RequestPolicy, arun, run
 from ssp_env.http.policy import Gates
 from ssp_env.http.service import certificates, read_body
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
@@ -20,7 +20,7 @@ from ssp_env.search.plain_text import clean, page_text
 
 _TYPES = ("text/html", "application/xhtml+xml", "text/plain")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LIMITS = Limits(timeout=10, concurrency=2, max_bytes=1_000_000)
+_POLICY = RequestPolicy(timeout=10, concurrency=2, max_bytes=1_000_000)
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -36,10 +36,10 @@ class PageFetcher:
     the certificate must be that of the name. Proxies and credentials of the environment are not used.
 
     Attributes:
-        max_characters: The text is cut after this many.
+        max_passage_chars: The text is cut after this many.
         max_redirects: Redirects followed, each checked like the first address.
         allow_private: Let private, loopback and link-local addresses through; for tests and intranets.
-        limits: Time for a page with its redirects, longest page, and rate and concurrency per host. Pages are
+        policy: Time for a page with its redirects, longest page, and rate and concurrency per host. Pages are
             not tried again.
 
     Raises (when called):
@@ -49,16 +49,16 @@ class PageFetcher:
         BadSearchReply: If the page is too long, neither HTML nor plain text, or redirects too often.
     """
 
-    max_characters: int = 5000
+    max_passage_chars: int = 5000
     max_redirects: int = 5
     allow_private: bool = False
-    limits: Limits = _LIMITS
+    policy: RequestPolicy = _POLICY
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_gates", Gates(self.limits))
+        object.__setattr__(self, "_gates", Gates(self.policy))
 
     def __reduce__(self) -> tuple[Callable[..., PageFetcher], tuple[Any, ...]]:
-        return type(self), (self.max_characters, self.max_redirects, self.allow_private, self.limits)
+        return type(self), (self.max_passage_chars, self.max_redirects, self.allow_private, self.policy)
 
     def __call__(self, url: str) -> str:
         """Return the text of the page at `url`."""
@@ -71,7 +71,7 @@ class PageFetcher:
     async def _fetch(self, url: str) -> str:
         target = _checked(url)
         try:
-            with anyio.fail_after(self.limits.timeout):
+            with anyio.fail_after(self.policy.timeout):
                 for _ in range(self.max_redirects + 1):
                     response, body = await self._get(target)
                     if response.status_code not in _REDIRECTS:
@@ -79,11 +79,11 @@ class PageFetcher:
                     # httpx has refused malformed locations by now.
                     target = _checked(str(target.join(response.headers.get("location", ""))))
         except TimeoutError:
-            raise SearchTimeout(f"{target.host}: no page within {self.limits.timeout:g} seconds") from None
+            raise SearchTimeout(f"{target.host}: no page within {self.policy.timeout:g} seconds") from None
         raise BadSearchReply(f"{target.host}: more than {self.max_redirects} redirects")
 
     async def _get(self, target: httpx.URL) -> tuple[httpx.Response, bytes]:
-        deadline = asyncio.get_running_loop().time() + self.limits.timeout
+        deadline = asyncio.get_running_loop().time() + self.policy.timeout
         gates: Gates = self._gates  # type: ignore[attr-defined]
         async with gates.of(target.host).passed(deadline), _client() as client:
             address = await self._resolve(target)
@@ -112,7 +112,7 @@ class PageFetcher:
             raise BadSearchReply(f"{host}: expected an uncompressed page")
         if response.status_code >= 300 or not _type_is_text(response):
             return b""
-        return await read_body(response, self.limits.max_bytes)
+        return await read_body(response, self.policy.max_bytes)
 
     async def _resolve(self, target: httpx.URL) -> Address:
         """Return the address to connect to; all that the name resolves to must be allowed."""
@@ -139,8 +139,8 @@ class PageFetcher:
         except LookupError:
             text = body.decode("utf-8", "replace")
         if response.headers["content-type"].lower().startswith("text/plain"):
-            return clean(text)[: self.max_characters]
-        return clean(page_text(text)[1])[: self.max_characters]
+            return clean(text)[: self.max_passage_chars]
+        return clean(page_text(text)[1])[: self.max_passage_chars]
 
 
 def is_public(address: Address) -> bool:

@@ -5,14 +5,14 @@ import threading
 
 import pytest
 
-from ssp_env.http import Limits
+from ssp_env.http import RequestPolicy
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
 from ssp_env.search.web import PageFetcher, SearXNG, Serper, WebEngine
 from ssp_env.testing import check_fixed_engine
 from tests.search.remote_server import Reply, remote
 
 KEY = "test-key-1234"
-QUICK = Limits(timeout=20, backoff=0.01)
+QUICK = RequestPolicy(timeout=20, backoff=0.01)
 
 
 def results(count=3, of=""):
@@ -22,8 +22,8 @@ def results(count=3, of=""):
     return Reply({"results": rows})
 
 
-def engine(address, limits=QUICK, **arguments):
-    return WebEngine(SearXNG(f"{address}/search"), limits=limits, **arguments)
+def engine(address, policy=QUICK, **arguments):
+    return WebEngine(SearXNG(f"{address}/search"), policy=policy, **arguments)
 
 
 def test_it_passes_the_conformance_checks():
@@ -78,7 +78,7 @@ def test_the_fingerprint_tells_how_pages_are_fetched_and_holds_no_memory_address
         engine(where).fingerprint(),
         engine(where, fetch=fetch_a).fingerprint(),
         engine(where, fetch=PageFetcher()).fingerprint(),
-        engine(where, fetch=PageFetcher(max_characters=9)).fingerprint(),
+        engine(where, fetch=PageFetcher(max_passage_chars=9)).fingerprint(),
     ]
     assert len(set(prints)) == len(prints)
     assert engine(where, fetch=same_name()).fingerprint() == engine(where, fetch=same_name()).fingerprint()
@@ -124,19 +124,19 @@ def test_every_failure_has_its_type(reply, error, attempts):
 
 
 def test_a_reply_that_is_too_long_is_not_read():
-    limits = Limits(timeout=20, max_bytes=1000)
+    policy = RequestPolicy(timeout=20, max_bytes=1000)
     with (
         remote(lambda asked: results(500)) as (address, _),
         pytest.raises(BadSearchReply, match="at most 1,000 bytes"),
     ):
-        engine(address, limits).search(["a"], 1)
+        engine(address, policy).search(["a"], 1)
 
 
 def test_a_server_that_says_nothing_is_a_timeout():
     never = threading.Event()
     with remote(lambda asked: Reply(wait=never)) as (address, _):
         with pytest.raises(SearchTimeout, match="SearXNG"):
-            engine(address, Limits(timeout=0.2)).search(["a"], 1)
+            engine(address, RequestPolicy(timeout=0.2)).search(["a"], 1)
         never.set()
 
 
@@ -170,7 +170,7 @@ def test_no_more_requests_are_under_way_than_allowed():
         return results(1)
 
     with remote(respond) as (address, asked):
-        shared = engine(address, Limits(timeout=60, concurrency=2))
+        shared = engine(address, RequestPolicy(timeout=60, concurrency=2))
         callers = [threading.Thread(target=shared.search, args=([f"{n} a", f"{n} b"], 1)) for n in range(6)]
         for caller in callers:
             caller.start()
@@ -181,9 +181,9 @@ def test_no_more_requests_are_under_way_than_allowed():
 
 
 def test_a_rate_that_leaves_no_time_is_a_timeout_and_sends_nothing_more():
-    limits = Limits(timeout=5, requests_per_second=0.001)
+    policy = RequestPolicy(timeout=5, requests_per_second=0.001)
     with remote(lambda asked: results(1)) as (address, asked):
-        limited = engine(address, limits)
+        limited = engine(address, policy)
         assert limited.search(["a"], 1)[0]
         with pytest.raises(SearchTimeout, match="rate"):
             limited.search(["b"], 1)
@@ -195,7 +195,7 @@ def test_the_key_is_in_no_log_and_no_error(status, monkeypatch, caplog):
     monkeypatch.setenv("SERPER_API_KEY", KEY)
     reply = Reply({"organic": 1, "message": f"key {KEY}"}, status=status)
     with caplog.at_level(logging.DEBUG), remote(lambda asked: reply) as (address, asked):
-        serper = WebEngine(Serper(url=f"{address}/search"), limits=QUICK)
+        serper = WebEngine(Serper(url=f"{address}/search"), policy=QUICK)
         with pytest.raises((SearchRefused, SearchUnavailable, BadSearchReply)) as caught:
             serper.search(["a"], 1)
     assert asked[0].headers["x-api-key"] == KEY
@@ -226,16 +226,16 @@ def test_pages_take_the_place_of_snippets_and_snippets_stay_where_a_page_fails()
     "arguments",
     [
         {"timeout": 0},
-        {"attempts": 0},
+        {"max_retries": -1},
         {"concurrency": 0},
         {"max_bytes": 0},
         {"backoff": -1},
         {"requests_per_second": 0},
     ],
 )
-def test_limits_out_of_range_are_refused(arguments):
+def test_a_policy_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
-        Limits(**arguments)
+        RequestPolicy(**arguments)
 
 
 def test_asearch_finds_what_search_finds_pages_included():
@@ -259,7 +259,7 @@ def test_asearch_finds_what_search_finds_pages_included():
 
 def test_a_cancelled_search_sends_nothing_more():
     never = threading.Event()
-    limits = Limits(timeout=60, concurrency=1)
+    policy = RequestPolicy(timeout=60, concurrency=1)
 
     async def give_up(web, asked):
         searching = asyncio.create_task(web.asearch(["a", "b", "c"], 1))
@@ -275,7 +275,7 @@ def test_a_cancelled_search_sends_nothing_more():
         address,
         asked,
     ):
-        assert len(asyncio.run(give_up(engine(address, limits), asked))[0]) == 1
+        assert len(asyncio.run(give_up(engine(address, policy), asked))[0]) == 1
     assert [request.query["q"] for request in asked] == ["a", "d"]
 
 
@@ -286,7 +286,7 @@ def test_a_batch_takes_longer_than_a_request_may():
 
     queries = [f"q{n}" for n in range(30)]
     with remote(respond) as (address, _):
-        found = engine(address, Limits(timeout=1, concurrency=1)).search(queries, 1)
+        found = engine(address, RequestPolicy(timeout=1, concurrency=1)).search(queries, 1)
     assert all(len(hits) == 1 for hits in found)
 
 
@@ -294,7 +294,7 @@ def test_it_pickles_without_the_key(monkeypatch):
     monkeypatch.setenv("SERPER_API_KEY", KEY)
     found = Reply({"organic": [{"link": "https://x.example/", "title": "t", "snippet": "s"}]})
     with remote(lambda asked: found) as (address, asked):
-        web = WebEngine(Serper(url=f"{address}/search"), limits=QUICK, fetch=PageFetcher(max_characters=7))
+        web = WebEngine(Serper(url=f"{address}/search"), policy=QUICK, fetch=PageFetcher(max_passage_chars=7))
         web.search([], 1)
         pickled = pickle.dumps(web)
         copy = pickle.loads(pickled)

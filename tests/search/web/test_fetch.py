@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from ssp_env.http import Limits
+from ssp_env.http import RequestPolicy
 from ssp_env.http.service import certificates
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
 from ssp_env.search.web.fetch import PageFetcher, is_public
@@ -142,7 +142,7 @@ def test_a_server_that_says_nothing_is_a_timeout():
     never = threading.Event()
     with remote(lambda asked: Reply(wait=never)) as (address, _):
         with pytest.raises(SearchTimeout):
-            PageFetcher(allow_private=True, limits=Limits(timeout=0.2))(address)
+            PageFetcher(allow_private=True, policy=RequestPolicy(timeout=0.2))(address)
         never.set()
 
 
@@ -150,7 +150,7 @@ def test_the_text_is_decoded_and_cut():
     latin = Reply("<p>Zürich</p>".encode("latin-1"), headers={"content-type": "text/html; charset=latin-1"})
     with remote(lambda asked: latin) as (address, _):
         assert OPEN(address) == "Zürich"
-        assert PageFetcher(allow_private=True, max_characters=2)(address) == "Zü"
+        assert PageFetcher(allow_private=True, max_passage_chars=2)(address) == "Zü"
     plain = Reply(b"a <b> c\x00", headers={"content-type": "text/plain; charset=nonsense"})
     with remote(lambda asked: plain) as (address, _):
         assert OPEN(address) == "a <b> c"
@@ -226,7 +226,7 @@ def test_a_redirect_to_another_name_at_the_same_address_is_verified_anew(trusted
 @pytest.mark.parametrize("fault", [silence, drip, drip_head])
 def test_no_server_can_hold_a_page_beyond_the_time_for_it(fault):
     with faulty(fault) as server, pytest.raises(SearchTimeout, match=r"no page within 0\.4 seconds"):
-        PageFetcher(allow_private=True, limits=Limits(timeout=0.4))(server.address)
+        PageFetcher(allow_private=True, policy=RequestPolicy(timeout=0.4))(server.address)
 
 
 def test_a_name_server_that_says_nothing_cannot_either(monkeypatch):
@@ -239,7 +239,7 @@ def test_a_name_server_that_says_nothing_cannot_either(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", wait)
     try:
         with pytest.raises(SearchTimeout):
-            PageFetcher(limits=Limits(timeout=0.2))("http://towns.test/")
+            PageFetcher(policy=RequestPolicy(timeout=0.2))("http://towns.test/")
     finally:
         answered.set()
 
@@ -250,11 +250,11 @@ def test_a_chain_of_slow_redirects_cannot_either():
         connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
 
     with faulty(slow) as server, pytest.raises(SearchTimeout):
-        PageFetcher(allow_private=True, max_redirects=100, limits=Limits(timeout=0.4))(server.address)
+        PageFetcher(allow_private=True, max_redirects=100, policy=RequestPolicy(timeout=0.4))(server.address)
     assert len(server.requests) < 5
 
 
 def test_pages_are_fetched_from_an_event_loop_too_and_the_fetcher_pickles():
-    copy = pickle.loads(pickle.dumps(PageFetcher(allow_private=True, max_characters=3)))
+    copy = pickle.loads(pickle.dumps(PageFetcher(allow_private=True, max_passage_chars=3)))
     with remote(lambda asked: Reply(b"<p>page</p>", headers=HTML)) as (address, _):
         assert asyncio.run(copy.acall(address)) == copy(address) == "pag"
