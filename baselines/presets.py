@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ssp_env.game import GameConfig
-from ssp_env.game.config import NEED_ATTEMPTS, TERSE_RULES
+from ssp_env.game.config import TERSE_RULES
+from ssp_env.game.rewards import NEED_ATTEMPTS
 
 Mode = Literal["self-play", "solver-only", "proposer-only"]
 MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")

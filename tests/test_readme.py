@@ -8,8 +8,8 @@ from dataclasses import fields
 import pytest
 
 from ssp_env.game import GameConfig
-from ssp_env.game.config import REWARD_SHAPES
 from ssp_env.game.outcome import REASON_CODES, Verdict
+from ssp_env.game.rewards import REWARD_SHAPES
 from tests.markdown import ROOT, blocks, commands, parse_ssp
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

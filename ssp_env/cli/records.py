@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ssp_env.data.lines import DataFileError
-from ssp_env.game.config import REWARD_SHAPES
+from ssp_env.game.rewards import REWARD_SHAPES
 from ssp_env.game.view import ROLES, Role
 from ssp_env.records import Comparison, Episode, EpisodeWriter, numbered_episodes
 from ssp_env.records import rescore as score_anew

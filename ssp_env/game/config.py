@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from ssp_env.game.budget import Budget
 from ssp_env.game.protocol import PROTOCOLS
+from ssp_env.game.rewards import RewardFunction, named_reward, proposer_reward
 from ssp_env.game.view import PROPOSER_SEAT, Probe, solver_seats
 
-RewardShape = Literal["1-acc", "1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability", "format_only"]
-REWARD_SHAPES: tuple[RewardShape, ...] = (
-    "1-acc", "1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability", "format_only",
-)  # fmt: skip
-NEED_ATTEMPTS: tuple[RewardShape, ...] = ("1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability")
-"""Shapes that pay nothing at p = 0 and p = 1, hence nothing at all with a single attempt."""
 PROMPT_STYLES = ("english", "few_shot", "drawn", "terse")
 """Names of the prompt styles in `ssp_env.game.prompts`."""
 NoiseUnit = Literal["passage", "evidence"]
@@ -56,14 +51,17 @@ class GameConfig:
         closed_book: Whether a question is refused that the reader answers without any passage.
         uniqueness: Whether a question is refused for which the reader lists an answer beside the right one.
         judge: Whether an answer that fails exact match goes to a judge.
-        reward: Shape of the proposer's reward in the solver's mean success p; `NEED_ATTEMPTS` names those
-            that need several attempts.
+        reward: The proposer's reward as a function of the solver's mean success p: a shape of
+            `rewards.REWARD_SHAPES`, or a function of your own, itself or by its name,
+            `package.module:function`. It is called once for every p there can be when the rules are made, and must give finite numbers.
+            A function that other processes can import is kept by its name, so that the rules stay plain data;
+            with another (a lambda, say) games can be played, but neither recorded nor pickled.
         invalid_reward: The proposer's reward for an invalid question (a negative one collapses training,
             paper appendix B.3).
 
     Raises:
         ValueError: If an option is out of its range; the message names the range.
-        TypeError: If a budget is not a `Budget`.
+        TypeError: If a budget is not a `Budget`, or the reward no function that gives numbers.
     """
 
     protocol: str = "default"
@@ -87,14 +85,13 @@ class GameConfig:
     closed_book: bool = False
     uniqueness: bool = False
     judge: bool = False
-    reward: RewardShape = "1-acc"
+    reward: str | RewardFunction = "1-acc"
     invalid_reward: float = 0.0
 
     def __post_init__(self) -> None:
         choices = (
             ("protocol", self.protocol, tuple(PROTOCOLS)),
             ("prompts", self.prompts, PROMPT_STYLES),
-            ("reward", self.reward, REWARD_SHAPES),
             ("noise_unit", self.noise_unit, ("passage", "evidence")),
             ("hop_check", self.hop_check, ("off", "at_least", "exact")),
         )
@@ -109,15 +106,31 @@ class GameConfig:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        object.__setattr__(self, "reward", named_reward(self.reward))
+        for right in range(self.attempts + 1):
+            proposer_reward(self.reward, right / self.attempts)
         if self.max_similarity is not None and not 0 <= self.max_similarity <= 1:
             raise ValueError(f"max_similarity must be from 0 to 1, or None, got {self.max_similarity}")
         for name, budget in (("proposer", self.proposer), ("solver", self.solver)):
             if not isinstance(budget, Budget):
                 raise TypeError(f"{name} must be a Budget, got {type(budget).__name__}")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rules as plain data, which `from_dict` takes.
+
+        Raises:
+            ValueError: If the reward is a function that other processes cannot import.
+        """
+        if callable(self.reward):
+            raise ValueError(
+                f"rules can be written only if their reward can be imported, got {self.reward!r}: "
+                "define it at the top of a module, or name it as package.module:function"
+            )
+        return asdict(self)
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GameConfig:
-        """Rebuild the rules from `dataclasses.asdict`, whose budgets are mappings.
+        """Rebuild the rules from `to_dict`; a reward that is named there is imported and called.
 
         Raises:
             ValueError: If there are options this version does not know, or one is out of its range.

@@ -1,11 +1,21 @@
-"""The proposer's reward as a function of the solver's mean success."""
+"""The proposer's reward as a function of the solver's mean success: a named shape or your own function."""
 
 from __future__ import annotations
 
-from ssp_env.game.config import RewardShape
+import math
+import pkgutil
+from collections.abc import Callable
+from numbers import Real
+from typing import Any, TypeAlias
+
+RewardFunction: TypeAlias = Callable[[float], float]
+
+REWARD_SHAPES = ("1-acc", "1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability", "format_only")
+NEED_ATTEMPTS = ("1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability")
+"""Shapes that pay nothing at p = 0 and p = 1, hence nothing at all with a single attempt."""
 
 
-def proposer_reward(shape: RewardShape, success_rate: float) -> float:
+def proposer_reward(reward: str | RewardFunction, success_rate: float) -> float:
     """Pay the proposer of a valid question.
 
     | shape             | value                 | source                                                |
@@ -18,23 +28,79 @@ def proposer_reward(shape: RewardShape, success_rate: float) -> float:
     | `format_only`     | 1                     | released code: any valid question is paid             |
 
     Args:
-        shape: A key of the table.
+        reward: A shape of the table, a function of p, or the name of one as `package.module:function`.
         success_rate: p, mean success of the solver's attempts, in [0, 1].
+
+    Raises:
+        ValueError: If there is no such shape or function, or it gives a number that is not finite.
+        TypeError: If it is no function, or gives something other than a number.
 
     >>> [proposer_reward("4p(1-p)", k / 5) for k in (0, 5)]
     [0.0, 0.0]
     >>> [proposer_reward("1-acc-if-solved", p) for p in (0.0, 0.25, 1.0)]
     [0.0, 0.75, 0.0]
+    >>> proposer_reward("math:sqrt", 0.25), proposer_reward(lambda p: p < 0.5 and 2.0, 0.25)
+    (0.5, 2.0)
     """
     p = success_rate
-    if shape == "1-acc":
+    if reward == "1-acc":
         return 1.0 - p
-    if shape == "1-acc-if-solved":
+    if reward == "1-acc-if-solved":
         return 1.0 - p if p > 0 else 0.0
-    if shape == "4p(1-p)":
+    if reward == "4p(1-p)":
         return 4.0 * p * (1.0 - p)
-    if shape == "min(p,1-p)":
+    if reward == "min(p,1-p)":
         return min(p, 1.0 - p)
-    if shape == "learnability":
+    if reward == "learnability":
         return p * (1.0 - p)
-    return 1.0
+    if reward == "format_only":
+        return 1.0
+    return _checked(_function(reward)(p), reward, p)
+
+
+def named_reward(reward: str | RewardFunction) -> str | RewardFunction:
+    """Return the name under which other processes can import a function; the function if there is none.
+
+    A shape or a name is returned as it is. Lambdas, functions inside functions, callable objects and what is
+    defined in `__main__` have no such name.
+
+    >>> import math
+    >>> named_reward(math.sqrt), named_reward("1-acc")
+    ('math:sqrt', '1-acc')
+    """
+    if isinstance(reward, str):
+        return reward
+    module, path = getattr(reward, "__module__", None), getattr(reward, "__qualname__", None)
+    if not module or not path or module == "__main__":
+        return reward
+    name = f"{module}:{path}"
+    try:
+        return name if pkgutil.resolve_name(name) is reward else reward
+    except (ImportError, AttributeError, ValueError):
+        return reward
+
+
+def _function(reward: str | RewardFunction) -> RewardFunction:
+    found: Any = reward
+    if isinstance(reward, str):
+        if ":" not in reward:
+            raise ValueError(
+                f"reward must be one of {', '.join(REWARD_SHAPES)}, or a function named as "
+                f"package.module:function, got {reward!r}"
+            )
+        try:
+            found = pkgutil.resolve_name(reward)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(f"reward {reward!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise TypeError(f"reward must be a function of the success rate, got {reward!r}")
+    return found  # type: ignore[no-any-return]
+
+
+def _checked(value: object, reward: str | RewardFunction, success_rate: float) -> float:
+    given = f"got {value!r} from {reward!r} for the success rate {success_rate:g}"
+    if not isinstance(value, Real):
+        raise TypeError(f"a reward must be a number, {given}")
+    if not math.isfinite(value):
+        raise ValueError(f"a reward must be a finite number, {given}")
+    return float(value)

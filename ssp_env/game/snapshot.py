@@ -31,7 +31,7 @@ def encode(
         "game_id": game_id,
         "earlier": list(earlier),
         "task": {**asdict(task), "aliases": list(task.aliases)},
-        "config": asdict(config),
+        "config": config.to_dict(),
         "seed": seed,
         "inputs": [[request_id, _encode_result(result)] for request_id, result in inputs],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -70,7 +70,9 @@ def type_schema(hint: Any) -> dict[str, Any]:
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin in (Union, types.UnionType):
-        return {"anyOf": [type_schema(argument) for argument in arguments]}
+        # A function is written by its name.
+        forms = [type_schema(argument) for argument in arguments if get_origin(argument) is not Callable]
+        return forms[0] if len(forms) == 1 else {"anyOf": forms}
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return {"type": "object", "additionalProperties": type_schema(arguments[1])}
     if isinstance(origin, type) and issubclass(origin, Sequence | Set):

@@ -16,9 +16,8 @@ from baselines.presets import TERSE_GAME
 from baselines.self_play import Round, play_round
 from baselines.tasks import Site, TaskSource
 from ssp_env.game import Game, GameConfig, Outcome, Task
-from ssp_env.game.config import REWARD_SHAPES, RewardShape
 from ssp_env.game.events import TurnTaken
-from ssp_env.game.rewards import proposer_reward
+from ssp_env.game.rewards import REWARD_SHAPES, proposer_reward
 from ssp_env.passage import Passage
 from tests.agents.tiny import TOKENIZER
 
@@ -133,7 +132,7 @@ def test_metrics_of_mixed_play_are_recounted_from_the_outcomes():
 
 
 @pytest.mark.parametrize("shape", REWARD_SHAPES)
-def test_every_proposal_is_experience_the_invalid_ones_too(shape: RewardShape):
+def test_every_proposal_is_experience_the_invalid_ones_too(shape: str):
     played = play(MIXED, replace(GAME, reward=shape), answers=30, baseline=False)
     experience = played.proposer
     assert [t.seat for t in experience.transcripts] == ["proposer_0"] * 30

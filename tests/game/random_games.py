@@ -16,8 +16,8 @@ from ssp_env.game import (
     Task,
     ToolCall,
 )
-from ssp_env.game.config import REWARD_SHAPES
 from ssp_env.game.requests import Result
+from ssp_env.game.rewards import REWARD_SHAPES
 from tests.game.doubles import PAGES, QUESTION, answer, question, search
 
 WORDS = ["belin", "corun", "Tavor", "", "é🙂", "\ud800", "<search>", "</think>", "\n"]

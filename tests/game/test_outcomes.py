@@ -1,13 +1,16 @@
 """Who is paid what: known games, every reward shape, the judge, and infrastructure that breaks."""
 
+import json
+import pickle
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ssp_env.game import Failure, Game, GameConfig, Judge, Noise, Outcome, Read, Search, Task, Turn
-from ssp_env.game.config import REWARD_SHAPES
 from ssp_env.game.events import AnswerScored, GameBroken
-from ssp_env.game.rewards import proposer_reward
+from ssp_env.game.rewards import REWARD_SHAPES, proposer_reward
 from ssp_env.play import play
 from tests.game.doubles import (
     HOPELESS,
@@ -258,3 +261,58 @@ def test_the_task_is_not_shared_between_games():
     for game in games:
         say(game, "solver_0", answer("A b"))
     assert [ended(game)[1] for game in games] == ["solved", "unsolved"]
+
+
+# -- a reward of one's own ---------------------------------------------------------------------------------
+
+
+def cubed(p):
+    return p**3
+
+
+@pytest.mark.parametrize("reward", [cubed, f"{__name__}:cubed"])
+def test_a_reward_function_pays_and_is_written_by_its_name(reward):
+    game = new_game(rag_check=False, attempts=2, reward=reward)
+    propose(game)
+    say(game, "solver_0", answer("Tavor"))
+    say(game, "solver_1", answer("x"))
+    assert outcome(game).rewards["proposer_0"] == 0.125
+    data = json.loads(json.dumps(game.snapshot()))
+    assert data["config"]["reward"] == f"{__name__}:cubed"
+    assert Game.restore(data).outcome == pickle.loads(pickle.dumps(game)).outcome == outcome(game)
+    assert GameConfig(reward=cubed) == GameConfig(reward=f"{__name__}:cubed")
+
+
+def test_a_reward_that_nobody_can_import_plays_but_is_not_written():
+    game = new_game(rag_check=False, reward=lambda p: 3 - p)
+    propose(game)
+    say(game, "solver_0", answer("x"))
+    assert outcome(game).rewards["proposer_0"] == 3.0
+    for write in (Game.snapshot, pickle.dumps, lambda game: game.config.to_dict()):
+        with pytest.raises(ValueError, match=r"their reward can be imported, got <function .*<lambda>"):
+            write(game)
+
+
+@pytest.mark.parametrize(
+    ("reward", "error", "match"),
+    [
+        (lambda p: float("nan"), ValueError, "finite number, got nan from .* for the success rate 0"),
+        (lambda p: p and float("inf"), ValueError, "finite number, got inf from .* for the success rate 1"),
+        (lambda p: "1", TypeError, "a reward must be a number, got '1'"),
+        (lambda p: None, TypeError, "a reward must be a number, got None"),
+        (3, TypeError, "reward must be a function of the success rate, got 3"),
+        ("math:pi", TypeError, "reward must be a function of the success rate, got 'math:pi'"),
+        ("no_module_of_this_name:pay", ValueError, "'no_module_of_this_name:pay' cannot be imported"),
+        ("math:nothing", ValueError, "'math:nothing' cannot be imported"),
+        ("acc", ValueError, r"reward must be one of 1-acc, .*, or a function named as .*, got 'acc'"),
+    ],
+)
+def test_bad_rewards_are_refused_when_the_rules_are_made(reward, error, match):
+    with pytest.raises(error, match=match):
+        GameConfig(reward=reward)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 5))
+def test_any_finite_reward_is_paid_as_it_is(value, attempts):
+    config = GameConfig(reward=lambda p: value, attempts=attempts)
+    assert proposer_reward(config.reward, 1.0) == value

@@ -74,7 +74,7 @@ def test_a_game_is_called_after_its_task_unless_it_has_a_name():
             "protocol must be one of default, qwen2p5, R-Search, llama3p1, terse, hermes, openai, got 'gpt'",
         ),
         ("prompts", "french", "prompts must be one of english"),
-        ("reward", "acc", r"reward must be one of 1-acc, .*, format_only, got 'acc'"),
+        ("reward", "acc", r"reward must be one of 1-acc, .*, format_only, .*, got .acc."),
         ("attempts", 0, "attempts must be at least 1, got 0"),
         ("top_k", 0, "top_k must be at least 1"),
         ("noise_unit", "blob", "noise_unit must be one of passage, evidence, got 'blob'"),

@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
-from ssp_env.game.config import REWARD_SHAPES
 from ssp_env.game.outcome import REASON_CODES
 from ssp_env.game.prompts import PROMPT_STYLES
+from ssp_env.game.rewards import REWARD_SHAPES
 from ssp_env.game.view import Probe
 from ssp_env.records import Episode, first_difference
 from tests.playthroughs import regenerate
