@@ -53,9 +53,10 @@ class GameConfig:
         judge: Whether an answer that fails exact match goes to a judge.
         reward: The proposer's reward as a function of the solver's mean success p: a shape of
             `rewards.REWARD_SHAPES`, or a function of your own, itself or by its name,
-            `package.module:function`. It is called once for every p there can be when the rules are made, and must give finite numbers.
-            A function that other processes can import is kept by its name, so that the rules stay plain data;
-            with another (a lambda, say) games can be played, but neither recorded nor pickled.
+            `package.module:function`. It is called once for every p there can be when the rules are made, and
+            must give finite numbers. A function that other processes can import is kept by its name, so that
+            the rules stay plain data; with another (a lambda, say) games can be played, but neither recorded
+            nor pickled.
         invalid_reward: The proposer's reward for an invalid question (a negative one collapses training,
             paper appendix B.3).
 
