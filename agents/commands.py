@@ -29,7 +29,7 @@ from agents.session import play_session
 from agents.setting import Setting, corpus_setting, rules, world_setting
 from agents.smollm2 import SmolLM2Missing
 from ssp_env.game import PROTOCOLS, GameConfig
-from ssp_env.worlds import WORLD_PRESETS
+from ssp_env.worlds import MAX_HOPS, WORLD_PRESETS
 
 if TYPE_CHECKING:
     from agents.chat_endpoint import Ledger
@@ -54,7 +54,7 @@ def play(
     ] = "",
     games: Annotated[int, typer.Option(help="Games to play.", min=1)] = 3,
     attempts: Attempts = 1,
-    hops: Annotated[int, typer.Option(help="Hops to ask for.", min=1, max=4)] = 2,
+    hops: Annotated[int, typer.Option(help="Hops to ask for.", min=1, max=MAX_HOPS)] = 2,
     top_k: Annotated[int, typer.Option(help="Passages per search.", min=1)] = 3,
     max_turns: Annotated[int, typer.Option(help="Turns per player.", min=1)] = 6,
     min_searches: Annotated[int, typer.Option(help="Searches a valid question needs.", min=0)] = 2,

@@ -19,7 +19,7 @@ from transformers.models.llama.modeling_llama import LlamaAttention
 from agents.scripted.notes import LINK
 from ssp_env.game import Protocol
 from ssp_env.game.prompts.terse import PROMPT_WORDS
-from ssp_env.game.task import MAX_HOPS
+from ssp_env.game.task import MAX_TASK_HOPS
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 ROPE_THETA = 1e6
@@ -47,7 +47,7 @@ def protocol_words(protocol: Protocol) -> list[str]:
     """Every word that terse prompts, scripted players and the protocol use besides a world's own."""
     tags = (protocol.think, protocol.search, protocol.question, protocol.answer, protocol.observation)
     words = [mark + tag + ">" for tag in tags for mark in ("<", "</")]
-    digits = [str(number) for number in range(1, MAX_HOPS + 1)]
+    digits = [str(number) for number in range(1, MAX_TASK_HOPS + 1)]
     return [*words, *protocol.notices.values(), *PROMPT_WORDS, *digits, LINK]
 
 

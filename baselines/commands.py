@@ -14,6 +14,7 @@ from rich.table import Table
 from baselines.eval_command import evaluate
 from baselines.presets import MODES, PRESETS, Mode, TrainConfig
 from baselines.presets import preset as find_preset
+from ssp_env.cli import INTERRUPTED
 
 RUNS = Path("runs")
 
@@ -65,7 +66,7 @@ def run_training(
     """Train in a run directory, with a live display, and draw the curves; return the summary.
 
     Raises:
-        SystemExit: If the run is interrupted; the message says how to continue.
+        SystemExit: With status 130 if the run is interrupted; a message on stderr says how to continue.
     """
     import torch
     import transformers
@@ -80,7 +81,8 @@ def run_training(
         with ProgressDisplay(console) as display:
             summary = Training(config, run, display, warm_start).train()
     except Interrupted as stop:
-        sys.exit(f"\nssp: {stop}")
+        print(f"\nssp: {stop}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     plot_run(run.read_jsonl("metrics.jsonl"), summary, run.path / "curve.png")
     return summary
 

@@ -27,6 +27,7 @@ from agents.command_options import (
 )
 from agents.player_names import is_local_model
 from agents.sampling_params import DEFAULT_TEMPERATURE
+from ssp_env.worlds import MAX_HOPS
 
 if TYPE_CHECKING:
     from baselines.agent_measurement import Measurement
@@ -71,7 +72,7 @@ def evaluate(
             "for a scripted one."
         ),
     ] = "",
-    hops: Annotated[int, typer.Option(help="Hops of the questions.", min=1, max=4)] = 2,
+    hops: Annotated[int, typer.Option(help="Hops of the questions.", min=1, max=MAX_HOPS)] = 2,
     attempts: Attempts = 1,
     max_turns: Annotated[int, typer.Option(help="Turns per role.", min=1)] = 6,
     temperature: Annotated[

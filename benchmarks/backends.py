@@ -31,6 +31,7 @@ from agents.vllm.served import VLLMServerAgent
 from baselines.agent_tasks import AgentTasks, corpus_tasks, world_tasks
 from ssp_env.game import GameConfig, Reply, View
 from ssp_env.play import AnyAgent, act_all, play
+from ssp_env.worlds import MAX_HOPS
 
 TOLERANCE = 1e-2
 NEAR_TIE = 1e-3
@@ -151,7 +152,7 @@ def main(
     questions: Annotated[int, typer.Option(help="Known questions it answers besides.", min=0)] = 50,
     concurrency: Annotated[int, typer.Option(help="Games at a time.", min=1)] = 16,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens per turn.", min=1)] = 64,
-    hops: Annotated[int, typer.Option(help="Hops to ask for.", min=1, max=4)] = 1,
+    hops: Annotated[int, typer.Option(help="Hops to ask for.", min=1, max=MAX_HOPS)] = 1,
     by: Annotated[str, typer.Option(help="Who plays: vllm, transformers, or both in turn.")] = "both",
     seed: Annotated[int, typer.Option(help="Fixes world and tasks.", min=0)] = 0,
 ) -> None:

@@ -26,7 +26,7 @@ from ssp_env.game.prompts import prompt_style
 from ssp_env.passage import Passage
 from ssp_env.play import AnyAgent, AnyAsyncAgent, act_all, blocking, is_async_agent
 from ssp_env.scoring import exact_match
-from ssp_env.worlds import GoldQuestion, World
+from ssp_env.worlds import MAX_HOPS, GoldQuestion, World
 
 PROTOCOL = PROTOCOLS["default"]
 SENTENCES = ("It was {}.", "The answer is {}, as far as I can tell.", "I found that it is {}.")
@@ -145,7 +145,7 @@ def main(
     by: Annotated[str, typer.Option(help="Who judges and reads: a language model, named as in `ssp play`.")],
     world: Annotated[str, typer.Option(help="World to draw from, one of prose.")] = "small",
     questions: Annotated[int, typer.Option(help="Questions; two answers to each are judged.", min=1)] = 40,
-    hops: Annotated[int, typer.Option(help="Hops of the questions.", min=1, max=4)] = 1,
+    hops: Annotated[int, typer.Option(help="Hops of the questions.", min=1, max=MAX_HOPS)] = 1,
     noise: Annotated[int, typer.Option(help="Pages beside those that answer.", min=0)] = 4,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.", min=1)] = 32,
     seed: Annotated[int, typer.Option(help="Fixes the world and what is drawn.", min=0)] = 0,

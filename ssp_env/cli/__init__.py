@@ -1,4 +1,4 @@
-"""The `ssp` command: collects the commands of this package and those registered beside it.
+"""The `ssp` command: the commands of this package, and those that other packages register.
 
 `ssp_env` does not import the agents and trainers that are installed beside it; they register their commands
 under the entry-point group `ssp.commands`.
@@ -10,10 +10,14 @@ import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from ssp_env.errors import missing_extra
+
 if TYPE_CHECKING:
     import typer
 
 COMMAND_GROUP = "ssp.commands"
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
 HELP = """Search self-play: a proposer writes questions, a solver answers them by searching.
 
 Start with `ssp train` (learns on a CPU in minutes), `ssp play` (watch games) or `ssp world` (look at the
@@ -21,28 +25,36 @@ world they are played in). Every command explains itself: `ssp COMMAND --help`."
 
 
 def main() -> None:
-    """Run the command line; what the user got wrong is answered in one message, never with a traceback."""
-    try:
-        import typer  # noqa: F401 - asked for here so that the message names the extra
-    except ModuleNotFoundError:
-        sys.exit("The ssp command needs typer and rich. Install them with: pip install 'ssp-env[cli]'")
+    """Run the command line; an error of the user gets one message, and neither it nor Ctrl-C a traceback."""
     try:
         build_app()()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except ModuleNotFoundError as error:
-        named = "pip install" in str(error)  # as `missing_extra` writes it
-        sys.exit(f"ssp: {error}" if named else f"ssp: {error}. Install it with: pip install 'ssp-env[train]'")
+        sys.exit(f"ssp: {_with_remedy(error)}")
     except (ValueError, OSError) as error:
         sys.exit(f"ssp: {error}")
 
 
 def build_app() -> typer.Typer:
-    """Assemble the commands of this package and every registered one."""
-    import typer
+    """Assemble the commands of this package and every registered one.
 
+    Raises:
+        ModuleNotFoundError: If typer is not installed.
+    """
+    try:
+        import typer
+    except ModuleNotFoundError as error:
+        raise missing_extra("typer", "cli") from error
+
+    from ssp_env.cli.export import export
     from ssp_env.cli.index import app as index_app
-    from ssp_env.cli.records import export, replay, rescore
+    from ssp_env.cli.options import ssp_options
+    from ssp_env.cli.replay import replay
+    from ssp_env.cli.rescore import rescore
+    from ssp_env.cli.search import search
     from ssp_env.cli.serve import serve
-    from ssp_env.cli.world import search, world
+    from ssp_env.cli.world import world
 
     app = typer.Typer(
         name="ssp",
@@ -52,9 +64,18 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
     )
+
+    app.callback()(ssp_options)
     for command in (world, search, serve, replay, rescore, export):
         app.command()(command)
     app.add_typer(index_app, name="index")
     for entry in sorted(entry_points(group=COMMAND_GROUP), key=lambda entry: entry.name):
         app.command(entry.name)(entry.load())
     return app
+
+
+def _with_remedy(error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """Name the extra to install where Python's own error does not; what commands lack belongs to training."""
+    if error.name is None or "pip install" in error.msg:
+        return error
+    return missing_extra(error.name.partition(".")[0], "train")

@@ -1,4 +1,4 @@
-"""`ssp index`: build the index of a corpus, add to it, say what it holds, check that it is whole."""
+"""`ssp index`: build an index of a corpus, add passages to it, show what it holds, check that it is whole."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ssp_env.cli.world import Heldout, Index, open_world
+from ssp_env.cli.options import Heldout, WorldIndex, open_world
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import Manifest, check_index, read_manifest
 from ssp_env.search.bm25.term_writer import Progress as OnProgress
@@ -55,21 +55,23 @@ def build(
             f"({', '.join(WORLD_PRESETS)}) or an id such as prose_full_1000000x3-train-0."
         ),
     ] = None,
-    index: Index = 0,
+    world_index: WorldIndex = 0,
     heldout: Heldout = False,
     stem: Annotated[bool | None, typer.Option(help="Reduce words to English stems.")] = None,
     drop_stop_words: Annotated[bool, typer.Option(help="Ignore English stop words in queries.")] = True,
     all_words_first: Annotated[
-        bool | None, typer.Option(help="Rank pages with every word of the query above all others.")
+        bool | None, typer.Option(help="Rank passages with every word of the query above all others.")
     ] = None,
-    title_boost: Annotated[float, typer.Option(help="Factor of the title's share of a score.")] = 1.0,
+    title_boost: Annotated[
+        float, typer.Option(help="Factor by which words of the title count more than words of the text.")
+    ] = 1.0,
     exact: Annotated[
-        bool, typer.Option(help="Rank every page with any word of a query, however long that takes.")
+        bool, typer.Option(help="Rank every passage with any word of a query, however long that takes.")
     ] = False,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Index a corpus on disk in constant memory. Killed, the same command goes on where it was."""
-    opened, terse = _open_corpus(source, world, index, heldout)
+    """Index a corpus on disk in constant memory. If the command is stopped, run it again to continue."""
+    opened, terse = _open_corpus(source, world, world_index, heldout)
     settings = BM25Settings(
         not terse if stem is None else stem,
         drop_stop_words,
@@ -84,8 +86,8 @@ def build(
             manifest = build_index(passages, out, settings, source=opened.identity, progress=report)
     except OSError:
         console.print(
-            f"What was built so far is in {unfinished_build(out.resolve())}: run the command again to go on, "
-            "or delete it.",
+            f"What was built so far is in {unfinished_build(out.resolve())}: run the command again to "
+            "continue, or delete it.",
             soft_wrap=True,
         )
         raise
@@ -96,7 +98,7 @@ def build(
 @app.command()
 def add(
     directory: Directory,
-    source: Annotated[Path, typer.Argument(help="What `build` takes, with new ids.")],
+    source: Annotated[Path, typer.Argument(help="What `ssp index build` takes; its ids must be new.")],
     skip_bad: SkipBad = False,
 ) -> None:
     """Add passages to an index; engines that have it open keep what they opened."""
@@ -109,7 +111,7 @@ def add(
 
 @app.command()
 def info(directory: Directory) -> None:
-    """Say what an index holds."""
+    """Show what an index holds."""
     _print(read_manifest(directory), directory)
 
 
@@ -124,19 +126,23 @@ def check(directory: Directory) -> None:
 
 
 def _open_corpus(
-    source: Path | None, world: str | None, index: int, heldout: bool
+    source: Path | None, world: str | None, world_index: int, heldout: bool
 ) -> tuple[CorpusSource, bool]:
     """Return what to read, and whether it is a terse world, whose names are no English words."""
-    if source is not None and world is None:
-        return open_source(source), False
-    if source is not None or world is None:
+    if (source is None) == (world is None):
         raise ValueError("expected either SOURCE or --world")
-    made = World(WorldConfig.from_id(world)) if "-" in world else open_world(world, index, heldout)
+    if world is None or "-" in world:
+        if world_index or heldout:
+            raise ValueError("--world-index and --heldout go with a world preset, such as --world tiny")
+        if source is not None:
+            return open_source(source), False
+    assert world is not None
+    made = World(WorldConfig.from_id(world)) if "-" in world else open_world(world, world_index, heldout)
     return world_source(made), made.config.rendering == "terse"
 
 
 class _BadLines:
-    """Counts what is skipped and keeps the first few messages."""
+    """Counts the lines, rows and files that are skipped and keeps the first few messages."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -172,7 +178,7 @@ def _bar(console: Console) -> Progress:
 def _progress_bar(
     console: Console, source: CorpusSource
 ) -> Iterator[tuple[OnProgress, Callable[[int], object]]]:
-    """One bar per stage; that of reading counts what the source counts."""
+    """Show one bar per stage; the bar of the reading stage counts what the source counts."""
     with _bar(console) as bar:
         reading = bar.add_task("Reading", total=source.total)
         stages = {"Reading": reading}

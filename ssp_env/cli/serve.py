@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from ssp_env.cli.world import Heldout, IndexOrNumber, WorldName, open_engine
+from ssp_env.cli.options import Corpus, Heldout, IndexDirectory, WorldIndex, WorldName, open_engine
+from ssp_env.errors import missing_extra
 from ssp_env.search.documents import API_KEY_VARIABLE
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ssp_env.serve.access import Limits
 
 _GRACE_SECONDS = 30
+_STARTUP_FAILED = 3
 
 
 class Transport(str, Enum):
@@ -28,17 +31,12 @@ class Transport(str, Enum):
     http = "http"
 
 
-class MissingExtra(ValueError):
-    """A library that the command needs is not installed; the message names the extra."""
-
-
 def serve(
-    preset: WorldName = "small",
-    index: IndexOrNumber = "0",
+    world: WorldName = None,
+    world_index: WorldIndex = 0,
     heldout: Heldout = False,
-    corpus: Annotated[
-        Path | None, typer.Option(help="Serve this JSONL or JSONL.gz file instead of a world.")
-    ] = None,
+    corpus: Corpus = None,
+    index: IndexDirectory = None,
     host: Annotated[
         str, typer.Option(help="Address to listen at; 0.0.0.0 is open to the network.")
     ] = "127.0.0.1",
@@ -66,7 +64,7 @@ def serve(
     # stdout belongs to MCP.
     console = Console(stderr=True)
     limits = Limits(max_queries, max_query_chars, max_body_mib * 2**20, max_top_k)
-    engine = open_engine(preset, index, heldout, corpus)
+    engine = open_engine(world, world_index, heldout, corpus, index)
     if token is None and mcp is not Transport.stdio and not is_loopback(host):
         console.print(
             f"Everybody who reaches {host} may search; set a token to change that.", highlight=False
@@ -93,10 +91,21 @@ def _mcp_app(engine: SearchEngine, limits: Limits, token: str | None, host: str)
 
 
 def run_app(app: ASGIApp, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM; requests that came before get up to 30 seconds to finish."""
-    import uvicorn
+    """Serve until SIGINT or SIGTERM; requests that came before get up to 30 seconds to finish.
 
-    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
+    Raises:
+        KeyboardInterrupt: If SIGINT ended it.
+        SystemExit: If the address cannot be used; the status is 3, as uvicorn's.
+    """
+    from uvicorn import Config, Server
+
+    # uvicorn.run does the same, but takes SIGINT for a normal end.
+    server = Server(
+        Config(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
+    )
+    server.run()
+    if not server.started:
+        sys.exit(_STARTUP_FAILED)
 
 
 def _check_extra(extra: str) -> None:
@@ -106,8 +115,6 @@ def _check_extra(extra: str) -> None:
     }
     for module in needed[extra]:
         try:
-            __import__(module)
+            import_module(module)
         except ModuleNotFoundError as error:
-            raise MissingExtra(
-                f"{error}. Install what is missing with: pip install 'ssp-env[{extra}]'"
-            ) from error
+            raise missing_extra(module, extra) from error

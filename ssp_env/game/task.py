@@ -8,7 +8,8 @@ from typing import Any
 
 from ssp_env.game.surrogates import replace_surrogates
 
-MAX_HOPS = 20
+MAX_TASK_HOPS = 20
+"""Most hops that a task may ask for; questions of generated worlds have fewer, `ssp_env.worlds.MAX_HOPS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class Task:
         object.__setattr__(self, "answer", replace_surrogates(self.answer))
         object.__setattr__(self, "question", replace_surrogates(self.question))
         object.__setattr__(self, "aliases", tuple(map(replace_surrogates, self.aliases)))
-        if not 1 <= self.hops <= MAX_HOPS:
-            raise ValueError(f"hops must be from 1 to {MAX_HOPS}, got {self.hops}")
+        if not 1 <= self.hops <= MAX_TASK_HOPS:
+            raise ValueError(f"hops must be from 1 to {MAX_TASK_HOPS}, got {self.hops}")
 
     @property
     def golds(self) -> tuple[str, ...]:

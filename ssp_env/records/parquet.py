@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssp_env.errors import missing_extra
 from ssp_env.game import GameConfig
 from ssp_env.game.outcome import count_metrics
 from ssp_env.records.export import publish
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 ROWS_PER_BATCH = 512
-
-
-class MissingExtra(ValueError):
-    """An optional library is not installed; the message names the extra that brings it."""
 
 
 def write_parquet(rows: Iterable[Mapping[str, Any]], path: Path, schema: pyarrow.Schema) -> int:
@@ -33,7 +30,7 @@ def write_parquet(rows: Iterable[Mapping[str, Any]], path: Path, schema: pyarrow
         The number of rows.
 
     Raises:
-        MissingExtra: If pyarrow is not installed.
+        ModuleNotFoundError: If pyarrow is not installed.
         ValueError: If the file exists.
     """
     arrow = _pyarrow()
@@ -122,7 +119,5 @@ def _pyarrow() -> Any:
     try:
         import pyarrow
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "Parquet files need pyarrow. Install it with: pip install 'ssp-env[parquet]'"
-        ) from error
+        raise missing_extra("pyarrow", "parquet") from error
     return pyarrow

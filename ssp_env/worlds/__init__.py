@@ -3,7 +3,7 @@
 from ssp_env.worlds.config import WORLD_PRESETS, WorldConfig, world_preset
 from ssp_env.worlds.graph import WORLD_VERSION
 from ssp_env.worlds.names import NAME_POOL
-from ssp_env.worlds.questions import GoldQuestion, Path
+from ssp_env.worlds.questions import MAX_HOPS, GoldQuestion, Path
 from ssp_env.worlds.schema import is_heldout_composition
 from ssp_env.worlds.terse import (
     TERSE_RELATIONS,
@@ -18,6 +18,7 @@ from ssp_env.worlds.terse import (
 from ssp_env.worlds.world import Entity, Fact, World
 
 __all__ = [
+    "MAX_HOPS",
     "NAME_POOL",
     "TERSE_RELATIONS",
     "WORLD_PRESETS",

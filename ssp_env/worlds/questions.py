@@ -10,6 +10,7 @@ from ssp_env.game.task import Task
 from ssp_env.worlds.schema import is_heldout_composition
 
 MAX_HOPS = 4
+"""Most facts that a question of a world chains."""
 Compositions = Literal["all", "train", "heldout"]
 
 
@@ -21,7 +22,7 @@ class GoldQuestion:
         question: The question in the world's rendering.
         answer: Name of the answer.
         aliases: Other accepted names of the answer.
-        hops: Number of facts on the path, 1 to 4.
+        hops: Number of facts on the path, 1 to `MAX_HOPS`.
         entities: Names along the path, from the entity the question names to the answer.
         relations: Relation words in reading order: the first is applied last.
         passage_ids: Pages that state the path's facts, in path order.
@@ -55,7 +56,7 @@ class Path:
 
 
 def check_hops(hops: int) -> None:
-    """Raise ValueError unless `hops` is 1 to 4."""
+    """Raise ValueError unless `hops` is 1 to `MAX_HOPS`."""
     if hops not in range(1, MAX_HOPS + 1):
         raise ValueError(f"hops must be 1 to {MAX_HOPS}, not {hops!r}")
 

@@ -153,7 +153,7 @@ class World:
         A question's path visits no entity twice, and the question names only the entity it starts from.
 
         Args:
-            hops: Facts per path, 1 to 4.
+            hops: Facts per path, 1 to `MAX_HOPS`.
             count: Number of questions.
             rng: Source of the choice; the world itself does not depend on it.
             compositions: "train" or "heldout" keeps paths without or with a held-out pair of relations
@@ -268,7 +268,7 @@ class World:
         """Yield every path of `hops` links that ends in `answer` and visits no entity twice.
 
         Raises:
-            ValueError: `answer` names no entity, or `hops` is not 1 to 4.
+            ValueError: `answer` names no entity, or `hops` is not 1 to `MAX_HOPS`.
         """
         check_hops(hops)
         end = self.find(answer)

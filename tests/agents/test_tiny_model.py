@@ -15,7 +15,7 @@ from baselines.presets import PRESETS
 from ssp_env.game import PROTOCOLS, Task
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.prompts import prompt_style
-from ssp_env.game.task import MAX_HOPS
+from ssp_env.game.task import MAX_TASK_HOPS
 from ssp_env.worlds import World, WorldConfig
 from tests.agents.tiny import SIZES, TERSE, TOKENIZER, VOCABULARY, ids_of, tiny_model
 
@@ -43,7 +43,7 @@ def test_every_notice_is_one_token(notice: str):
     assert UNKNOWN not in encode(TERSE.notify(notice))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("hops", range(1, MAX_HOPS + 1))
+@pytest.mark.parametrize("hops", range(1, MAX_TASK_HOPS + 1))
 def test_every_hop_count_can_be_asked_for(hops: int):
     (message,) = prompt_style("terse").proposer(TERSE_RULES, Task(VOCABULARY[0], hops=hops))
     assert UNKNOWN not in encode(message.content)

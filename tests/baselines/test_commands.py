@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             training.send_signal(signal.SIGINT)
             break
     _, said = training.communicate()
-    assert training.returncode == 1
+    assert training.returncode == 130
     assert said.strip() == f"ssp: stopped; continue with: ssp train --resume {RUN}"
     assert not (folder / RUN / "summary.json").exists()
     (folder / "stopped").write_text(said)

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+import ssp_env
 from ssp_env import cli
 from ssp_env.search.corpus import read_corpus
 from ssp_env.worlds import World, world_preset
@@ -42,6 +43,11 @@ def test_every_command_explains_itself(ssp, command):
     status, printed = ssp(command, "--help")
     assert status == 0
     assert f"ssp {command}" in plain(printed.out)
+
+
+def test_the_version_is_printed(ssp):
+    status, printed = ssp("--version")
+    assert (status, printed.out) == (0, f"ssp-env {ssp_env.__version__}\n")
 
 
 def test_an_unknown_command_is_a_usage_error(ssp):
@@ -95,14 +101,18 @@ def test_an_existing_run_is_refused_and_both_ways_on_are_named(ssp, monkeypatch,
 
 
 @pytest.mark.parametrize(
-    ("missing", "extra"), [("typer", "pip install 'ssp-env[cli]'"), ("torch", "pip install 'ssp-env[train]'")]
+    ("missing", "extra"),
+    [
+        ("typer", "typer is not installed. Install it with: pip install 'ssp-env[cli]'"),
+        ("torch", "torch is not installed. Install it with: pip install 'ssp-env[train]'"),
+    ],
 )
 def test_a_missing_extra_is_named(ssp, monkeypatch, missing, extra):
     for name in [name for name in sys.modules if name.split(".")[0] in ("agents", "baselines")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     message, printed = ssp("eval", "nowhere")
-    assert extra in message
+    assert message == f"ssp: {extra}"
     assert "Traceback" not in printed.err
 
 
@@ -119,7 +129,7 @@ def test_commands_installed_beside_it_are_found_by_their_entry_points(ssp, monke
 
 def test_a_world_is_shown_and_written(ssp, tmp_path):
     out = tmp_path / "world.jsonl"
-    status, printed = ssp("world", "tiny", "--index", 3, "--passages", 2, "--out", out)
+    status, printed = ssp("world", "tiny", "--world-index", 3, "--passages", 2, "--out", out)
     made = World(world_preset("tiny", index=3))
     assert status == 0
     assert made.fingerprint() in printed.out
@@ -153,3 +163,40 @@ def test_search_shows_titles_of_what_it_found(ssp):
     status, printed = ssp("search", page.title, "--world", "tiny", "--top-k", 1)
     assert status == 0
     assert f"{page.title} (1 of" in printed.out
+
+
+def test_search_escapes_markup_and_cuts_long_passages_but_not_in_json(ssp, tmp_path):
+    corpus = tmp_path / "corpus.jsonl"
+    text = "[bold]river[/bold] \x1b[2J" + "x" * 10_000
+    corpus.write_text(json.dumps({"id": "0", "title": "[red]T", "text": text}) + "\n")
+    _, printed = ssp("search", "river", "--corpus", corpus)
+    shown = "".join(printed.out.split())
+    assert "[red]T[bold]river[/bold]\\x1b[2Jxx" in shown and len(shown) < 700
+    assert "(9,523morecharacters;--jsonprintsall)" in shown
+    _, printed = ssp("search", "river", "--corpus", corpus, "--json")
+    assert json.loads(printed.out)["passages"][0]["text"] == text
+
+
+@pytest.mark.parametrize("command", [["search", "x"], ["serve"]])
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--corpus", "c", "--index", "i"], "--corpus and --index"),
+        (["--world", "tiny", "--corpus", "c"], "--world and --corpus"),
+        (["--world-index", 3, "--index", "i"], "--world-index and --index"),
+        (["--heldout", "--corpus", "c"], "--heldout and --corpus"),
+        (
+            ["--world", "tiny", "--heldout", "--corpus", "c", "--index", "i"],
+            "--world and --corpus and --index",
+        ),
+    ],
+)
+def test_only_one_thing_is_searched(ssp, command, options, named):
+    message, _ = ssp(*command, *options)
+    assert message == f"ssp: expected one of --world, --corpus and --index, got {named}"
+
+
+def test_a_number_is_no_index_directory(ssp, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    message, _ = ssp("search", "x", "--index", "3")
+    assert message.startswith("ssp: ") and "3" in message

@@ -50,7 +50,7 @@ def test_a_file_is_built_shown_checked_and_searched(ssp, tmp_path):
 
 
 def test_a_world_is_built_with_the_settings_its_words_need(ssp, tmp_path):
-    assert ssp("index", "build", "--world", "tiny", "--index", 2, "--out", tmp_path / "tiny")[0] == 0
+    assert ssp("index", "build", "--world", "tiny", "--world-index", 2, "--out", tmp_path / "tiny")[0] == 0
     pages = World(world_preset("tiny", index=2)).passages()
     expected = BM25Engine(pages, stem=False, all_words_first=True).fingerprint()
     assert BM25Engine.open(tmp_path / "tiny").fingerprint() == expected
@@ -109,6 +109,8 @@ def test_damage_is_one_message(ssp, tmp_path):
         (["build", "c.jsonl", "--world", "tiny", "--out", "index"], "expected either SOURCE or --world"),
         (["build", "--world", "huge", "--out", "index"], "unknown world preset 'huge'"),
         (["build", "--world", "a-b-c", "--out", "index"], "a world id looks like"),
+        (["build", "c.jsonl", "--heldout", "--out", "index"], "go with a world preset"),
+        (["build", "--world", "tiny-train-3", "--world-index", "2", "--out", "x"], "go with a world preset"),
         (["build", "missing", "--out", "index"], "missing: cannot be read"),
         (["build", "--world", "tiny", "--out", "index", "--title-boost", "0"], "title_boost must be above 0"),
         (["build", "--world", "tiny", "--out", "."], "expected a new or empty directory"),
@@ -122,11 +124,6 @@ def test_what_the_user_got_wrong_is_one_message(ssp, monkeypatch, tmp_path, argu
     message, _ = ssp("index", *arguments)
     assert isinstance(message, str) and message.startswith("ssp: ") and problem in message
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine"]
-
-
-def test_a_corpus_and_an_index_are_not_searched_at_once(ssp, tmp_path):
-    message, _ = ssp("search", "x", "--index", tmp_path, "--corpus", tmp_path)
-    assert message == "ssp: expected one of --corpus and --index DIR"
 
 
 def test_a_killed_command_goes_on(tmp_path):

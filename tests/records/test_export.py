@@ -11,7 +11,6 @@ from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Reply, Task
 from ssp_env.records import Episode, rescore, retold
 from ssp_env.records.export import chat_rows, game_rows, trajectory_rows, verl_rows, write_jsonl
 from ssp_env.records.parquet import (
-    MissingExtra,
     games_schema,
     trajectories_schema,
     verl_schema,
@@ -168,7 +167,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
 
 def test_without_pyarrow_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'ssp-env\[parquet\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'ssp-env\[parquet\]'"):
         games_schema()
 
 

@@ -1,80 +1,26 @@
-"""The commands of `ssp` that work on recorded games: `replay`, `rescore` and `export`."""
+"""`ssp rescore`: score recorded games by other rules or rewards."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from ssp_env.cli.options import Recorded, print_text, read_recorded
 from ssp_env.data.lines import DataFileError
 from ssp_env.game.rewards import REWARD_SHAPES
-from ssp_env.game.view import ROLES, Role
-from ssp_env.records import Comparison, Episode, EpisodeWriter, numbered_episodes
+from ssp_env.records import Comparison, Episode, EpisodeWriter
 from ssp_env.records import rescore as score_anew
-from ssp_env.records.export import (
-    TRAINED_ROLES,
-    chat_rows,
-    game_rows,
-    trajectory_rows,
-    verl_rows,
-    write_jsonl,
-)
-from ssp_env.records.replay import difference_from, retold
-from ssp_env.viewer.terminal import print_game
-from ssp_env.viewer.text import visible
-
-File = Annotated[
-    Path, typer.Argument(help="Recorded games: JSON Lines, plain or gzipped.", show_default=False)
-]
-_DIFFERENCE_CHARACTERS = 600
-
-
-def replay(
-    file: File,
-    game: Annotated[
-        str, typer.Option("--game", help="Also print the game with this id, as `ssp play` does.")
-    ] = "",
-) -> None:
-    """Play recorded games again and check that events and outcomes come out to the byte as recorded.
-
-    Ends with status 1 if any game differs.
-    """
-    console = Console()
-    reproduced: Counter[str] = Counter()
-    differing: Counter[str] = Counter()
-    found = False
-    for number, episode in _read(file):
-        reason = "unknown" if episode.outcome is None else str(episode.outcome["reason"])
-        try:
-            told = retold(episode).game
-            difference = difference_from(episode, told)
-        except ValueError as error:
-            told, difference = None, str(error)
-        (differing if difference else reproduced)[reason] += 1
-        if difference:
-            _print(console, f"{file}:{number}: game {episode.game_id} differs at {_short(difference)}", "red")
-        if game and episode.game_id == game:
-            found = True
-            if told is not None and told.outcome is not None:
-                print_game(console, told)
-    if game and not found:
-        raise ValueError(f"{file}: no game with the id {game!r}; every line has its id as game_id")
-    console.print(_replay_table(file, reproduced, differing))
-    if differing:
-        raise typer.Exit(1)
 
 
 def rescore(
-    file: File,
+    file: Recorded,
     reward: Annotated[
         str | None,
         typer.Option(help=f"The proposer's reward: {', '.join(REWARD_SHAPES)}.", show_default=False),
@@ -153,79 +99,11 @@ def rescore(
     console = Console()
     _print_comparison(console, comparison)
     if out is not None:
-        _print(console, f"rescored games written to {out}")
-
-
-def export(
-    file: File,
-    to: Annotated[
-        Literal["chat", "parquet", "verl"],
-        typer.Option(
-            "--to",
-            help="chat: JSON Lines with `messages`, one row per conversation. parquet: a folder with "
-            "games.parquet and trajectories.parquet. verl: Parquet of valid questions in verl's columns.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="New file, or new folder for `parquet`.", show_default=False)],
-    role: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Whose conversations: {', '.join(ROLES)}; may be repeated. Without it, "
-            f"{' and '.join(TRAINED_ROLES)}.",
-            show_default=False,
-        ),
-    ] = None,
-    tool_role: Annotated[
-        Literal["tool", "user"],
-        typer.Option(help="Role of search results; `user` for chat templates that know no `tool`."),
-    ] = "tool",
-    data_source: Annotated[str, typer.Option(help="Name of the data source in verl rows.")] = "ssp_env",
-) -> None:
-    """Write recorded games as training data, without the conversations of games that failed."""
-    roles = cast(list[Role], role or list(TRAINED_ROLES))
-    if unknown := set(roles) - set(ROLES):
-        raise ValueError(f"--role must be one of {', '.join(ROLES)}, got {', '.join(sorted(unknown))}")
-    console = Console()
-    if to == "chat":
-        count = write_jsonl(chat_rows(_episodes(file), roles, tool_role), out)
-        _print(console, f"{count} conversations written to {out}")
-        return
-    from ssp_env.records.parquet import games_schema, trajectories_schema, verl_schema, write_parquet
-
-    if to == "verl":
-        count = write_parquet(verl_rows(_episodes(file), data_source), out, verl_schema())
-        _print(console, f"{count} questions written to {out}")
-        return
-    games, trajectories = games_schema(), trajectories_schema()
-    out.mkdir(parents=True, exist_ok=True)
-    counts = (
-        write_parquet(game_rows(_episodes(file)), out / "games.parquet", games),
-        write_parquet(
-            trajectory_rows(_episodes(file), roles, tool_role), out / "trajectories.parquet", trajectories
-        ),
-    )
-    _print(console, f"{counts[0]} games and {counts[1]} conversations written to {out}")
-
-
-def _read(file: Path) -> Iterator[tuple[int, Episode]]:
-    """Stream a file; a torn last line is left out with a warning on stderr."""
-    warn = partial(_print, Console(stderr=True), style="yellow")
-    yield from numbered_episodes(file, on_torn=lambda torn: warn(f"ssp: {torn}; left out"))
-
-
-def _episodes(file: Path) -> Iterator[Episode]:
-    """Stream a file for use that ends at the first record that does not replay, with its line named."""
-    for number, episode in _read(file):
-        try:
-            retold(episode)
-        except ValueError as error:
-            raise DataFileError(str(error), file, number) from error
-        yield episode
+        print_text(console, f"rescored games written to {out}")
 
 
 def _rescored(file: Path, changes: Mapping[str, Any], comparison: Comparison) -> Iterator[Episode]:
-    for number, episode in _read(file):
+    for number, episode in read_recorded(file):
         try:
             scored = score_anew(episode, _changed(episode.config, changes))
         except ValueError as error:
@@ -268,18 +146,6 @@ def _fits(value: object, current: object) -> bool:
     return current is None or isinstance(value, type(current))
 
 
-def _replay_table(file: Path, reproduced: Counter[str], differing: Counter[str]) -> Table:
-    total = reproduced.total() + differing.total()
-    table = Table("recorded reason", title=f"{file}: {total} games", title_justify="left")
-    for heading in ("games", "reproduced", "different"):
-        table.add_column(heading, justify="right")
-    for reason, games in (reproduced + differing).most_common():
-        table.add_row(reason, str(games), str(reproduced[reason]), str(differing[reason]))
-    table.add_section()
-    table.add_row("all", str(total), str(reproduced.total()), str(differing.total()))
-    return table
-
-
 def _print_comparison(console: Console, comparison: Comparison) -> None:
     reasons = Table("reason", title="Games", title_justify="left")
     for heading in ("before", "after"):
@@ -302,12 +168,4 @@ def _print_comparison(console: Console, comparison: Comparison) -> None:
         rewards.add_row(seat, *(f"{value / comparison.compared:.3f}" for value in sums))
     console.print(rewards)
     for why, count in comparison.missing.most_common():
-        _print(console, f"unknown in {count} games: {why}")
-
-
-def _print(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(visible(text), style=style), soft_wrap=True)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _DIFFERENCE_CHARACTERS else text[: _DIFFERENCE_CHARACTERS - 1] + "…"
+        print_text(console, f"unknown in {count} games: {why}")

@@ -1,0 +1,86 @@
+"""`ssp export`: write recorded games as training data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+from rich.console import Console
+
+from ssp_env.cli.options import Recorded, print_text, read_recorded
+from ssp_env.data.lines import DataFileError
+from ssp_env.game.view import ROLES, Role
+from ssp_env.records import Episode
+from ssp_env.records.export import (
+    TRAINED_ROLES,
+    chat_rows,
+    game_rows,
+    trajectory_rows,
+    verl_rows,
+    write_jsonl,
+)
+from ssp_env.records.replay import retold
+
+
+def export(
+    file: Recorded,
+    to: Annotated[
+        Literal["chat", "parquet", "verl"],
+        typer.Option(
+            "--to",
+            help="chat: JSON Lines with `messages`, one row per conversation. parquet: a folder with "
+            "games.parquet and trajectories.parquet. verl: Parquet of valid questions in verl's columns.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="New file, or new folder for `parquet`.", show_default=False)],
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Whose conversations: {', '.join(ROLES)}; may be repeated. Without it, "
+            f"{' and '.join(TRAINED_ROLES)}.",
+            show_default=False,
+        ),
+    ] = None,
+    tool_role: Annotated[
+        Literal["tool", "user"],
+        typer.Option(help="Role of search results; `user` for chat templates that know no `tool`."),
+    ] = "tool",
+    data_source: Annotated[str, typer.Option(help="Name of the data source in verl rows.")] = "ssp_env",
+) -> None:
+    """Write recorded games as training data, without the conversations of games that failed."""
+    roles = cast(list[Role], role or list(TRAINED_ROLES))
+    if unknown := set(roles) - set(ROLES):
+        raise ValueError(f"--role must be one of {', '.join(ROLES)}, got {', '.join(sorted(unknown))}")
+    console = Console()
+    if to == "chat":
+        count = write_jsonl(chat_rows(_episodes(file), roles, tool_role), out)
+        print_text(console, f"{count} conversations written to {out}")
+        return
+    from ssp_env.records.parquet import games_schema, trajectories_schema, verl_schema, write_parquet
+
+    if to == "verl":
+        count = write_parquet(verl_rows(_episodes(file), data_source), out, verl_schema())
+        print_text(console, f"{count} questions written to {out}")
+        return
+    games, trajectories = games_schema(), trajectories_schema()
+    out.mkdir(parents=True, exist_ok=True)
+    counts = (
+        write_parquet(game_rows(_episodes(file)), out / "games.parquet", games),
+        write_parquet(
+            trajectory_rows(_episodes(file), roles, tool_role), out / "trajectories.parquet", trajectories
+        ),
+    )
+    print_text(console, f"{counts[0]} games and {counts[1]} conversations written to {out}")
+
+
+def _episodes(file: Path) -> Iterator[Episode]:
+    """Stream a file for use that ends at the first record that does not replay, with its line named."""
+    for number, episode in read_recorded(file):
+        try:
+            retold(episode)
+        except ValueError as error:
+            raise DataFileError(str(error), file, number) from error
+        yield episode
