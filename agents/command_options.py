@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
+from rich.console import Console
 
 from agents.player_names import Prompts
 from agents.sampling_params import ENDPOINT_MAX_NEW_TOKENS, LOCAL_MAX_NEW_TOKENS
 from ssp_env.game.prompts import PROMPT_STYLES
+from ssp_env.scenario import Scenario, open_scenario
+from ssp_env.worlds import MAX_HOPS, WORLD_PRESETS
+from ssp_env.worlds.config import Split
 
+WorldPreset = Annotated[str, typer.Option(help=f"World to search in: {', '.join(WORLD_PRESETS)}.")]
+WorldIndex = Annotated[
+    int | None, typer.Option(help="Number of the world; by default that of the seed.", min=0)
+]
 Corpus = Annotated[
-    Path | None, typer.Option(help="Search this corpus (JSONL or JSONL.gz) instead of a world.")
+    Path | None, typer.Option(help="Search this file or folder of passages instead of a world.")
+]
+Index = Annotated[
+    Path | None, typer.Option(help="Search this index directory, which `ssp index build` made.")
+]
+Search = Annotated[
+    str | None,
+    typer.Option(
+        help="What searches the world or corpus: bm25 (the default), dense:MODEL, hybrid:MODEL, the URL of a "
+        "server of Search-R1's protocol, or module:object for an engine of your own."
+    ),
 ]
 Answers = Annotated[
     Path | None,
     typer.Option(help="Answers to ask questions about; by default short passage titles of the corpus."),
 ]
-Attempts = Annotated[int, typer.Option(help="Solver attempts per question.", min=1)]
+Hops = Annotated[int, typer.Option(help="Number of hops of the questions.", min=1, max=MAX_HOPS)]
 APIKeyVariable = Annotated[str, typer.Option(help="Environment variable with the key of chat endpoints.")]
 Concurrency = Annotated[int, typer.Option(help="Most requests to an endpoint in flight.", min=1)]
 MaxNewTokens = Annotated[
@@ -48,3 +67,41 @@ def checked_prompts(prompts: str) -> Prompts | None:
     if prompts and prompts not in PROMPT_STYLES:
         raise ValueError(f"--prompts must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}")
     return cast("Prompts", prompts) if prompts else None
+
+
+def open_from_options(
+    *,
+    world: str,
+    split: Split,
+    world_index: int | None,
+    corpus: Path | None,
+    index: Path | None,
+    search: str | None,
+    answers: Path | None,
+    hops: int,
+    seed: int,
+    rules: Mapping[str, Any],
+    questions: Path | None = None,
+) -> Scenario:
+    """Open the scenario that a command's options name, while a line on stderr says so.
+
+    Raises:
+        ValueError: If options exclude each other or name nothing that can be opened.
+    """
+    if index is not None and search is not None:
+        raise ValueError("--index and --search both say what searches: give one of them")
+    if (answers or questions) and not (corpus or index or search):
+        raise ValueError("--answers and --questions need something to search in: add --corpus or --index")
+    own = any((corpus, index, answers, questions))
+    with Console(stderr=True).status(f"Opening {corpus or index or f'the world {world}'}"):
+        return open_scenario(
+            None if own else world,
+            split="train" if own else split,
+            index=0 if own else seed if world_index is None else world_index,
+            corpus=corpus,
+            search=search if index is None else index,
+            answers=answers,
+            questions=questions,
+            hops=(hops,),
+            rules=rules,
+        )

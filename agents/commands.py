@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,22 +13,26 @@ from rich.table import Table
 from agents.command_options import (
     Answers,
     APIKeyVariable,
-    Attempts,
     Concurrency,
     Corpus,
+    Hops,
+    Index,
     MaxNewTokens,
     PromptStyle,
+    Search,
     Seed,
+    WorldIndex,
+    WorldPreset,
     checked_prompts,
+    open_from_options,
 )
 from agents.player_names import PlayerOptions, is_local_model, possible_names
 from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.session import play_session
-from agents.setting import Setting, corpus_setting, rules, world_setting
 from agents.smollm2 import SmolLM2Missing
-from ssp_env.game import PROTOCOLS, GameConfig
-from ssp_env.worlds import MAX_HOPS, WORLD_PRESETS
+from ssp_env.cli.rules import Attempts, MaxTurns, RAGCheck, RulesFile, RuleValues, TopK, read_rules
+from ssp_env.game import PROTOCOLS
 
 if TYPE_CHECKING:
     from agents.chat_endpoint import Ledger
@@ -38,8 +41,11 @@ _PROTOCOLS = [name for name in PROTOCOLS if name != "terse"]
 
 
 def play(
-    world: Annotated[str, typer.Option(help=f"World to search in: {', '.join(WORLD_PRESETS)}.")] = "tiny",
+    world: WorldPreset = "tiny",
+    world_index: WorldIndex = None,
     corpus: Corpus = None,
+    index: Index = None,
+    search: Search = None,
     answers: Answers = None,
     proposer: Annotated[
         str, typer.Option(help=f"Who writes questions: {possible_names('proposer')}.")
@@ -53,28 +59,18 @@ def play(
         ),
     ] = "",
     games: Annotated[int, typer.Option(help="Games to play.", min=1)] = 3,
-    attempts: Attempts = 1,
-    hops: Annotated[int, typer.Option(help="Hops to ask for.", min=1, max=MAX_HOPS)] = 2,
-    top_k: Annotated[int, typer.Option(help="Passages per search.", min=1)] = 3,
-    max_turns: Annotated[int, typer.Option(help="Turns per player.", min=1)] = 6,
-    min_searches: Annotated[int, typer.Option(help="Searches a valid question needs.", min=0)] = 2,
-    min_question_words: Annotated[
-        int | None, typer.Option(help="Words a valid question needs; 10, or 4 in a terse world.", min=0)
-    ] = None,
-    rag_check: Annotated[
-        bool, typer.Option("--rag-check/--no-rag-check", help="Whether questions must pass the RAG check.")
-    ] = True,
-    closed_book: Annotated[
-        bool,
-        typer.Option("--closed-book", help="Refuse questions that the reader answers without any passage."),
-    ] = False,
-    uniqueness: Annotated[
-        bool, typer.Option("--uniqueness", help="Refuse questions for which the reader lists a wrong answer.")
-    ] = False,
+    hops: Hops = 2,
+    attempts: Attempts = None,
+    top_k: TopK = None,
+    max_turns: MaxTurns = None,
+    rag_check: RAGCheck = None,
+    rules: RulesFile = None,
+    rule: RuleValues = None,
     prompts: PromptStyle = "",
     protocol: Annotated[
-        str, typer.Option(help=f"Tags or tool calls of games that are not terse: {', '.join(_PROTOCOLS)}.")
-    ] = "default",
+        str | None,
+        typer.Option(help=f"Tags or tool calls of games that are not terse: {', '.join(_PROTOCOLS)}."),
+    ] = None,
     temperature: Annotated[
         float, typer.Option(help="Temperature of language models.", min=0.0)
     ] = DEFAULT_TEMPERATURE,
@@ -96,47 +92,40 @@ def play(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the table only, not the games.")] = False,
 ) -> None:
     """Play games of search self-play and show them."""
-    if answers is not None and corpus is None:
-        raise ValueError("--answers needs a corpus to search in: add --corpus FILE")
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")
-    config = GameConfig(
-        protocol=protocol,
+    given = read_rules(
+        rules,
+        rule,
         attempts=attempts,
         top_k=top_k,
-        min_searches=min_searches,
+        max_turns=max_turns,
         rag_check=rag_check,
-        closed_book=closed_book,
-        uniqueness=uniqueness,
-    ).with_budget(max_turns=max_turns)
+        protocol=protocol,
+    )
+    scenario = open_from_options(
+        world=world, split="train", world_index=world_index, corpus=corpus, index=index, search=search,
+        answers=answers, hops=hops, seed=seed, rules=given,
+    )  # fmt: skip
     console = Console()
-    with console.status("Opening the world" if corpus is None else f"Indexing {corpus}"):
-        setting = _setting(world, corpus, answers, games, hops, seed)
     names = names_by_role(proposer, solver, reader)
     with console.status("Loading the players"):
         options = PlayerOptions(
-            prompts=checked_prompts(prompts), protocol=protocol, api_key_variable=api_key_variable,
-            concurrency=concurrency, ledger=_ledger(names, prices, max_cost),
+            prompts=checked_prompts(prompts), protocol=given.get("protocol", "default"),
+            api_key_variable=api_key_variable, concurrency=concurrency,
+            ledger=_ledger(names, prices, max_cost),
         )  # fmt: skip
         players = _cast(
-            names, setting.terse, options,
+            names, scenario.is_terse, options,
             seed=seed, temperature=temperature, max_new_tokens=max_new_tokens,
         )  # fmt: skip
-    config = rules(players.prompts, setting.terse, config)
-    if min_question_words is not None:
-        config = replace(config, min_question_words=min_question_words)
+    scenario = scenario.with_prompts(players.prompts)
     named = ", ".join(f"{role} {name}" for role, name in names.items())
-    console.print(f"{named}; {setting.description}; seed {seed}", highlight=False, markup=False)
-    table = play_session(console, players, setting, config, seed=seed, out=out, quiet=quiet)
+    console.print(f"{named}; {scenario.description}; seed {seed}", highlight=False, markup=False)
+    table = play_session(
+        console, players, scenario, scenario.draw_tasks(games, seed), seed=seed, out=out, quiet=quiet
+    )
     _print_figures(console, table, options.ledger, out)
-
-
-def _setting(
-    world: str, corpus: Path | None, answers: Path | None, games: int, hops: int, seed: int
-) -> Setting:
-    if corpus is None:
-        return world_setting(world, games, hops, seed)
-    return corpus_setting(corpus, answers, games, hops, seed)
 
 
 def _cast(names: dict[str, str], terse: bool, options: PlayerOptions, **sampling: Any) -> Cast:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from itertools import takewhile
@@ -27,10 +27,10 @@ from rich.text import Text
 
 from agents.metering import Meter, metered
 from agents.players import Cast
-from agents.setting import Setting
 from ssp_env import play as driver
-from ssp_env.game import Game, GameConfig
+from ssp_env.game import Game, Task
 from ssp_env.records import EpisodeWriter
+from ssp_env.scenario import Scenario
 from ssp_env.search.engine import SearchEngine
 from ssp_env.viewer.terminal import print_game, summary_table
 
@@ -40,20 +40,20 @@ PATIENCE_SECONDS = 2.0
 def play_session(
     console: Console,
     cast: Cast,
-    setting: Setting,
-    config: GameConfig,
+    scenario: Scenario,
+    tasks: Sequence[Task],
     *,
     seed: int,
     out: Path | None = None,
     quiet: bool = False,
 ) -> Table:
-    """Play one game per task of the setting.
+    """Play one game per task.
 
     Args:
         console: Where games are printed as they end.
         cast: The players.
-        setting: Engine and tasks.
-        config: Rules.
+        scenario: What the games are played in.
+        tasks: One per game.
         seed: Seed of the shuffle of evidence and the draw of noise.
         out: New file that gets each game as it ends, as `ssp_env.records` writes it.
         quiet: Print no games.
@@ -67,8 +67,8 @@ def play_session(
     meter = Meter()
     games: list[Game] = []
     # A bar would be drawn over what a person reads.
-    bar = nullcontext(_nothing) if cast.people else _progress(console, len(setting.tasks), meter)
-    with _recording(out, setting.engine) as record, bar as advance:
+    bar = nullcontext(_nothing) if cast.people else _progress(console, len(tasks), meter)
+    with _recording(out, scenario.engine) as record, bar as advance:
 
         def on_outcome(game: Game) -> None:
             games.append(game)
@@ -77,7 +77,7 @@ def play_session(
                 print_game(console, game)
             advance()
 
-        _play(cast, setting, config, seed, meter, on_outcome)
+        _play(cast, scenario, tasks, seed, meter, on_outcome)
     for failure, count in driver.count_failures(games).items():
         console.print(
             f"{count} of {len(games)} games failed: {failure}", style="red", highlight=False, markup=False
@@ -88,8 +88,8 @@ def play_session(
 
 def _play(
     cast: Cast,
-    setting: Setting,
-    config: GameConfig,
+    scenario: Scenario,
+    tasks: Sequence[Task],
     seed: int,
     meter: Meter,
     on_outcome: Callable[[Game], None],
@@ -99,8 +99,8 @@ def _play(
     What a local player raises is a mistake and stops everything. An endpoint may fail at any time, and a
     person may leave: that ends their games, which are kept.
     """
-    games = (Game(task, config, rng=seed + number) for number, task in enumerate(setting.tasks))
-    given: dict[str, Any] = {"search": setting.engine, "seed": seed, "on_outcome": on_outcome}
+    games = scenario.games(tasks, seed)
+    given: dict[str, Any] = {"search": scenario.search, "seed": seed, "on_outcome": on_outcome}
     # One wrapper per player, so that a player of several roles still gets one batch.
     wrapped = {id(player): metered(player, meter) for player in cast.players.values()}
     with ExitStack() as stack:
@@ -112,9 +112,9 @@ def _play(
             going_on = takewhile(lambda _: not any(person.has_left for person in cast.people), games)
             driver.play(going_on, **given, concurrency=1, cohort=1)
         elif any(map(driver.is_async_agent, wrapped.values())):
-            anyio.run(partial(driver.play_async, [*games], **given))
+            anyio.run(partial(driver.play_async, games, **given))
         else:
-            driver.play([*games], **given, on_player_error="raise")
+            driver.play(games, **given, on_player_error="raise")
 
 
 def _cut_prompts(cast: Cast) -> int:

@@ -13,11 +13,10 @@ from agents.metering import Meter, metered
 from agents.player_names import PlayerOptions, default_max_new_tokens
 from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
-from agents.setting import rules
 from baselines.agent_figures import AgentFigures, count_figures
 from baselines.agent_tasks import AgentTasks
 from baselines.kept_games import take_up
-from ssp_env.game import Game, GameConfig
+from ssp_env.game import Game
 from ssp_env.play import is_async_agent, play, play_async
 from ssp_env.records import EpisodeWriter
 
@@ -31,7 +30,6 @@ class Measurement:
 
     Attributes:
         tasks: What they ask for and are asked.
-        config: Rules, which are fitted to each agent's prompt style.
         reader: Name of the reader of all agents; empty if each one reads itself (a scripted one: `perfect`).
         seed: Of sampling, of the shuffle of evidence and of the draw of noise.
         temperature: Of language models.
@@ -42,7 +40,6 @@ class Measurement:
     """
 
     tasks: AgentTasks
-    config: GameConfig
     reader: str = ""
     seed: int = 0
     temperature: float = DEFAULT_TEMPERATURE
@@ -68,10 +65,9 @@ class Measurement:
             temperature=self.temperature,
             max_new_tokens=self.max_new_tokens,
             options=replace(self.players, ledger=ledger),
-            default_prompts="terse" if self.tasks.setting.terse else "english",
+            default_prompts="terse" if self.tasks.scenario.is_terse else "english",
         )
-        config = rules(cast.prompts, self.tasks.setting.terse, self.config)
-        asked, known = self.tasks.open_games(config, self.seed)
+        asked, known = self.tasks.open_games(cast.prompts, self.seed)
         meter = Meter()
         # What another reader does is not the agent's work.
         own = [cast.players[role] for role in ("proposer", "solver")]
@@ -88,14 +84,15 @@ class Measurement:
 
     def options(self) -> dict[str, Any]:
         """What else a reader of the figures must know, as plain data."""
+        scenario = self.tasks.scenario
         return {
             "reader": self.reader or "each player itself",
-            "attempts": self.config.attempts,
-            "max_turns": self.config.solver.max_turns,
+            "attempts": scenario.rules.attempts,
+            "max_turns": scenario.rules.solver.max_turns,
             "temperature": self.temperature,
             "max_new_tokens": self.max_new_tokens or "what suits each player",
             "prompts": self.players.prompts or "what suits each player",
-            "engine": self.tasks.setting.engine.fingerprint(),
+            "engine": scenario.engine.fingerprint(),
         }
 
     def _play(
@@ -105,7 +102,7 @@ class Measurement:
         players: Mapping[str, Any],
         advance: Callable[[], None],
     ) -> list[Game]:
-        engine = self.tasks.setting.engine
+        engine = self.tasks.scenario.engine
         fingerprint = engine.fingerprint()
         path = None if self.folder is None else self.folder / f"{file_name(names['proposer'])}.jsonl"
         limit = self.max_new_tokens or default_max_new_tokens(names["proposer"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -15,6 +16,16 @@ from baselines.eval_command import evaluate
 from baselines.presets import MODES, PRESETS, Mode, TrainConfig
 from baselines.presets import preset as find_preset
 from ssp_env.cli import INTERRUPTED
+from ssp_env.cli.rules import (
+    Attempts,
+    MaxTurns,
+    RAGCheck,
+    RulesFile,
+    RuleValues,
+    TopK,
+    given_on_command_line,
+    read_rules,
+)
 
 RUNS = Path("runs")
 
@@ -22,14 +33,20 @@ __all__ = ["evaluate", "train"]
 
 
 def train(
+    context: typer.Context,
     preset: Annotated[str, typer.Option(help=f"Configuration to start from: {', '.join(PRESETS)}.")] = "tiny",
     name: Annotated[str, typer.Option(help="Name of the run; its folder is runs/NAME.")] = "",
     seed: Annotated[int, typer.Option(help="Fixes every random choice of the run.", min=0)] = 0,
     mode: Annotated[str, typer.Option(help=f"Who learns: {', '.join(MODES)}.")] = "self-play",
-    steps: Annotated[int | None, typer.Option(help="Self-play steps.", min=1)] = None,
-    rag_check: Annotated[
-        bool, typer.Option("--rag-check/--no-rag-check", help="Whether questions must pass the RAG check.")
-    ] = True,
+    steps: Annotated[
+        int | None, typer.Option(help="Self-play steps; with --resume more of them extend the run.", min=1)
+    ] = None,
+    attempts: Attempts = None,
+    top_k: TopK = None,
+    max_turns: MaxTurns = None,
+    rag_check: RAGCheck = None,
+    rules: RulesFile = None,
+    rule: RuleValues = None,
     warm_start: Annotated[
         Path | None, typer.Option(help="Start from this warm-start folder (runs/NAME/warm-start).")
     ] = None,
@@ -39,18 +56,22 @@ def train(
     """Train a tiny policy by search self-play and report held-out accuracy before and after."""
     from baselines.run_directory import RunDirectory
 
+    changes = read_rules(
+        rules, rule, attempts=attempts, top_k=top_k, max_turns=max_turns, rag_check=rag_check
+    )
     if resume is not None:
         run, config = RunDirectory.open(resume)
+        _check_resumed(context, resume, config, changes)
+        config = run.extend(config, steps)
     else:
         config = replace(find_preset(preset), seed=seed, mode=cast(Mode, mode))
-        config = replace(config, game=replace(config.game, rag_check=rag_check))
-        if steps is not None:
-            config = replace(config, steps=steps)
+        config = replace(config, game=config.game.changed(changes), steps=steps or config.steps)
+        folder = _run_folder(name or f"{preset}-{mode}-seed{seed}")
         if warm_start is not None:
             from baselines.train import check_warm_start
 
             check_warm_start(warm_start, config)
-        run = RunDirectory.create(RUNS / (name or f"{preset}-{mode}-seed{seed}"), config)
+        run = RunDirectory.create(folder, config)
     console = Console()
     console.print(f"run folder: {run.path} ({config.mode}, seed {config.seed})", highlight=False)
     summary = run_training(config, run, console, warm_start, threads)
@@ -58,6 +79,43 @@ def train(
     console.print(
         f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}", highlight=False
     )
+
+
+def _run_folder(name: str) -> Path:
+    """Return the folder of a new run.
+
+    Raises:
+        ValueError: If the name is not that of one folder in `runs/`.
+    """
+    if Path(name).name != name or name in (".", ".."):
+        raise ValueError(f"--name must be the name of a folder in {RUNS}/, without slashes, got {name!r}")
+    return RUNS / name
+
+
+def _check_resumed(
+    context: typer.Context, folder: Path, config: TrainConfig, changes: Mapping[str, Any]
+) -> None:
+    """Refuse options that say something else than the run that is to be continued.
+
+    Raises:
+        ValueError: If there are any; the message names the first one and what the run has.
+    """
+    run = {"preset": config.preset, "name": folder.name, "seed": config.seed, "mode": config.mode}
+    for option, its in run.items():
+        if given_on_command_line(context, option) and context.params[option] != its:
+            raise ValueError(
+                f"--{option} {context.params[option]} contradicts the run in {folder}, which has {its}: "
+                "leave it out to continue the run, or start another one without --resume"
+            )
+    if context.params["warm_start"] is not None:
+        raise ValueError(f"the run in {folder} has a warm start of its own: leave out --warm-start")
+    if (changed := config.game.changed(changes)) != config.game:
+        others = [
+            f"{option.name} is {getattr(config.game, option.name)}, not {getattr(changed, option.name)}"
+            for option in fields(changed)
+            if getattr(config.game, option.name) != getattr(changed, option.name)
+        ]
+        raise ValueError(f"the run in {folder} has other rules ({'; '.join(others)}): leave the changes out")
 
 
 def run_training(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,24 +17,40 @@ from rich.table import Table
 from agents.command_options import (
     Answers,
     APIKeyVariable,
-    Attempts,
     Concurrency,
     Corpus,
+    Hops,
+    Index,
     MaxNewTokens,
     PromptStyle,
+    Search,
     Seed,
+    WorldIndex,
+    WorldPreset,
     checked_prompts,
+    open_from_options,
 )
 from agents.player_names import is_local_model
 from agents.sampling_params import DEFAULT_TEMPERATURE
-from ssp_env.worlds import MAX_HOPS
+from ssp_env.cli.rules import (
+    Attempts,
+    MaxTurns,
+    RAGCheck,
+    RulesFile,
+    RuleValues,
+    TopK,
+    given_on_command_line,
+    read_rules,
+)
 
 if TYPE_CHECKING:
     from baselines.agent_measurement import Measurement
-    from baselines.agent_tasks import AgentTasks
 
 HELDOUT_QUESTIONS = 240
-READ_WITHOUT_GAMES = {"players", "world", "questions", "temperature", "seed", "threads", "games"}
+READ_WITHOUT_GAMES = {
+    *("players", "world", "known", "temperature", "seed", "threads", "games"),
+    *("attempts", "top_k", "max_turns", "rag_check", "rules", "rule"),
+}
 
 
 def evaluate(
@@ -48,21 +64,27 @@ def evaluate(
     ],
     games: Annotated[
         int | None,
-        typer.Option(help="Compare the players; each asks and answers in so many games.", min=1),
+        typer.Option(
+            help="Compare the players; each asks and answers in so many games, 0 for known questions alone.",
+            min=0,
+        ),
     ] = None,
-    world: Annotated[str, typer.Option(help="World preset; the worlds are held-out ones.")] = "tiny",
+    world: WorldPreset = "tiny",
+    world_index: WorldIndex = None,
     corpus: Corpus = None,
+    index: Index = None,
+    search: Search = None,
     answers: Answers = None,
-    gold: Annotated[
-        Path | None,
-        typer.Option(help="Question set for the corpus (JSONL); a world has its own."),
-    ] = None,
     questions: Annotated[
+        Path | None,
+        typer.Option(help="Question set for a corpus or an index (JSONL); a world has its own."),
+    ] = None,
+    known: Annotated[
         int | None,
         typer.Option(
             help="Questions with a known answer: as many as games by default, and without --games "
             f"{HELDOUT_QUESTIONS} per number of hops.",
-            min=1,
+            min=0,
         ),
     ] = None,
     reader: Annotated[
@@ -72,9 +94,13 @@ def evaluate(
             "for a scripted one."
         ),
     ] = "",
-    hops: Annotated[int, typer.Option(help="Hops of the questions.", min=1, max=MAX_HOPS)] = 2,
-    attempts: Attempts = 1,
-    max_turns: Annotated[int, typer.Option(help="Turns per role.", min=1)] = 6,
+    hops: Hops = 2,
+    attempts: Attempts = None,
+    top_k: TopK = None,
+    max_turns: MaxTurns = None,
+    rag_check: RAGCheck = None,
+    rules: RulesFile = None,
+    rule: RuleValues = None,
     temperature: Annotated[
         float | None,
         typer.Option(
@@ -95,48 +121,44 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table here too.")] = None,
 ) -> None:
     """Compare players in both roles (--games), or measure a tiny policy on held-out questions by hops."""
+    given = read_rules(rules, rule, attempts=attempts, top_k=top_k, max_turns=max_turns, rag_check=rag_check)
     if games is None:
         _check_by_hops(context, players)
         temperature = 1.0 if temperature is None else temperature
-        _print_by_hops(players[0], world, questions or HELDOUT_QUESTIONS, temperature, seed, threads)
+        _print_by_hops(players[0], world, known or HELDOUT_QUESTIONS, temperature, seed, threads, given)
         return
-    from agents.player_names import PlayerOptions
-    from baselines.agent_measurement import Measurement
-    from ssp_env.game import GameConfig
-
-    if corpus is None and (answers or gold):
-        raise ValueError("--answers and --gold need a corpus to search in: add --corpus FILE")
     if repeated := sorted({player for player in players if players.count(player) > 1}):
         raise ValueError(f"expected different players, got {', '.join(repeated)} more than once")
+    if games == 0 and not known and not questions:
+        raise ValueError("--games 0 leaves known questions alone: say how many with --known N")
+    from agents.player_names import PlayerOptions
+    from baselines.agent_measurement import Measurement
+    from baselines.agent_tasks import AgentTasks
+
+    scenario = open_from_options(
+        world=world, split="heldout", world_index=world_index, corpus=corpus, index=index, search=search,
+        answers=answers, questions=questions, hops=hops, seed=seed, rules=given,
+    )  # fmt: skip
+    asked_about = scenario.world is not None or questions is not None
+    known = (games or len(scenario.questions) if asked_about else 0) if known is None else known
     _prepare_models(players, threads)
-    counts = {"games": games, "questions": questions or games, "hops": hops, "seed": seed}
-    with Console().status("Opening the world" if corpus is None else f"Indexing {corpus}"):
-        tasks = _tasks(world, corpus, answers, gold, counts)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     measurement = Measurement(
-        tasks,
-        GameConfig(attempts=attempts).with_budget(max_turns=max_turns),
+        AgentTasks.draw(scenario, games=games, known=known, seed=seed),
         reader,
         seed,
         DEFAULT_TEMPERATURE if temperature is None else temperature,
         max_new_tokens,
         PlayerOptions(
-            prompts=checked_prompts(prompts), api_key_variable=api_key_variable, concurrency=concurrency
+            prompts=checked_prompts(prompts),
+            protocol=given.get("protocol", "default"),
+            api_key_variable=api_key_variable,
+            concurrency=concurrency,
         ),
         out,
     )
     _print_side_by_side(measurement, players, json_file)
-
-
-def _tasks(
-    world: str, corpus: Path | None, answers: Path | None, gold: Path | None, counts: Mapping[str, int]
-) -> AgentTasks:
-    from baselines.agent_tasks import corpus_tasks, world_tasks
-
-    if corpus is None:
-        return world_tasks(world, **counts)
-    return corpus_tasks(corpus, answers, gold, **counts)
 
 
 def _print_side_by_side(measurement: Measurement, players: list[str], json_file: Path | None) -> None:
@@ -144,13 +166,13 @@ def _print_side_by_side(measurement: Measurement, players: list[str], json_file:
     from baselines.agent_table import agent_table, table_data
 
     console = Console()
-    setting, known = measurement.tasks.setting, measurement.tasks.known
-    counts = f"{len(setting.tasks)} games, {len(known)} known questions; seed {measurement.seed}"
-    what = f"{setting.description}; {counts}"
+    asked, known = measurement.tasks.asked, measurement.tasks.known
+    counts = f"{len(asked)} games, {len(known)} known questions; seed {measurement.seed}"
+    what = f"{measurement.tasks.scenario.description}; {counts}"
     rows = {}
     for player in players:
         try:
-            with _bar(player, len(setting.tasks) + len(known)) as advance:
+            with _bar(player, len(asked) + len(known)) as advance:
                 rows[player] = measurement.run(player, advance)
         except SmolLM2Missing as missing:
             sys.exit(f"ssp: {missing}")
@@ -191,8 +213,7 @@ def _prepare_models(players: list[str], threads: int) -> None:
 
 
 def _check_by_hops(context: typer.Context, players: list[str]) -> None:
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    given = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
+    given = {name for name in context.params if given_on_command_line(context, name)}
     if unread := sorted(given - READ_WITHOUT_GAMES):
         options = ", ".join(
             "--json" if name == "json_file" else f"--{name.replace('_', '-')}" for name in unread
@@ -203,20 +224,27 @@ def _check_by_hops(context: typer.Context, players: list[str]) -> None:
 
 
 def _print_by_hops(
-    checkpoint: str, world: str, questions: int, temperature: float, seed: int, threads: int
+    checkpoint: str,
+    world: str,
+    questions: int,
+    temperature: float,
+    seed: int,
+    threads: int,
+    rules: Mapping[str, Any],
 ) -> None:
     from agents.tiny_model import load
     from agents.tiny_policy import TinyPolicy
     from baselines.evaluation import evaluate as measure
-    from baselines.presets import TERSE_GAME
+    from ssp_env.game.config import TERSE_RULES
 
     _prepare_models([checkpoint], threads)
     model, tokenizer = load(Path(checkpoint))
+    config = TERSE_RULES.changed(rules)
     policy = TinyPolicy(model, tokenizer, temperature=temperature, seed=seed)
     table = Table(title=f"Held-out accuracy of {checkpoint}")
     for heading in ("hops", "pass@1", "95 % interval", "questions", "searches"):
         table.add_column(heading, justify="right")
-    for hops, accuracy in measure(policy, world, TERSE_GAME, questions=questions).items():
+    for hops, accuracy in measure(policy, world, config, questions=questions).items():
         low, high = accuracy.ci95
         table.add_row(
             str(hops),

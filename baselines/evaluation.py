@@ -56,8 +56,8 @@ def evaluate(
     results = {}
     single = replace(config, attempts=1)
     for count in hops:
-        games, sites = heldout_games(preset, count, questions, single, first_world=first_world)
-        engines = {key: site.engine for key, site in sites.items()}
+        games, scenarios = heldout_games(preset, count, questions, single, first_world=first_world)
+        engines = {key: scenario.engine for key, scenario in scenarios.items()}
         outcomes = []
         for start in range(0, len(games), batch):
             outcomes += play(

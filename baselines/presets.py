@@ -14,7 +14,7 @@ from ssp_env.game.rewards import NEED_ATTEMPTS
 Mode = Literal["self-play", "solver-only", "proposer-only"]
 MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")
 
-TERSE_GAME = replace(TERSE_RULES, attempts=8, reward="4p(1-p)").with_budget(retries=0)
+TERSE_GAME = replace(TERSE_RULES, attempts=8, reward="4p(1-p)")
 """The game for tiny models. A reward of 1 - p pays most for the questions nobody can answer that slip through
 the RAG check of a tiny policy, so here both extremes pay nothing."""
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,22 @@ class RunDirectory:
         except (OSError, ValueError, TypeError) as error:
             raise RunDirectoryError(f"no run in {path}: {error}") from error
         return cls(path), config
+
+    def extend(self, config: TrainConfig, steps: int | None) -> TrainConfig:
+        """Let the run take more self-play steps than it was started with, and return its configuration.
+
+        Raises:
+            RunDirectoryError: If there are fewer steps than the run was started with.
+        """
+        if steps is None or steps == config.steps:
+            return config
+        if steps < config.steps:
+            raise RunDirectoryError(
+                f"the run in {self.path} has {config.steps} steps: --steps may be more, got {steps}"
+            )
+        config = replace(config, steps=steps)
+        self.write_json("config.json", config.to_dict())
+        return config
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
         """Write a JSON file aside and rename it into place."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.advantages import grpo, mixed_groups, reinforce
 from baselines.seeding import derive_rng, derive_seed
-from baselines.tasks import Site, TaskSource
+from baselines.tasks import TaskSource
 from baselines.transcripts import Transcript, game_transcripts
 from baselines.update import Experience
 from ssp_env.game import Game, GameConfig
@@ -18,6 +18,7 @@ from ssp_env.game.audit import audit
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyAgent, play
 from ssp_env.search.engine import SearchEngine
+from ssp_env.worlds import World
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,12 @@ def play_round(
         scale_by_std: GRPO's division by the group's standard deviation; off is Dr. GRPO.
         baseline: Subtract the round's mean reward from the proposer's (REINFORCE with a baseline).
     """
-    tasks, sites = source.draw(derive_rng(seed, step, "tasks"), answers)
+    tasks, scenarios = source.draw(derive_rng(seed, step, "tasks"), answers)
     games = [
         Game(task, config, derive_rng(seed, step, index, "game"), game_id=task.id)
         for index, task in enumerate(tasks)
     ]
-    engines: dict[str, SearchEngine] = {key: site.engine for key, site in sites.items()}
+    engines: dict[str, SearchEngine] = {key: scenario.engine for key, scenario in scenarios.items()}
     play(
         games,
         proposer=proposer,
@@ -88,7 +89,7 @@ def play_round(
             side = proposals if transcript.seat == PROPOSER_SEAT else attempts
             side.append((transcript, game.outcome.rewards[transcript.seat]))
     solver_experience, mixed_share = _solver_experience(attempts, scale_by_std)
-    metrics = _metrics(games, sites)
+    metrics = _metrics(games, {key: scenario.world for key, scenario in scenarios.items() if scenario.world})
     metrics["mixed_groups"] = mixed_share
     return Round(games, engines, _proposer_experience(proposals, baseline), solver_experience, metrics)
 
@@ -118,11 +119,11 @@ def _tokens(transcripts: Sequence[Transcript]) -> int:
     return max(1, sum(transcript.sampled_count for transcript in transcripts))
 
 
-def _metrics(games: Sequence[Game], sites: Mapping[str, Site]) -> dict[str, float]:
+def _metrics(games: Sequence[Game], worlds: Mapping[str, World]) -> dict[str, float]:
     outcomes = [game.outcome for game in games if game.outcome is not None]
     valid = [game for game in games if game.outcome is not None and game.outcome.verdict == "valid"]
-    asked = [hops for game in valid if (hops := sites[game.task.corpus].world.hops_of(game.question))]
-    audits = [audit(game, sites[game.task.corpus].world.answers_to) for game in valid]
+    asked = [hops for game in valid if (hops := worlds[game.task.corpus].hops_of(game.question))]
+    audits = [audit(game, worlds[game.task.corpus].answers_to) for game in valid]
     solved = [game.outcome.success_rate or 0.0 for game in valid if game.outcome]
     solver_games = max(1, sum(game.config.attempts for game in valid))
     metrics = {

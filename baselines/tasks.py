@@ -5,37 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
 from ssp_env.game import Game, GameConfig, Task
-from ssp_env.search.bm25 import BM25Engine
-from ssp_env.worlds import World, world_preset
+from ssp_env.scenario import Scenario, open_scenario
+from ssp_env.worlds import World
+from ssp_env.worlds.config import Split
 
-Split = Literal["train", "heldout"]
 MAX_TRAIN_WORLDS = 1_000_000
 
 
-@dataclass(frozen=True)
-class Site:
-    """A world and the engine that searches it."""
-
-    world: World
-    engine: BM25Engine
-
-
-def open_world(preset: str, split: Split, index: int) -> World:
-    """Generate a world of a preset."""
-    return World(replace(world_preset(preset), split=split, index=index))
-
-
 @lru_cache(maxsize=512)
-def open_site(preset: str, split: Split, index: int) -> Site:
-    """Generate a world and index it; recently used ones are kept."""
-    world = open_world(preset, split, index)
-    terse = world.config.rendering == "terse"
-    return Site(world, BM25Engine(world.passages(), stem=not terse, all_words_first=terse))
+def open_world(preset: str, split: Split, index: int) -> tuple[World, Scenario]:
+    """Open a world and the scenario over it; recently used ones are kept."""
+    scenario = open_scenario(preset, split=split, index=index)
+    assert scenario.world is not None
+    return scenario.world, scenario
 
 
 @dataclass(frozen=True)
@@ -52,27 +38,28 @@ class TaskSource:
     worlds: int = 8
     hops: Sequence[int] = (1, 2, 3)
 
-    def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Site]]:
-        """Draw tasks and the sites they are played over, keyed by `Task.corpus`."""
-        sites: dict[str, Site] = {}
-        for index in rng.integers(MAX_TRAIN_WORLDS, size=min(self.worlds, count)):
-            site = open_site(self.preset, "train", int(index))
-            sites[site.world.id] = site
-        keys = list(sites)
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Scenario]]:
+        """Draw tasks, and the scenarios they are played in by `Task.corpus`."""
+        indexes = rng.integers(MAX_TRAIN_WORLDS, size=min(self.worlds, count))
+        opened = {
+            world.id: (world, scenario)
+            for world, scenario in (open_world(self.preset, "train", int(index)) for index in indexes)
+        }
+        worlds = [world for world, _ in opened.values()]
         tasks = []
         for number in range(count):
-            site = sites[keys[number % len(keys)]]
+            world = worlds[number % len(worlds)]
             hops = int(rng.choice(list(self.hops)))
-            answers = site.world.answers(hops)
+            answers = world.answers(hops)
             answer = answers[int(rng.integers(len(answers)))]
-            tasks.append(Task(answer, hops=hops, id=str(number), corpus=site.world.id))
-        return tasks, sites
+            tasks.append(Task(answer, hops=hops, id=str(number), corpus=world.id))
+        return tasks, {key: scenario for key, (_, scenario) in opened.items()}
 
 
 def heldout_games(
     preset: str, hops: int, count: int, config: GameConfig, *, per_world: int = 4, first_world: int = 0
-) -> tuple[list[Game], dict[str, Site]]:
-    """Open one solver game per held-out question.
+) -> tuple[list[Game], dict[str, Scenario]]:
+    """Open one solver game per held-out question; return the games, and scenarios by `Task.corpus`.
 
     Args:
         preset: Name in `WORLD_PRESETS`.
@@ -83,14 +70,14 @@ def heldout_games(
         first_world: Index of the first held-out world.
     """
     games: list[Game] = []
-    sites: dict[str, Site] = {}
+    scenarios: dict[str, Scenario] = {}
     index = first_world
     while len(games) < count:
-        site = open_site(preset, "heldout", index)
+        world, scenario = open_world(preset, "heldout", index)
+        scenarios[world.id] = scenario
         wanted = min(per_world, count - len(games))
-        for number, gold in enumerate(site.world.questions(hops, wanted, np.random.default_rng(index))):
-            task = replace(gold.task, id=f"{site.world.id}/{hops}/{number}", corpus=site.world.id)
+        for number, known in enumerate(world.questions(hops, wanted, np.random.default_rng(index))):
+            task = replace(known.task, id=f"{world.id}/{hops}/{number}", corpus=world.id)
             games.append(Game(task, config))
-        sites[site.world.id] = site
         index += 1
-    return games, sites
+    return games, scenarios

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from agents.scripted.notes import backwards
 from baselines.losses import token_logprobs
 from baselines.optimizer import ScheduledAdamW
-from baselines.tasks import MAX_TRAIN_WORLDS, TaskSource, open_world
+from baselines.tasks import MAX_TRAIN_WORLDS, TaskSource
 from baselines.transcripts import (
     ConversationRecorder,
     Segment,
@@ -26,7 +26,7 @@ from baselines.transcripts import (
 )
 from ssp_env.game import Game, GameConfig, Protocol
 from ssp_env.play import AnyAgent, play
-from ssp_env.worlds import TerseFact, World, render_question
+from ssp_env.worlds import TerseFact, World, render_question, world_preset
 
 PageChoice = Literal["alike", "random", "linked"]
 Fact: TypeAlias = tuple[str, str]  # subject and relation, which determine the object
@@ -62,7 +62,7 @@ def lookup_transcripts(
     """
     transcripts = []
     for index in rng.integers(MAX_TRAIN_WORLDS, size=worlds):
-        world = open_world(preset, "train", int(index))
+        world = World(world_preset(preset, index=int(index)))
         for number in range(per_world):
             kind: PageChoice = ("alike", "linked", "random", "linked")[number % 4]
             shown = _choose_pages(world, pages, rng, kind)
@@ -174,14 +174,14 @@ def demonstrations(
         rng: Of the draw.
         games: Number of games.
     """
-    tasks, sites = source.draw(rng, games)
+    tasks, scenarios = source.draw(rng, games)
     opened = [Game(task, config, int(rng.integers(2**32)), game_id=task.id) for task in tasks]
     recorder = ConversationRecorder(player)
     play(
         opened,
         proposer=recorder,
         solver=recorder,
-        search={key: site.engine for key, site in sites.items()},
+        search={key: scenario.engine for key, scenario in scenarios.items()},
         seed=int(rng.integers(2**32)),
         on_player_error="raise",
     )

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,12 +25,12 @@ from rich.table import Table
 from agents import smollm2
 from agents.decode_loop import TurnRequest
 from agents.sampling_params import SamplingParams
-from agents.setting import rules
 from agents.transformers_agent import TransformersAgent
 from agents.vllm.served import VLLMServerAgent
-from baselines.agent_tasks import AgentTasks, corpus_tasks, world_tasks
-from ssp_env.game import GameConfig, Reply, View
+from baselines.agent_tasks import AgentTasks
+from ssp_env.game import Reply, View
 from ssp_env.play import AnyAgent, act_all, play
+from ssp_env.scenario import open_scenario
 from ssp_env.worlds import MAX_HOPS
 
 TOLERANCE = 1e-2
@@ -145,11 +145,12 @@ def main(
     vllm: Annotated[str, typer.Option(help="Addresses of vLLM servers of SmolLM2, separated by commas.")],
     world: Annotated[str, typer.Option(help="World to search in, one of prose.")] = "small",
     corpus: Annotated[Path | None, typer.Option(help="Search this corpus instead of a world.")] = None,
-    gold: Annotated[
-        Path | None, typer.Option(help="Question set for the corpus; a world has its own.")
+    question_file: Annotated[
+        Path | None,
+        typer.Option("--questions", help="Question set for the corpus; a world has its own."),
     ] = None,
     games: Annotated[int, typer.Option(help="Games per back end in which the model asks.", min=1)] = 50,
-    questions: Annotated[int, typer.Option(help="Known questions it answers besides.", min=0)] = 50,
+    known: Annotated[int, typer.Option(help="Known questions it answers besides.", min=0)] = 50,
     concurrency: Annotated[int, typer.Option(help="Games at a time.", min=1)] = 16,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens per turn.", min=1)] = 64,
     hops: Annotated[int, typer.Option(help="Hops to ask for.", min=1, max=MAX_HOPS)] = 1,
@@ -160,11 +161,11 @@ def main(
     if by not in ("vllm", "transformers", "both"):
         raise typer.BadParameter(f"expected vllm, transformers or both, got {by!r}", param_hint="--by")
     console = Console()
-    tasks = (
-        world_tasks(world, games=games, questions=questions, hops=hops, seed=seed)
-        if corpus is None
-        else corpus_tasks(corpus, None, gold, games=games, questions=questions, hops=hops, seed=seed)
+    place: dict[str, Any] = {"split": "heldout", "index": seed} if corpus is None else {"corpus": corpus}
+    scenario = open_scenario(
+        None if corpus else world, **place, questions=question_file, hops=(hops,), rules={"max_turns": 6}
     )
+    tasks = AgentTasks.draw(scenario, games=games, known=known, seed=seed)
     sampling = SamplingParams(temperature=0.0, top_p=1.0, max_new_tokens=max_new_tokens, seed=seed)
     local = TransformersAgent.from_pretrained(
         smollm2.checkpoint(), dtype="float32", rendering="plain", sampling=sampling
@@ -179,7 +180,7 @@ def main(
     )
     served.connect()
     console.print(
-        f"{tasks.setting.description}; {games} games, {len(tasks.known)} known questions; seed {seed}",
+        f"{scenario.description}; {games} games, {len(tasks.known)} known questions; seed {seed}",
         highlight=False,
     )
     if by != "transformers":
@@ -199,14 +200,13 @@ def main(
 def _played(
     name: str, player: Recorder, tasks: AgentTasks, seed: int, concurrency: int, console: Console
 ) -> list[Turn]:
-    config = rules("few_shot", tasks.setting.terse, GameConfig().with_budget(max_turns=6))
-    asked, known = tasks.open_games(config, seed)
+    asked, known = tasks.open_games("few_shot", seed)
     started = perf_counter()
     outcomes = play(
         [*asked, *known],
         proposer=player,
         solver=player,
-        search=tasks.setting.engine,
+        search=tasks.scenario.search,
         seed=seed,
         concurrency=concurrency,
         on_player_error="raise",

@@ -20,13 +20,12 @@ from agents.judges import JudgeQuestions, JudgeStyle, LLMJudge
 from agents.judges_agreement import Agreement
 from agents.players import Cast
 from baselines.agent_figures import Share
-from baselines.tasks import open_world
 from ssp_env.game import PROTOCOLS, GameConfig, Judge, View
 from ssp_env.game.prompts import prompt_style
 from ssp_env.passage import Passage
 from ssp_env.play import AnyAgent, AnyAsyncAgent, act_all, blocking, is_async_agent
 from ssp_env.scoring import exact_match
-from ssp_env.worlds import MAX_HOPS, GoldQuestion, World
+from ssp_env.worlds import MAX_HOPS, GoldQuestion, World, world_preset
 
 PROTOCOL = PROTOCOLS["default"]
 SENTENCES = ("It was {}.", "The answer is {}, as far as I can tell.", "I found that it is {}.")
@@ -151,7 +150,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Fixes the world and what is drawn.", min=0)] = 0,
 ) -> None:
     """Let a model judge and read, greedily, and print how often it is right."""
-    site = open_world(world, "heldout", seed)
+    site = World(world_preset(world, split="heldout", index=seed))
     if site.config.rendering != "prose":
         raise typer.BadParameter(f"expected a world of prose, got {world!r}", param_hint="--world")
     players = Cast({"reader": by}, seed=seed, temperature=0.0, max_new_tokens=max_new_tokens)

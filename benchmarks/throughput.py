@@ -134,9 +134,9 @@ class _AsyncPlayer:
 
 
 def _terse_games(count: int) -> tuple[list[Game], dict[str, object]]:
-    tasks, sites = TaskSource().draw(np.random.default_rng(0), count)
+    tasks, scenarios = TaskSource().draw(np.random.default_rng(0), count)
     opened = [Game(task, TERSE_RULES, rng=index) for index, task in enumerate(tasks)]
-    return opened, {key: site.engine for key, site in sites.items()}
+    return opened, {key: scenario.engine for key, scenario in scenarios.items()}
 
 
 def games_per_second(count: int, run: Callable[..., object], player: object, concurrency: int) -> float:

@@ -27,6 +27,7 @@ from wrapt import when_imported
 if TYPE_CHECKING:
     from ssp_env.game import Game, GameConfig, Outcome, Reply, Task, View
     from ssp_env.passage import Passage
+    from ssp_env.scenario import Scenario, open_scenario
     from ssp_env.search.bm25 import BM25Engine
     from ssp_env.search.tool import SearchTool
     from ssp_env.worlds import World
@@ -40,18 +41,22 @@ __all__ = [
     "Outcome",
     "Passage",
     "Reply",
+    "Scenario",
     "SearchTool",
     "Task",
     "View",
     "World",
     "__version__",
+    "open_scenario",
 ]
 
 _MODULES = {
     "BM25Engine": "ssp_env.search.bm25",
     "Passage": "ssp_env.passage",
+    "Scenario": "ssp_env.scenario",
     "SearchTool": "ssp_env.search.tool",
     "World": "ssp_env.worlds",
+    "open_scenario": "ssp_env.scenario",
 }
 """Where a name is imported from; the others are those of `ssp_env.game`."""
 

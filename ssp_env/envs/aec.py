@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import gymnasium
@@ -13,7 +14,6 @@ from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Dict, Discrete
 from pettingzoo import AECEnv
 
-from ssp_env.embedded import embedded_engine, embedded_tasks, embedded_world
 from ssp_env.envs.spaces import UnicodeText
 from ssp_env.game import (
     Failure,
@@ -30,7 +30,6 @@ from ssp_env.game import (
     View,
 )
 from ssp_env.game.audit import Oracle, audit
-from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import EvidenceMixed, ReadingGiven, SearchReturned, TurnTaken
 from ssp_env.game.outcome import cut_passage_chars
 from ssp_env.game.requests import Result, source_of
@@ -39,18 +38,17 @@ from ssp_env.game.view import as_reply
 from ssp_env.play import (
     AnySearch,
     JudgeFunction,
-    as_engines,
     ask_judge,
     engine_of,
     guarded,
     run_searches,
     sample_noise,
 )
+from ssp_env.scenario import Scenario, open_scenario
 from ssp_env.search.engine import SearchEngine
 from ssp_env.viewer.text import render_events, render_outcome, render_task
 
 ReaderFunction = Callable[[View], str | Reply]
-Engines = AnySearch
 
 PHASES = ("propose", "verify", "solve", "done")
 
@@ -59,12 +57,13 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
     """The environment itself; the docstring of `ssp_env.search_self_play_v0` is its rule book.
 
     Args:
-        tasks: Answers to draw from; needs `search`.
+        scenario: What is played in: engine, answers, rules and oracle; by default the tiny training world.
+        tasks: Answers to draw from in place of a scenario; needs `search`.
         search: Engine, or engines by `Task.corpus`, of any kind that `as_engine` takes; needs `tasks`.
-        config: Rules; by default the published ones, or `TERSE_RULES` over the embedded world.
+        config: Rules in place of the scenario's; with `tasks`, the published ones by default.
         reader: Who answers the RAG check: `"solver"`, or a function from a `View` to text.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
-        oracle: Knows the right answers of questions, for the audit; the embedded world brings its own.
+        oracle: Knows the right answers of questions, for the audit; a scenario may bring its own.
         render_mode: `human`, `ansi` or None.
         max_chars: Greatest length of an action; longer texts are cut.
         max_prompt_chars: Greatest length of a prompt; of a longer one the opening and the newest text stay.
@@ -83,8 +82,9 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
     def __init__(
         self,
         *,
+        scenario: Scenario | None = None,
         tasks: Sequence[Task] | None = None,
-        search: Engines | None = None,
+        search: AnySearch | None = None,
         config: GameConfig | None = None,
         reader: Literal["solver"] | ReaderFunction = "solver",
         judge: JudgeFunction | None = None,
@@ -94,15 +94,13 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         max_prompt_chars: int = 262_144,
     ) -> None:
         super().__init__()
-        search = None if search is None else as_engines(search)
-        self.config = config or (TERSE_RULES if tasks is None else GameConfig())
-        _check_arguments(tasks, search, self.config, reader, judge, render_mode)
+        self.scenario = choose_scenario(scenario, tasks, search, config)
+        self.config = self.scenario.rules
+        _check_arguments(self.config, reader, judge, render_mode)
         self.render_mode = render_mode
-        self._tasks = None if tasks is None else list(tasks)
-        self._search = search
         self._reader = reader
         self._judge = judge
-        self._oracle = oracle
+        self._oracle = oracle or self.scenario.oracle
         self._max_chars = max_chars
         self._max_prompt_chars = max_prompt_chars
         self._rng: np.random.Generator | None = None
@@ -151,7 +149,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             self._rng = np.random.default_rng(seed)
         task = given_task(options)
         if task is None:
-            tasks = embedded_tasks() if self._tasks is None else self._tasks
+            tasks = self.scenario.tasks
             task = tasks[int(self._rng.integers(len(tasks)))]
         self._engine_of(task)
         self.game = Game(task, self.config, int(self._rng.integers(2**63)))
@@ -253,11 +251,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
 
     # -- between turns ---------------------------------------------------------------------------------
 
-    def _world_oracle(self) -> Oracle | None:
-        return embedded_world().answers_to if self._tasks is None else None
-
     def _engine_of(self, task: Task) -> SearchEngine:
-        return embedded_engine() if self._search is None else engine_of(task, self._search)
+        return engine_of(task, self.scenario.search)
 
     def _advance(self) -> None:
         """Serve the game until an agent must act or the game is over, and tell the agents."""
@@ -338,7 +333,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             info["failure"] = outcome.failure
             info["success_rate"] = outcome.success_rate
             info["metrics"] = dict(outcome.metrics)
-            info["audit"] = audit(self.game, self._oracle or self._world_oracle())
+            info["audit"] = audit(self.game, self._oracle)
         return info
 
     def _cut_passage_chars(self, agent: str) -> int:
@@ -370,26 +365,52 @@ def given_task(options: Mapping[str, Any] | None) -> Task | None:
     return task
 
 
-def _check_arguments(
+@lru_cache(maxsize=1)
+def default_scenario() -> Scenario:
+    """Open the tiny training world that environments are made over when nothing else is given."""
+    return open_scenario("tiny")
+
+
+def choose_scenario(
+    scenario: Scenario | None,
     tasks: Sequence[Task] | None,
-    search: Engines | None,
-    config: GameConfig,
-    reader: Literal["solver"] | ReaderFunction,
-    judge: JudgeFunction | None,
-    render_mode: str | None,
-) -> None:
+    search: AnySearch | None,
+    config: GameConfig | None,
+) -> Scenario:
+    """Return what an environment plays in.
+
+    Raises:
+        ValueError: If a scenario comes with tasks or an engine, one of these comes without the other, there
+            is no task, or a task's corpus has no engine.
+        TypeError: If `tasks` holds anything but tasks.
+    """
     if (tasks is None) != (search is None):
         given, missing = ("tasks", "search") if search is None else ("search", "tasks")
         raise ValueError(
             f"{given} needs {missing}: answers and the corpus they are asked about belong together"
         )
-    if tasks is not None and search is not None:
-        if not tasks:
-            raise ValueError("tasks needs at least one Task, got none")
-        for task in tasks:
-            if not isinstance(task, Task):
-                raise TypeError(f"tasks must hold Task objects, got {type(task).__name__}")
-            engine_of(task, search)
+    if tasks is None or search is None:
+        scenario = scenario or default_scenario()
+        return scenario if config is None else scenario.with_rules(config)
+    if scenario is not None:
+        raise ValueError("scenario brings its own tasks and search: leave out tasks= and search=")
+    if not tasks:
+        raise ValueError("tasks needs at least one Task, got none")
+    for task in tasks:
+        if not isinstance(task, Task):
+            raise TypeError(f"tasks must hold Task objects, got {type(task).__name__}")
+    scenario = open_scenario(search=search, answers=tasks, rules=config or GameConfig())
+    for task in tasks:
+        engine_of(task, scenario.search)
+    return scenario
+
+
+def _check_arguments(
+    config: GameConfig,
+    reader: Literal["solver"] | ReaderFunction,
+    judge: JudgeFunction | None,
+    render_mode: str | None,
+) -> None:
     if reader != "solver" and not callable(reader):
         raise ValueError(f"reader must be 'solver' or a function from a View to text, got {reader!r}")
     if config.judge and judge is None:

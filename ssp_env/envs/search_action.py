@@ -54,7 +54,6 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
 
     Example:
         >>> import gymnasium, ssp_env
-        >>> from ssp_env.embedded import embedded_engine
         >>> env = SearchAction(gymnasium.make("SearchSelfPlay/Solver-v0"), lambda query: f"all about {query}")
         >>> _ = env.reset(seed=0)
         >>> observation, reward, *_, info = env.step("Hm. <search> blue whale </search>")

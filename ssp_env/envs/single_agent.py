@@ -45,14 +45,22 @@ from typing import Any, ClassVar, TypeAlias
 import gymnasium
 from gymnasium.error import ResetNeeded
 
-from ssp_env.embedded import embedded_questions
-from ssp_env.envs.aec import Engines, given_task, raw_env
+from ssp_env.envs.aec import choose_scenario, given_task, raw_env
 from ssp_env.envs.lookup_solver import LookupSolver
 from ssp_env.envs.search_action import SearchAction
 from ssp_env.game import Failure, GameConfig, Reply, Role, Task, View
-from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.view import PROPOSER_SEAT
-from ssp_env.play import AnyAgent, AnyPlayer, JudgeFunction, act_all, as_agent, guarded, is_async_agent
+from ssp_env.play import (
+    AnyAgent,
+    AnyPlayer,
+    AnySearch,
+    JudgeFunction,
+    act_all,
+    as_agent,
+    guarded,
+    is_async_agent,
+)
+from ssp_env.scenario import Scenario
 
 __all__ = ["Player", "ProposerEnv", "SearchAction", "SolverEnv"]
 
@@ -155,15 +163,16 @@ class SolverEnv(_OneSeatEnv):
     `reset` raises a `RuntimeError` that counts the reasons.
 
     Args:
+        scenario: What is played in: engine, answers, questions and rules; by default the tiny training world.
         questions: Questions to draw from: tasks with a question, or pairs of a question and its answer. By
-            default gold questions of the embedded world.
+            default those of the scenario.
         proposer: Frozen player that writes the questions instead.
-        tasks: Answers for the proposer; needs `search`. By default those of the embedded world.
-        search: Engine, or engines by `Task.corpus`; by default that of the embedded world.
-        config: Rules, with one attempt; by default the published ones, or `TERSE_RULES` in the embedded
-            world.
+        tasks: Answers for the proposer in place of a scenario; needs `search`.
+        search: Engine, or engines by `Task.corpus`, in place of a scenario.
+        config: Rules, with one attempt; by default those of the scenario, or the published ones with
+            `search`.
         reader: Frozen player that answers the RAG check of the proposer's questions; needed unless
-            `config` has no reading. In the embedded world a `LookupSolver` by default.
+            the rules have no reading. In a terse world a `LookupSolver` by default.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
         max_proposals: Games a proposer may play per `reset`.
         render_mode: `human`, `ansi` or None.
@@ -178,10 +187,11 @@ class SolverEnv(_OneSeatEnv):
     def __init__(
         self,
         *,
+        scenario: Scenario | None = None,
         questions: Sequence[Task | QuestionAndAnswer] | None = None,
         proposer: Player | None = None,
         tasks: Sequence[Task] | None = None,
-        search: Engines | None = None,
+        search: AnySearch | None = None,
         config: GameConfig | None = None,
         reader: Player | None = None,
         judge: JudgeFunction | None = None,
@@ -190,21 +200,18 @@ class SolverEnv(_OneSeatEnv):
         max_chars: int = 8192,
         max_prompt_chars: int = 262_144,
     ) -> None:
-        config = config or (TERSE_RULES if search is None else GameConfig())
-        _check_solver_arguments(questions, proposer, tasks, search, config, reader, max_proposals)
+        asked = None if questions is None else [_as_task(question) for question in questions]
+        _check_solver_arguments(asked, proposer, tasks, search, reader, max_proposals)
+        scenario = choose_scenario(scenario, tasks if search is None else tasks or asked, search, config)
+        _check_solver_rules(scenario, proposer, reader)
+        if proposer is None and not (asked or scenario.questions):
+            raise ValueError("the scenario has no questions: give questions=, or a proposer that writes them")
         self._max_proposals = max_proposals
-        self._questions: Sequence[Task] = ()
-        if questions is not None:
-            self._questions = [_as_task(question) for question in questions]
-            tasks = None if search is None else self._questions
-        elif proposer is None:
-            self._questions = embedded_questions()
-        if reader is None and proposer is not None and search is None:
+        self._questions: Sequence[Task] = () if proposer else asked or scenario.questions
+        if reader is None and proposer is not None and scenario.is_terse:
             reader = LookupSolver()
         game = raw_env(
-            tasks=tasks,
-            search=search,
-            config=config,
+            scenario=scenario,
             reader="solver" if reader is None else _policy("reader", reader),
             judge=judge,
             render_mode=render_mode,
@@ -212,7 +219,7 @@ class SolverEnv(_OneSeatEnv):
             max_prompt_chars=max_prompt_chars,
         )
         frozen: dict[Role, Policy] = {} if proposer is None else {"proposer": _policy("proposer", proposer)}
-        super().__init__(config.seats[1], game, frozen)
+        super().__init__(scenario.rules.seats[1], game, frozen)
 
     def _open(self, options: Mapping[str, Any]) -> None:
         task = given_task(options)
@@ -245,10 +252,11 @@ class ProposerEnv(_OneSeatEnv):
     """`SearchSelfPlay/Proposer-v0`: write questions that a frozen solver should fail to answer.
 
     Args:
-        tasks: Answers to draw from; needs `search`. By default those of the embedded world.
+        scenario: What is played in: engine, answers and rules; by default the tiny training world.
+        tasks: Answers to draw from in place of a scenario; needs `search`.
         search: Engine, or engines by `Task.corpus`; needs `tasks` and `solver`.
-        config: Rules; by default the published ones, or `TERSE_RULES` in the embedded world.
-        solver: Frozen player of every attempt. In the embedded world a `LookupSolver` by default.
+        config: Rules; by default those of the scenario, or the published ones with `search`.
+        solver: Frozen player of every attempt. In a terse world a `LookupSolver` by default.
         reader: Frozen player that answers the RAG check; the solver by default.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
         render_mode: `human`, `ansi` or None.
@@ -263,8 +271,9 @@ class ProposerEnv(_OneSeatEnv):
     def __init__(
         self,
         *,
+        scenario: Scenario | None = None,
         tasks: Sequence[Task] | None = None,
-        search: Engines | None = None,
+        search: AnySearch | None = None,
         config: GameConfig | None = None,
         solver: Player | None = None,
         reader: Player | None = None,
@@ -273,15 +282,14 @@ class ProposerEnv(_OneSeatEnv):
         max_chars: int = 8192,
         max_prompt_chars: int = 262_144,
     ) -> None:
-        if solver is None and search is not None:
-            raise ValueError("search needs solver: the default one knows the embedded world only")
-        policy = _policy("solver", solver or LookupSolver())
         if tasks is not None:
             tasks = [_without_question(task) if isinstance(task, Task) else task for task in tasks]
+        scenario = choose_scenario(scenario, tasks, search, config)
+        if solver is None and not scenario.is_terse:
+            raise ValueError("a corpus of your own needs solver=: the default one knows terse worlds only")
+        policy = _policy("solver", solver or LookupSolver())
         game = raw_env(
-            tasks=tasks,
-            search=search,
-            config=config,
+            scenario=scenario,
             reader="solver" if reader is None else _policy("reader", reader),
             judge=judge,
             render_mode=render_mode,
@@ -327,16 +335,13 @@ def _without_question(task: Task) -> Task:
 
 
 def _check_solver_arguments(
-    questions: Sequence[Task | QuestionAndAnswer] | None,
+    questions: Sequence[Task] | None,
     proposer: Player | None,
     tasks: Sequence[Task] | None,
-    search: Engines | None,
-    config: GameConfig,
+    search: AnySearch | None,
     reader: Player | None,
     max_proposals: int,
 ) -> None:
-    if config.attempts != 1:
-        raise ValueError(f"the agent is the one attempt: config.attempts must be 1, got {config.attempts}")
     if max_proposals < 1:
         raise ValueError(f"max_proposals must be at least 1, got {max_proposals}")
     if questions is not None and proposer is not None:
@@ -349,7 +354,13 @@ def _check_solver_arguments(
         )
     if proposer is None and (tasks is not None or reader is not None):
         raise ValueError("tasks and reader serve a proposer: they need proposer=")
-    if proposer is not None and search is not None and reader is None and config.probes:
+
+
+def _check_solver_rules(scenario: Scenario, proposer: Player | None, reader: Player | None) -> None:
+    rules = scenario.rules
+    if rules.attempts != 1:
+        raise ValueError(f"the agent is the one attempt: config.attempts must be 1, got {rules.attempts}")
+    if proposer is not None and reader is None and rules.probes and not scenario.is_terse:
         raise ValueError(
             "a proposer with search needs reader=, who answers the RAG check, or rag_check=False"
         )

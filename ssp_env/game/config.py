@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from ssp_env.game.budget import Budget
@@ -136,9 +137,7 @@ class GameConfig:
         Raises:
             ValueError: If there are options this version does not know, or one is out of its range.
         """
-        known = {option.name for option in fields(cls)}
-        if unknown := sorted(set(data) - known):
-            raise ValueError(f"unknown rules {', '.join(unknown)}: written by another version of ssp-env?")
+        check_names(data, [option.name for option in fields(cls)], "rule")
         budgets = {seat: Budget(**data[seat]) for seat in ("proposer", "solver") if seat in data}
         return cls(**{**data, **budgets})
 
@@ -165,6 +164,47 @@ class GameConfig:
         """
         return replace(self, proposer=replace(self.proposer, **limits), solver=replace(self.solver, **limits))
 
+    def changed(self, rules: Mapping[str, Any]) -> GameConfig:
+        """Return these rules with some of them changed, as a rules file or a command line says it.
+
+        Args:
+            rules: Names of `GameConfig`; names of `Budget`, which then hold for all seats; or `proposer` or
+                `solver` with a mapping of the limits that change for that role.
+
+        Raises:
+            ValueError: If a name is unknown (the nearest one is named) or a value is out of its range.
+            TypeError: If a budget is neither a mapping nor a `Budget`.
+
+        >>> GameConfig().changed({"max_turns": 6, "solver": {"max_searches": 4}}).solver
+        Budget(max_searches=4, max_turns=6, retries=1, max_tokens=None)
+        """
+        limits = [option.name for option in fields(Budget)]
+        check_names(rules, [*(option.name for option in fields(self)), *limits], "rule")
+        base = self.with_budget(**{name: value for name, value in rules.items() if name in limits})
+        values = {name: value for name, value in rules.items() if name not in limits}
+        for role in ("proposer", "solver"):
+            if isinstance(values.get(role), Mapping):
+                check_names(values[role], limits, f"limit of the {role}")
+                values[role] = replace(getattr(base, role), **values[role])
+        return replace(base, **values)
+
+
+def check_names(given: Iterable[str], known: Sequence[str], what: str) -> None:
+    """Refuse names that are not known, and suggest the nearest one that is.
+
+    Raises:
+        ValueError: If a given name is unknown.
+
+    >>> check_names(["min_serches"], ["min_searches", "top_k"], "rule")
+    Traceback (most recent call last):
+    ValueError: unknown rule 'min_serches': did you mean 'min_searches'?
+    """
+    for name in given:
+        if name not in known:
+            nearest = get_close_matches(name, known, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(known)}"
+            raise ValueError(f"unknown {what} {name!r}: {hint}")
+
 
 TERSE_RULES = GameConfig(
     protocol="terse",
@@ -172,5 +212,5 @@ TERSE_RULES = GameConfig(
     top_k=2,
     min_question_chars=6,
     min_question_words=4,
-).with_budget(max_searches=4, max_turns=6)
-"""Rules that fit the short questions of a terse world."""
+).with_budget(max_searches=4, max_turns=6, retries=0)
+"""The rules of games with terse prompts: questions are short, and players know the form by heart."""

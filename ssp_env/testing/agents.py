@@ -15,10 +15,11 @@ from ssp_env.game.events import AnswerScored, NoticeGiven, ReadingGiven, SeatFor
 from ssp_env.game.view import ROLES
 from ssp_env.passage import Passage
 from ssp_env.play import AnyPlayer, as_agent
+from ssp_env.scenario import open_scenario
 from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.engine import SearchEngine
 from ssp_env.testing.engines import PASSAGES
 from ssp_env.testing.verdict import attempt, require
-from ssp_env.worlds import World, world_preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +149,17 @@ def _cases(config: GameConfig) -> tuple[Case, ...]:
 
 
 @lru_cache(maxsize=2)
-def _setting(terse: bool) -> tuple[tuple[Case, ...], BM25Engine]:
+def _setting(terse: bool) -> tuple[tuple[Case, ...], SearchEngine]:
     """Return two tasks and the engine to play them over: of a tiny world, or of a few prose passages."""
     if not terse:
         return _PROSE_CASES, BM25Engine(PASSAGES)
-    world = World(world_preset("tiny"))
+    scenario = open_scenario("tiny")
+    assert scenario.world is not None
     cases = tuple(
         Case(replace(gold.task, id=f"case-{number}"), gold.entities[:2])
-        for number, gold in enumerate(world.questions(2, 2, np.random.default_rng(0)))
+        for number, gold in enumerate(scenario.world.questions(2, 2, np.random.default_rng(0)))
     )
-    return cases, BM25Engine(world.passages(), stem=False, all_words_first=True)
+    return cases, scenario.engine
 
 
 def _play(
@@ -174,7 +176,7 @@ def _play(
     return games
 
 
-def _open(role: Role, case: Case, config: GameConfig, engine: BM25Engine) -> Game:
+def _open(role: Role, case: Case, config: GameConfig, engine: SearchEngine) -> Game:
     if role == "solver":
         return Game(case.task, config)
     game = Game(replace(case.task, question=""), config)
@@ -195,7 +197,7 @@ def _turns(game: Game, role: Role) -> list[Turn | Read]:
     return [request for request in asked if request.view.role == role]
 
 
-def _serve(game: Game, engine: BM25Engine | None) -> None:
+def _serve(game: Game, engine: SearchEngine | None) -> None:
     """Answer every open search and request for noise; without an engine nothing is found."""
     while found := [request for request in game.requests() if isinstance(request, Search | Noise)]:
         request = found[0]

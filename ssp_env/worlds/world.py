@@ -76,6 +76,9 @@ class World:
     def __repr__(self) -> str:
         return f"World({self.config!r})"
 
+    def __reduce__(self) -> tuple[type[World], tuple[WorldConfig]]:
+        return World, (self.config,)
+
     def _check_index(self, index: int) -> None:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.id} has entities 0 to {len(self) - 1}, not {index}")

@@ -17,10 +17,9 @@ from transformers import AutoTokenizer
 
 from agents import smollm2
 from agents.sampling_params import SamplingParams
-from agents.setting import rules, world_setting
 from agents.vllm.served import VLLMServerAgent
-from ssp_env.game import Game, GameConfig
 from ssp_env.play import play_async
+from ssp_env.scenario import open_scenario
 
 
 class Killer:
@@ -55,11 +54,10 @@ def main(
         context_window=2048, timeout=900.0,
     )  # fmt: skip
     player.connect()
-    setting = world_setting("small", games, 2, 0)
-    config = rules("few_shot", setting.terse, GameConfig().with_budget(max_turns=max_turns))
-    played = [Game(task, config, rng=number) for number, task in enumerate(setting.tasks)]
+    scenario = open_scenario("small", hops=(2,), prompts="few_shot", rules={"max_turns": max_turns})
+    played = scenario.games(scenario.draw_tasks(games))
     killer = Killer(player, kill, after)
-    asyncio.run(play_async(played, proposer=killer, solver=killer, search=setting.engine))
+    asyncio.run(play_async(played, proposer=killer, solver=killer, search=scenario.search))
     print(Counter((game.outcome.verdict, game.outcome.reason) for game in played))
     broken = [game.outcome.rewards for game in played if game.outcome.verdict == "error"]
     assert not any(value for rewards in broken for value in rewards.values()), broken

@@ -20,12 +20,12 @@ from agents.commands import play
 from agents.metering import Meter
 from agents.player_names import MadePlayer, PlayerOptions
 from agents.players import Cast
-from agents.setting import corpus_setting, draw_tasks, rules, world_setting
 from agents.tiny_policy import TinyPolicy
 from agents.transformers_agent import TransformersAgent
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Reply, Task
 from ssp_env.play import play as drive
 from ssp_env.records import first_difference, read_episodes
+from ssp_env.scenario import open_scenario
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.corpus import read_corpus
 from ssp_env.viewer.terminal import print_game, summary_table
@@ -166,8 +166,8 @@ def test_thresholds_of_the_rules_are_options(corpus, smollm2_is):
     smollm2_is(Author())
     options = ["--corpus", corpus, "--proposer", "smollm2", "--solver", "smollm2", "--games", 1]
     assert "broken" not in run(*options).output
-    assert "broken (too_few_searches)" in run(*options, "--min-searches", 3).output
-    assert "broken (too_few_words)" in run(*options, "--min-question-words", 40).output
+    assert "broken (too_few_searches)" in run(*options, "--rule", "min_searches=3").output
+    assert "broken (too_few_words)" in run(*options, "--rule", "min_question_words=40").output
 
 
 def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_path):
@@ -207,9 +207,9 @@ def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_
         (["--prompts", "latin"], "--prompts must be one of english, few_shot, drawn, terse"),
         (["--protocol", "latin"], "protocol must be one of"),
         (["--world", "moon"], "known presets: large, small, tiny"),
-        (["--world", "small"], "choose --world tiny, or language models"),
+        (["--world", "small"], "choose the world 'tiny', or players that are language models"),
         (["--corpus", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
-        (["--answers", "answers.txt"], "add --corpus FILE"),
+        (["--answers", "answers.txt"], "add --corpus or --index"),
         (["--proposer", "smollm2"], "--solver weak plays the terse game only, --proposer smollm2 does not"),
     ],
 )
@@ -343,56 +343,13 @@ def test_scripted_games_need_no_http_client():
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
-# -- settings ---------------------------------------------------------------------------------------------
-
-
-def test_a_corpus_is_asked_for_short_titles_of_real_pages(corpus):
-    setting = corpus_setting(corpus, None, games=4, hops=3, seed=0)
-    answers = [task.answer for task in setting.tasks]
-    assert sorted(answers) == ["Marta Velling", "Marta Velling", "Odense", "Odense"]
-    assert sorted(answers[:2]) == ["Marta Velling", "Odense"]
-    assert {task.hops for task in setting.tasks} == {3}
-    assert [task.id for task in setting.tasks] == ["1", "2", "3", "4"]
-    assert setting.engine.search(["engineer"], 1)[0][0].title == "Marta Velling"
-
-
-def test_a_corpus_without_short_titles_asks_for_answers(tmp_path):
-    path = tmp_path / "corpus.jsonl"
-    path.write_text(json.dumps(PAGES[2]) + "\n")
-    with pytest.raises(ValueError, match="--answers FILE"):
-        corpus_setting(path, None, games=1, hops=1, seed=0)
-
-
-def test_answers_may_say_their_hops_and_aliases():
-    (task,) = draw_tasks([Task("Paris", ("City of Light",), 4)], games=1, seed=0)
-    assert (task.answer, task.aliases, task.hops) == ("Paris", ("City of Light",), 4)
-
-
-def test_worlds_are_asked_for_entities_at_the_end_of_a_path():
-    setting = world_setting("tiny", games=30, hops=3, seed=5)
-    assert setting.terse
-    assert len(setting.tasks) == 30
-    assert setting.engine.search([setting.tasks[0].answer], 1)[0][0].title == setting.tasks[0].answer
-
-
-def test_terse_games_have_rules_of_their_own():
-    terse = rules("terse", True, GameConfig(attempts=3))
-    assert (terse.protocol, terse.prompts, terse.attempts, terse.min_question_words) == (
-        "terse",
-        "terse",
-        3,
-        4,
-    )
-    assert rules("few_shot", True, GameConfig(attempts=3)) == GameConfig(attempts=3, prompts="few_shot")
-
-
 # -- what people see --------------------------------------------------------------------------------------
 
 
 def finished(author, **options):
-    setting = world_setting("small", games=2, hops=1, seed=0)
+    scenario = open_scenario("small")
     games = [Game(Task("Odense", id=str(n)), GameConfig(**options), game_id=str(n)) for n in range(2)]
-    drive(games, proposer=author, solver=author, search=setting.engine)
+    drive(games, proposer=author, solver=author, search=scenario.search)
     return games
 
 
@@ -482,7 +439,10 @@ def test_a_bar_is_shown_only_if_it_takes_long(monkeypatch):
 
 
 def test_both_probes_can_be_asked_for():
-    plain, probed = run("--games", 1), run("--games", 1, "--closed-book", "--uniqueness")
+    plain, probed = (
+        run("--games", 1),
+        run("--games", 1, "--rule", "closed_book=true", "--rule", "uniqueness=true"),
+    )
     assert plain.exit_code == probed.exit_code == 0
     for label in ("closed book", "uniqueness"):
         assert label not in plain.output

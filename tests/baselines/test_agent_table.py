@@ -15,17 +15,24 @@ from agents.scripted import ScriptedPlayer
 from baselines.agent_figures import Share, count_figures
 from baselines.agent_measurement import Measurement
 from baselines.agent_table import agent_table, table_data
-from baselines.agent_tasks import AgentTasks, corpus_tasks, world_tasks
+from baselines.agent_tasks import AgentTasks
 from baselines.commands import evaluate
-from ssp_env.game import GameConfig, Reply
+from ssp_env.game import Reply
 from ssp_env.records import first_difference, read_episodes
+from ssp_env.scenario import open_scenario
 from ssp_env.scoring import wilson_interval
 from tests.agents.byte_tokenizer import byte_tokenizer
 from tests.agents.chat_server import USAGE, chat_server, completion
 from tests.serve.running import process
 
-CONFIG = GameConfig().with_budget(max_turns=6)
-PLAYED = {"games": 12, "questions": 8, "hops": 2, "seed": 0}
+PLAYED = {"games": 12, "known": 8, "hops": 2, "seed": 0}
+
+
+def world_tasks(world, *, games, known, hops, seed, **rules):
+    scenario = open_scenario(
+        world, split="heldout", index=seed, hops=(hops,), rules={"max_turns": 6, **rules}
+    )
+    return AgentTasks.draw(scenario, games=games, known=known, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +89,7 @@ def untimed(figures):
 
 
 def test_a_perfect_player_and_one_that_guesses(tasks):
-    perfect, guess = (Measurement(tasks, CONFIG).run(name) for name in ("perfect", "guess"))
+    perfect, guess = (Measurement(tasks).run(name) for name in ("perfect", "guess"))
     assert perfect.valid_tags.share == 1
     assert (perfect.valid_questions, perfect.solved, perfect.known_solved) == (
         Share(12, 12),
@@ -113,7 +120,7 @@ def test_an_agent_of_ones_own_is_compared_with_scripted_ones(tmp_path, monkeypat
 
 
 def test_attempts_are_counted_each(tasks):
-    figures = Measurement(tasks, replace(CONFIG, attempts=3)).run("perfect")
+    figures = Measurement(world_tasks("tiny", **PLAYED, attempts=3)).run("perfect")
     assert (figures.solved, figures.known_solved, figures.solver_searches) == (
         Share(36, 36),
         Share(24, 24),
@@ -127,7 +134,7 @@ def test_malformed_turns_are_no_valid_tags(tasks, casting):
             return super().act(view) if len(view.messages) > 1 else "hm"
 
     casting["stutterer"] = Stutterer(proposer="perfect", solver="perfect")
-    figures = Measurement(tasks, CONFIG, reader="perfect").run("stutterer")
+    figures = Measurement(tasks, reader="perfect").run("stutterer")
     # Terse games have no retries: every game ends with its first turn.
     assert (figures.valid_tags, figures.reasons) == (Share(0, 20), {"malformed": 12})
     assert figures.known_solved == Share(0, 8)
@@ -136,19 +143,19 @@ def test_malformed_turns_are_no_valid_tags(tasks, casting):
 def test_a_players_tokens_are_counted_and_another_readers_are_not(tasks, casting):
     casting["author"] = Author(proposer="perfect", solver="perfect")
     casting["other"] = Author(reader="perfect")
-    own = Measurement(tasks, CONFIG).run("author")
-    foreign = Measurement(tasks, CONFIG, reader="other").run("author")
+    own = Measurement(tasks).run("author")
+    foreign = Measurement(tasks, reader="other").run("author")
     assert foreign.tokens == 3 * foreign.valid_tags.total
     assert own.tokens == foreign.tokens + 3 * 12
     assert own.tokens_per_second > 0
 
 
 def test_a_chat_endpoints_tokens_are_those_it_counts():
-    tasks = world_tasks("small", games=2, questions=2, hops=1, seed=0)
+    tasks = world_tasks("small", games=2, known=2, hops=1, seed=0)
     with chat_server(lambda request: completion("<answer> x </answer>")) as (address, requests):
         player = f"chat:small@{address}"
-        figures = Measurement(tasks, CONFIG).run(player)
-        judged_by_another = Measurement(tasks, CONFIG, reader="chat:other@" + address).run(player)
+        figures = Measurement(tasks).run(player)
+        judged_by_another = Measurement(tasks, reader="chat:other@" + address).run(player)
     # An answer is no action of a proposer, who has one retry.
     assert figures.reasons == {"malformed": 2}
     assert figures.known_solved == Share(0, 2)
@@ -158,10 +165,10 @@ def test_a_chat_endpoints_tokens_are_those_it_counts():
 
 
 def test_an_endpoint_that_is_down_loses_no_game_and_wins_none():
-    tasks = world_tasks("small", games=1, questions=1, hops=1, seed=0)
+    tasks = world_tasks("small", games=1, known=1, hops=1, seed=0)
     with chat_server(completion("x")) as (address, _):
         pass
-    figures = Measurement(tasks, CONFIG).run(f"chat:small@{address}")
+    figures = Measurement(tasks).run(f"chat:small@{address}")
     assert (figures.errors, figures.valid_questions, figures.known_solved) == (2, Share(0, 0), Share(0, 0))
     assert all("ChatUnavailable" in failure for failure in figures.failures)
 
@@ -171,7 +178,7 @@ def test_failed_games_are_errors_and_neither_invalid_nor_wrong(tasks, casting):
         return view.phase == "solve" and int(view.game_id.rpartition("/")[2]) % 2 == 1
 
     casting["author"] = Author(fails, proposer="perfect", solver="perfect")
-    figures = Measurement(tasks, CONFIG, reader="perfect").run("author")
+    figures = Measurement(tasks, reader="perfect").run("author")
     assert figures.errors == 10
     assert (figures.valid_questions, figures.solved, figures.known_solved) == (
         Share(6, 6),
@@ -196,7 +203,7 @@ def test_asynchronous_players_play_the_same_games(tasks, casting, kind):
 
     setattr(Later, kind, {"act": act, "act_batch": act_batch}[kind])
     casting |= {"author": Author(proposer="weak", solver="weak"), "later": Later()}
-    measurement = Measurement(tasks, CONFIG, reader="perfect")
+    measurement = Measurement(tasks, reader="perfect")
     author, later = measurement.run("author"), measurement.run("later")
     assert untimed(author) == untimed(later)
     assert author.tokens == later.tokens and later.tokens_per_second > 0
@@ -218,8 +225,8 @@ def test_without_games_nothing_is_made_up():
 
 
 def test_a_world_is_held_out_and_its_questions_have_the_hops_asked_for(tasks):
-    assert "tiny-heldout-0" in tasks.setting.description
-    assert {task.hops for task in tasks.known} == {task.hops for task in tasks.setting.tasks} == {2}
+    assert "tiny-heldout-0" in tasks.scenario.description
+    assert {task.hops for task in tasks.known} == {task.hops for task in tasks.asked} == {2}
     assert len({task.question for task in tasks.known}) == 8
     assert world_tasks("tiny", **PLAYED).known == tasks.known
     assert world_tasks("tiny", **{**PLAYED, "seed": 1}).known != tasks.known
@@ -242,13 +249,13 @@ def files(tmp_path):
 
 def test_questions_of_a_corpus_come_from_a_set(files):
     corpus, gold = files
-    drawn = corpus_tasks(corpus, None, gold, **{**PLAYED, "questions": 4})
+    scenario = open_scenario(corpus=corpus, questions=gold)
+    drawn = AgentTasks.draw(scenario, games=12, known=4, seed=0)
     golds = {task.question: task.golds for task in drawn.known}
     assert golds["Which page 2?"] == ("Page 2", "2")
     assert len(golds) == 4
-    assert corpus_tasks(corpus, None, None, **PLAYED).known == ()
-    with pytest.raises(ValueError, match="has 4 questions, asked for are 5"):
-        corpus_tasks(corpus, None, gold, **{**PLAYED, "questions": 5})
+    with pytest.raises(ValueError, match="5 questions were asked for, but there are 4"):
+        AgentTasks.draw(scenario, games=12, known=5, seed=0)
 
 
 # -- going on ----------------------------------------------------------------------------------------------
@@ -263,9 +270,9 @@ def test_an_interrupted_measurement_goes_on_to_the_same_figures(tasks, casting, 
             raise KeyboardInterrupt
         return False
 
-    uninterrupted = Measurement(tasks, CONFIG, reader="perfect").run("weak")
+    uninterrupted = Measurement(tasks, reader="perfect").run("weak")
     casting["author"] = Author(dies, proposer="weak", solver="weak")
-    measurement = Measurement(tasks, CONFIG, reader="perfect", folder=tmp_path)
+    measurement = Measurement(tasks, reader="perfect", folder=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         measurement.run("author")
     path = tmp_path / "author.jsonl"
@@ -290,7 +297,7 @@ def test_an_interrupted_measurement_goes_on_to_the_same_figures(tasks, casting, 
 
 def test_games_that_failed_are_played_again(tasks, casting, tmp_path):
     casting["author"] = Author(lambda view: view.phase == "solve", proposer="perfect", solver="perfect")
-    measurement = Measurement(tasks, CONFIG, reader="perfect", folder=tmp_path)
+    measurement = Measurement(tasks, reader="perfect", folder=tmp_path)
     assert measurement.run("author").errors == 20
     casting["author"] = Author(proposer="perfect", solver="perfect")
     figures = measurement.run("author")
@@ -301,7 +308,7 @@ def test_games_that_failed_are_played_again(tasks, casting, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"config": replace(CONFIG, attempts=2)},
+        {"tasks": world_tasks("tiny", **PLAYED, attempts=2)},
         {"reader": "guess"},
         {"seed": 1},
         {"temperature": 0.0},
@@ -311,7 +318,7 @@ def test_games_that_failed_are_played_again(tasks, casting, tmp_path):
     ids=lambda change: next(iter(change)),
 )
 def test_games_of_other_options_are_not_mixed(tasks, tmp_path, change):
-    measurement = Measurement(tasks, CONFIG, reader="perfect", folder=tmp_path)
+    measurement = Measurement(tasks, reader="perfect", folder=tmp_path)
     measurement.run("perfect")
     before = (tmp_path / "perfect.jsonl").read_bytes()
     with pytest.raises(ValueError, match="repeat the options it was begun with, or choose another folder"):
@@ -333,7 +340,7 @@ def shown(rows):
 def test_a_chat_endpoints_model_is_shown_without_its_address(tasks):
     with chat_server(lambda request: completion("<answer> x </answer>")) as (address, _):
         player = f"chat:org/qwen3@{address}"
-        figures = Measurement(world_tasks("small", games=1, questions=1, hops=1, seed=0), CONFIG).run(player)
+        figures = Measurement(world_tasks("small", games=1, known=1, hops=1, seed=0)).run(player)
     assert shown({player: figures}) == [["org/qwen3", "chat"]]
     (agent,) = table_data({player: figures})["agents"]
     assert (agent["player"], agent["model"], agent["back_end"]) == (player, "org/qwen3", "chat")
@@ -342,11 +349,11 @@ def test_a_chat_endpoints_model_is_shown_without_its_address(tasks):
 def test_a_vllm_servers_model_is_shown_by_the_name_it_is_served_under(tmp_path):
     byte_tokenizer().save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    known = world_tasks("small", games=1, questions=1, hops=1, seed=0)
+    known = world_tasks("small", games=1, known=1, hops=1, seed=0)
     rows = {}
     with process("-m", "tests.agents.fake_vllm", "--root", tmp_path, "--name", "org/whale") as (_, url):
         for player in (f"vllm:{url}", f"vllm:{tmp_path}@{url}"):
-            rows[player] = Measurement(known, CONFIG).run(player)
+            rows[player] = Measurement(known).run(player)
     assert [(figures.model, figures.back_end) for figures in rows.values()] == [
         ("org/whale", "vllm"),
         (tmp_path.name, "vllm"),
@@ -367,9 +374,7 @@ def test_rows_that_would_look_alike_are_told_apart_by_the_players_names():
 
 def test_the_command_prints_a_row_per_player_and_writes_it_as_json(tmp_path):
     out = tmp_path / "table.json"
-    result = run(
-        "perfect", "guess", "--games", 5, "--questions", 3, "--json", out, "--out", tmp_path / "games"
-    )
+    result = run("perfect", "guess", "--games", 5, "--known", 3, "--json", out, "--out", tmp_path / "games")
     assert result.exit_code == 0, result.output
     assert "world tiny-heldout-0, 24 passages; 5 games, 3 known questions; seed 0" in result.output
     (row,) = [line for line in result.output.splitlines() if "│ perfect │" in line]
@@ -402,9 +407,9 @@ def test_players_measured_before_one_that_is_unknown_are_in_the_file(tmp_path):
         (["perfect", "perfect", "--games", "2"], "expected different players, got perfect more than once"),
         (["perfect", "guess"], "expected one folder of a tiny model, or --games N, got 2 players"),
         (["perfect", "--reader", "guess", "--json", "x"], "--json, --reader compare players over games"),
-        (["perfect", "--games", "2", "--gold", "x"], "add --corpus FILE"),
+        (["perfect", "--games", "2", "--questions", "x"], "add --corpus or --index"),
         (["perfect", "--games", "2", "--world", "moon"], "known presets: large, small, tiny"),
-        (["perfect", "--games", "2", "--world", "small"], "can read terse worlds only"),
+        (["perfect", "--games", "2", "--world", "small"], "worlds only: choose the world 'tiny'"),
     ],
 )
 def test_errors_name_the_fix(arguments, fix):
@@ -418,7 +423,7 @@ def test_the_table_of_figures_that_are_missing_says_so():
 
 
 def test_the_same_games_are_opened_for_everybody(tasks: AgentTasks):
-    first, second = (tasks.open_games(CONFIG, 5) for _ in range(2))
+    first, second = (tasks.open_games("terse", 5) for _ in range(2))
     assert [game.snapshot() for games in first for game in games] == [
         game.snapshot() for games in second for game in games
     ]

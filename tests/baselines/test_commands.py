@@ -23,6 +23,15 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "100"}
 
 
+def refusal(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> str:
+    """What `ssp` says when it refuses a command; asked in this process, because torch takes long to load."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["ssp", *arguments])
+    with pytest.raises(SystemExit) as refused:
+        cli.main()
+    return str(refused.value)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that was stopped by Ctrl-C and resumed as the message says."""
@@ -60,7 +69,7 @@ def test_a_stopped_run_goes_on_with_the_printed_command_and_ends_with_table_and_
             row.split("│")[4].strip(),
         ]
 
-    measured = ssp(folder, "eval", f"{RUN}/final", "--questions", "3", "--threads", "1")
+    measured = ssp(folder, "eval", f"{RUN}/final", "--known", "3", "--threads", "1")
     assert (measured.returncode, measured.stderr) == (0, "")
     assert [line.split("│")[4].strip() for line in measured.stdout.splitlines() if "│" in line][-3:] == [
         "3"
@@ -76,3 +85,49 @@ def test_a_wrong_warm_start_is_refused_before_a_run_folder_is_made(
         with pytest.raises(SystemExit, match=f"^ssp: .*{said}"):
             cli.main()
         assert not (folder / "runs/other").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--seed", "3"], "--seed 3 contradicts the run in runs/mine, which has 0"),
+        (
+            ["--mode", "solver-only"],
+            "--mode solver-only contradicts the run in runs/mine",
+        ),
+        (["--warm-start", "nowhere"], "has a warm start of its own"),
+        (["--rule", "attempts=3"], "has other rules (attempts is 4, not 3)"),
+        (["--no-rag-check"], "has other rules (rag_check is True, not False)"),
+        (["--steps", "2"], "has 3 steps: --steps may be more, got 2"),
+    ],
+)
+def test_a_run_is_not_continued_as_another(
+    folder: Path, options: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+):
+    before = (folder / RUN / "config.json").read_text()
+    assert said in refusal(monkeypatch, folder, "train", "--resume", RUN, *options)
+    assert (folder / RUN / "config.json").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "..", "/tmp/absolute"])
+def test_a_run_stays_in_its_folder(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch):
+    said = refusal(monkeypatch, folder, "train", "--preset", "smoke", "--name", name)
+    assert f"--name must be the name of a folder in runs/, without slashes, got '{name}'" in said
+    assert not (folder / "elsewhere").exists()
+
+
+def test_rules_of_a_file_and_of_the_command_line_are_those_of_the_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (folder / "rules.toml").write_text('reward = "1-acc"\n[solver]\nmax_searches = 3\n')
+    options = ["--rules", "rules.toml", "--rule", "noise_passages=2", "--attempts", "2"]
+    started = ssp(folder, "train", "--preset", "smoke", "--name", "rules", "--steps", "1", *options)
+    assert (started.returncode, started.stderr) == (0, "")
+    game = json.loads((folder / "runs/rules/config.json").read_text())["game"]
+    assert (game["reward"], game["noise_passages"], game["attempts"]) == ("1-acc", 2, 2)
+    assert (game["solver"]["max_searches"], game["proposer"]["max_searches"]) == (3, 4)
+
+    said = refusal(
+        monkeypatch, folder, "train", "--preset", "smoke", "--name", "typo", "--rule", "min_serches=2"
+    )
+    assert "unknown rule 'min_serches': did you mean 'min_searches'?" in said

@@ -14,11 +14,12 @@ from agents.tiny_policy import TinyPolicy
 from baselines.advantages import grpo
 from baselines.presets import TERSE_GAME
 from baselines.self_play import Round, play_round
-from baselines.tasks import Site, TaskSource
+from baselines.tasks import TaskSource
 from ssp_env.game import Game, GameConfig, Outcome, Task
 from ssp_env.game.events import TurnTaken
 from ssp_env.game.rewards import REWARD_SHAPES, proposer_reward
 from ssp_env.passage import Passage
+from ssp_env.scenario import Scenario
 from tests.agents.tiny import TOKENIZER
 
 SOURCE = TaskSource("tiny", worlds=4)
@@ -213,10 +214,11 @@ class HalfBroken:
 
     source: TaskSource
 
-    def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Site]]:
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Scenario]]:
         tasks, sites = self.source.draw(rng, count)
         down = next(iter(sites))
-        return tasks, sites | {down: Site(sites[down].world, Broken())}  # type: ignore[arg-type]
+        broken = sites[down]
+        return tasks, sites | {down: Scenario(broken.config, broken.world, Broken(), "broken")}  # type: ignore[arg-type]
 
 
 def test_games_that_failed_teach_nothing():

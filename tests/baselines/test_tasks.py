@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.presets import TERSE_GAME
-from baselines.tasks import TaskSource, heldout_games, open_site, open_world
+from baselines.tasks import TaskSource, heldout_games
 from ssp_env.game import Turn
-from ssp_env.worlds import World, WorldConfig
+from ssp_env.scenario import open_scenario
+from ssp_env.worlds import World, WorldConfig, world_preset
 
 FIRST = range(12)
 
@@ -25,7 +26,11 @@ def draw(seed: int = 0, count: int = 24, **options: object) -> tuple:
 
 def test_training_and_heldout_worlds_share_no_page_and_no_fact_chain():
     pages = {
-        split: {page.text for index in FIRST for page in open_world("tiny", split, index).passages()}
+        split: {
+            page.text
+            for index in FIRST
+            for page in World(world_preset("tiny", split=split, index=index)).passages()
+        }
         for split in ("train", "heldout")
     }
     assert len(pages["train"]) == len(pages["heldout"]) == 24 * len(FIRST)
@@ -35,13 +40,13 @@ def test_training_and_heldout_worlds_share_no_page_and_no_fact_chain():
 @settings(max_examples=20)
 @given(st.integers(0, 10**6))
 def test_a_heldout_world_is_no_training_world_of_any_number(index: int):
-    heldout = open_world("tiny", "heldout", index)
-    assert heldout.fingerprint() != open_world("tiny", "train", index).fingerprint()
+    heldout = World(world_preset("tiny", split="heldout", index=index))
+    assert heldout.fingerprint() != World(world_preset("tiny", index=index)).fingerprint()
     assert (heldout.id, heldout.config.split) == (f"tiny-heldout-{index}", "heldout")
 
 
 def test_a_site_searches_its_own_world_word_by_word():
-    site = open_site("tiny", "train", 5)
+    site = open_scenario("tiny", index=5)
     assert len(site.engine) == len(site.world)
     for page in site.world.passages():
         (hits,) = site.engine.search([page.title], 1)

@@ -15,12 +15,12 @@ from transformers import LlamaForCausalLM
 
 from agents.tiny_model import build_model, load, save
 from baselines.presets import ModelConfig, TrainConfig, preset
-from baselines.run_directory import RunDirectory
-from baselines.tasks import open_site
+from baselines.run_directory import RunDirectory, RunDirectoryError
 from baselines.train import Interrupted, Training
 from ssp_env.game import Game
 from ssp_env.game.events import TurnTaken
 from ssp_env.records import first_difference, read_episodes
+from ssp_env.scenario import open_scenario
 from ssp_env.worlds import WorldConfig
 from tests.agents.tiny import TOKENIZER, recomputed_logprobs
 from tests.baselines.conftest import EASY_GAME
@@ -192,7 +192,7 @@ def test_episodes_can_be_replayed_and_come_from_training_worlds(smoke_run: Path)
         assert first_difference(episode) == "" and game.config == config.game
         world = WorldConfig.from_id(game.task.corpus)
         assert world.split == "train"
-        assert episode.engine == open_site(config.world, "train", world.index).engine.fingerprint()
+        assert episode.engine == open_scenario(config.world, index=world.index).engine.fingerprint()
 
 
 def test_equal_seeds_give_equal_runs_and_others_do_not(smoke_run: Path, tmp_path: Path):
@@ -352,6 +352,19 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path):
     before, figures = weights(path / "final"), summary(path)["heldout"]
     assert resume(path).seen == ["after"]
     assert same(weights(path / "final"), before) and summary(path)["heldout"] == figures
+
+
+def test_an_extended_run_is_the_run_that_was_longer_from_the_start(
+    tmp_path: Path, warm_start: Path, lenient_scores: None
+):
+    whole = train(LEARNING, tmp_path / "whole", warm_start=warm_start)
+    path = train(replace(LEARNING, steps=LEARNING.steps - 1), tmp_path / "run", warm_start=warm_start)
+    run, config = RunDirectory.open(path)
+    Training(run.extend(config, LEARNING.steps), run, Watcher()).train()
+    assert RunDirectory.open(path)[1] == LEARNING
+    assert_same_run(path, whole)
+    with pytest.raises(RunDirectoryError, match="--steps may be more, got 1"):
+        run.extend(LEARNING, 1)
 
 
 # -- bad warm starts -----------------------------------------------------------------------------------

@@ -133,7 +133,8 @@ RULES = {
 def play_games(agent: AnyAgent, config: GameConfig, count: int = 6) -> list[Game]:
     tasks, sites = TaskSource("tiny", worlds=2).draw(np.random.default_rng(0), count)
     games = [Game(task, config, number, task.id) for number, task in enumerate(tasks)]
-    play(games, proposer=agent, solver=agent, search={key: site.engine for key, site in sites.items()})
+    engines = {key: scenario.engine for key, scenario in sites.items()}
+    play(games, proposer=agent, solver=agent, search=engines)
     return games
 
 

@@ -14,10 +14,10 @@ from agents.scripted import ScriptedPlayer
 from baselines.losses import token_logprobs
 from baselines.optimizer import ScheduledAdamW
 from baselines.presets import TERSE_GAME
-from baselines.tasks import TaskSource, open_world
+from baselines.tasks import TaskSource
 from baselines.transcripts import Segment, Transcript, collate
 from baselines.warm_start import CloningUpdate, demonstrations, lookup_transcripts, pages_shown
-from ssp_env.worlds import World, WorldConfig, parse_facts, parse_question
+from ssp_env.worlds import World, WorldConfig, parse_facts, parse_question, world_preset
 from tests.agents.tiny import TERSE, TOKENIZER
 
 UNKNOWN = TOKENIZER.unk_token_id
@@ -147,7 +147,7 @@ def test_lookups_are_fixed_by_the_generator_and_never_come_from_one_world_alone(
 def test_more_pages_are_shown_as_practice_goes_on():
     shown = [pages_shown(step / 100) for step in range(101)]
     assert shown == sorted(shown)
-    assert 2 <= shown[0] < shown[-1] <= len(open_world("tiny", "train", 0))
+    assert 2 <= shown[0] < shown[-1] <= len(World(world_preset("tiny")))
 
 
 # -- demonstrations ------------------------------------------------------------------------------------

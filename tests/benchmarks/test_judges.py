@@ -9,10 +9,10 @@ from agents import player_names
 from agents.judges import JudgeQuestions, LLMJudge
 from agents.player_names import MadePlayer
 from baselines.agent_figures import Share
-from baselines.tasks import open_world
 from benchmarks.judges import draw_pairs, draw_readings, judge_figures, main, reader_figures
 from ssp_env.play import as_agent
 from ssp_env.scoring import cover_exact_match, exact_match
+from ssp_env.worlds import World, world_preset
 from tests.agents.judging import Reader
 
 KINDS = {"the gold", "an alias", "in a sentence", "another of its kind", "no answer"}
@@ -20,7 +20,7 @@ KINDS = {"the gold", "an alias", "in a sentence", "another of its kind", "no ans
 
 @pytest.fixture(scope="module")
 def world():
-    return open_world("small", "heldout", 0)
+    return World(world_preset("small", split="heldout"))
 
 
 def drawn(world, questions=40, seed=0):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ssp_env.embedded import embedded_engine, embedded_questions
 from ssp_env.envs.lookup_solver import LookupSolver
 from ssp_env.game import Game, Message, Task, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.play import play
+from ssp_env.scenario import open_scenario
 
 PAGES = "<information> belin seat corun belin mayor sarn ; corun mayor tavom </information>"
 
@@ -54,9 +54,11 @@ def test_a_question_it_does_not_understand_is_no_error(question):
 
 def test_it_knows_every_one_hop_answer_and_few_of_three_hops():
     solved = {1: [], 2: [], 3: []}
-    for task in embedded_questions():
+    for task in open_scenario("tiny").questions:
         game = Game(task, TERSE_RULES)
-        (outcome,) = play([game], proposer=LookupSolver(), solver=LookupSolver(), search=embedded_engine())
+        (outcome,) = play(
+            [game], proposer=LookupSolver(), solver=LookupSolver(), search=open_scenario("tiny").engine
+        )
         assert outcome.metrics["malformed_turns"] == 0.0
         solved[task.hops].append(outcome.success_rate)
     assert set(solved[1]) == {1.0}
@@ -65,5 +67,7 @@ def test_it_knows_every_one_hop_answer_and_few_of_three_hops():
 
 def test_it_plays_protocols_it_does_not_read_to_their_end():
     game = Game(Task("Tavor", question="Who is the mayor of the town?"))
-    (outcome,) = play([game], proposer=LookupSolver(), solver=LookupSolver(), search=embedded_engine())
+    (outcome,) = play(
+        [game], proposer=LookupSolver(), solver=LookupSolver(), search=open_scenario("tiny").engine
+    )
     assert outcome.reason == "unsolved"

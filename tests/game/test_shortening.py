@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssp_env.embedded import embedded_world
 from ssp_env.game import PROTOCOLS, GameConfig
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.shortening import shorten, shorten_prompt, shown_evidence, shown_result
 from ssp_env.passage import Passage
 from ssp_env.records import Episode, rescore
-from ssp_env.worlds import parse_facts
+from ssp_env.worlds import World, parse_facts, world_preset
 from tests.game.doubles import Shelf as Library
 from tests.game.doubles import answer, new_game, outcome, propose, question, read, say, search
 
@@ -65,7 +64,7 @@ def test_no_cut_opens_a_tag_or_falls_into_an_escape(name, text, limit):
 
 
 def test_ordinary_passages_are_shown_as_they_are():
-    passages = [*embedded_world().passages(), Passage("w", "Odense", "word " * 100)]
+    passages = [*World(world_preset("tiny")).passages(), Passage("w", "Odense", "word " * 100)]
     for config in (GameConfig(), TERSE_RULES):
         assert shown_result(passages, config) == shown_evidence(passages, config) == (passages, 0)
 

@@ -1,0 +1,90 @@
+"""The rules of a game on the command line: a TOML file, and single rules after it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RulesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--rules",
+        help="TOML file of rules: names of GameConfig, limits of Budget for all seats, and the tables "
+        "[proposer] and [solver] for one of them.",
+    ),
+]
+RuleValues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rule",
+        metavar="NAME=VALUE",
+        help="One rule, after those of --rules; for instance min_searches=3, solver.max_turns=8 or "
+        "reward='4p(1-p)'. May be repeated.",
+    ),
+]
+
+
+Attempts = Annotated[int | None, typer.Option(help="Solver attempts per question.", min=1)]
+TopK = Annotated[int | None, typer.Option(help="Passages per search.", min=1)]
+MaxTurns = Annotated[int | None, typer.Option(help="Turns of each player in a game.", min=1)]
+RAGCheck = Annotated[
+    bool | None,
+    typer.Option("--rag-check/--no-rag-check", help="Whether questions must pass the RAG check."),
+]
+
+
+def read_rules(file: Path | None, assignments: Sequence[str] | None, **options: Any) -> dict[str, Any]:
+    """Return the rules that a command was given; names and values are checked where they are applied.
+
+    Args:
+        file: TOML file.
+        assignments: Texts such as `min_searches=3`, which come after the file.
+        options: Rules that have an option of their own and come last; None where it was left out.
+
+    Raises:
+        ValueError: If the file is no TOML, or an assignment has another form.
+
+    >>> read_rules(None, ["solver.max_turns=8", "reward=4p(1-p)"], top_k=2, attempts=None)
+    {'solver': {'max_turns': 8}, 'reward': '4p(1-p)', 'top_k': 2}
+    """
+    rules: dict[str, Any] = {} if file is None else _parse(file.read_text("utf-8"), f"the rules in {file}")
+    for assignment in assignments or ():
+        name, equals, value = assignment.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"--rule expects NAME=VALUE, such as min_searches=3, got {assignment!r}")
+        seat, dot, limit = name.strip().rpartition(".")
+        target = rules.setdefault(seat, {}) if dot else rules
+        if not isinstance(target, dict):
+            raise ValueError(f"--rule {assignment!r}: {seat} is no table of limits, it is {target!r}")
+        target[limit] = _value(value.strip())
+    return rules | {name: value for name, value in options.items() if value is not None}
+
+
+def given_on_command_line(context: typer.Context, parameter: str) -> bool:
+    """Return whether somebody wrote the option of a parameter, in place of leaving it to its default."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _value(text: str) -> Any:
+    """Read a value as TOML has it; what is none is text, so that no shell needs two kinds of quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _parse(text: str, what: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{what} are not valid TOML: {error}") from error
