@@ -17,9 +17,13 @@ from ssp_env.records.export import (
     TRAINED_ROLES,
     chat_rows,
     game_rows,
+    games_schema,
+    trajectories_schema,
     trajectory_rows,
     verl_rows,
+    verl_schema,
     write_jsonl,
+    write_parquet,
 )
 from ssp_env.records.replay import retold
 
@@ -59,8 +63,6 @@ def export(
         count = write_jsonl(chat_rows(_episodes(file), roles, tool_role), out)
         print_text(console, f"{count} conversations written to {out}")
         return
-    from ssp_env.records.parquet import games_schema, trajectories_schema, verl_schema, write_parquet
-
     if to == "verl":
         count = write_parquet(verl_rows(_episodes(file), data_source), out, verl_schema())
         print_text(console, f"{count} questions written to {out}")

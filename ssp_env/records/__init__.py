@@ -10,8 +10,7 @@
 
 from ssp_env.records.episode import SCHEMA_VERSION, Episode
 from ssp_env.records.files import EpisodeWriter, TornLine, keep_episodes, numbered_episodes, read_episodes
-from ssp_env.records.replay import first_difference, retold
-from ssp_env.records.rescore import Comparison, rescore
+from ssp_env.records.replay import Comparison, first_difference, rescore, retold
 from ssp_env.records.schema import episode_schema
 
 __all__ = [

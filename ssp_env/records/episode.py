@@ -1,15 +1,15 @@
-"""One finished game as data: what replays it, and what came of it."""
+"""One finished game as data: what replays it and what came of it, and how that is written as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import ssp_env
 from ssp_env.data.lines import shown
 from ssp_env.game import Game, GameConfig
-from ssp_env.records.plain import json_line, to_plain, typed_plain
 
 SCHEMA_VERSION = 2
 """Version of the form of a line; it grows when a reader of the old form would misunderstand the new one."""
@@ -144,3 +144,50 @@ _FORM: tuple[tuple[str, _Types, str], ...] = (
     ("extra", (dict,), "an object"),
     ("scored_by", (dict, type(None)), "an object or null"),
 )
+
+
+def to_plain(value: object) -> Any:
+    """Turn a value into what JSON can hold; a dataclass becomes an object of all its fields.
+
+    Sets become sorted lists.
+
+    Raises:
+        TypeError: If JSON cannot hold the value.
+
+    >>> from ssp_env.game.events import NoticeGiven
+    >>> to_plain(NoticeGiven("solver_0", "malformed"))
+    {'seat': 'solver_0', 'notice': 'malformed'}
+    """
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Set):
+        return sorted(to_plain(item) for item in value)
+    raise TypeError(f"expected data that JSON can hold, got {type(value).__name__}: {value!r}")
+
+
+def typed_plain(value: object) -> dict[str, Any]:
+    """Turn a dataclass into plain data that names its type.
+
+    >>> from ssp_env.game.events import SeatForfeited
+    >>> typed_plain(SeatForfeited("solver_0", "turn_limit"))
+    {'type': 'SeatForfeited', 'seat': 'solver_0', 'code': 'turn_limit'}
+    """
+    return {"type": type(value).__name__, **to_plain(value)}
+
+
+def json_line(data: Mapping[str, Any]) -> str:
+    r"""Write data as one line of ASCII JSON: equal data give equal text, keys in the order they came.
+
+    Raises:
+        ValueError: If a number is infinite or NaN, which JSON has no name for.
+
+    >>> json_line({"text": "é\n", "score": 0.1})
+    '{"text": "\\u00e9\\n", "score": 0.1}'
+    """
+    return json.dumps(data, allow_nan=False)

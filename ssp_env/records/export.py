@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ssp_env.errors import missing_extra
 from ssp_env.game import GameConfig, Message, Role, Turn
 from ssp_env.game.outcome import count_metrics
-from ssp_env.records.episode import Episode
-from ssp_env.records.plain import json_line
+from ssp_env.records.episode import Episode, json_line
 from ssp_env.records.replay import retold
 from ssp_env.records.trajectories import Trajectory, trajectories
 
+if TYPE_CHECKING:
+    import pyarrow
+
+
 TRAINED_ROLES: tuple[Role, ...] = ("proposer", "solver")
 ToolRole = Literal["tool", "user"]
+ROWS_PER_BATCH = 512
 
 
 def chat_rows(
@@ -190,3 +196,108 @@ def _spoken(message: Message, tool_role: ToolRole) -> dict[str, str]:
 def _encodable(text: str) -> str:
     """Replace lone surrogates, which neither Parquet nor most readers of JSON take."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def write_parquet(rows: Iterable[Mapping[str, Any]], path: Path, schema: pyarrow.Schema) -> int:
+    """Write rows to a new Parquet file, which appears when it is whole.
+
+    Args:
+        rows: The rows; a batch of them is in memory at a time.
+        path: The file.
+        schema: `games_schema()`, `trajectories_schema()` or `verl_schema()`.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        ModuleNotFoundError: If pyarrow is not installed.
+        ValueError: If the file exists.
+    """
+    arrow = _pyarrow()
+    from pyarrow.parquet import ParquetWriter
+
+    def write(aside: Path) -> int:
+        count, waiting = 0, iter(rows)
+        with ParquetWriter(aside, schema) as writer:
+            while batch := list(islice(waiting, ROWS_PER_BATCH)):
+                writer.write_table(arrow.Table.from_pylist(batch, schema=schema))
+                count += len(batch)
+        return count
+
+    return publish(path, write)
+
+
+def games_schema() -> pyarrow.Schema:
+    """Columns of `game_rows`."""
+    arrow = _pyarrow()
+    text, number = arrow.string(), arrow.float64()
+    reward = arrow.struct([("seat", text), ("reward", number)])
+    return arrow.schema(
+        [
+            *((name, text) for name in ("game_id", "corpus", "answer")),
+            ("aliases", arrow.list_(text)),
+            ("hops", arrow.int64()),
+            *((name, text) for name in ("question", "verdict", "reason")),
+            ("success_rate", number),
+            ("rewards", arrow.list_(reward)),
+            *((name, number) for name in count_metrics((), GameConfig())),
+            *((name, text) for name in ("engine", "package", "config", "extra")),
+        ]
+    )
+
+
+def trajectories_schema() -> pyarrow.Schema:
+    """Columns of `trajectory_rows`."""
+    arrow = _pyarrow()
+    return arrow.schema(
+        [
+            *((name, arrow.string()) for name in ("game_id", "seat", "role")),
+            ("reward", arrow.float64()),
+            ("correct", arrow.bool_()),
+            *((name, arrow.string()) for name in ("verdict", "reason")),
+            ("messages", _messages("role", "content", "tool_calls", "tool_call_id")),
+            ("input_ids", arrow.list_(arrow.int64())),
+            ("loss_mask", arrow.list_(arrow.int8())),
+            ("logprobs", arrow.list_(arrow.float64())),
+        ]
+    )
+
+
+def verl_schema() -> pyarrow.Schema:
+    """Columns of `verl_rows`."""
+    arrow = _pyarrow()
+    text = arrow.string()
+    truth = arrow.struct([("target", arrow.list_(text))])
+    created = arrow.struct([("data_source", text), ("ground_truth", truth), ("question", text)])
+    extra_info = arrow.struct(
+        [
+            ("index", arrow.int64()),
+            *((name, text) for name in ("split", "question", "game_id")),
+            ("hops", arrow.int64()),
+            ("success_rate", arrow.float64()),
+            ("need_tools_kwargs", arrow.bool_()),
+            ("tools_kwargs", arrow.struct([("search", arrow.struct([("create_kwargs", created)]))])),
+        ]
+    )
+    return arrow.schema(
+        [
+            ("data_source", text),
+            ("prompt", _messages("role", "content")),
+            ("ability", text),
+            ("reward_model", arrow.struct([("ground_truth", truth), ("style", text)])),
+            ("extra_info", extra_info),
+        ]
+    )
+
+
+def _messages(*keys: str) -> pyarrow.DataType:
+    arrow = _pyarrow()
+    return arrow.list_(arrow.struct([(key, arrow.string()) for key in keys]))
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+    except ModuleNotFoundError as error:
+        raise missing_extra("pyarrow", "parquet") from error
+    return pyarrow

@@ -9,11 +9,15 @@ from hypothesis import given, settings
 
 from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Reply, Task
 from ssp_env.records import Episode, rescore, retold
-from ssp_env.records.export import chat_rows, game_rows, trajectory_rows, verl_rows, write_jsonl
-from ssp_env.records.parquet import (
+from ssp_env.records.export import (
+    chat_rows,
+    game_rows,
     games_schema,
     trajectories_schema,
+    trajectory_rows,
+    verl_rows,
     verl_schema,
+    write_jsonl,
     write_parquet,
 )
 from ssp_env.records.trajectories import trajectories
