@@ -16,6 +16,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+Ids = NDArray[np.int64]
 COLUMNS = 128
 """Buffers grow by this many columns at a time."""
 
@@ -236,9 +237,6 @@ def _check(model: PreTrainedModel) -> None:
             f"{name} was loaded with attn_implementation={attention!r}, which takes no mask by rows; "
             "load it with attn_implementation='sdpa'"
         )
-
-
-Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

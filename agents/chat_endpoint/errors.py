@@ -11,6 +11,14 @@ import httpx
 from ssp_env.errors import ServiceError
 from ssp_env.http import ReplyTooLong
 
+_EXCERPT_CHARACTERS = 300
+_PASSING_STATUSES = (408, 425)
+_HINTS = {
+    401: " (is the key right, and in the environment?)",
+    403: " (is the key allowed to do this?)",
+    404: " (is this the address that the endpoint's documentation gives, up to /v1 as a rule?)",
+}
+
 
 class ChatError(ServiceError):
     """A request that gave no usable completion."""
@@ -46,15 +54,6 @@ class LogprobsMissing(BadChatReply):
 
 class MaxCostReached(ChatError):
     """The money that may be spent is spent; nothing was sent."""
-
-
-_EXCERPT_CHARACTERS = 300
-_PASSING_STATUSES = (408, 425)
-_HINTS = {
-    401: " (is the key right, and in the environment?)",
-    403: " (is the key allowed to do this?)",
-    404: " (is this the address that the endpoint's documentation gives, up to /v1 as a rule?)",
-}
 
 
 @dataclass(frozen=True, repr=False)

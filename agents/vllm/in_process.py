@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-class _EngineAgent:
+class EngineAgent(ABC):
     """Plays every role with a vLLM engine in this process.
 
     Args:
@@ -88,9 +89,9 @@ class _EngineAgent:
         }
         self._open()
 
+    @abstractmethod
     def _open(self) -> None:
         """Prepare the engine."""
-        raise NotImplementedError
 
     def _begin(self, view: View) -> tuple[Prompt, SampledTurn]:
         """Return what the model reads and the turn that it shall sample."""
@@ -127,10 +128,10 @@ class _EngineAgent:
         return Completion(ids, logprobs, self.weights_version)
 
 
-class VLLMEngineAgent(_EngineAgent):
+class VLLMEngineAgent(EngineAgent):
     """Plays every role in batches, with a vLLM engine in this process.
 
-    See `_EngineAgent` for the arguments; further ones are options of `vllm.LLM`.
+    See `EngineAgent` for the arguments; further ones are options of `vllm.LLM`.
     """
 
     def _open(self) -> None:
@@ -158,10 +159,10 @@ class VLLMEngineAgent(_EngineAgent):
         self.weights_version = version
 
 
-class AsyncVLLMEngineAgent(_EngineAgent):
+class AsyncVLLMEngineAgent(EngineAgent):
     """The same player for `play_async`: turns join the running batch as they come.
 
-    See `_EngineAgent` for the arguments; further ones are options of `vllm.AsyncEngineArgs`.
+    See `EngineAgent` for the arguments; further ones are options of `vllm.AsyncEngineArgs`.
     """
 
     def _open(self) -> None:

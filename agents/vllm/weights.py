@@ -18,9 +18,11 @@ from ssp_env.game import Role
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_log = logging.getLogger("ssp_env.agents.vllm")
+SAMPLE_TEXT = "Which town? <search> Marta Velling </search>\n<answer> É, 12 </answer>"
 DEV_MODE = "start it with VLLM_SERVER_DEV_MODE=1 in its environment"
 RUNTIME_LORA = "start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in its environment"
+
+_log = logging.getLogger("ssp_env.agents.vllm")
 
 
 @dataclass
@@ -177,11 +179,6 @@ async def _on_all(
     for server, problem in problems.items():
         _log.warning("%s is not used until it has the new weights: %s", server.url, problem)
     return problems
-
-
-SAMPLE_TEXT = "Which town? <search> Marta Velling </search>\n<answer> É, 12 </answer>"
-
-_log = logging.getLogger("ssp_env.agents.vllm")
 
 
 @dataclass

@@ -41,7 +41,7 @@ def test_the_seed_of_a_turn_is_the_same_on_every_machine():
 
 @pytest.mark.parametrize(("left", "limit"), [(None, 128), (1000, 128), (12, 12), (0, 1)])
 def test_a_turn_is_never_longer_than_the_budget_allows(left, limit):
-    assert SamplingParams().limit(replace(VIEW, tokens_left=left)) == limit
+    assert SamplingParams(max_new_tokens=128).limit(replace(VIEW, tokens_left=left)) == limit
 
 
 def test_one_setting_is_for_all_roles_and_a_mapping_for_some():
