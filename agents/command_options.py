@@ -11,6 +11,7 @@ from rich.console import Console
 
 from agents.player_names import Prompts
 from agents.sampling_params import ENDPOINT_MAX_NEW_TOKENS, LOCAL_MAX_NEW_TOKENS
+from ssp_env.cli.options import search_option
 from ssp_env.game.prompts import PROMPT_STYLES
 from ssp_env.scenario import Scenario, open_scenario
 from ssp_env.worlds import MAX_HOPS, WORLD_PRESETS
@@ -19,19 +20,6 @@ from ssp_env.worlds.config import Split
 WorldPreset = Annotated[str, typer.Option(help=f"World to search in: {', '.join(WORLD_PRESETS)}.")]
 WorldIndex = Annotated[
     int | None, typer.Option(help="Number of the world; by default that of the seed.", min=0)
-]
-Corpus = Annotated[
-    Path | None, typer.Option(help="Search this file or folder of passages instead of a world.")
-]
-Index = Annotated[
-    Path | None, typer.Option(help="Search this index directory, which `ssp index build` made.")
-]
-Search = Annotated[
-    str | None,
-    typer.Option(
-        help="What searches the world or corpus: bm25 (the default), dense:MODEL, hybrid:MODEL, the URL of a "
-        "server of Search-R1's protocol, or module:object for an engine of your own."
-    ),
 ]
 Answers = Annotated[
     Path | None,
@@ -88,8 +76,6 @@ def open_from_options(
     Raises:
         ValueError: If options exclude each other or name nothing that can be opened.
     """
-    if index is not None and search is not None:
-        raise ValueError("--index and --search both say what searches: give one of them")
     if (answers or questions) and not (corpus or index or search):
         raise ValueError("--answers and --questions need something to search in: add --corpus or --index")
     own = any((corpus, index, answers, questions))
@@ -99,7 +85,7 @@ def open_from_options(
             split="train" if own else split,
             index=0 if own else seed if world_index is None else world_index,
             corpus=corpus,
-            search=search if index is None else index,
+            search=search_option(index, search),
             answers=answers,
             questions=questions,
             hops=(hops,),

@@ -14,12 +14,9 @@ from agents.command_options import (
     Answers,
     APIKeyVariable,
     Concurrency,
-    Corpus,
     Hops,
-    Index,
     MaxNewTokens,
     PromptStyle,
-    Search,
     Seed,
     WorldIndex,
     WorldPreset,
@@ -31,6 +28,7 @@ from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.session import play_session
 from agents.smollm2 import SmolLM2Missing
+from ssp_env.cli.options import Corpus, IndexDirectory, Search
 from ssp_env.cli.rules import Attempts, MaxTurns, RAGCheck, RulesFile, RuleValues, TopK, read_rules
 from ssp_env.game import PROTOCOLS
 
@@ -44,7 +42,7 @@ def play(
     world: WorldPreset = "tiny",
     world_index: WorldIndex = None,
     corpus: Corpus = None,
-    index: Index = None,
+    index: IndexDirectory = None,
     search: Search = None,
     answers: Answers = None,
     proposer: Annotated[

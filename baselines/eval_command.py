@@ -18,12 +18,9 @@ from agents.command_options import (
     Answers,
     APIKeyVariable,
     Concurrency,
-    Corpus,
     Hops,
-    Index,
     MaxNewTokens,
     PromptStyle,
-    Search,
     Seed,
     WorldIndex,
     WorldPreset,
@@ -32,6 +29,7 @@ from agents.command_options import (
 )
 from agents.player_names import is_local_model
 from agents.sampling_params import DEFAULT_TEMPERATURE
+from ssp_env.cli.options import Corpus, IndexDirectory, Search
 from ssp_env.cli.rules import (
     Attempts,
     MaxTurns,
@@ -72,7 +70,7 @@ def evaluate(
     world: WorldPreset = "tiny",
     world_index: WorldIndex = None,
     corpus: Corpus = None,
-    index: Index = None,
+    index: IndexDirectory = None,
     search: Search = None,
     answers: Answers = None,
     questions: Annotated[

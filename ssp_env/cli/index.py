@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from ssp_env.cli.options import Heldout, WorldIndex, open_world
+from ssp_env.scenario import bm25_options
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import Manifest, check_index, read_manifest
 from ssp_env.search.bm25.term_writer import Progress as OnProgress
@@ -71,11 +72,11 @@ def build(
     skip_bad: SkipBad = False,
 ) -> None:
     """Index a corpus on disk in constant memory. If the command is stopped, run it again to continue."""
-    opened, terse = _open_corpus(source, world, world_index, heldout)
+    opened, usual = _open_corpus(source, world, world_index, heldout)
     settings = BM25Settings(
-        not terse if stem is None else stem,
+        usual["stem"] if stem is None else stem,
         drop_stop_words,
-        terse if all_words_first is None else all_words_first,
+        usual["all_words_first"] if all_words_first is None else all_words_first,
         title_boost,
         None if exact else BM25Settings.prune_above,
     )
@@ -127,18 +128,18 @@ def check(directory: Directory) -> None:
 
 def _open_corpus(
     source: Path | None, world: str | None, world_index: int, heldout: bool
-) -> tuple[CorpusSource, bool]:
-    """Return what to read, and whether it is a terse world, whose names are no English words."""
+) -> tuple[CorpusSource, dict[str, bool]]:
+    """Return what to read, and how BM25 reads such passages if no option says otherwise."""
     if (source is None) == (world is None):
         raise ValueError("expected either SOURCE or --world")
     if world is None or "-" in world:
         if world_index or heldout:
             raise ValueError("--world-index and --heldout go with a world preset, such as --world tiny")
         if source is not None:
-            return open_source(source), False
+            return open_source(source), bm25_options(None)
     assert world is not None
     made = World(WorldConfig.from_id(world)) if "-" in world else open_world(world, world_index, heldout)
-    return world_source(made), made.config.rendering == "terse"
+    return world_source(made), bm25_options(made)
 
 
 class _BadLines:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,9 @@ from rich.progress import track
 from rich.text import Text
 
 import ssp_env
-from ssp_env.passage import Passage
 from ssp_env.records import Episode, numbered_episodes
-from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.corpus import read_corpus
+from ssp_env.scenario import open_scenario
+from ssp_env.search.engine import SearchEngine
 from ssp_env.viewer.text import visible
 from ssp_env.worlds import WORLD_PRESETS, World, world_preset
 
@@ -33,11 +32,20 @@ WorldIndex = Annotated[
 ]
 Heldout = Annotated[bool, typer.Option("--heldout", help="Take a world that nothing is trained on.")]
 Corpus = Annotated[
-    Path | None, typer.Option("--corpus", help="Search this JSONL or JSONL.gz file instead of a world.")
+    Path | None,
+    typer.Option("--corpus", help="Search this file or folder of passages instead of a world."),
 ]
 IndexDirectory = Annotated[
     Path | None,
     typer.Option("--index", help="Search this directory, made by `ssp index build`, instead of a world."),
+]
+Search = Annotated[
+    str | None,
+    typer.Option(
+        "--search",
+        help="What searches the world or corpus: bm25 (the default), dense:MODEL, hybrid:MODEL, the URL of a "
+        "server of Search-R1's protocol, or module:object for an engine of your own.",
+    ),
 ]
 Recorded = Annotated[
     Path, typer.Argument(help="Recorded games: JSON Lines, plain or gzipped.", show_default=False)
@@ -64,12 +72,17 @@ def open_world(preset: str, world_index: int, heldout: bool) -> World:
 
 
 def open_engine(
-    world: str | None, world_index: int, heldout: bool, corpus: Path | None, index: Path | None
-) -> BM25Engine:
-    """Open an index directory, or index a corpus file or a world in memory, with a progress bar on stderr.
+    world: str | None,
+    world_index: int,
+    heldout: bool,
+    corpus: Path | None,
+    index: Path | None,
+    search: str | None = None,
+) -> SearchEngine:
+    """Open the engine that a command's options name, with a progress bar on stderr while it is built.
 
     Raises:
-        ValueError: If the options name more than one of them.
+        ValueError: If the options name more than one thing to search in.
     """
     named = {"--world": world, "--corpus": corpus, "--index": index}
     given = [option for option, value in named.items() if value is not None]
@@ -78,19 +91,27 @@ def open_engine(
         given.insert(0, "--heldout" if heldout else "--world-index")
     if len(given) > 1:
         raise ValueError(f"expected one of --world, --corpus and --index, got {' and '.join(given)}")
-    if index is not None:
-        return BM25Engine.open(index)
-    terse = False
-    passages: Iterable[Passage]
-    if corpus is None:
-        made = open_world(world or DEFAULT_WORLD, world_index, heldout)
-        terse = made.config.rendering == "terse"
-        passages = made.passages()
-    else:
-        passages = read_corpus(corpus)
-    # The bar goes to stderr, so that JSON on stdout stays JSON.
-    shown = track(passages, "Indexing", console=Console(stderr=True), transient=True)
-    return BM25Engine(shown, stem=not terse, all_words_first=terse)
+    own = corpus is not None or index is not None
+    return open_scenario(
+        None if own else world or DEFAULT_WORLD,
+        split="heldout" if heldout else "train",
+        index=world_index,
+        corpus=corpus,
+        search=search_option(index, search),
+        # The bar goes to stderr, so that JSON on stdout stays JSON.
+        watch=partial(track, description="Indexing", console=Console(stderr=True), transient=True),
+    ).engine
+
+
+def search_option(index: Path | None, search: str | None) -> Path | str | None:
+    """Return what searches.
+
+    Raises:
+        ValueError: If both options say so.
+    """
+    if index is not None and search is not None:
+        raise ValueError("--index and --search both say what searches: give one of them")
+    return index or search
 
 
 def read_recorded(file: Path) -> Iterator[tuple[int, Episode]]:

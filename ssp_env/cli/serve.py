@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from ssp_env.cli.options import Corpus, Heldout, IndexDirectory, WorldIndex, WorldName, open_engine
+from ssp_env.cli.options import Corpus, Heldout, IndexDirectory, Search, WorldIndex, WorldName, open_engine
 from ssp_env.errors import missing_extra
 from ssp_env.search.documents import API_KEY_VARIABLE
 
@@ -37,6 +37,7 @@ def serve(
     heldout: Heldout = False,
     corpus: Corpus = None,
     index: IndexDirectory = None,
+    search: Search = None,
     host: Annotated[
         str, typer.Option(help="Address to listen at; 0.0.0.0 is open to the network.")
     ] = "127.0.0.1",
@@ -64,7 +65,7 @@ def serve(
     # stdout belongs to MCP.
     console = Console(stderr=True)
     limits = Limits(max_queries, max_query_chars, max_body_mib * 2**20, max_top_k)
-    engine = open_engine(world, world_index, heldout, corpus, index)
+    engine = open_engine(world, world_index, heldout, corpus, index, search)
     if token is None and mcp is not Transport.stdio and not is_loopback(host):
         console.print(
             f"Everybody who reaches {host} may search; set a token to change that.", highlight=False
