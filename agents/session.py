@@ -78,7 +78,7 @@ def play_session(
             advance()
 
         _play(cast, scenario, tasks, seed, meter, on_outcome)
-    for failure, count in driver.count_failures(games).items():
+    for failure, count in driver.count_failures(game.outcome for game in games).items():
         console.print(
             f"{count} of {len(games)} games failed: {failure}", style="red", highlight=False, markup=False
         )

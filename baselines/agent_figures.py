@@ -123,7 +123,7 @@ def count_figures(
         solved=_solved(valid),
         known_solved=_solved(sound_known),
         errors=len(games) - len(sound) - len(sound_known),
-        failures=count_failures(games),
+        failures=count_failures(game.outcome for game in games),
         reasons=dict(Counter(game.outcome.reason for game in asked if game.outcome).most_common()),
         tokens=tokens,
         seconds=seconds,

@@ -71,7 +71,7 @@ class AsyncDriver:
         self._services = services
         self._schedule = Schedule(games, services.check, concurrency=concurrency, cohort=cohort)
         self._timeout = timeout
-        # Requests by what must not be called twice at a time (None: no such thing), then by shared call.
+        # Requests by lane, which has one call at a time (None is for all that need no lane), then by call.
         self._waiting: dict[Hashable, dict[Hashable, list[Ask]]] = {}
         self._busy: set[Hashable] = set()
         self._running: dict[asyncio.Task[Sequence[Result]], tuple[Hashable, Call]] = {}
@@ -125,7 +125,7 @@ class AsyncDriver:
     # -- calls -----------------------------------------------------------------------------------------
 
     def _start_calls(self) -> None:
-        # What needs no call is served at once, and may be followed by new requests.
+        # A request that needs no call is answered at once, and its game may then ask for more.
         while True:
             for ask in self._schedule.take():
                 self._wait(ask)
@@ -140,7 +140,7 @@ class AsyncDriver:
         batches.setdefault(self._services.batch(ask), []).append(ask)
 
     def _start_lane(self, lane: Hashable) -> None:
-        """Start the call that waits longest; without a lane, which none has to itself, start all."""
+        """Start the call that has waited longest; requests without a lane need not take turns: start all."""
         batches = self._waiting.pop(lane)
         while batches and lane not in self._busy:
             call = self._services.call(batches.pop(next(iter(batches))), prefer_async=True)
@@ -159,7 +159,7 @@ class AsyncDriver:
         try:
             if is_async(fetch):
                 return call.accept(await self._in_time(fetch()))
-            # The time of a call starts when there is a thread for it.
+            # The time limit counts from when there is a thread for the call.
             async with self._parallel if lane is None else nullcontext():
                 threaded = run_sync(fetch, abandon_on_cancel=True, limiter=self._unlimited)
                 return call.accept(await self._in_time(threaded))

@@ -1,4 +1,4 @@
-"""Noise for the RAG check: what other games found, by corpus (paper section 3.3)."""
+"""Noise for the RAG check: passages that other games over the same corpus found (paper section 3.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ssp_env.passage import Passage
 
 @dataclass(frozen=True, slots=True)
 class NoiseDraw:
-    """Noise for one game, before its corpus tops it up.
+    """Noise for one game, before more is sampled from its corpus.
 
     Attributes:
         passages: Drawn from the evidence of other games.
@@ -30,9 +30,9 @@ class NoiseDraw:
 
 
 class EvidencePool:
-    """The evidence of the games of one cohort.
+    """The evidence that the games of one cohort have found.
 
-    A draw depends on the pool, the seed and the game's id, so it is the same whatever was drawn before.
+    A draw depends on the pool, the seed and the game's id only, and not on earlier draws.
     """
 
     def __init__(self) -> None:
@@ -40,15 +40,16 @@ class EvidencePool:
         self._sorted: dict[str, tuple[list[str], list[Passage]]] = {}
 
     def add(self, place: int, game: Game) -> None:
-        """Put in what a game found; `place` is its place among the games."""
+        """Add the evidence of a game; `place` is its place among the games."""
         if evidence := game.evidence:
             self._found.setdefault(game.task.corpus, {})[place] = (game.id, evidence)
             self._sorted.pop(game.task.corpus, None)
 
     def draw(self, game: Game, request: Noise, seed: int) -> NoiseDraw:
-        """Draw what a request asks for; every game of the cohort must have been put in.
+        """Draw the noise that a request wants; the evidence of every game of the cohort must have been added.
 
-        Passages that the pool lacks are missing. Evidence is missing only if no other game found anything.
+        If the pool has too few passages, the others are counted as missing. If whole evidence is wanted, some
+        is missing only if no other game found anything.
         """
         rng = np.random.default_rng([seed, *game.id.encode("utf-8", "surrogatepass")])
         if request.unit == "evidence":
@@ -79,7 +80,7 @@ class EvidencePool:
         return list({passage.id: passage for unit in chosen for passage in unit}.values())
 
     def _by_id(self, corpus: str) -> tuple[list[str], list[Passage]]:
-        """Ids in order, and the passages in the same order; of a passage found twice the last game's copy."""
+        """Return sorted ids and their passages; of a passage found by several games, the last game's copy."""
         if corpus not in self._sorted:
             found = sorted(self._found.get(corpus, {}).items())
             by_id = {passage.id: passage for _, (_, evidence) in found for passage in evidence}
@@ -89,7 +90,7 @@ class EvidencePool:
 
 
 def _skip(index: int, excluded: Sequence[int]) -> int:
-    """The place of the `index`-th item that is not excluded; `excluded` is ascending."""
+    """Return the place of the `index`-th item that is not excluded; `excluded` is ascending."""
     for place in excluded:
         if index < place:
             break

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from ssp_env.errors import describe
-from ssp_env.game import Failure, Game, Judge
+from ssp_env.game import Failure, Game, Judge, Outcome
 from ssp_env.game.requests import source_of
 from ssp_env.passage import Passage
 from ssp_env.play.players import JudgeFunction
@@ -44,28 +44,26 @@ def guarded(source: str, fetch: Callable[[], Value]) -> Value | Failure:
         return failure(source, error)
 
 
-def count_failures(games: Iterable[Game]) -> dict[str, int]:
+def count_failures(outcomes: Iterable[Outcome | None]) -> dict[str, int]:
     """Count the games that ended as `error` by kind of failure, such as `search: TimeoutError`.
 
     Returns:
         Numbers of games, the greatest first, by the first message of each kind. Solvers are not told apart.
 
-    >>> from ssp_env.game import Task
+    >>> from ssp_env.game import Game, Task
     >>> games = [Game(Task("Tavor")), Game(Task("Corun"))]
-    >>> for game, query in zip(games, ["whales", "krill"]):
-    ...     game.submit(game.requests()[0].id, Failure(f"proposer: TimeoutError: {query}"))
-    >>> count_failures(games)
-    {'proposer: TimeoutError: whales': 2}
+    >>> for game, said in zip(games, ["no reply", "still no reply"]):
+    ...     game.submit(game.requests()[0].id, Failure(f"TimeoutError: {said}"))
+    >>> count_failures(game.outcome for game in games)
+    {'proposer: TimeoutError: no reply': 2}
     """
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for detail in _failures(games):
-        counts[first.setdefault(_kind(detail), re.sub(r"\bsolver_\d+", "solver", detail))] += 1
+    for outcome in outcomes:
+        if outcome is not None and outcome.failure is not None:
+            message = re.sub(r"\bsolver_\d+", "solver", outcome.failure)
+            counts[first.setdefault(_kind(outcome.failure), message)] += 1
     return dict(counts.most_common())
-
-
-def _failures(games: Iterable[Game]) -> list[str]:
-    return [game.outcome.failure for game in games if game.outcome and game.outcome.failure]
 
 
 def _kind(detail: str) -> str:
@@ -84,11 +82,12 @@ class FailureLog:
 
     def add(self, game: Game) -> None:
         """Take note of a game that is over."""
-        for detail in _failures([game]):
-            kind = _kind(detail)
-            self._counts[kind] += 1
-            if self._counts[kind] == 1:
-                _log.warning("game %s ended as error: %s", game.id, detail)
+        if game.outcome is None or game.outcome.failure is None:
+            return
+        kind = _kind(game.outcome.failure)
+        self._counts[kind] += 1
+        if self._counts[kind] == 1:
+            _log.warning("game %s ended as error: %s", game.id, game.outcome.failure)
 
     def close(self) -> None:
         """Log the numbers by kind, unless every failure was logged already, and start anew."""

@@ -58,7 +58,7 @@ class _Cohort:
 
 @dataclass(eq=False, slots=True)
 class _Place:
-    """A game at play, and what it waits for."""
+    """A game at play, and the results it waits for."""
 
     index: int
     game: Game
@@ -77,7 +77,7 @@ class Ask:
         position: Place of the request in its stage.
         game: The game.
         request: The request.
-        pool: What the game's cohort found; complete if the request is for noise.
+        pool: The evidence that the game's cohort found; complete if the request is for noise.
     """
 
     index: int
@@ -136,7 +136,7 @@ class Schedule:
 
     @property
     def done(self) -> bool:
-        """Whether every game is over and was handed out by `ended`."""
+        """Whether every game is over and was returned by `ended`."""
         return self._exhausted and not self._alive and not self._ended
 
     @property
@@ -145,7 +145,7 @@ class Schedule:
         return len(self._alive)
 
     def take(self) -> list[Ask]:
-        """Admit games if there is room, and return the requests that were not handed out before.
+        """Admit games if there is room, and return the requests that were not returned before.
 
         Raises:
             ValueError: If a game has the id of another one at play or in its cohort.
@@ -168,7 +168,7 @@ class Schedule:
         self._go_on(place)
 
     def ended(self) -> list[Ended]:
-        """Return the games that are over and were not handed out before, in the order of the games."""
+        """Return the games that are over and were not returned before, in the order of the games."""
         ended, self._ended = sorted(self._ended, key=lambda end: end.index), []
         for end in ended:
             if end.played:

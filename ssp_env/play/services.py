@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 
 from ssp_env.game import Game, Judge, Noise, Read, Search, Task, Turn
 from ssp_env.game.requests import Result, source_of
-from ssp_env.game.view import as_reply
+from ssp_env.game.view import PROPOSER_SEAT, as_reply
 from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.play.players import (
@@ -289,7 +289,7 @@ class Services:
         player = self.solver
         if isinstance(ask.request, Read):
             player = self.solver if self.reader is None else self.reader
-        elif source_of(ask.request) == "proposer":
+        elif isinstance(ask.request, Turn) and ask.request.view.seat == PROPOSER_SEAT:
             assert self.proposer is not None
             player = self.proposer
         return cast("Agents", player)

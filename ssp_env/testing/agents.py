@@ -18,8 +18,8 @@ from ssp_env.play import AnyPlayer, as_agent
 from ssp_env.scenario import open_scenario
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.engine import SearchEngine
+from ssp_env.testing.conformance import attempt, require
 from ssp_env.testing.engines import PASSAGES
-from ssp_env.testing.verdict import attempt, require
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from ssp_env.passage import Passage
 from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import PassageSampler, SearchEngine
-from ssp_env.testing.verdict import attempt, require
+from ssp_env.testing.conformance import attempt, require
 
 PASSAGES: tuple[Passage, ...] = (
     Passage("b2", "Belin", "Belin is a glass blower who lives in the harbour town of Corun."),

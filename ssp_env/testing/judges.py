@@ -9,7 +9,7 @@ import numpy as np
 
 from ssp_env.game import Judge
 from ssp_env.play import AsyncJudgeFunction, JudgeFunction, as_judge
-from ssp_env.testing.verdict import attempt, require
+from ssp_env.testing.conformance import attempt, require
 
 AnyJudge = JudgeFunction | AsyncJudgeFunction
 

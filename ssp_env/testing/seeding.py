@@ -1,4 +1,4 @@
-"""Does a parallel environment repeat itself with its seed, over whole games?"""
+"""Check that a parallel environment repeats itself, over whole episodes, if it gets the same seed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def check_parallel_seeding(
     """Play two copies of an environment side by side and compare everything they return.
 
     PettingZoo's `parallel_seed_test` stops after one step (up to 1.27.0) and ignores what `reset` returns.
-    Here the first episode is seeded, the following ones go on without a seed, and each is played until no
-    agent is left. In the end the first copy is seeded anew and must repeat its first episode.
+    Here the first episode is seeded and the following ones are not, and each is played until no agent is
+    left. In the end the first copy is seeded again and must repeat its first episode.
 
     Args:
         make_env: Makes a fresh copy.
         seed: Seed of both copies and of their action spaces.
         episodes: Episodes to play, at least 1.
         max_steps: Most steps per episode.
-        policy: Chooses an action from the agent's name, observation and info, always the same one for the
-            same arguments; by default actions are sampled from the seeded action spaces.
+        policy: Chooses an action from the agent's name, observation and info, and must choose the same action
+            for the same arguments; by default actions are sampled from the seeded action spaces.
 
     Raises:
-        AssertionError: If the copies differ; the message says in what, and where.
+        AssertionError: If the copies differ; the message says in what and in which step.
         ValueError: If `episodes` or `max_steps` is below 1.
 
     Example:
@@ -74,7 +74,7 @@ def _seed_actions(env: Environment, seed: int) -> None:
 def _play(env: Environment, seed: int | None, max_steps: int, policy: Policy | None) -> Trace:
     """Play one episode; return the name and value of each part of what came back, in order."""
     observations, infos = env.reset(seed=seed)
-    # Copies, for an environment that returns the same object each time would be compared with itself.
+    # Copied, because an environment that returns the same object each time would be compared with itself.
     trace = deepcopy([("observations of reset", observations), ("infos of reset", infos)])
     for step in range(max_steps):
         if not env.agents:
