@@ -1,7 +1,6 @@
 """The rules of search self-play, free of I/O."""
 
-from ssp_env.game.budget import Budget
-from ssp_env.game.config import GameConfig
+from ssp_env.game.config import Budget, GameConfig
 from ssp_env.game.game import Game
 from ssp_env.game.outcome import Outcome
 from ssp_env.game.protocol import PROTOCOLS, Action, Protocol

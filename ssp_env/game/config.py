@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from ssp_env.game.budget import Budget
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.rewards import RewardFunction, named_reward, proposer_reward
 from ssp_env.game.view import PROPOSER_SEAT, Probe, solver_seats
@@ -16,6 +15,33 @@ PROMPT_STYLES = ("english", "few_shot", "drawn", "terse")
 """Names of the prompt styles in `ssp_env.game.prompts`."""
 NoiseUnit = Literal["passage", "evidence"]
 HopCheck = Literal["off", "at_least", "exact"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits of one seat, from its first turn to its last.
+
+    Attributes:
+        max_searches: Searches executed; later ones get a notice (paper section 4.1: 10).
+        max_turns: Turns taken; a search asked for in the last one is not executed.
+        retries: Malformed turns the seat may take before it forfeits.
+        max_tokens: Tokens sampled over all turns, or None for no limit. A reply that exceeds it has no effect
+            and the seat forfeits. Counted are the token ids of a `Reply`: a reply without them costs nothing.
+
+    Raises:
+        ValueError: If a limit is out of its range; the message names the range.
+    """
+
+    max_searches: int = 10
+    max_turns: int = 12
+    retries: int = 1
+    max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, bound in (("max_searches", 0), ("max_turns", 1), ("retries", 0), ("max_tokens", 1)):
+            value = getattr(self, name)
+            if value is not None and value < bound:
+                raise ValueError(f"{name} must be at least {bound}, got {value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +98,8 @@ class GameConfig:
     top_k: int = 3
     max_passage_chars: int = 4000
     max_evidence_chars: int = 200_000
-    proposer: Budget = Budget()  # noqa: RUF009 - frozen
-    solver: Budget = Budget()  # noqa: RUF009
+    proposer: Budget = Budget()
+    solver: Budget = Budget()
     min_searches: int = 2
     hop_check: HopCheck = "off"
     min_question_chars: int = 10

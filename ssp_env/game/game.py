@@ -14,8 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ssp_env.game import snapshot
-from ssp_env.game.budget import Budget
-from ssp_env.game.config import GameConfig
+from ssp_env.game.config import Budget, GameConfig
 from ssp_env.game.conversation import Conversation
 from ssp_env.game.events import (
     AnswerScored,
@@ -29,15 +28,24 @@ from ssp_env.game.events import (
     SeatForfeited,
     TurnTaken,
 )
-from ssp_env.game.listing import listed
 from ssp_env.game.outcome import Outcome, Verdict, count_metrics
 from ssp_env.game.prompts import prompt_style
-from ssp_env.game.protocol import PROTOCOLS, Action, Notice
-from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Result, Search, Turn, source_of
+from ssp_env.game.protocol import PROTOCOLS, Action, Notice, listed
+from ssp_env.game.requests import (
+    Failure,
+    Judge,
+    Noise,
+    Read,
+    Request,
+    Result,
+    Search,
+    Turn,
+    source_of,
+    storable,
+)
 from ssp_env.game.rewards import proposer_reward
 from ssp_env.game.rules import first_violation
 from ssp_env.game.shortening import shown_evidence, shown_result
-from ssp_env.game.surrogates import replace_surrogates, storable
 from ssp_env.game.task import Task
 from ssp_env.game.view import (
     PROPOSER_SEAT,
@@ -49,6 +57,7 @@ from ssp_env.game.view import (
     SeatPhase,
     View,
     as_reply,
+    replace_surrogates,
 )
 from ssp_env.passage import Passage
 from ssp_env.scoring import exact_match, fold_disguises

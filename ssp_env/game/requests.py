@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ssp_env.game.config import NoiseUnit
-from ssp_env.game.surrogates import replace_surrogates
-from ssp_env.game.view import PROPOSER_SEAT, Reply, View
+from ssp_env.game.view import PROPOSER_SEAT, Reply, View, replace_surrogates
 from ssp_env.passage import Passage
 
 
@@ -117,3 +116,12 @@ def source_of(request: Request) -> str:
 
 def _who(seat: str) -> str:
     return "proposer" if seat == PROPOSER_SEAT else seat
+
+
+def storable(passage: Passage) -> Passage:
+    """Return the passage without lone surrogates; usually the same object."""
+    if passage.text.isascii() and passage.title.isascii() and passage.id.isascii():
+        return passage
+    id, title, text = map(replace_surrogates, (passage.id, passage.title, passage.text))
+    whole = Passage(id, title, text, passage.score)
+    return passage if whole == passage else whole

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ssp_env.game.surrogates import replace_surrogates
+from ssp_env.game.view import replace_surrogates
 
 MAX_TASK_HOPS = 20
 """Most hops that a task may ask for; questions of generated worlds have fewer, `ssp_env.worlds.MAX_HOPS`."""

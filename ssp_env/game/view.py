@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
-
-from ssp_env.game.surrogates import replace_surrogates
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
 SeatPhase = Literal["propose", "verify", "solve"]
@@ -27,6 +26,7 @@ READINGS: Final[Mapping[Probe, str]] = {
 }
 """What stands in the place of a seat where the answer of a reading is scored."""
 _ROLE_IN_PHASE: Mapping[SeatPhase, Role] = {"propose": "proposer", "verify": "reader", "solve": "solver"}
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def solver_seats(attempts: int) -> tuple[str, ...]:
@@ -215,6 +215,15 @@ class Reply:
 def as_reply(value: str | Reply) -> Reply:
     """Wrap plain text; a `Reply` passes through."""
     return value if isinstance(value, Reply) else Reply(value)
+
+
+def replace_surrogates(text: str) -> str:
+    r"""Return the text with U+FFFD for every lone surrogate.
+
+    >>> replace_surrogates("a\ud800b") == "a\ufffdb"
+    True
+    """
+    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
 def _unicode(value: object, what: str) -> str:

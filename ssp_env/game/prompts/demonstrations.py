@@ -15,8 +15,7 @@ from importlib.resources import files
 from itertools import chain, cycle
 from typing import Any, Literal, NamedTuple
 
-from ssp_env.game.budget import Budget
-from ssp_env.game.config import GameConfig
+from ssp_env.game.config import Budget, GameConfig
 from ssp_env.game.prompts.rule_sentences import budget_rules, proposal_rules, quoted
 from ssp_env.game.protocol import PROTOCOLS, Protocol
 from ssp_env.game.rules import first_violation

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from ssp_env.game.budget import Budget
-from ssp_env.game.config import GameConfig
+from ssp_env.game.config import Budget, GameConfig
 from ssp_env.game.protocol import PROTOCOLS, Protocol
 from ssp_env.game.rules import first_violation
 from ssp_env.game.task import Task

@@ -1,9 +1,14 @@
 """How players and environment talk: tags and tool calls, read and shown by one `Protocol` object."""
 
-from ssp_env.game.protocol.action import MALFORMED_CODES, Action, ActionKind
-from ssp_env.game.protocol.notices import ENGLISH_NOTICES, TERSE_NOTICES, TOOL_NOTICES, Notice
-from ssp_env.game.protocol.presets import PROTOCOLS
-from ssp_env.game.protocol.protocol import Protocol
+from ssp_env.game.protocol.action import MALFORMED_CODES, Action, ActionKind, listed
+from ssp_env.game.protocol.protocol import (
+    ENGLISH_NOTICES,
+    PROTOCOLS,
+    TERSE_NOTICES,
+    TOOL_NOTICES,
+    Notice,
+    Protocol,
+)
 
 __all__ = [
     "ENGLISH_NOTICES",
@@ -15,4 +20,5 @@ __all__ = [
     "ActionKind",
     "Notice",
     "Protocol",
+    "listed",
 ]

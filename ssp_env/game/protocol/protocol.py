@@ -1,4 +1,4 @@
-"""One object that owns tags and calls: it reads what players write and renders what they see."""
+"""One object that owns tags and calls, reads what players write and renders what they see; its presets."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal
 
-from ssp_env.game.protocol.action import Action, ActionKind
+from ssp_env.game.protocol.action import Action, ActionKind, first_action
 from ssp_env.game.protocol.escaping import TagEscaper, defuse
-from ssp_env.game.protocol.notices import ENGLISH_NOTICES, Notice
-from ssp_env.game.protocol.scanner import first_action
 from ssp_env.game.protocol.tool_calls import (
     SEARCH_TOOL,
     read_call,
@@ -22,6 +21,26 @@ from ssp_env.game.protocol.tool_calls import (
 )
 from ssp_env.game.view import FinalKind, Message, Reply, ToolCall
 from ssp_env.passage import Passage
+
+Notice = Literal["no_results", "search_limit", "malformed"]
+
+ENGLISH_NOTICES: Mapping[Notice, str] = MappingProxyType(
+    {
+        "no_results": "No passage matches this search.",
+        "search_limit": "The search budget is used up. Finish now.",
+        "malformed": "Your last message held no complete action. Search or finish, using the tags exactly.",
+    }
+)
+TOOL_NOTICES: Mapping[Notice, str] = MappingProxyType(
+    {
+        **ENGLISH_NOTICES,
+        "malformed": "Your last message held no complete action. Call the tool `search` with one query, or "
+        "finish, using the tags exactly.",
+    }
+)
+TERSE_NOTICES: Mapping[Notice, str] = MappingProxyType(
+    {"no_results": "none", "search_limit": "limit", "malformed": "malformed"}
+)
 
 
 @dataclass(frozen=True)
@@ -256,3 +275,39 @@ class Protocol:
         if said.tool_calls:
             return Message("tool", content, tool_call_id=said.tool_calls[0].id)
         return Message("user" if self.calls == "native" else "tool", content)
+
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        protocol.name: protocol
+        for protocol in (
+            Protocol("default"),
+            Protocol("qwen2p5"),
+            Protocol("R-Search", observation="observation", evidence="original_evidence"),
+            Protocol("llama3p1"),
+            Protocol("terse", layout="plain", notices=TERSE_NOTICES),
+            Protocol(
+                "hermes",
+                search="tool_call",
+                observation="tool_response",
+                calls="hermes",
+                notices=TOOL_NOTICES,
+            ),
+            Protocol(
+                "openai",
+                search="tool_call",
+                observation="tool_response",
+                calls="native",
+                notices=TOOL_NOTICES,
+            ),
+        )
+    }
+)
+"""Presets by name; the first four carry the names of the reference implementation's chat templates.
+
+`hermes` is for players that read and write text: calls are `<tool_call>` JSON as Qwen and Hermes models write
+them, results come between `<tool_response>` tags. `openai` is for chat endpoints and chat templates with tool
+calls of their own: calls come as `Reply.tool_calls`, results go out as `tool` messages with a `tool_call_id`,
+and the template adds its tags. In both the final question or answer stands between tags, as the reward
+functions of verl and Search-R1 expect it.
+"""
