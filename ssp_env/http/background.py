@@ -1,7 +1,7 @@
-"""One event loop in a thread of its own, on which all requests run, whoever waits for them and how.
+"""One event loop in a background thread, on which all requests run, of blocking and asynchronous callers.
 
-Blocking and asynchronous callers share one implementation, connections and limits that way, and deadlines
-hold for both: a blocking socket only bounds the wait for the next bytes.
+Both kinds of callers share one implementation, its connections and its limits. Deadlines hold for blocking
+callers too, whereas a timeout of a blocking socket only limits the wait for the next bytes.
 """
 
 from __future__ import annotations

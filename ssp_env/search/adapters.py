@@ -1,4 +1,4 @@
-"""Search engines out of what people have: retrievers of LangChain and LlamaIndex, functions, coroutines."""
+"""Search engines made of retrievers of LangChain and LlamaIndex, functions and coroutine functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an index can be built from: a file, a folder or a world, told apart by looking at it."""
+"""The sources of an index: a file or folder, whose format is detected, or a generated world."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class CorpusSource:
     """A corpus that has not been read yet.
 
     Attributes:
-        identity: Names the source and its version: a file that has changed has another.
-        total: How much there is, in the unit in which `read` counts: bytes or passages.
-        read: Streams the passages. Takes what to call with a malformed one, which is raised if that is None,
-            and what to call with how much has been read.
+        identity: Name of the source and its version, which changes when a file changes.
+        total: Size of the source in the unit of the progress of `read`: bytes or passages.
+        read: Streams the passages. Its arguments are a function that is called with the error of a malformed
+            passage, which is raised if the function is None, and a function that is called with the progress.
     """
 
     identity: str
@@ -59,7 +59,7 @@ def open_source(path: Path) -> CorpusSource:
 
 
 def world_source(world: World) -> CorpusSource:
-    """The pages of a world; what has been read is counted in passages."""
+    """The passages of a world; the progress is counted in passages."""
     return CorpusSource(
         f"world {world.id} {world.fingerprint()}",
         len(world),

@@ -45,15 +45,15 @@ _TIE_MARGIN = 8
 class DenseEngine:
     """Ranking of a fixed corpus by the inner product of vectors, batched and deterministic.
 
-    Whatever the index proposes is scored again with the whole vectors; scores equal to six digits are
-    ordered by passage id. A blank query finds nothing.
+    The candidates of the index are scored again with their whole vectors; passages whose scores are equal to
+    six digits are ordered by id. A blank query finds nothing.
 
     Args:
         passages: The corpus; ids must be unique. Held in memory, so that passages come back whole.
         encoder: Makes the vectors. Not called for passages when a directory is reopened.
         index: `Flat()` compares every vector, `HNSW()` and `IVFPQ()` are approximate and faster.
-        path: Directory for vectors and index, which are then memory-mapped; in memory when None. A directory
-            of the same corpus, encoder and settings is reopened, any other content is refused.
+        path: Directory for vectors and index, which are then memory-mapped; they are held in memory if None.
+            A directory of the same corpus, encoder and settings is opened; any other content is refused.
 
     Raises:
         ModuleNotFoundError: If faiss is missing; the message names the extra.

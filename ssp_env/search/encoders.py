@@ -1,4 +1,4 @@
-"""What turns texts into vectors for dense retrieval: any callable, or a sentence-transformers model."""
+"""Encoders of texts as vectors for dense retrieval: any function, or a sentence-transformers model."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Encoder:
     """A text encoder with the conventions it was trained with.
 
     Attributes:
-        name: What tells this encoder from others, in the fingerprint of an index; change it with the weights.
-        encode: From n texts to n vectors, float32 of shape (n, d). Must not depend on the order of the texts.
+        name: Name of the encoder in the fingerprint of an index; it must change with the weights.
+        encode: Function from n texts to n vectors, float32 of shape (n, d), whatever the order of the texts.
         query_prefix: Put before every query, `query: ` for the E5 models.
         passage_prefix: Put before every passage, `passage: ` for the E5 models.
         normalize: Scale vectors to length 1, so that scores are cosines.
@@ -52,7 +52,7 @@ class Encoder:
         return self._vectors([f"{self.passage_prefix}{page.title}\n{page.text}" for page in passages])
 
     def settings(self) -> str:
-        """Return all that the vectors depend on, as one line."""
+        """Return one line with everything that the vectors depend on."""
         return f"{self.name} {self.query_prefix!r} {self.passage_prefix!r} normalize={self.normalize}"
 
     def _vectors(self, texts: list[str]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""What a search engine raises when its infrastructure fails; a game that meets one ends as `error`."""
+"""Exceptions of search engines whose infrastructure fails; a game that meets one ends as `error`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ssp_env.errors import ServiceError
 
 
 class SearchError(ServiceError):
-    """A search that gave no result, through no fault of who searched."""
+    """A search that failed for a reason other than its query."""
 
 
 class SearchTimeout(SearchError):

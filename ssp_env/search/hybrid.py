@@ -1,4 +1,4 @@
-"""Several engines as one: their rankings joined by reciprocal rank fusion."""
+"""Several engines as one, by reciprocal rank fusion of their rankings."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ class HybridEngine:
     """Reciprocal rank fusion (Cormack, Clarke & Buettcher 2009, SIGIR).
 
     A passage scores the sum of `weight / (k + rank)` over the engines that found it; equal scores are
-    ordered by passage id. Passages are joined by id; the first engine that knows one says what it reads.
-    `sample` is that of the first engine that has it, and missing if none does.
+    ordered by passage id. Passages with the same id are one passage, with the text of the first engine that
+    found it. `sample` is that of the first engine that has the method, and missing if none has.
 
     Args:
         engines: At least one engine; engines over the same corpus, as a rule.
         weights: One positive weight per engine; all 1 when None.
         k: Dampens the lead of first ranks; 60 in the paper.
-        depth: Passages asked of each engine for a query. Fixed, so that a small `top_k` is a cut of a larger
-            one; no more than `depth` times the number of engines come back.
+        depth: Passages requested from each engine for a query, whatever `top_k` is, so that the results of a
+            small `top_k` are the first ones of a larger one. At most `depth` times the number of engines are
+            returned.
 
     Raises:
         ValueError: If there is no engine, weights do not fit the engines, or a number is out of range.
 
     >>> from ssp_env.search.bm25 import BM25Engine
-    >>> pages = [Passage("a", "Rhine", "A river."), Passage("b", "Alps", "Mountains and a river.")]
-    >>> hybrid = HybridEngine([BM25Engine(pages), BM25Engine(pages, stem=False)])
-    >>> [(page.id, round(page.score, 4)) for page in hybrid.search(["rivers of the Alps"], top_k=2)[0]]
+    >>> passages = [Passage("a", "Rhine", "A river."), Passage("b", "Alps", "Mountains and a river.")]
+    >>> hybrid = HybridEngine([BM25Engine(passages), BM25Engine(passages, stem=False)])
+    >>> [(found.id, round(found.score, 4)) for found in hybrid.search(["rivers of the Alps"], top_k=2)[0]]
     [('b', 0.0328), ('a', 0.0161)]
     """
 

@@ -1,4 +1,4 @@
-"""JSON from a remote service, and a typed error for everything else that may come."""
+"""JSON from a remote service, with a typed error for every other reply."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _HINTS = {401: ": is the key right?", 403: ": is the key allowed to do this?", 4
 
 
 class JSONService:
-    """Asks one service, as often and as hard as its limits allow.
+    """A client of one service.
 
     Errors name the address without its parameters and what went wrong; never the headers or the body of a
     request, which may hold keys.
 
     Args:
         policy: Time, retries, rate, concurrency and size.
-        name: What errors call the service, besides its address.
-        quoted: Writes the start of a reply for errors; replies are not shown if None.
+        name: Name of the service in errors, besides its address.
+        quoted: Function from the body of a reply to an excerpt for errors; errors quote nothing if None.
     """
 
     def __init__(

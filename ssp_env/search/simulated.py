@@ -1,4 +1,4 @@
-"""Search simulated by a language model, with pages that help or mislead: no corpus, no search costs."""
+"""A search engine simulated by a language model, which writes pages that help or mislead."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def noise_probability(
         steps: Steps of the whole training.
         start: Probability at the first step.
         end: Probability at the last.
-        base: How late the rise comes; 1 is a straight line, its limit.
+        base: How late the probability rises; with 1 it rises linearly.
 
     Raises:
         ValueError: If a number is out of range.
@@ -70,15 +70,14 @@ def noise_probability(
 class SimulatedEngine:
     """A search engine played by a chat model (ZeroSearch, Sun et al. 2025, arXiv 2505.04588).
 
-    Whether the result of a query is useful or noisy is drawn from the seed and the query alone; all its pages
-    are the one or the other. A query with the same words is asked once per engine, so that it finds the same
-    again; a pickle takes what was written along. Across processes results are equal if the model's replies
-    are: use temperature 0 or a seed.
+    Whether the pages of a query are useful or noisy is drawn from the seed and the query alone. The pages of
+    a query are kept, in pickles too, so that a repeated query finds the same pages. Other processes find the
+    same pages if the replies of the model are the same: use temperature 0 or a seed.
 
     Args:
-        chat: From messages `{"role", "content"}` to the reply's text; called from several threads, and its
-            coroutine function `acall`, if it has one, by `asearch`. It may raise a SearchError.
-        model: What tells this model from others, in the fingerprint.
+        chat: Function from messages `{"role", "content"}` to the text of the reply, called from several
+            threads. `asearch` calls its coroutine function `acall` if it has one. It may raise a SearchError.
+        model: Name of the model in the fingerprint.
         noise: Probability that the result of a query is noisy; see `noise_probability` for a curriculum, with
             a new engine for each of its steps.
         pages: Pages written per query, and the most that come back.

@@ -1,1 +1,1 @@
-"""A search engine offered to others: HTTP in the protocol of Search-R1, and MCP."""
+"""Servers of a search engine: HTTP in the protocol of Search-R1, and MCP."""

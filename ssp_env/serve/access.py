@@ -16,7 +16,7 @@ DEFAULT_TOP_K = 3
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server takes on.
+    """The largest requests that a server accepts.
 
     Attributes:
         max_queries: Most queries in a request.

@@ -1,4 +1,4 @@
-"""BM25 of smaller corpora: scores are computed when the index is built, and summed when a query comes."""
+"""BM25 of smaller corpora: scores are computed when the index is built, and summed up for a query."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssp_env.passage import Passage
-from ssp_env.search.bm25.eager_ranking import BestPages, best_pages, compiled
+from ssp_env.search.bm25.eager_ranking import BestPassages, best_passages, compiled
 from ssp_env.search.bm25.passage_file import DamagedIndexError, StoredPassages
 from ssp_env.search.bm25.terms import FIELDS, K1, B, BM25Settings, encodable, make_analyzer
 
-# Smaller corpora are ranked as fast by NumPy, and importing numba takes a moment.
+# NumPy is as fast for smaller corpora, and importing numba takes a moment.
 _WORTH_COMPILING = 2_000
-# Each of the pages held while looking for the best costs time.
+# The compiled loop keeps the best passages sorted, which is slow if they are many.
 _MAX_COMPILED_TOP_K = 128
 
 _REPORT = 1_000
@@ -29,12 +29,12 @@ _VOCABULARY = "words.txt"
 
 
 class ScoreArrays(NamedTuple):
-    """What every word adds to the score of every page it is on (Lù 2024, "BM25S", section 2).
+    """What every word adds to the score of every passage it is on (Lù 2024, "BM25S", section 2).
 
     Attributes:
         starts: First posting of each word, then the number of postings; int64.
-        rows: Page of each posting, ascending for a word; uint32.
-        scores: What the word adds to that page's score; float32.
+        rows: Passage of each posting, ascending for a word; uint32.
+        scores: What the word adds to that passage's score; float32.
     """
 
     starts: NDArray[np.int64]
@@ -43,7 +43,7 @@ class ScoreArrays(NamedTuple):
 
 
 class EagerIndex:
-    """Ranks pages for one query at a time; threads may share it.
+    """Ranks passages for one query at a time; threads may share it.
 
     Machine code by numba, where that is installed, and NumPy return the same to the last bit.
 
@@ -67,7 +67,7 @@ class EagerIndex:
         self._pages = pages
 
     def search(self, text: str, top_k: int) -> list[Passage]:
-        """Return the best pages with a word of `text`, best first, ties by id.
+        """Return the best passages with a word of `text`, best first, ties by id.
 
         Raises:
             DamagedIndexError: If the arrays are not what was written.
@@ -77,7 +77,7 @@ class EagerIndex:
         known = {number for word in words if (number := number_of(word)) is not None}
         # In one order for all queries of the same words: sums of 32 bits depend on it.
         numbers = np.array(sorted(known), np.int64)
-        best = self._kernel if self._kernel and top_k <= _MAX_COMPILED_TOP_K else best_pages
+        best = self._kernel if self._kernel and top_k <= _MAX_COMPILED_TOP_K else best_passages
         try:
             rows, scores = best(numbers, *self._arrays, len(self._pages), top_k)
         except (IndexError, ValueError) as error:
@@ -93,7 +93,7 @@ class EagerIndex:
         return self._kernel is not None
 
     @cached_property
-    def _kernel(self) -> BestPages | None:
+    def _kernel(self) -> BestPassages | None:
         return compiled() if len(self._pages) >= _WORTH_COMPILING else None
 
     @cached_property
@@ -141,7 +141,7 @@ def compute_scores(
 def _field_scores(
     words: array[int], lengths: array[int], boost: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return word x pages + page of each posting of a field, ascending, and its score."""
+    """Return `word * number of passages + row` of each posting of a field, ascending, and its score."""
     pages = len(lengths)
     tokens = np.array(lengths, np.int64)
     keys = np.array(words, np.int64) * pages + np.repeat(np.arange(pages), tokens)

@@ -1,4 +1,4 @@
-"""The inner loop of `EagerIndex`: the best pages for the words of a query, by NumPy or compiled by numba.
+"""The inner loop of `EagerIndex`: the best passages for the words of a query, by NumPy or compiled by numba.
 
 numba is optional: `pip install 'ssp-env[numba]'`. Both add 32-bit numbers in the same order, so that scores
 and order are the same to the last bit.
@@ -12,12 +12,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# Pages are in groups of so many; the best of each group tells which scores can be among the first.
+# Passages are divided into groups of this size; the best score of each group limits what can be in the top k.
 _GROUP = 64
 
 
-class BestPages(Protocol):
-    """Finds the pages with the highest sums of scores, of equal ones the lowest rows."""
+class BestPassages(Protocol):
+    """Finds the passages with the highest sums of scores, of equal ones the lowest rows."""
 
     def __call__(
         self,
@@ -29,22 +29,22 @@ class BestPages(Protocol):
         top_k: int,
         /,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return rows of pages with one of the words, best first, and their scores.
+        """Return rows of passages with one of the words, best first, and their scores.
 
         Args:
             numbers: The words of the query.
             starts: First posting of each word, then the number of postings.
-            rows: Page of each posting.
-            scores: What the word adds to that page's score, above 0.
+            rows: Passage of each posting.
+            scores: What the word adds to that passage's score, above 0.
             pages: Size of the corpus.
-            top_k: Most pages to return.
+            top_k: Most passages to return.
 
         Raises:
-            IndexError: If a posting is of no page.
+            IndexError: If the row of a posting is outside the corpus.
         """
 
 
-def best_pages(
+def best_passages(
     numbers: NDArray[np.int64],
     starts: NDArray[np.int64],
     rows: NDArray[np.uint32],
@@ -52,7 +52,7 @@ def best_pages(
     pages: int,
     top_k: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """`BestPages` by NumPy."""
+    """`BestPassages` by NumPy."""
     groups = -(-pages // _GROUP)
     totals = np.zeros(_GROUP * groups, np.float32)
     postings = min(len(rows), len(scores))
@@ -63,33 +63,33 @@ def best_pages(
         np.add.at(totals, rows[begin:end].astype(np.intp), scores[begin:end])
     threshold = np.float32(0)
     if top_k < groups:
-        # The best pages of `top_k` groups reach it, so no lower score is among the first.
+        # The best passages of `top_k` groups reach it, so no lower score is among the first.
         threshold = np.partition(totals.reshape(_GROUP, groups).max(axis=0), -top_k)[-top_k]
     found = np.flatnonzero(totals >= threshold if threshold > 0 else totals)
     if len(found) and found[-1] >= pages:
-        raise IndexError("a posting is of no page")
+        raise IndexError("a posting is of no passage")
     order = np.argsort(-totals[found], kind="stable")[:top_k]
     return found[order], totals[found[order]]
 
 
 @cache
-def compiled() -> BestPages | None:
-    """Return `BestPages` in machine code, which lets other threads run, or None without numba."""
+def compiled() -> BestPassages | None:
+    """Return `BestPassages` in machine code, which lets other threads run, or None without numba."""
     try:
         import numba
     except ImportError:
         # Also where it is installed for something else and refuses this version of NumPy.
         return None
-    ranking: BestPages
+    ranking: BestPassages
     try:
-        ranking = numba.njit(nogil=True, cache=True)(_best_pages_one_by_one)
+        ranking = numba.njit(nogil=True, cache=True)(_best_passages_one_by_one)
     except RuntimeError:
         # There is no folder to keep machine code in: every process compiles its own.
-        ranking = numba.njit(nogil=True)(_best_pages_one_by_one)
+        ranking = numba.njit(nogil=True)(_best_passages_one_by_one)
     return ranking
 
 
-def _best_pages_one_by_one(
+def _best_passages_one_by_one(
     numbers: NDArray[np.int64],
     starts: NDArray[np.int64],
     rows: NDArray[np.uint32],
@@ -105,7 +105,7 @@ def _best_pages_one_by_one(
         for place in range(starts[number], starts[number + 1]):
             row = rows[place]
             if row >= pages:
-                raise IndexError("a posting is of no page")
+                raise IndexError("a posting is of no passage")
             totals[row] += scores[place]
     found, best = np.zeros(top_k, np.int64), np.zeros(top_k, np.float32)
     held, least = 0, np.float32(0)

@@ -45,14 +45,14 @@ class BM25Engine:
         stem: Reduce words to English stems, so that `rivers` finds `river`. Turn off for invented words.
         drop_stop_words: Ignore English stop words (`the`, `of`, ...) in queries; a query of nothing else
             finds nothing.
-        all_words_first: Rank pages with every word of the query, in title or text, above all others.
+        all_words_first: Rank passages with every word of the query, in title or text, above all others.
         title_boost: Factor of the title's share of a score.
-        prune_above: Most postings of a query's words (pages a word is in, counted for titles and texts) for
-            which every page with any of the words is ranked. Above, only pages with one of its rare words
-            are; their scores are the same. None ranks every page, however long it takes.
+        prune_above: Most postings of the words of a query, counted for titles and texts, with which every
+            passage with any of the words is ranked. With more postings, only passages with one of the rare
+            words of the query are ranked, with the same scores. None always ranks every passage.
         eager_up_to: Most passages of a corpus whose scores are computed when it is indexed, which makes
-            searches fast and every page ranked; not with `all_words_first`. Larger ones are scored when a
-            query comes, with lengths of texts rounded to a byte.
+            searches fast and ranks every passage; not with `all_words_first`. The scores of larger corpora
+            are computed when a query comes, with lengths of texts rounded to a byte.
 
     Raises:
         ValueError: If the corpus is empty, two passages share an id, or `path` holds something else.

@@ -29,10 +29,10 @@ _TIE_MARGIN = 8
 
 
 class TermIndex:
-    """Ranks pages for one query at a time; threads may share it.
+    """Ranks passages for one query at a time; threads may share it.
 
     Args:
-        index: Their terms; the field `row` says where `pages` holds a page.
+        index: Their terms; the field `row` says where `pages` holds a passage.
         settings: Settings of the ranking.
         pages: The corpus.
     """
@@ -49,7 +49,7 @@ class TermIndex:
         self._read = pages.stored_at if isinstance(pages, StoredPassages) else pages.__getitem__
 
     def search(self, text: str, top_k: int) -> list[Passage]:
-        """Return the best pages with a word of `text`, best first, ties by id."""
+        """Return the best passages with a word of `text`, best first, ties by id."""
         query = self._queries.build(text)
         if query is None:
             return []
@@ -80,7 +80,7 @@ class TermIndex:
 
 
 def index_terms(pages: Sequence[Passage], stem: bool) -> tantivy.Index:
-    """Return an index in memory of pages in the order of their ids."""
+    """Return an index in memory of passages in the order of their ids."""
     index = tantivy.Index(make_schema())
     index.register_tokenizer(TOKENIZER, make_analyzer(stem))
     characters = sum(len(passage.title) + len(passage.text) for passage in pages)
@@ -107,7 +107,7 @@ def open_terms(folder: Path) -> tantivy.Index:
         raise DamagedIndexError(f"{folder}: cannot be opened: {error}") from error
 
 
-# tantivy fixes the saturation k1 at 1.2: no field of a page scores a term above (k1 + 1) times its idf.
+# tantivy fixes k1 at 1.2, so that a term adds at most (k1 + 1) times its idf to the score of a field.
 _MAX_TERM_FREQUENCY_FACTOR = 2.2
 
 # Rare words are those with this share of a query's summed cubed idf. Both numbers were chosen on HotpotQA and
@@ -141,15 +141,15 @@ class QueryBuilder:
         if self._settings.all_words_first and len(words) > 1:
             clauses.append(self._every_word(words))
         query = tantivy.Query.boolean_query(clauses)
-        # One clause at a time: tantivy skips through the pages of one word, not through those of several.
+        # One clause at a time: tantivy skips through the passages of one word, not through those of several.
         count = self._searcher.doc_freq
         terms = (self._term(field, word) for word in common for field in FIELDS if count(field, word))
         return reduce(_with_optional, terms, query)
 
     def _split(self, words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-        """Return the words of which a page needs one, and those that add to its score.
+        """Return the words of which a ranked passage has at least one, and those that only add to its score.
 
-        All words are of the first kind unless scoring every page with any of them takes too long. Then the
+        All words are of the first kind unless scoring every passage with any of them takes too long. Then the
         rarest are, which is MaxScore (Turtle & Flood 1995, "Query evaluation: strategies and optimizations")
         with a guessed threshold.
         """
@@ -169,7 +169,7 @@ class QueryBuilder:
         return math.log1p(max(0.0, self._pages - postings + 0.5) / (postings + 0.5))
 
     def _every_word(self, words: Sequence[str]) -> tuple[tantivy.Occur, tantivy.Query]:
-        """Score pages with all words above what all words together can score."""
+        """Give passages with all words a bonus above the largest score without it."""
         each = [tantivy.Query.boolean_query(self._either_field(word)) for word in words]
         every = tantivy.Query.boolean_query([(tantivy.Occur.Must, query) for query in each])
         rarest_idf = math.log1p((self._pages - 0.5) / 1.5)

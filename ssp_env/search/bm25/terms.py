@@ -15,7 +15,7 @@ K1, B = 1.2, 0.75
 """How fast a repeated word saturates, and how far long texts are discounted; tantivy fixes both."""
 TOKENIZER = "ssp_words"
 MIN_HEAP_BYTES = 15_000_000
-"""tantivy reserves the writer's heap in steps of pages but refuses less than this."""
+"""The least memory that tantivy accepts for the heap of a writer."""
 MAX_HEAP_BYTES = 1_000_000_000
 
 _MAX_TERM_BYTES = 255

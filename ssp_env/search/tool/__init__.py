@@ -1,4 +1,4 @@
-"""The search tool for other environments, trainers and agent frameworks; no game needed."""
+"""The search tool for environments, trainers and agent frameworks; it needs no game."""
 
 from ssp_env.search.adapters import as_engine, as_passage
 from ssp_env.search.tool.calls import SearchCall, SearchResult, ToolError

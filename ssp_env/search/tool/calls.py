@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class ToolSchema:
-    """What a model is told about the tool.
+    """Describes the tool to models.
 
     Args:
         name: 1 to 64 ASCII letters, digits, `_` and `-`.
@@ -27,7 +27,7 @@ class ToolSchema:
         max_top_k: Greatest number of passages a call may ask for; calls cannot choose if None.
 
     Raises:
-        ValueError: If the name is no such name.
+        ValueError: If the name has other characters or another length.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class SearchCall:
         query: What to search for; empty if the call cannot be read.
         top_k: Passages it asks for; None if it leaves that open.
         id: Identifier of a native call; empty for calls written as text.
-        error: What is wrong with the call; None if it can be run.
+        error: Why the call cannot be run; None if it can.
     """
 
     query: str
@@ -93,12 +93,12 @@ class SearchCall:
 
 
 class CallReader:
-    """Reads searches the way the game's protocols do.
+    """Finds searches in the replies of models, as the protocols of the game do.
 
     Args:
         protocol: Owns the tags of calls that are written as text.
         name: Name of the tool in JSON and native calls.
-        reads_top_k: Whether calls may choose `top_k`; it is ignored otherwise, as all other arguments are.
+        reads_top_k: Whether calls may choose `top_k`; if not, it is ignored, as all other arguments are.
     """
 
     def __init__(self, protocol: Protocol, name: str, reads_top_k: bool) -> None:
@@ -108,19 +108,19 @@ class CallReader:
         self._native = replace(PROTOCOLS["openai"], tool=name, max_chars=protocol.max_chars)
 
     def read(self, reply: Any) -> list[SearchCall]:
-        """Find the calls, in order; total: what cannot be read is a call with an error.
+        """Find the calls, in order; a call that cannot be read is returned with an error.
 
         Args:
-            reply: A text, which holds at most one call: Hermes JSON if there is a complete `<tool_call>`, the
-                protocol's tag otherwise. Or an assistant's message, a native call, or a list of content
-                blocks or output items, in the shapes of OpenAI's two APIs, Anthropic's and MCP's: all calls
-                count. Objects of their client libraries are taken too.
+            reply: A text, which holds at most one call: Hermes JSON if there is a complete `<tool_call>`,
+                otherwise the protocol's tag. Or an assistant's message, a native call, or a list of content
+                blocks or output items, in the shapes of OpenAI's two APIs, Anthropic's and MCP's, of which
+                all calls are read. Objects of their client libraries are read too.
 
         Returns:
-            The calls; none if the reply does not search, because it answers first, say.
+            The calls; an empty list if the reply does not search or answers before it searches.
 
         Raises:
-            TypeError: If `reply` is nothing of the kind.
+            TypeError: If `reply` is of another type.
         """
         if isinstance(reply, str):
             return self._read_text(reply)
@@ -208,12 +208,12 @@ _SENTENCES: dict[ErrorKind, str] = {
 
 
 class ToolError(Exception):
-    """A search that gave no result, which is not the same as one that found nothing.
+    """A search that failed; a search that finds nothing does not.
 
     Args:
-        kind: `bad_call`, `bad_query` and `bad_top_k`: what was asked makes no sense; `budget`: the searches
-            of the episode are used up; `timeout` and `engine`: the engine is to blame.
-        detail: What came and what was expected, for people and logs; the model never sees it.
+        kind: `bad_call`, `bad_query` and `bad_top_k` are faults of the call. `budget` says that the searches
+            of the episode are used up. `timeout` and `engine` are faults of the engine.
+        detail: What was expected and what came, for people and logs; models never read it.
     """
 
     def __init__(self, kind: ErrorKind, detail: str) -> None:
@@ -226,7 +226,7 @@ class ToolError(Exception):
 
     @property
     def text(self) -> str:
-        """What a model reads instead of passages: a fixed sentence, nothing that an engine or a page wrote.
+        """What a model reads instead of passages: a fixed sentence, without the words of the engine.
 
         >>> ToolError("budget", "10 of 10 searches").text
         '[search error: budget] The search budget is used up. Finish without searching.'
@@ -241,8 +241,8 @@ class SearchResult:
     Attributes:
         query: What was searched for.
         text: What the model reads.
-        passages: What was found, as the engine returned it; empty if the search failed.
-        error: Why there is no result; None if there is one, of no passages perhaps.
+        passages: The passages as the engine returned them; empty if the search failed or found nothing.
+        error: Why the search failed; None if it did not.
         call_id: Identifier of the call; empty if it had none.
     """
 

@@ -42,21 +42,23 @@ class _Order(NamedTuple):
 class SearchTool(ToolSchema):
     """A search tool for any model, trainer or agent framework.
 
-    Call it with a query for the text to show, `await` its `acall`, take passages from `search` and `asearch`,
-    or hand it what a model wrote with `respond` and `arespond`. What a model reads is harmless: tags, markup
-    and control tokens in pages are spelled out. A failed search is a `ToolError`, never a page.
+    Calling it with a query, or awaiting `acall`, returns the text that a model reads. `search` and `asearch`
+    return passages. `respond` and `arespond` search for the queries in what a model wrote. Tags, markup and
+    control tokens in passages are escaped before a model reads them. A failed search is a `ToolError` and
+    never looks like a passage.
 
-    It pickles, for workers in other processes, if its source does: settings and the budget that is left go
-    along, cached results do not. A function then needs a name under which it can be imported.
+    It can be pickled, for workers in other processes, if its source can. The copy has the settings and the
+    budget that is left, and an empty cache. A function as source must be importable by its name.
 
     Args:
-        source: What is searched: an engine, a retriever or a function; see `as_engine`.
+        source: A search engine, a retriever or a function of the query; see `as_engine`.
         name: Name of the tool for models: 1 to 64 ASCII letters, digits, `_` and `-`.
         description: What the tool does, for models.
         top_k: Passages per search, at least 1.
-        max_top_k: Lets calls choose `top_k`, up to this many: more is cut to it. Calls cannot choose if None.
-        max_searches: Searches per episode; None is no limit. A search that fails is not counted, a repeated
-            one is.
+        max_top_k: Largest `top_k` that a call may choose; a larger one is reduced to it. Calls cannot choose
+            `top_k` if None.
+        max_searches: Most searches per episode; None is no limit. Failed searches are not counted, repeated
+            ones are.
         timeout: Most seconds a call of the engine may take; None is no limit.
         cache: A cache to share with other tools, or the number of results to keep.
         max_batch: Most queries that `acall`, `asearch` and `arespond` put in one call of the engine.
@@ -117,12 +119,12 @@ class SearchTool(ToolSchema):
 
     @property
     def engine(self) -> SearchEngine:
-        """What is searched."""
+        """The engine that is searched."""
         return self._lookup.engine
 
     @property
     def cache(self) -> ResultCache:
-        """The results at hand."""
+        """The cache of results."""
         return self._lookup.cache
 
     @property
@@ -147,7 +149,7 @@ class SearchTool(ToolSchema):
         return self._text(self.run([SearchCall(query)])[0])
 
     async def acall(self, query: str) -> str:
-        """Search, together with whoever else does so at the same time.
+        """Do what calling the tool does, in one call of the engine with other searches of the same time.
 
         Raises:
             ToolError: As for calling the tool.
@@ -167,7 +169,7 @@ class SearchTool(ToolSchema):
         return _passages(self.run([SearchCall(query, top_k)])[0])
 
     async def asearch(self, query: str, top_k: int | None = None) -> list[Passage]:
-        """Return what `search` returns, together with whoever else searches at the same time.
+        """Return what `search` returns, in one call of the engine with other searches of the same time.
 
         Raises:
             ToolError: If the search fails, whatever `on_error` says.
@@ -184,12 +186,12 @@ class SearchTool(ToolSchema):
         """Run the searches in what a model wrote; failures are results with an error.
 
         Raises:
-            TypeError: If `reply` is nothing that a model writes.
+            TypeError: If `reply` is neither a text nor a message nor a list of calls.
         """
         return self.run(self.parse(reply))
 
     async def arespond(self, reply: Any) -> list[SearchResult]:
-        """Do what `respond` does, together with whoever else searches at the same time."""
+        """Do what `respond` does, in one call of the engine with other searches of the same time."""
         return await self.arun(self.parse(reply))
 
     def run(self, calls: Iterable[SearchCall]) -> list[SearchResult]:
@@ -203,7 +205,7 @@ class SearchTool(ToolSchema):
         return [self._result(order, found.get(place)) for place, order in enumerate(orders)]
 
     async def arun(self, calls: Iterable[SearchCall]) -> list[SearchResult]:
-        """Do what `run` does, together with whoever else searches at the same time."""
+        """Do what `run` does, in one call of the engine with other searches of the same time."""
         orders = [self._admit(call) for call in calls]
         valid = {place: order for place, order in enumerate(orders) if order.error is None}
         searches = (self._search_shared(order.query, order.top_k) for order in valid.values())

@@ -20,17 +20,17 @@ from ssp_env.search.web.providers import WebProvider, WebResult
 class WebEngine:
     """Search of the web through a provider, with addresses as passage ids and snippets as texts.
 
-    Every query is asked for the same number of results, so that a small `top_k` is a cut of a larger one;
-    a query that stands twice in a batch is asked once, a blank one never. The score is 1 / rank. The web
-    changes: equal fingerprints mean that the same was asked, not that the same was found. Wrap the engine in
-    a cache, or record games, if results must stay.
+    Every query is sent with the same number of results, so that the results of a small `top_k` are the first
+    ones of a larger one. Equal queries of a batch are sent once, blank ones never. The score is 1 / rank. As
+    the web changes, equal fingerprints mean equal requests, not equal results: use a cache, or record games,
+    if results must stay the same.
 
     Args:
-        provider: Whom to ask. Its key is read from the environment with every request and kept nowhere.
-        max_results: Results asked for per query, and the most that come back.
+        provider: The service. Its key is read from the environment for every request and stored nowhere.
+        max_results: Number of results requested per query, and the most that are returned.
         policy: Time, retries, rate and concurrency.
-        fetch: From an address to the text of the page, a `PageFetcher` for instance; its text takes the place
-            of the snippet, which stays where the page cannot be had.
+        fetch: Function from an address to the text of the page, for instance a `PageFetcher`. The text takes
+            the place of the snippet; the snippet stays if the page cannot be fetched.
 
     Raises:
         SearchRefused: If the key of the provider is not in the environment.

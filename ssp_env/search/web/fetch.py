@@ -1,4 +1,4 @@
-"""Fetching pages that strangers name, without reaching into the network one stands in."""
+"""Fetching web pages by untrusted addresses, without access to the private network of this machine."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True)
 class PageFetcher:
-    """Gets the text of a web page; call it with an address.
+    """Function from the address of a web page to its text.
 
-    The host is resolved here, every address it resolves to must be public, and the connection goes to the
-    very address that was checked, so neither a redirect nor a second DNS answer leads elsewhere; with https
-    the certificate must be that of the name. Proxies and credentials of the environment are not used.
+    The host is resolved first, and all its addresses must be public. The connection goes to the address that
+    was checked, so that neither a redirect nor a second answer of DNS can lead into a private network; with
+    https the certificate must be that of the host. Proxies and credentials of the environment are not used.
 
     Attributes:
         max_passage_chars: The text is cut after this many.

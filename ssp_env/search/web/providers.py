@@ -21,7 +21,7 @@ class WebResult:
 
 
 class WebProvider(Protocol):
-    """A frozen dataclass of settings; two with the same `repr` ask for the same."""
+    """A provider of web search, as a frozen dataclass of its settings; equal ones have the same `repr`."""
 
     @property
     def name(self) -> str:

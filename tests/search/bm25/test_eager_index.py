@@ -13,7 +13,7 @@ from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine, eager_index
 from ssp_env.search.bm25 import engine as engine_module
 from ssp_env.search.bm25.eager_index import ScoreArrays, compute_scores, open_scores, write_scores
-from ssp_env.search.bm25.eager_ranking import best_pages, compiled
+from ssp_env.search.bm25.eager_ranking import best_passages, compiled
 from ssp_env.search.bm25.passage_file import DamagedIndexError
 from ssp_env.search.bm25.terms import BM25Settings, make_analyzer
 from ssp_env.worlds import World, world_preset
@@ -70,7 +70,7 @@ POSTINGS = st.lists(
 
 @given(postings=POSTINGS, top_k=st.integers(1, 40), data=st.data())
 @settings(max_examples=60)
-def test_the_best_pages_are_those_a_plain_sort_finds(postings, top_k, data):
+def test_the_best_passages_are_those_a_plain_sort_finds(postings, top_k, data):
     rows = np.array([row for word in postings for row in word], np.uint32)
     starts = np.cumsum([0, *map(len, postings)])
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
@@ -83,7 +83,7 @@ def test_the_best_pages_are_those_a_plain_sort_finds(postings, top_k, data):
             totals[rows[place]] += float(scores[place])
     expected = sorted((row for row in range(300) if totals[row]), key=lambda row: (-totals[row], row))[:top_k]
     numbers = np.array(sorted(chosen), np.int64)
-    for ranking in filter(None, (best_pages, compiled())):
+    for ranking in filter(None, (best_passages, compiled())):
         found, best = ranking(numbers, starts, rows, scores, 300, top_k)
         assert found.tolist() == expected
         assert best.tolist() == [totals[row] for row in expected]
@@ -128,7 +128,7 @@ def test_arrays_come_back_from_files(pages, tmp_path):
         assert one.dtype == two.dtype and np.array_equal(one, two)
 
 
-@pytest.mark.parametrize("ranking", [best_pages, pytest.param("numba", marks=needs_numba)])
+@pytest.mark.parametrize("ranking", [best_passages, pytest.param("numba", marks=needs_numba)])
 @pytest.mark.parametrize(
     "damaged",
     [
