@@ -1,12 +1,13 @@
 """What a player's name stands for: a model in a folder, behind an endpoint or a server, or a Python object.
 
-A prefix of `BACK_ENDS` before a colon names a back end, and an existing folder is a checkpoint. Every other
-name of the form `package.module:object` is an object of the user's own. A new back end is one function here
-and one more line in `BACK_ENDS`.
+A prefix of `BACK_ENDS` before a colon names a back end. An existing folder is a checkpoint, or a training run
+and stands for its final model. Every other name of the form `package.module:object` is an object of the
+user's own. A new back end is one function here and one more line in `BACK_ENDS`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def possible_names(role: str) -> str:
     forms = [back_end.form for back_end in BACK_ENDS.values()]
     named = ", ".join([SMOLLM2, HUMAN, *forms])
     own = "an object of your own as package.module:object"
-    return f"{', '.join(SCRIPTED[role])} (scripted), {named}, a folder with a model, or {own}"
+    return f"{', '.join(SCRIPTED[role])} (scripted), {named}, a folder with a model or a run, or {own}"
 
 
 def is_local_model(name: str) -> bool:
@@ -150,7 +151,7 @@ def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
     prefix, colon, rest = name.partition(":")
     if colon and prefix in BACK_ENDS:
         return BACK_ENDS[prefix].make(rest, options)
-    folder = Path(name)
+    folder = model_of_run(Path(name))
     if (folder / "config.json").is_file():
         return _checkpoint(folder, options)
     if folder.is_dir():
@@ -161,6 +162,34 @@ def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
         return load_object(name, role, lambda given: own_player(given, role, options, name))
     missing = "; there is no folder of that name" if "/" in name or "\\" in name else ""
     raise ValueError(f"--{role} must be one of {possible_names(role)}, got {name!r}{missing}")
+
+
+def model_of_run(folder: Path, part: str = "final") -> Path:
+    """Return the folder of a training run's model if the folder is that of a run, else the folder itself.
+
+    Args:
+        folder: Any path.
+        part: Which model of the run: `final` or `warm-start`.
+
+    Raises:
+        ValueError: If the run has no such model yet.
+    """
+    if not _is_run(folder):
+        return folder
+    if not (folder / part / "config.json").is_file():
+        raise ValueError(
+            f"the run in {folder} has no {part} model yet: continue it with ssp train --resume {folder}"
+        )
+    return folder / part
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return False
+    # Models have a config.json too, which names their architecture instead.
+    return isinstance(config, dict) and {"preset", "game", "warm_start"} <= config.keys()
 
 
 # -- models in this process ------------------------------------------------------------------------------

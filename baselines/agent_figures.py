@@ -1,10 +1,12 @@
-"""What an agent's finished games say about it: counts with their uncertainty, failures apart."""
+"""What the finished games of agents say about them: counts with their uncertainty, and a table of several."""
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from ssp_env.game import Game, Outcome
@@ -15,7 +17,7 @@ from ssp_env.scoring import wilson_interval
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many of a total; without a total nothing is known.
+    """A count out of a total; if the total is 0, nothing is known about the proportion.
 
     >>> Share(8, 10).to_dict()["share"], Share(0, 0).share
     (0.8, None)
@@ -26,7 +28,7 @@ class Share:
 
     @property
     def share(self) -> float | None:
-        """The proportion; None without a total."""
+        """The proportion; None if the total is 0."""
         return self.count / self.total if self.total else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,21 +45,21 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class AgentFigures:
-    """Figures of one agent in both roles. A game that failed counts in `errors` and in no share of outcomes.
+    """Figures of one agent in both roles. A failed game counts in `errors` and in no share of games.
 
     Attributes:
-        valid_tags: Turns of proposer and solver that hold a complete action.
-        proposer_searches: Mean searches of the proposer per game; None if there was no game.
-        solver_searches: Mean searches of the solver per attempt that was played; None if there was none.
-        valid_questions: Questions that rules and reader let pass.
-        solved: Attempts at the agent's own valid questions that were right.
-        known_solved: Attempts at questions with a known answer that were right.
-        errors: Games that failed.
-        failures: Numbers of games that failed, by kind of failure; see `ssp_env.play.count_failures`.
-        reasons: Ends of the games in which the agent asked, by reason code.
-        tokens: Tokens sampled while it was measured; 0 if the agent gives none.
-        seconds: Time the agent took for them.
-        model: The agent's model, by the name it has where it runs.
+        valid_tags: Turns of the proposer and the solver that hold a complete action.
+        proposer_searches: Mean number of searches of the proposer per game; None if there was no game.
+        solver_searches: Mean number of searches of the solver per attempt; None if there was no attempt.
+        valid_questions: Questions that passed the rules and the RAG check.
+        solved: Right attempts at the agent's own valid questions.
+        known_solved: Right attempts at questions with a known answer.
+        errors: Number of games that failed.
+        failures: Number of failed games by kind of failure; see `ssp_env.play.count_failures`.
+        reasons: Number of games in which the agent proposed, by the reason code of their outcome.
+        tokens: Tokens that the agent sampled; 0 if it does not report them.
+        seconds: Time that the agent took to act.
+        model: Name of the agent's model where it runs.
         back_end: What runs the model.
     """
 
@@ -77,7 +79,7 @@ class AgentFigures:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Tokens sampled per second of the agent's time; None if there were none."""
+        """Sampled tokens per second of the agent's time; None if it reported no tokens."""
         return self.tokens / self.seconds if self.tokens and self.seconds else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,13 +102,13 @@ class AgentFigures:
 def count_figures(
     asked: Sequence[Game], known: Sequence[Game], *, tokens: int = 0, seconds: float = 0.0
 ) -> AgentFigures:
-    """Count over finished games.
+    """Compute the figures of an agent from its finished games.
 
     Args:
-        asked: Games in which the agent asked and answered.
+        asked: Games in which the agent proposed and solved.
         known: Games that opened with a question whose answer is known.
-        tokens: Tokens the agent sampled.
-        seconds: Time it took.
+        tokens: Tokens that the agent sampled.
+        seconds: Time that it took to act.
     """
     games = [*asked, *known]
     sound, sound_known = _sound(asked), _sound(known)
@@ -131,12 +133,12 @@ def count_figures(
 
 
 def _sound(games: Iterable[Game]) -> list[tuple[Game, Outcome]]:
-    """Games that came to an end of their own, with it."""
+    """The games that ended without an error, with their outcomes."""
     return [(game, game.outcome) for game in games if game.outcome and game.outcome.verdict != "error"]
 
 
 def _solved(played: Iterable[tuple[Game, Outcome]]) -> Share:
-    """Right attempts of all attempts."""
+    """The right attempts among all attempts."""
     right = [((outcome.success_rate or 0.0) * game.config.attempts, game) for game, outcome in played]
     return Share(round(sum(count for count, _ in right)), sum(game.config.attempts for _, game in right))
 
@@ -144,3 +146,93 @@ def _solved(played: Iterable[tuple[Game, Outcome]]) -> Share:
 def _mean(values: Iterable[float]) -> float | None:
     listed = list(values)
     return sum(listed) / len(listed) if listed else None
+
+
+# -- the table -------------------------------------------------------------------------------------------
+
+TABLE_WIDTH = 80
+CAPTION = (
+    "valid tags: turns with a complete action. own solved: right attempts at the player's own valid "
+    "questions. known solved: right attempts at questions with a known answer. searches: mean per game as "
+    "proposer, below it mean per attempt as solver. errors: failed games, which no share of games counts. "
+    "tokens: how many the player sampled, below it how many per second. In brackets: 95 % Wilson intervals."
+)
+_SHARES: Mapping[str, Callable[[AgentFigures], str]] = {
+    "\nvalid\ntags": lambda figures: str(figures.valid_tags),
+    "\nvalid\nquestions": lambda figures: str(figures.valid_questions),
+    "\nown\nsolved": lambda figures: str(figures.solved),
+    "\nknown\nsolved": lambda figures: str(figures.known_solved),
+}
+_NUMBERS: Mapping[str, Callable[[AgentFigures], str]] = {
+    "searches\nproposer\nsolver": lambda figures: (
+        f"{_number(figures.proposer_searches, 2)}\n{_number(figures.solver_searches, 2)}"
+    ),
+    "\n\nerrors": lambda figures: str(figures.errors),
+    "\ntokens\nper s": lambda figures: (
+        f"{_number(figures.tokens or None, 0)}\n{_number(figures.tokens_per_second, 0)}"
+    ),
+}
+
+
+def agent_table(rows: Mapping[str, AgentFigures], title: str) -> str:
+    """Return the figures of all agents as lines of text: names on lines of their own, figures below them.
+
+    The figures fit into 80 columns whatever the names are: where one block is too wide, there are two.
+
+    Args:
+        rows: Figures by player.
+        title: What was played.
+    """
+    blocks = [_block(rows, {**_SHARES, **_NUMBERS})]
+    if max(len(line) for text in blocks[0] for line in text.splitlines()) > TABLE_WIDTH:
+        blocks = [_block(rows, _SHARES), _block(rows, _NUMBERS)]
+    paragraphs = [textwrap.fill(title, TABLE_WIDTH, break_long_words=False, break_on_hyphens=False)]
+    for heading, *figures in blocks:
+        named = zip(_labels(rows), figures, strict=True)
+        paragraphs.append("\n".join([heading, *(f"{label}\n{lines}" for label, lines in named)]))
+    return "\n\n".join([*paragraphs, textwrap.fill(CAPTION, TABLE_WIDTH)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    r"""Return one text per row, with its cells in columns aligned to the right; cells may have several lines.
+
+    >>> print(*aligned([["hops", "pass@1"], ["1", "0.838"]]), sep="\\n")
+    hops  pass@1
+       1   0.838
+    """
+    cells = [[cell.split("\n") for cell in row] for row in rows]
+    widths = [max(len(line) for cell in column for line in cell) for column in zip(*cells, strict=True)]
+    return [
+        "\n".join(
+            "  ".join(part.rjust(width) for part, width in zip(line, widths, strict=True)).rstrip()
+            for line in zip_longest(*row, fillvalue="")
+        )
+        for row in cells
+    ]
+
+
+def table_data(rows: Mapping[str, AgentFigures], **what: Any) -> dict[str, Any]:
+    """Return the table as plain data, with what was played beside it."""
+    return {**what, "agents": [{"player": player, **figures.to_dict()} for player, figures in rows.items()]}
+
+
+def _block(
+    rows: Mapping[str, AgentFigures], columns: Mapping[str, Callable[[AgentFigures], str]]
+) -> list[str]:
+    return aligned(
+        [list(columns), *([cell(figures) for cell in columns.values()] for figures in rows.values())]
+    )
+
+
+def _labels(rows: Mapping[str, AgentFigures]) -> list[str]:
+    """Name each row by model and back end, and by the player where several rows share both."""
+    sources = Counter((figures.model, figures.back_end) for figures in rows.values())
+    return [
+        f"{figures.model} ({figures.back_end}"
+        + (f", {player})" if sources[figures.model, figures.back_end] > 1 else ")")
+        for player, figures in rows.items()
+    ]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

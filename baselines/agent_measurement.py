@@ -1,4 +1,4 @@
-"""An agent measured: it plays both roles over given tasks and answers known questions; its games are kept."""
+"""Measures agents: each plays both roles over the same tasks and answers known questions; games are kept."""
 
 from __future__ import annotations
 
@@ -14,14 +14,56 @@ from agents.player_names import PlayerOptions, default_max_new_tokens
 from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from baselines.agent_figures import AgentFigures, count_figures
-from baselines.agent_tasks import AgentTasks
-from baselines.kept_games import take_up
-from ssp_env.game import Game
+from ssp_env.game import Game, Task
 from ssp_env.play import is_async_agent, play, play_async
-from ssp_env.records import EpisodeWriter
+from ssp_env.records import Episode, EpisodeWriter, keep_episodes, read_episodes, retold
+from ssp_env.scenario import Scenario
 
 if TYPE_CHECKING:
     from agents.chat_endpoint import Ledger
+
+
+@dataclass(frozen=True)
+class AgentTasks:
+    """Tasks that are the same for every agent.
+
+    Attributes:
+        scenario: What the games are played in.
+        asked: Answers that the agents write questions for, one per game.
+        known: Tasks with a question whose answer is known.
+    """
+
+    scenario: Scenario
+    asked: Sequence[Task]
+    known: Sequence[Task]
+
+    @classmethod
+    def draw(cls, scenario: Scenario, *, games: int, known: int, seed: int) -> AgentTasks:
+        """Draw the tasks from a scenario; the seed determines which.
+
+        Args:
+            scenario: What the games are played in.
+            games: Number of answers to draw.
+            known: Number of known questions to draw.
+            seed: Seed of the draw.
+
+        Raises:
+            ValueError: If the scenario has fewer known questions, or no answers.
+        """
+        asked = scenario.draw_tasks(games, seed) if games else []
+        return cls(scenario, asked, scenario.draw_questions(known, seed) if known else [])
+
+    def open_games(self, prompts: str, seed: int) -> tuple[list[Game], list[Game]]:
+        """Open the games in which an agent plays both roles, and those in which it only solves.
+
+        Args:
+            prompts: Prompt style that the agent reads.
+            seed: Seed of the shuffle of evidence and of the draw of noise.
+        """
+        scenario = self.scenario.with_prompts(prompts)
+        asked = [replace(task, id=f"asked/{task.id}") for task in self.asked]
+        known = [replace(task, id=f"known/{task.id}") for task in self.known]
+        return scenario.games(asked, seed), scenario.games(known, seed)
 
 
 @dataclass(frozen=True)
@@ -29,14 +71,15 @@ class Measurement:
     """How agents are measured; the same for all of them.
 
     Attributes:
-        tasks: What they ask for and are asked.
-        reader: Name of the reader of all agents; empty if each one reads itself (a scripted one: `perfect`).
-        seed: Of sampling, of the shuffle of evidence and of the draw of noise.
-        temperature: Of language models.
-        max_new_tokens: Most tokens of a turn of a language model; see `default_max_new_tokens` for None.
-        players: What else players are told; its `sampling` and `ledger` are not used.
-        folder: Where every finished game is kept, so that an interrupted measurement goes on; None for
-            nowhere.
+        tasks: The tasks that every agent plays.
+        reader: Name of one reader for all agents; if empty, each agent reads itself, and `perfect` reads for
+            scripted ones.
+        seed: Seed of sampling, of the shuffle of evidence and of the draw of noise.
+        temperature: Sampling temperature of language models.
+        max_new_tokens: Most tokens of a turn of a language model; None means `default_max_new_tokens`.
+        players: Further options of the players; its `sampling` and `ledger` are not used.
+        folder: Folder in which every finished game is kept, so that an interrupted measurement can be
+            continued; None keeps no games.
     """
 
     tasks: AgentTasks
@@ -48,14 +91,15 @@ class Measurement:
     folder: Path | None = None
 
     def run(self, name: str, advance: Callable[[], None] = lambda: None) -> AgentFigures:
-        """Let one agent play.
+        """Let one agent play all games, and return its figures.
 
         Args:
-            name: The agent, as `Cast` knows players.
-            advance: Called whenever a game ends, and for every game that was kept.
+            name: Name of the agent; see `agents.player_names.possible_names`.
+            advance: Called whenever a game ends, and once for every game that was kept.
 
         Raises:
-            ValueError: If the agent is unknown, cannot play these games or began them under other options.
+            ValueError: If the agent is unknown, if it cannot play these games, or if the folder holds games
+                of this agent that were played with other options.
         """
         names = names_by_role(name, name, self.reader)
         ledger = _ledger(names)
@@ -69,12 +113,12 @@ class Measurement:
         )
         asked, known = self.tasks.open_games(cast.prompts, self.seed)
         meter = Meter()
-        # What another reader does is not the agent's work.
+        # Another reader's tokens and time are not the agent's.
         own = [cast.players[role] for role in ("proposer", "solver")]
         measured = {id(player): metered(player, meter) for player in own}
         players = {role: measured.get(id(player), player) for role, player in cast.players.items()}
         games = self._play(names, [*asked, *known], players, advance)
-        # Endpoints give no tokens, but count them.
+        # Chat endpoints return no token ids, but report how many there were.
         tokens = meter.tokens or _tokens_of_endpoints(ledger, reads="reader" not in names)
         figures = count_figures(
             games[: len(asked)], games[len(asked) :], tokens=tokens, seconds=meter.seconds
@@ -83,7 +127,7 @@ class Measurement:
         return replace(figures, model=model, back_end=back_end)
 
     def options(self) -> dict[str, Any]:
-        """What else a reader of the figures must know, as plain data."""
+        """Return the options that the figures depend on, as plain data."""
         scenario = self.tasks.scenario
         return {
             "reader": self.reader or "each player itself",
@@ -126,7 +170,7 @@ class Measurement:
 
 
 def _ledger(names: Mapping[str, str]) -> Ledger | None:
-    """Where endpoints count what they do, if any is to play."""
+    """Return the ledger in which chat endpoints count their tokens; None if no endpoint plays."""
     if not any(name.startswith("chat:") for name in names.values()):
         return None
     from agents.chat_endpoint import Ledger
@@ -135,13 +179,13 @@ def _ledger(names: Mapping[str, str]) -> Ledger | None:
 
 
 def _tokens_of_endpoints(ledger: Ledger | None, *, reads: bool) -> int:
-    """Tokens written in both roles, and as the reader if the agent itself reads."""
+    """Return the tokens sampled in both roles, and by the reader if the agent reads itself."""
     used = {} if ledger is None else ledger.usage
     return sum(usage.completion_tokens for (role, _), usage in used.items() if reads or role != "reader")
 
 
 def _drive(games: Sequence[Game], players: Mapping[str, Any], **options: Any) -> None:
-    """Play with asyncio if a player needs it."""
+    """Play all games, with asyncio if a player is asynchronous."""
     if any(map(is_async_agent, players.values())):
         asyncio.run(play_async(games, **players, **options))
     else:
@@ -155,3 +199,45 @@ def file_name(player: str) -> str:
     'runs-tiny-final'
     """
     return re.sub(r"[^\w.]+", "-", player).strip("-.") or "player"
+
+
+# -- games that an interrupted measurement has finished ------------------------------------------------
+
+
+def take_up(path: Path, games: Sequence[Game], engine: str, beside: Mapping[str, Any]) -> list[Game]:
+    """Return the games, with those that the file holds as they ended; failed games are removed from the file.
+
+    Finished games still lend their evidence as noise, so that the other games go as they would have gone
+    without the interruption. A torn last line is dropped.
+
+    Args:
+        path: File in which games are kept; it need not exist.
+        games: All games, as they open.
+        engine: Fingerprint of the search engine.
+        beside: Players and sampling options, as they are recorded beside each game.
+
+    Raises:
+        ValueError: If the file holds a game of other rules, players, tasks or passages.
+    """
+    if not path.exists():
+        return list(games)
+    keep_episodes(path, lambda episode: episode.outcome is not None and episode.outcome["verdict"] != "error")
+    kept = {episode.game_id: episode for episode in read_episodes(path)}
+    for game in games:
+        if game.id in kept and not _is_same(kept[game.id], game, engine, beside):
+            raise ValueError(
+                f"{path} holds game {game.id!r} played under other rules, by other players or over other "
+                "passages: repeat the options it was begun with, or choose another folder"
+            )
+    return [retold(kept[game.id]).game if game.id in kept else game for game in games]
+
+
+def _is_same(kept: Episode, game: Game, engine: str, beside: Mapping[str, Any]) -> bool:
+    opening = kept.opening()
+    return (
+        _without_inputs(opening) == _without_inputs(game) and kept.engine == engine and kept.extra == beside
+    )
+
+
+def _without_inputs(game: Game) -> dict[str, Any]:
+    return {**game.snapshot(), "inputs": []}

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agents.player_names import model_of_run
 from baselines.eval_command import evaluate
 from baselines.presets import MODES, PRESETS, Mode, TrainConfig
 from baselines.presets import preset as find_preset
@@ -48,7 +49,8 @@ def train(
     rules: RulesFile = None,
     rule: RuleValues = None,
     warm_start: Annotated[
-        Path | None, typer.Option(help="Start from this warm-start folder (runs/NAME/warm-start).")
+        Path | None,
+        typer.Option(help="Start from the warm start of this run, or from a folder of such a model."),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
@@ -70,6 +72,7 @@ def train(
         if warm_start is not None:
             from baselines.train import check_warm_start
 
+            warm_start = model_of_run(warm_start, "warm-start")
             check_warm_start(warm_start, config)
         run = RunDirectory.create(folder, config)
     console = Console()

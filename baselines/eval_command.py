@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from agents.command_options import (
     Answers,
@@ -27,9 +26,9 @@ from agents.command_options import (
     checked_prompts,
     open_from_options,
 )
-from agents.player_names import is_local_model
+from agents.player_names import PlayerOptions, is_local_model, model_of_run
 from agents.sampling_params import DEFAULT_TEMPERATURE
-from ssp_env.cli.options import Corpus, IndexDirectory, Search
+from ssp_env.cli.options import Corpus, IndexDirectory, Search, print_text
 from ssp_env.cli.rules import (
     Attempts,
     MaxTurns,
@@ -43,6 +42,7 @@ from ssp_env.cli.rules import (
 
 if TYPE_CHECKING:
     from baselines.agent_measurement import Measurement
+    from ssp_env.scenario import Scenario
 
 HELDOUT_QUESTIONS = 240
 READ_WITHOUT_GAMES = {
@@ -50,48 +50,67 @@ READ_WITHOUT_GAMES = {
     *("attempts", "top_k", "max_turns", "rag_check", "rules", "rule"),
 }
 
+Players = Annotated[
+    list[str],
+    typer.Argument(
+        help="With --games: players as in `ssp play`; each plays both roles. Without: one run folder or "
+        "folder of a tiny model, for instance runs/NAME."
+    ),
+]
+Games = Annotated[
+    int | None,
+    typer.Option(
+        help="Compare the players; each proposes and solves in this many games, or with 0 in none and only "
+        "answers known questions.",
+        min=0,
+    ),
+]
+Questions = Annotated[
+    Path | None, typer.Option(help="Question set for a corpus or an index (JSONL); a world has its own.")
+]
+Known = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of questions with a known answer: as many as games by default, and without --games "
+        f"{HELDOUT_QUESTIONS} per number of hops.",
+        min=0,
+    ),
+]
+Reader = Annotated[
+    str,
+    typer.Option(
+        help="Who reads in the RAG check of all players; by default each player itself, and `perfect` for a "
+        "scripted one."
+    ),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        help=f"Sampling temperature, 0 is greedy; {DEFAULT_TEMPERATURE} by default, and 1 without --games.",
+        min=0.0,
+    ),
+]
+Threads = Annotated[int, typer.Option(help="CPU threads of torch.", min=1)]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Keep the games in this folder; the same command continues where it was stopped."),
+]
+JSONFile = Annotated[Path | None, typer.Option("--json", help="Write the table to this file as JSON, too.")]
+
 
 def evaluate(
     context: typer.Context,
-    players: Annotated[
-        list[str],
-        typer.Argument(
-            help="With --games: players as in `ssp play`, each plays both roles. Without: one folder of a "
-            "tiny model, for instance runs/NAME/final."
-        ),
-    ],
-    games: Annotated[
-        int | None,
-        typer.Option(
-            help="Compare the players; each asks and answers in so many games, 0 for known questions alone.",
-            min=0,
-        ),
-    ] = None,
+    players: Players,
+    games: Games = None,
     world: WorldPreset = "tiny",
     world_index: WorldIndex = None,
     corpus: Corpus = None,
     index: IndexDirectory = None,
     search: Search = None,
     answers: Answers = None,
-    questions: Annotated[
-        Path | None,
-        typer.Option(help="Question set for a corpus or an index (JSONL); a world has its own."),
-    ] = None,
-    known: Annotated[
-        int | None,
-        typer.Option(
-            help="Questions with a known answer: as many as games by default, and without --games "
-            f"{HELDOUT_QUESTIONS} per number of hops.",
-            min=0,
-        ),
-    ] = None,
-    reader: Annotated[
-        str,
-        typer.Option(
-            help="Who reads in the RAG check of all players; by default each player itself, and `perfect` "
-            "for a scripted one."
-        ),
-    ] = "",
+    questions: Questions = None,
+    known: Known = None,
+    reader: Reader = "",
     hops: Hops = 2,
     attempts: Attempts = None,
     top_k: TopK = None,
@@ -99,24 +118,15 @@ def evaluate(
     rag_check: RAGCheck = None,
     rules: RulesFile = None,
     rule: RuleValues = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            help=f"Of sampling, 0 is greedy; {DEFAULT_TEMPERATURE} by default, and 1 without --games.",
-            min=0.0,
-        ),
-    ] = None,
+    temperature: Temperature = None,
     max_new_tokens: MaxNewTokens = None,
     prompts: PromptStyle = "",
     api_key_variable: APIKeyVariable = "OPENAI_API_KEY",
     concurrency: Concurrency = 16,
     seed: Seed = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Keep the games in this folder; the same command goes on where it was stopped."),
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the table here too.")] = None,
+    threads: Threads = 2,
+    out: Out = None,
+    json_file: JSONFile = None,
 ) -> None:
     """Compare players in both roles (--games), or measure a tiny policy on held-out questions by hops."""
     given = read_rules(rules, rule, attempts=attempts, top_k=top_k, max_turns=max_turns, rag_check=rag_check)
@@ -125,79 +135,81 @@ def evaluate(
         temperature = 1.0 if temperature is None else temperature
         _print_by_hops(players[0], world, known or HELDOUT_QUESTIONS, temperature, seed, threads, given)
         return
-    if repeated := sorted({player for player in players if players.count(player) > 1}):
-        raise ValueError(f"expected different players, got {', '.join(repeated)} more than once")
-    if games == 0 and not known and not questions:
-        raise ValueError("--games 0 leaves known questions alone: say how many with --known N")
-    from agents.player_names import PlayerOptions
-    from baselines.agent_measurement import Measurement
-    from baselines.agent_tasks import AgentTasks
-
+    _check_side_by_side(players, games, known, questions)
     scenario = open_from_options(
         world=world, split="heldout", world_index=world_index, corpus=corpus, index=index, search=search,
         answers=answers, questions=questions, hops=hops, seed=seed, rules=given,
     )  # fmt: skip
-    asked_about = scenario.world is not None or questions is not None
-    known = (games or len(scenario.questions) if asked_about else 0) if known is None else known
+    if known is None:
+        has_questions = scenario.world is not None or questions is not None
+        known = (games or len(scenario.questions)) if has_questions else 0
+    options = PlayerOptions(
+        prompts=checked_prompts(prompts), protocol=given.get("protocol", "default"),
+        api_key_variable=api_key_variable, concurrency=concurrency,
+    )  # fmt: skip
+    measurement = _measurement(scenario, games, known, seed, reader=reader, players=options, folder=out,
+        max_new_tokens=max_new_tokens,
+        temperature=DEFAULT_TEMPERATURE if temperature is None else temperature,
+    )  # fmt: skip
     _prepare_models(players, threads)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    measurement = Measurement(
-        AgentTasks.draw(scenario, games=games, known=known, seed=seed),
-        reader,
-        seed,
-        DEFAULT_TEMPERATURE if temperature is None else temperature,
-        max_new_tokens,
-        PlayerOptions(
-            prompts=checked_prompts(prompts),
-            protocol=given.get("protocol", "default"),
-            api_key_variable=api_key_variable,
-            concurrency=concurrency,
-        ),
-        out,
-    )
     _print_side_by_side(measurement, players, json_file)
+
+
+# -- side by side ----------------------------------------------------------------------------------------
+
+
+def _check_side_by_side(players: list[str], games: int, known: int | None, questions: Path | None) -> None:
+    if repeated := sorted({player for player in players if players.count(player) > 1}):
+        raise ValueError(f"expected different players, got {', '.join(repeated)} more than once")
+    if games == 0 and not known and not questions:
+        raise ValueError("--games 0 leaves known questions alone: say how many with --known N")
+
+
+def _measurement(scenario: Scenario, games: int, known: int, seed: int, **options: Any) -> Measurement:
+    from baselines.agent_measurement import AgentTasks, Measurement
+
+    return Measurement(AgentTasks.draw(scenario, games=games, known=known, seed=seed), seed=seed, **options)
 
 
 def _print_side_by_side(measurement: Measurement, players: list[str], json_file: Path | None) -> None:
     from agents.smollm2 import SmolLM2Missing
-    from baselines.agent_table import agent_table, table_data
+    from baselines.agent_figures import agent_table, table_data
 
     console = Console()
     asked, known = measurement.tasks.asked, measurement.tasks.known
     counts = f"{len(asked)} games, {len(known)} known questions; seed {measurement.seed}"
     what = f"{measurement.tasks.scenario.description}; {counts}"
     rows = {}
+    if measurement.folder is not None:
+        measurement.folder.mkdir(parents=True, exist_ok=True)
     for player in players:
         try:
             with _bar(player, len(asked) + len(known)) as advance:
                 rows[player] = measurement.run(player, advance)
         except SmolLM2Missing as missing:
             sys.exit(f"ssp: {missing}")
-        # After every player, so that a later one that fails loses nothing.
+        # Written after every player, so that nothing is lost when a later one fails.
         if json_file is not None:
             json_file.write_text(
                 json.dumps(table_data(rows, played=what, **measurement.options()), indent=2) + "\n"
             )
-    console.print(agent_table(rows, what))
+    print_text(console, agent_table(rows, what))
     for player, figures in rows.items():
         for failure, count in figures.failures.items():
-            console.print(
-                f"{player}: {count} failed of {failure}", style="red", highlight=False, markup=False
-            )
+            print_text(console, f"{player}: {count} failed of {failure}", style="red")
 
 
 @contextmanager
 def _bar(player: str, games: int) -> Iterator[Callable[[], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # On stderr, so that the table alone can be kept.
+    # The bar goes to stderr, so that stdout holds the table alone.
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(player, total=games)
         yield lambda: bar.advance(task)
 
 
 def _prepare_models(players: list[str], threads: int) -> None:
-    """Set up torch if any player is a model of transformers; others load none of it."""
+    """Set up torch and transformers, but only if a player needs them, because they take seconds to load."""
     if not any(map(is_local_model, players)):
         return
     import torch
@@ -216,9 +228,11 @@ def _check_by_hops(context: typer.Context, players: list[str]) -> None:
         options = ", ".join(
             "--json" if name == "json_file" else f"--{name.replace('_', '-')}" for name in unread
         )
-        raise ValueError(f"{options} compare players over games: say how many with --games N")
+        raise ValueError(f"{options} can only be used with --games N, which compares players")
     if len(players) > 1:
-        raise ValueError(f"expected one folder of a tiny model, or --games N, got {len(players)} players")
+        raise ValueError(
+            f"expected one run folder or folder of a tiny model, or --games N, got {len(players)} players"
+        )
 
 
 def _print_by_hops(
@@ -232,23 +246,17 @@ def _print_by_hops(
 ) -> None:
     from agents.tiny_model import load
     from agents.tiny_policy import TinyPolicy
+    from baselines.agent_figures import aligned
     from baselines.evaluation import evaluate as measure
     from ssp_env.game.config import TERSE_RULES
 
     _prepare_models([checkpoint], threads)
-    model, tokenizer = load(Path(checkpoint))
+    model, tokenizer = load(model_of_run(Path(checkpoint)))
     config = TERSE_RULES.changed(rules)
     policy = TinyPolicy(model, tokenizer, temperature=temperature, seed=seed)
-    table = Table(title=f"Held-out accuracy of {checkpoint}")
-    for heading in ("hops", "pass@1", "95 % interval", "questions", "searches"):
-        table.add_column(heading, justify="right")
+    rows = [["hops", "pass@1", "95 % interval", "questions", "searches"]]
     for hops, accuracy in measure(policy, world, config, questions=questions).items():
         low, high = accuracy.ci95
-        table.add_row(
-            str(hops),
-            f"{accuracy.pass_at_1:.3f}",
-            f"{low:.3f} .. {high:.3f}",
-            str(accuracy.n),
-            f"{accuracy.searches:.2f}",
-        )
-    Console().print(table)
+        figures = f"{accuracy.pass_at_1:.3f}", f"{low:.3f} .. {high:.3f}", str(accuracy.n)
+        rows.append([str(hops), *figures, f"{accuracy.searches:.2f}"])
+    print_text(Console(), "\n".join([f"Held-out accuracy of {checkpoint}", "", *aligned(rows)]))

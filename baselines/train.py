@@ -339,7 +339,7 @@ def check_warm_start(folder: Path, config: TrainConfig) -> None:
         ValueError: If the checkpoint cannot be read, or is of another size than the configuration's.
     """
     if _shapes(load(folder)[0]) != _shapes(_build(config)[0]):
-        raise ValueError(f"the model in {folder} has not the size that {config.preset!r} asks for")
+        raise ValueError(f"the model in {folder} has other sizes than those of the preset {config.preset!r}")
 
 
 def _build(config: TrainConfig) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:

@@ -1,17 +1,21 @@
 """Players by the names they have on the command line."""
 
+import json
 import sys
 
 import pytest
 
-from agents.player_names import BACK_ENDS, PlayerOptions, player_by_name
+from agents.player_names import BACK_ENDS, PlayerOptions, model_of_run, player_by_name
 from agents.players import Cast
 from agents.sampling_params import SamplingParams
 from agents.scripted import ScriptedPlayer
+from agents.tiny_model import build_model, save
+from agents.tiny_policy import TinyPolicy
 from agents.vllm.errors import NoServerLeft
 from agents.vllm.served import VLLMServerAgent
 from ssp_env.game import Message, View
 from tests.agents.byte_tokenizer import byte_tokenizer
+from tests.agents.tiny import SIZES, TOKENIZER
 from tests.serve.running import process
 
 OPTIONS = PlayerOptions(sampling=SamplingParams(temperature=0.0, max_new_tokens=60))
@@ -172,3 +176,29 @@ def test_a_folder_without_a_model_is_named(tmp_path):
 def test_without_any_server_it_is_said_which_were_tried():
     with pytest.raises(NoServerLeft, match=r"http://127\.0\.0\.1:9: ConnectError"):
         BACK_ENDS["vllm"].make("http://127.0.0.1:9", OPTIONS)
+
+
+# -- training runs -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A training run that has its warm start, and no final model yet."""
+    (tmp_path / "config.json").write_text(json.dumps({"preset": "tiny", "game": {}, "warm_start": {}}))
+    save(build_model(len(TOKENIZER), **SIZES), TOKENIZER, tmp_path / "warm-start")
+    return tmp_path
+
+
+def test_a_run_stands_for_its_final_model(run_folder):
+    with pytest.raises(ValueError, match="has no final model yet: continue it with ssp train --resume"):
+        player_by_name("solver", str(run_folder), OPTIONS)
+    (run_folder / "warm-start").rename(run_folder / "final")
+    assert isinstance(player_by_name("solver", str(run_folder), OPTIONS).player, TinyPolicy)
+
+
+def test_only_a_run_is_taken_for_one(run_folder):
+    warm_start = run_folder / "warm-start"
+    assert model_of_run(run_folder, "warm-start") == warm_start
+    # A model has a config.json of its own.
+    assert model_of_run(warm_start) == warm_start
+    assert model_of_run(run_folder / "nowhere") == run_folder / "nowhere"

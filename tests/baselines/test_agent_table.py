@@ -1,21 +1,18 @@
 """`ssp eval --games`: players side by side, with failures apart and interruptions survived."""
 
-import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
 import typer
-from rich.console import Console
 from typer.testing import CliRunner
 
 from agents import player_names
 from agents.player_names import MadePlayer
 from agents.scripted import ScriptedPlayer
-from baselines.agent_figures import Share, count_figures
-from baselines.agent_measurement import Measurement
-from baselines.agent_table import agent_table, table_data
-from baselines.agent_tasks import AgentTasks
+from baselines.agent_figures import AgentFigures, Share, agent_table, count_figures, table_data
+from baselines.agent_measurement import AgentTasks, Measurement
 from baselines.commands import evaluate
 from ssp_env.game import Reply
 from ssp_env.records import first_difference, read_episodes
@@ -71,7 +68,7 @@ def casting(monkeypatch):
 def run(*arguments):
     app = typer.Typer()
     app.command()(evaluate)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "80"})
 
 
 def message_of(*arguments):
@@ -234,7 +231,7 @@ def test_a_world_is_held_out_and_its_questions_have_the_hops_asked_for(tasks):
 
 @pytest.fixture
 def files(tmp_path):
-    corpus, gold = tmp_path / "corpus.jsonl", tmp_path / "gold.jsonl"
+    corpus, known = tmp_path / "corpus.jsonl", tmp_path / "known.jsonl"
     pages = [
         {"id": str(n), "title": f"Page {n}", "text": f"Page number {n} is here. " * 10} for n in range(3)
     ]
@@ -243,17 +240,17 @@ def files(tmp_path):
         {"id": f"q{n}", "question": f"Which page {n}?", "golden_answers": [f"Page {n}", str(n)]}
         for n in range(4)
     ]
-    gold.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return corpus, gold
+    known.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return corpus, known
 
 
 def test_questions_of_a_corpus_come_from_a_set(files):
-    corpus, gold = files
-    scenario = open_scenario(corpus=corpus, questions=gold)
+    corpus, known = files
+    scenario = open_scenario(corpus=corpus, questions=known)
     drawn = AgentTasks.draw(scenario, games=12, known=4, seed=0)
-    golds = {task.question: task.golds for task in drawn.known}
-    assert golds["Which page 2?"] == ("Page 2", "2")
-    assert len(golds) == 4
+    answers = {task.question: task.golds for task in drawn.known}
+    assert answers["Which page 2?"] == ("Page 2", "2")
+    assert len(answers) == 4
     with pytest.raises(ValueError, match="5 questions were asked for, but there are 4"):
         AgentTasks.draw(scenario, games=12, known=5, seed=0)
 
@@ -329,19 +326,54 @@ def test_games_of_other_options_are_not_mixed(tasks, tmp_path, change):
 # -- the table ---------------------------------------------------------------------------------------------
 
 
-def shown(rows):
-    console = Console(file=io.StringIO(), width=200)
-    console.print(agent_table(rows, "nothing"))
-    lines = console.file.getvalue().splitlines()
-    cells = ([cell.strip() for cell in line.split("│")[1:3]] for line in lines if "│" in line)
-    return [row for row in cells if any(row)]
+def labels(rows):
+    return [line for line in agent_table(rows, "nothing").splitlines() if line.endswith(")")]
+
+
+NAMES = ("runs/second/final", "chat:Qwen/Qwen3-8B@http://127.0.0.1:8000/v1", "vllm:http://127.0.0.1:8123")
+
+
+@pytest.mark.parametrize("games", [20, 12345])
+def test_every_number_stands_whole_on_one_of_80_columns_whatever_the_players_are_called(games):
+    rows = {
+        name: AgentFigures(
+            valid_tags=Share(7 * games - 11 * place, 7 * games),
+            proposer_searches=2.25 + place,
+            solver_searches=11.5 + place,
+            valid_questions=Share(games - place, games),
+            solved=Share(games // 2 + place, games),
+            known_solved=Share(place, games),
+            errors=90 + place,
+            failures={},
+            reasons={},
+            tokens=games * 4321 + place,
+            seconds=float(games),
+            model=name,
+            back_end="transformers",
+        )
+        for place, name in enumerate(NAMES)
+    }
+    lines = agent_table(rows, "world tiny-heldout-0, 24 passages; seed 0").splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = [re.split(r"  +", line.strip()) for line in lines]
+    for agent in table_data(rows)["agents"]:
+        start = lines.index(f"{agent['player']} (transformers)")
+        # Wide figures come in two blocks, each with the players' names.
+        starts = [place for place, line in enumerate(lines) if line == lines[start]]
+        mine = [cell for place in starts for row in cells[place + 1 : place + 3] for cell in row]
+        expected = [f"{agent['errors']}", f"{agent['tokens']}", f"{agent['tokens_per_second']:.0f}"]
+        expected += [f"{agent['proposer_searches']:.2f}", f"{agent['solver_searches']:.2f}"]
+        for share in ("valid_tags", "valid_questions", "solved", "known_solved"):
+            low, high = agent[share]["ci95"]
+            expected += [f"{agent[share]['count']} of {agent[share]['total']}", f"[{low:.2f}, {high:.2f}]"]
+        assert sorted(mine) == sorted(expected)
 
 
 def test_a_chat_endpoints_model_is_shown_without_its_address(tasks):
     with chat_server(lambda request: completion("<answer> x </answer>")) as (address, _):
         player = f"chat:org/qwen3@{address}"
         figures = Measurement(world_tasks("small", games=1, known=1, hops=1, seed=0)).run(player)
-    assert shown({player: figures}) == [["org/qwen3", "chat"]]
+    assert labels({player: figures}) == ["org/qwen3 (chat)"]
     (agent,) = table_data({player: figures})["agents"]
     assert (agent["player"], agent["model"], agent["back_end"]) == (player, "org/qwen3", "chat")
 
@@ -363,13 +395,7 @@ def test_a_vllm_servers_model_is_shown_by_the_name_it_is_served_under(tmp_path):
 def test_rows_that_would_look_alike_are_told_apart_by_the_players_names():
     figures = replace(count_figures([], []), model="whale", back_end="vllm")
     rows = {"vllm:http://a": figures, "vllm:http://b": figures, "guess": replace(figures, model="guess")}
-    assert shown(rows) == [
-        ["whale", "vllm"],
-        ["vllm:http://a", ""],
-        ["whale", "vllm"],
-        ["vllm:http://b", ""],
-        ["guess", "vllm"],
-    ]
+    assert labels(rows) == ["whale (vllm, vllm:http://a)", "whale (vllm, vllm:http://b)", "guess (vllm)"]
 
 
 def test_the_command_prints_a_row_per_player_and_writes_it_as_json(tmp_path):
@@ -377,10 +403,10 @@ def test_the_command_prints_a_row_per_player_and_writes_it_as_json(tmp_path):
     result = run("perfect", "guess", "--games", 5, "--known", 3, "--json", out, "--out", tmp_path / "games")
     assert result.exit_code == 0, result.output
     assert "world tiny-heldout-0, 24 passages; 5 games, 3 known questions; seed 0" in result.output
-    (row,) = [line for line in result.output.splitlines() if "│ perfect │" in line]
-    cells = [cell.strip() for cell in row.split("│")[1:-1]]
-    assert cells[:2] == ["perfect", "scripted"]
-    assert cells[4:] == ["5 of 5", "5 of 5", "3 of 3", "0", "-"]
+    lines = result.output.splitlines()
+    counts, below = lines[lines.index("perfect (scripted)") + 1 :][:2]
+    assert re.split(r"  +", counts.strip())[1:] == ["5 of 5", "5 of 5", "3 of 3", "2.00", "0", "-"]
+    assert re.split(r"  +", below.strip())[1:] == [*["[0.57, 1.00]"] * 2, "[0.44, 1.00]", "2.00", "-"]
     data = json.loads(out.read_text())
     assert [agent["model"] for agent in data["agents"]] == ["perfect", "guess"]
     assert data["agents"][0]["known_solved"]["ci95"] == list(wilson_interval(3, 3))
@@ -405,8 +431,8 @@ def test_players_measured_before_one_that_is_unknown_are_in_the_file(tmp_path):
     ("arguments", "fix"),
     [
         (["perfect", "perfect", "--games", "2"], "expected different players, got perfect more than once"),
-        (["perfect", "guess"], "expected one folder of a tiny model, or --games N, got 2 players"),
-        (["perfect", "--reader", "guess", "--json", "x"], "--json, --reader compare players over games"),
+        (["perfect", "guess"], "a tiny model, or --games N, got 2 players"),
+        (["perfect", "--reader", "guess", "--json", "x"], "--json, --reader can only be used with --games N"),
         (["perfect", "--games", "2", "--questions", "x"], "add --corpus or --index"),
         (["perfect", "--games", "2", "--world", "moon"], "known presets: large, small, tiny"),
         (["perfect", "--games", "2", "--world", "small"], "worlds only: choose the world 'tiny'"),
@@ -417,9 +443,7 @@ def test_errors_name_the_fix(arguments, fix):
 
 
 def test_the_table_of_figures_that_are_missing_says_so():
-    console = Console(file=io.StringIO(), width=160)
-    console.print(agent_table({"nobody": count_figures([], [])}, "nothing"))
-    assert console.file.getvalue().count("none") == 4
+    assert agent_table({"nobody": count_figures([], [])}, "nothing").count("none") == 4
 
 
 def test_the_same_games_are_opened_for_everybody(tasks: AgentTasks):
