@@ -118,9 +118,9 @@ def test_limits_can_be_set_for_both_seats_or_one():
     assert GameConfig.from_dict(dataclasses.asdict(both)) == both
 
 
-def test_rules_of_another_version_are_named():
+def test_an_unknown_rule_is_refused_with_the_nearest_name():
     data = {**dataclasses.asdict(GameConfig()), "max_searches": 3}
-    with pytest.raises(ValueError, match="unknown rules max_searches: written by another version"):
+    with pytest.raises(ValueError, match="unknown rule 'max_searches': did you mean 'min_searches'"):
         GameConfig.from_dict(data)
 
 
