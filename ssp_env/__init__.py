@@ -19,58 +19,14 @@ Importing this module loads none of these, no deep-learning library and no Gymna
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import lazy_loader
 from wrapt import when_imported
 
-if TYPE_CHECKING:
-    from ssp_env.game import Game, GameConfig, Outcome, Reply, Task, View
-    from ssp_env.passage import Passage
-    from ssp_env.scenario import Scenario, open_scenario
-    from ssp_env.search.bm25 import BM25Engine
-    from ssp_env.search.tool import SearchTool
-    from ssp_env.worlds import World
-
+# The stub beside this module says which names there are, and where each is loaded from when it is used first.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"
-
-__all__ = [
-    "BM25Engine",
-    "Game",
-    "GameConfig",
-    "Outcome",
-    "Passage",
-    "Reply",
-    "Scenario",
-    "SearchTool",
-    "Task",
-    "View",
-    "World",
-    "__version__",
-    "open_scenario",
-]
-
-_MODULES = {
-    "BM25Engine": "ssp_env.search.bm25",
-    "Passage": "ssp_env.passage",
-    "Scenario": "ssp_env.scenario",
-    "SearchTool": "ssp_env.search.tool",
-    "World": "ssp_env.worlds",
-    "open_scenario": "ssp_env.scenario",
-}
-"""Where a name is imported from; the others are those of `ssp_env.game`."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_MODULES.get(name, "ssp_env.game")), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
 
 
 # Their registries have no plug-in mechanism; both import an entry point only when its environment is made.

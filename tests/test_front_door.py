@@ -1,5 +1,6 @@
 """`import ssp_env` is light, and offers what people need."""
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -34,12 +35,18 @@ def test_environments_are_found_by_name_whatever_is_imported_first(first):
     assert run(f"{first}; {made}") == "SolverEnv search_self_play_v0 search_self_play_v0"
 
 
-def test_every_name_it_offers_is_there_and_is_the_one_of_its_package():
-    for name in ssp_env.__all__:
-        assert getattr(ssp_env, name) is not None
-        assert name in dir(ssp_env)
+@pytest.mark.parametrize("package", ["ssp_env", "ssp_env.envs", "ssp_env.search", "agents"])
+def test_every_name_a_package_offers_is_there(package):
+    door = importlib.import_module(package)
+    assert len(door.__all__) > 5
+    for name in door.__all__:
+        assert getattr(door, name).__name__ == name
+        assert name in dir(door)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
     assert ssp_env.Game is __import__("ssp_env.game").game.Game
-    with pytest.raises(AttributeError, match="has no attribute 'Gmae'"):
+    with pytest.raises(AttributeError, match="No ssp_env attribute Gmae"):
         _ = ssp_env.Gmae
 
 

@@ -1,1 +1,8 @@
 """The game behind the interfaces of others: PettingZoo, Gymnasium, and search for any text environment."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+# The stub beside this module says which names there are, and where each is loaded from when it is used first.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

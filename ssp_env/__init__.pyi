@@ -1,0 +1,14 @@
+from .game import Game as Game
+from .game import GameConfig as GameConfig
+from .game import Outcome as Outcome
+from .game import Reply as Reply
+from .game import Task as Task
+from .game import View as View
+from .passage import Passage as Passage
+from .scenario import Scenario as Scenario
+from .scenario import open_scenario as open_scenario
+from .search.bm25 import BM25Engine as BM25Engine
+from .search.tool import SearchTool as SearchTool
+from .worlds import World as World
+
+__version__: str
