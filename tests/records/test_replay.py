@@ -60,7 +60,7 @@ def test_the_version_of_the_weights_is_recorded_and_replayed():
         (lambda data: data["snapshot"]["inputs"][0].__setitem__(1, {"verdict": True}), "wants text"),
         (lambda data: data["snapshot"].update(version=99), "snapshot of version"),
         (lambda data: data["snapshot"].pop("task"), "cannot read"),
-        (lambda data: data["snapshot"]["config"].update(charm=3), "unknown rule .charm"),
+        (lambda data: data["snapshot"]["config"].update(charm=3), "unknown rule 'charm'"),
     ],
 )
 def test_whatever_does_not_replay_is_named(change, difference):
