@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.sampling_params import check_roles
-from ssp_env.errors import missing_extra
 from ssp_env.game import Role
+from ssp_env.objects import missing_extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

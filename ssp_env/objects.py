@@ -1,4 +1,4 @@
-"""Objects that users bring: loaded by name, `package.module:object`, and told asynchronous from blocking."""
+"""What comes from outside: objects loaded by name, libraries that are missing, exceptions as text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from importlib.util import find_spec
 from pathlib import PureWindowsPath
 from types import ModuleType
 from typing import Any, TypeGuard, TypeVar, overload
-
-from ssp_env.errors import describe
 
 T = TypeVar("T")
 
@@ -174,3 +172,26 @@ def _described(error: BaseException) -> str:
         if frame.filename != __file__ and not frame.filename.startswith("<frozen")
     ]
     return describe(error) + (f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else "")
+
+
+def missing_extra(library: str, extra: str) -> ModuleNotFoundError:
+    """Return the error for an optional library that is not installed; it names the extra to install.
+
+    >>> str(missing_extra("pyarrow", "parquet"))
+    "pyarrow is not installed. Install it with: pip install 'ssp-env[parquet]'"
+    """
+    message = f"{library} is not installed. Install it with: pip install 'ssp-env[{extra}]'"
+    return ModuleNotFoundError(message, name=library)
+
+
+def describe(error: BaseException) -> str:
+    """Return the type and the message of an exception on one line, even if its `str()` raises.
+
+    >>> describe(KeyError("corun")), describe(TimeoutError())
+    ("KeyError: 'corun'", 'TimeoutError')
+    """
+    try:
+        message = " ".join(str(error).split())
+    except Exception as trouble:
+        message = f"its message cannot be read, str() raised {type(trouble).__name__}"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

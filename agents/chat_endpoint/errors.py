@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from ssp_env.errors import ServiceError
 from ssp_env.http import ReplyTooLong
+from ssp_env.http.errors import ServiceError
 
 _EXCERPT_CHARACTERS = 300
 _PASSING_STATUSES = (408, 425)

@@ -14,8 +14,8 @@ from agents.sampling_params import SamplingByRole, SamplingParams, sampling_by_r
 from agents.vllm.errors import VLLMError
 from agents.vllm.logprobs import are_fit
 from agents.vllm.turn import Completion, SampledTurn, check_temperature, end_ids_of, stop_texts
-from ssp_env.errors import missing_extra
 from ssp_env.game import PROTOCOLS, Protocol, Reply, View
+from ssp_env.objects import missing_extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -21,10 +21,10 @@ from agents.vllm.pool import ServerPool
 from agents.vllm.server import Server, server_url
 from agents.vllm.turn import SampledTurn, check_temperature, end_ids_of, stop_texts
 from agents.vllm.weights import Admission, ServedWeights
-from ssp_env.concurrency import gather
 from ssp_env.game import PROTOCOLS, Protocol, Reply, Role, View
 from ssp_env.game.view import ROLES
 from ssp_env.http import HTTPService, RequestPolicy, RetryPolicy, arun, run
+from ssp_env.http.concurrency import gather
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

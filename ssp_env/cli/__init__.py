@@ -10,7 +10,7 @@ import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from ssp_env.errors import missing_extra
+from ssp_env.objects import missing_extra
 
 if TYPE_CHECKING:
     import typer

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ssp_env.cli.options import Corpus, Heldout, IndexDirectory, Search, WorldIndex, WorldName, open_engine
-from ssp_env.errors import missing_extra
+from ssp_env.objects import missing_extra
 from ssp_env.search.documents import API_KEY_VARIABLE
 
 if TYPE_CHECKING:

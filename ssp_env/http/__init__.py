@@ -1,7 +1,8 @@
 """HTTP for clients of remote services: retries, limits and deadlines, blocking and with asyncio."""
 
-from ssp_env.http.background import arun, run
-from ssp_env.http.policy import RequestPolicy, RetryPolicy
-from ssp_env.http.service import Answer, HTTPService, ReplyTooLong
+from __future__ import annotations
 
-__all__ = ["Answer", "HTTPService", "ReplyTooLong", "RequestPolicy", "RetryPolicy", "arun", "run"]
+import lazy_loader
+
+# The stub beside this module says which names there are; the extra `remote` is needed when one is used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

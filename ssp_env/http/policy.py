@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import httpx
 import numpy as np
 
-from ssp_env.errors import missing_extra
+from ssp_env.objects import missing_extra
 
 try:
     from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, retry_if_result

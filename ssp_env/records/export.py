@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ssp_env.errors import missing_extra
 from ssp_env.game import GameConfig, Message, Role, Turn
 from ssp_env.game.outcome import count_metrics
+from ssp_env.objects import missing_extra
 from ssp_env.records.episode import Episode, json_line
 from ssp_env.records.replay import retold
 from ssp_env.records.trajectories import Trajectory, trajectories

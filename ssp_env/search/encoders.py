@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssp_env.errors import missing_extra
+from ssp_env.objects import missing_extra
 from ssp_env.passage import Passage
 
 _MODEL_FILE = "modules.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssp_env.errors import ServiceError
+from ssp_env.http.errors import ServiceError
 
 
 class SearchError(ServiceError):

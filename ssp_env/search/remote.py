@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from ssp_env.concurrency import gather
 from ssp_env.http import RequestPolicy as RequestPolicy
 from ssp_env.http import arun, run
+from ssp_env.http.concurrency import gather
 from ssp_env.passage import Passage
 from ssp_env.search.documents import API_KEY_VARIABLE, from_reply
 from ssp_env.search.errors import BadSearchReply, SearchError

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
-from ssp_env.concurrency import gather
+from ssp_env.http.concurrency import gather
 from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.search.errors import BadSearchReply

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssp_env.errors import missing_extra
+from ssp_env.objects import missing_extra
 
 Vectors = NDArray[np.float32]
 

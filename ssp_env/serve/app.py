@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from starlette.types import ASGIApp
 
 from ssp_env import __version__
-from ssp_env.concurrency import OverloadedError
+from ssp_env.http.concurrency import OverloadedError
 from ssp_env.search.engine import SearchEngine
 from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, is_loopback, with_local_names
 from ssp_env.serve.engine_thread import EngineThread

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from ssp_env.concurrency import Coalescer
+from ssp_env.http.concurrency import Coalescer
 from ssp_env.passage import Passage
 from ssp_env.search.engine import SearchEngine
 

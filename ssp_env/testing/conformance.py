@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from ssp_env.errors import describe
+from ssp_env.objects import describe
 
 Value = TypeVar("Value")
 _SHOWN_CHARACTERS = 300

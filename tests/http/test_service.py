@@ -11,8 +11,8 @@ import threading
 import httpx
 import pytest
 
-from ssp_env.concurrency import gather
 from ssp_env.http import HTTPService, ReplyTooLong, RequestPolicy, arun, run
+from ssp_env.http.concurrency import gather
 from tests.search.faulty_server import drip, drip_head, faulty, go_on_for_ever, hang_up, reply, silence
 from tests.search.remote_server import Reply, remote
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import anyio.to_thread
 
-from ssp_env.concurrency import gather
 from ssp_env.http import RequestPolicy, arun, run
+from ssp_env.http.concurrency import gather
 from ssp_env.objects import is_async
 from ssp_env.passage import Passage
 from ssp_env.search.errors import SearchError

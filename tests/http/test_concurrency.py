@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from ssp_env.concurrency import Coalescer, OverloadedError
+from ssp_env.http.concurrency import Coalescer, OverloadedError
 
 
 async def shout(words, key):

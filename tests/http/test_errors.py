@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from agents.chat_endpoint.errors import ChatRefused
-from ssp_env.errors import describe
+from ssp_env.objects import describe
 from ssp_env.search.errors import SearchTimeout
 
 
