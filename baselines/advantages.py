@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def group_means(rewards: Tensor, groups: Sequence[Hashable]) -> tuple[Tensor, Tensor]:
-    """Mean and unbiased standard deviation of each reward's group, aligned with `rewards`.
+    """Return mean and unbiased standard deviation of each reward's group, aligned with `rewards`.
 
     A group of one has mean 0 and deviation 1, so that its advantage is the raw reward, as in verl.
     """
@@ -28,7 +28,7 @@ def group_means(rewards: Tensor, groups: Sequence[Hashable]) -> tuple[Tensor, Te
 def grpo(
     rewards: Tensor, groups: Sequence[Hashable], *, scale_by_std: bool = True, epsilon: float = 1e-6
 ) -> Tensor:
-    """Group-relative advantage (R - mean) / (std + epsilon); without the division it is Dr. GRPO.
+    """Return the group-relative advantage (R - mean) / (std + epsilon); Dr. GRPO is without the division.
 
     Args:
         rewards: Outcome rewards, shape (n,).
@@ -46,12 +46,12 @@ def grpo(
 
 
 def reinforce(rewards: Tensor, *, baseline: float = 0.0) -> Tensor:
-    """REINFORCE advantage R - b (SSP equation 5 has b = 0)."""
+    """Return the advantage R - b of REINFORCE (SSP equation 5 has b = 0)."""
     return rewards - baseline
 
 
 def mixed_groups(rewards: Tensor, groups: Sequence[Hashable]) -> Tensor:
-    """True where a reward's group holds different rewards; only those groups carry a gradient."""
+    """Return True where the group of a reward holds different rewards; only such groups have a gradient."""
     highest: dict[Hashable, float] = {}
     lowest: dict[Hashable, float] = {}
     for reward, group in zip(rewards.tolist(), groups, strict=True):

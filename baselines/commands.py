@@ -1,4 +1,4 @@
-"""The commands of `ssp` that learn and measure: `train` and `eval`."""
+"""`ssp train`, with the live display of a run; `ssp eval` stands in `eval_command.py`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from agents.player_names import model_of_run
@@ -17,6 +26,7 @@ from baselines.eval_command import evaluate
 from baselines.presets import MODES, PRESETS, Mode, TrainConfig
 from baselines.presets import preset as find_preset
 from ssp_env.cli import INTERRUPTED
+from ssp_env.cli.options import print_text
 from ssp_env.cli.rules import (
     Attempts,
     MaxTurns,
@@ -76,12 +86,10 @@ def train(
             check_warm_start(warm_start, config)
         run = RunDirectory.create(folder, config)
     console = Console()
-    console.print(f"run folder: {run.path} ({config.mode}, seed {config.seed})", highlight=False)
+    print_text(console, f"run folder: {run.path} ({config.mode}, seed {config.seed})")
     summary = run_training(config, run, console, warm_start, threads)
     console.print(_table(summary))
-    console.print(
-        f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}", highlight=False
-    )
+    print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}")
 
 
 def _run_folder(name: str) -> Path:
@@ -98,10 +106,10 @@ def _run_folder(name: str) -> Path:
 def _check_resumed(
     context: typer.Context, folder: Path, config: TrainConfig, changes: Mapping[str, Any]
 ) -> None:
-    """Refuse options that say something else than the run that is to be continued.
+    """Refuse options that contradict the run that is to be continued.
 
     Raises:
-        ValueError: If there are any; the message names the first one and what the run has.
+        ValueError: If there are any; the message names one and says what the run has.
     """
     run = {"preset": config.preset, "name": folder.name, "seed": config.seed, "mode": config.mode}
     for option, its in run.items():
@@ -133,7 +141,6 @@ def run_training(
     import transformers
 
     from baselines.curves import plot_run
-    from baselines.progress import ProgressDisplay
     from baselines.train import Interrupted, Training
 
     torch.set_num_threads(threads)
@@ -161,3 +168,72 @@ def _table(summary: dict[str, Any]) -> Table:
 def _cells(accuracy: dict[str, Any]) -> tuple[str, str]:
     low, high = accuracy["ci95"]
     return f"{accuracy['pass_at_1']:.3f}", f"{low:.3f} .. {high:.3f}"
+
+
+# -- the display of a run --------------------------------------------------------------------------------
+
+SHOWN = {
+    "loss": "loss",
+    "solver_reward": "solver",
+    "valid_rate": "valid",
+    "mean_hops": "hops",
+    "solver_searches": "searches",
+    "entropy": "entropy",
+    "mixed_groups": "mixed",
+}
+"""The displayed metrics, with their labels."""
+
+PLAIN_EVERY = 20
+
+
+class ProgressDisplay:
+    """Shows a run on a terminal; writes a line every 20 steps where there is none."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stage = ""
+        self._done = 0
+        self._steps = 0
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> ProgressDisplay:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def stage(self, name: str, steps: int, done: int) -> None:
+        """A stage begins."""
+        self._stage, self._steps, self._done = name, steps, done
+        self._task = self._progress.add_task(name, total=steps, completed=done, numbers="")
+        if steps and not self._console.is_terminal:
+            self._console.print(f"{name}: {steps} steps", highlight=False, soft_wrap=True)
+
+    def step(self, metrics: dict[str, float]) -> None:
+        """A step is over."""
+        self._done += 1
+        shown = {label: metrics[key] for key, label in SHOWN.items() if key in metrics}
+        if "solver_reward" in metrics:
+            shown.pop("loss")
+        numbers = "  ".join(f"{label} {value:.2f}" for label, value in shown.items())
+        self._progress.update(self._task, advance=1, numbers=numbers)
+        if not self._console.is_terminal and (self._done % PLAIN_EVERY == 0 or self._done == self._steps):
+            self._console.print(
+                f"{self._stage} {self._done}/{self._steps}  {numbers}", highlight=False, soft_wrap=True
+            )
+
+    def evaluating(self, what: str) -> None:
+        """An evaluation begins."""
+        self._console.print(f"evaluating: {what} ...", highlight=False, soft_wrap=True)

@@ -27,7 +27,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "proposer-only": {"mode": "proposer-only", "rag_check": True},
     "no RAG check": {"mode": "self-play", "rag_check": False},
 }
-"""What is compared; every arm of a seed starts from the same warm start and plays as many games."""
+"""The arms; all arms of a seed start from the same warm start and play the same number of games."""
 
 COLOURS = {
     "self-play": "#54a24b",
@@ -87,8 +87,8 @@ def _run_arm(arm: str, base: TrainConfig, seed: int, out: Path, threads: int, co
 
 
 def comparison_table(summaries: Summaries) -> Table:
-    """Held-out pass@1 after training and the game's numbers: means over the seeds, and each seed's figure."""
-    table = Table(title="Held-out sampled pass@1 after training: mean over seeds (each seed)")
+    """Return held-out pass@1 after training and metrics of the games: mean over seeds, each seed below it."""
+    table = Table(title="Held-out sampled pass@1 after training: mean over seeds, then each seed")
     for heading in ("arm", "1 hop", "2 hops", "3 hops", "valid", "true", "hops asked"):
         table.add_column(heading, justify="left" if heading == "arm" else "right")
     before = summaries["self-play"]
@@ -104,11 +104,11 @@ def comparison_table(summaries: Summaries) -> Table:
 
 def _spread(runs: Sequence[Mapping[str, Any]], when: str, hops: str) -> str:
     values = [run["heldout"][when][hops]["pass_at_1"] for run in runs]
-    return f"{np.mean(values):.3f} ({', '.join(f'{value:.2f}' for value in values)})"
+    return "\n".join([f"{np.mean(values):.3f}", *(f"{value:.2f}" for value in values)])
 
 
 def plot_comparison(out: Path, seeds: Sequence[int], path: Path) -> None:
-    """Draw all arms: validation accuracy, hops asked, and valid-looking questions without that answer."""
+    """Draw validation accuracy, hops asked, untrue valid questions and mixed groups of all arms by step."""
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -137,7 +137,7 @@ def plot_comparison(out: Path, seeds: Sequence[int], path: Path) -> None:
 
 
 def _curve(folder: Path, key: str, window: int = 10) -> tuple[list[int], list[float]]:
-    """Steps and values of a metric, averaged over windows of steps where it is logged at every step."""
+    """Return steps and values of a metric, averaged over windows of steps if it is logged at every step."""
     rows = [row for row in RunDirectory(folder).read_jsonl("metrics.jsonl") if row["stage"] == "self-play"]
     first = rows[0]["step"]
     points = [(row["step"] - first + 1, 1.0 - row["label_truth"] if key == "unanswerable" else row[key])

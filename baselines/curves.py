@@ -1,4 +1,4 @@
-"""The picture of a run: what the solver learned, and what the game looked like meanwhile."""
+"""The picture of a run: the accuracy of the solver and the metrics of the games by step."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Row = Mapping[str, Any]
 
 
 def plot_run(rows: Sequence[Row], summary: Mapping[str, Any], path: Path) -> None:
-    """Draw the learning curves of a run into a PNG.
+    """Draw the learning curves of a run into a PNG file.
 
     Args:
         rows: The run's metrics, one mapping per step.
         summary: The run's summary.
-        path: Where the picture goes.
+        path: File to write.
     """
     steps = [row for row in rows if row["stage"] == "self-play"]
     figure, axes = plt.subplots(2, 3, figsize=(15, 8), constrained_layout=True)
@@ -102,7 +102,7 @@ def _lines(
 
 
 def _smooth(values: np.ndarray, window: int = 10) -> np.ndarray:
-    """Trailing mean over up to `window` values."""
+    """Return the trailing mean over up to `window` values."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(0, ends - window)

@@ -13,10 +13,10 @@ from ssp_env.scoring import wilson_interval
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Share of questions answered right.
+    """How a solver did on a set of questions.
 
     Attributes:
-        pass_at_1: Share of right answers, one sample per question.
+        pass_at_1: Share of questions answered right, with one sample per question.
         ci95: 95 % Wilson interval.
         n: Number of questions.
         searches: Mean number of searches per question.
@@ -42,15 +42,15 @@ def evaluate(
     batch: int = 240,
     first_world: int = 0,
 ) -> Mapping[int, Accuracy]:
-    """Measure a solver on held-out questions of each hop count.
+    """Measure a solver on held-out questions of each number of hops.
 
     Args:
         solver: The agent; its own sampling settings apply.
         preset: World preset.
-        config: Rules; one attempt per question is played whatever it says.
-        hops: Hop counts.
-        questions: Questions per hop count.
-        batch: Games played together.
+        config: Rules of the games; its `attempts` is ignored, because each question is attempted once.
+        hops: Numbers of hops.
+        questions: Questions per number of hops.
+        batch: Number of games that are played together.
         first_world: Index of the first held-out world.
     """
     results = {}

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def token_logprobs(logits: Tensor, ids: Tensor, temperature: float = 1.0) -> Tensor:
-    """Log-probability of every token given what stands before it.
+    """Return the log-probability of every token given the tokens before it.
 
     Args:
         logits: (batch, length, vocabulary), position t predicting token t + 1.
@@ -15,7 +15,7 @@ def token_logprobs(logits: Tensor, ids: Tensor, temperature: float = 1.0) -> Ten
         temperature: The sampling temperature; it must divide the logits here too.
 
     Returns:
-        (batch, length); the first column is 0, nothing predicts it.
+        (batch, length); the first column is 0, because nothing predicts the first token.
     """
     logprobs = (logits[:, :-1].float() / temperature).log_softmax(-1)
     picked = logprobs.gather(-1, ids[:, 1:, None])[..., 0]
@@ -23,7 +23,7 @@ def token_logprobs(logits: Tensor, ids: Tensor, temperature: float = 1.0) -> Ten
 
 
 def token_entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Entropy in nats of the distribution every token was drawn from, aligned like `token_logprobs`."""
+    """Return the entropy, in nats, of the distribution of every token, aligned like `token_logprobs`."""
     logprobs = (logits[:, :-1].float() / temperature).log_softmax(-1)
     entropy = -(logprobs.exp() * logprobs).sum(-1)
     return torch.cat([torch.zeros_like(entropy[:, :1]), entropy], dim=1)
@@ -38,13 +38,13 @@ def clipped_policy_loss(
     clip_low: float = 0.2,
     clip_high: float = 0.28,
 ) -> Tensor:
-    """PPO's clipped surrogate per token, negated, 0 outside the mask (DAPO's asymmetric range).
+    """Return PPO's clipped surrogate per token, negated, with DAPO's asymmetric range; 0 outside the mask.
 
     Args:
-        logprobs: Under the current weights, (batch, length).
-        old_logprobs: At sampling time, (batch, length).
-        advantages: One per row, (batch,), or per token, (batch, length).
-        mask: True on tokens the policy sampled.
+        logprobs: Log-probabilities under the current weights, (batch, length).
+        old_logprobs: Log-probabilities at sampling time, (batch, length).
+        advantages: One advantage per row, (batch,), or per token, (batch, length).
+        mask: True on the tokens that the policy sampled, (batch, length).
         clip_low: The ratio is clipped below 1 - clip_low.
         clip_high: The ratio is clipped above 1 + clip_high.
 

@@ -1,4 +1,8 @@
-"""AdamW with clipping and a learning rate that is a function of the step alone, so that it resumes."""
+"""AdamW with gradient clipping and a learning rate that is a function of the step alone.
+
+The schedulers of torch keep a state of their own, which a resumed run would have to restore, and those of
+transformers warm up from a rate of 0 and begin the cosine only afterwards: neither gives the rates below.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,12 @@ Schedule = Callable[[int], float]
 
 
 def constant_schedule(warmup_steps: int) -> Schedule:
-    """Linear warm-up, then 1."""
+    """Return a linear warm-up that is followed by 1."""
     return lambda step: min(1.0, (step + 1) / max(1, warmup_steps))
 
 
 def cosine_schedule(steps: int, *, warmup_share: float = 0.05, floor: float = 0.1) -> Schedule:
-    """Linear warm-up over a share of the steps, then half a cosine down to `floor`."""
+    """Return half a cosine from 1 down to `floor`, under a linear warm-up over a share of the steps."""
     warmup = max(1, int(steps * warmup_share))
 
     def factor(step: int) -> float:
@@ -27,10 +31,10 @@ def cosine_schedule(steps: int, *, warmup_share: float = 0.05, floor: float = 0.
 
 
 class ScheduledAdamW:
-    """Applies accumulated gradients.
+    """Applies the accumulated gradients of a model.
 
     Args:
-        model: Its parameters are updated in place.
+        model: The model; its parameters are updated in place.
         learning_rate: Peak learning rate.
         schedule: Factor on the learning rate at each step.
         weight_decay: Decoupled weight decay.
@@ -55,7 +59,7 @@ class ScheduledAdamW:
         )
 
     def apply(self, step: int) -> float:
-        """Clip, step and clear the gradients; return their norm before clipping."""
+        """Clip the gradients, take a step and clear them; return their norm before clipping."""
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
         for group in self.adamw.param_groups:
             group["lr"] = self.learning_rate * self.schedule(step)

@@ -1,4 +1,4 @@
-"""Everything a training run is configured by, and named presets of it."""
+"""The configuration of a training run, and named presets of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class WarmStartConfig:
-    """Reading practice, then cloning of weak scripted play.
+    """Configuration of the warm start: reading practice, then cloning of weak scripted play.
 
     Attributes:
         lookup_steps: Optimiser steps on dense look-ups.
@@ -41,7 +41,7 @@ class WarmStartConfig:
         cloning_steps: Optimiser steps on demonstrations.
         cloning_games: Scripted games per cloning step.
         cloning_attempts: Demonstrated solver attempts per game.
-        learning_rate: Peak of each stage.
+        learning_rate: Peak learning rate of each stage.
     """
 
     lookup_steps: int = 320
@@ -55,29 +55,29 @@ class WarmStartConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run.
+    """Configuration of a whole run.
 
     Attributes:
-        preset: Name this configuration started from.
+        preset: Name of the preset that this configuration started from.
         seed: Fixes every random choice of the run.
         mode: `self-play`; `solver-only` freezes the proposer at the warm start, `proposer-only` the solver.
         world: Name in `WORLD_PRESETS`.
         game: Rules of the game.
         model: Size of the policy.
-        warm_start: What precedes self-play.
+        warm_start: The stages before self-play.
         steps: Self-play steps.
-        answers: Ground-truth answers per step, one proposal each.
-        learning_rate: Of AdamW in self-play (3e-4 was unstable).
-        temperature: Of sampling, in training and evaluation.
+        answers: Answers drawn per step; each gets one proposal.
+        learning_rate: Learning rate of AdamW in self-play (3e-4 was unstable).
+        temperature: Sampling temperature in training and evaluation.
         proposer_weight: Factor on the proposer's loss.
-        scale_by_std: GRPO's division by the group's standard deviation; off is Dr. GRPO.
+        scale_by_std: Divide by the group's standard deviation as in GRPO; Dr. GRPO does not.
         proposer_baseline: Subtract the step's mean reward from the proposer's.
-        hops: Hop counts asked for.
+        hops: Numbers of hops that are asked for.
         evaluation_questions: Held-out questions per hop count, before and after.
         validation_every: Steps between points of the learning curve; 0 for none.
         validation_questions: Questions per hop count and point, from worlds of their own.
         checkpoint_every: Steps between checkpoints.
-        max_tokens: Padded tokens per forward pass.
+        micro_batch_tokens: Most tokens of a forward pass, padding included.
     """
 
     preset: str = "tiny"
@@ -99,7 +99,7 @@ class TrainConfig:
     validation_every: int = 20
     validation_questions: int = 80
     checkpoint_every: int = 20
-    max_tokens: int = 8192
+    micro_batch_tokens: int = 8192
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -126,7 +126,7 @@ class TrainConfig:
         known = {item.name for item in fields(cls)}
         if set(data) != known:
             wrong = ", ".join(sorted(set(data) ^ known))
-            raise ValueError(f"not a configuration of this version, keys differ: {wrong}")
+            raise ValueError(f"expected a configuration of this version, got one with other keys: {wrong}")
         values = dict(data)
         values["game"] = GameConfig.from_dict(data["game"])
         values["model"] = ModelConfig(**data["model"])

@@ -1,4 +1,4 @@
-"""A run's folder: configuration, metrics, episodes, checkpoints; written so that a kill loses little."""
+"""The folder of a run: configuration, metrics, episodes and checkpoints; readable even after a kill."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ KEPT_CHECKPOINTS = 2
 
 
 class RunDirectoryError(ValueError):
-    """A run folder that cannot be used as asked; the message says what to do."""
+    """A run folder cannot be used for what was asked; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths and files of one run.
+    """The files of one run.
 
     Attributes:
         path: The folder.
@@ -38,7 +38,7 @@ class RunDirectory:
         """Start a new run.
 
         Raises:
-            RunDirectoryError: If the folder holds anything.
+            RunDirectoryError: If the folder is not empty.
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunDirectoryError(
@@ -52,7 +52,7 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path) -> tuple[RunDirectory, TrainConfig]:
-        """Open a run to continue or inspect it.
+        """Open a run, to continue or inspect it.
 
         Raises:
             RunDirectoryError: If there is no readable run in the folder.
@@ -80,7 +80,7 @@ class RunDirectory:
         return config
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
-        """Write a JSON file aside and rename it into place."""
+        """Write a temporary JSON file and rename it into place, so that no reader sees half of it."""
         target = self.path / name
         aside = target.with_suffix(".part")
         aside.write_text(json.dumps(data, indent=2) + "\n")
@@ -99,14 +99,14 @@ class RunDirectory:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def truncate_jsonl(self, name: str, last_step: int) -> None:
-        """Drop rows of steps after `last_step`, which a resumed run will play again."""
+        """Drop the rows of steps after `last_step`, which a resumed run takes again."""
         rows = [row for row in self.read_jsonl(name) if row["step"] <= last_step]
         aside = (self.path / name).with_suffix(".part")
         aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
         aside.replace(self.path / name)
 
     def publish(self, name: str, write: Callable[[Path], object]) -> Path:
-        """Let `write` fill a folder aside, then rename it into place, replacing an older one."""
+        """Let `write` fill a temporary folder, then rename it into place of an older one."""
         target, aside = self.path / name, (self.path / name).with_name(f".part-{Path(name).name}")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -142,11 +142,11 @@ class RunDirectory:
         return target
 
     def checkpoints(self) -> list[Path]:
-        """Complete training checkpoints, oldest first."""
+        """Return the complete checkpoints, oldest first."""
         return sorted((self.path / "checkpoints").glob("[0-9]-*"))
 
     def load_checkpoint(self, folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-        """Read weights, optimiser moments and state."""
+        """Read the weights, the optimiser's moments and the state of a checkpoint."""
         state = json.loads((folder / "state.json").read_text())
         return load_file(folder / "model.safetensors"), load_file(folder / "optimizer.safetensors"), state
 
@@ -167,7 +167,7 @@ def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tens
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor], groups: list[dict[str, float]]
 ) -> None:
-    """Invert the flattening of `save_checkpoint`."""
+    """Restore an optimiser from what `save_checkpoint` wrote."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in moments.items():
         index, key = name.split(".", 1)

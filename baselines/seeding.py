@@ -1,4 +1,4 @@
-"""Derives independent random streams from (seed, index, purpose)."""
+"""Independent random streams derived from a seed, numbers and purposes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def derive_seed(seed: int, *keys: int | str) -> int:
-    """Hash a seed and any keys into a 63-bit seed, the same on every platform.
+    """Hash a seed and any keys into a 63-bit seed, which is the same on every platform.
 
     >>> derive_seed(0, 1, "rollout") == derive_seed(0, 1, "rollout") != derive_seed(0, 2, "rollout")
     True
@@ -18,5 +18,5 @@ def derive_seed(seed: int, *keys: int | str) -> int:
 
 
 def derive_rng(seed: int, *keys: int | str) -> np.random.Generator:
-    """A private generator for one purpose."""
+    """Return a generator for one purpose."""
     return np.random.default_rng(derive_seed(seed, *keys))

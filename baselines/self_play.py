@@ -1,4 +1,4 @@
-"""One step of search self-play: tasks in, experience and metrics out (SSP algorithm 1)."""
+"""One step of search self-play, from tasks to experience and metrics (SSP algorithm 1)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ssp_env.worlds import World
 
 
 @dataclass(frozen=True)
-class Round:
-    """The games of one step and what they teach.
+class Rollout:
+    """The games of one step, with the experience and the metrics that come from them.
 
     Attributes:
-        games: All games, over.
-        engines: What was searched, by `Task.corpus`.
-        proposer: Experience of the proposer; invalid questions carry their reward too.
-        solver: Experience of the solver; groups in which all attempts scored alike are left out, their
-            tokens still count in the normaliser.
-        metrics: Numbers of the step.
+        games: All games; each has ended.
+        engines: Search engines by `Task.corpus`.
+        proposer: Experience of the proposer, invalid questions included.
+        solver: Experience of the solver; groups whose attempts all got the same reward are left out, but
+            their tokens still count in the normaliser.
+        metrics: Metrics of the step by name.
     """
 
     games: Sequence[Game]
@@ -41,7 +41,7 @@ class Round:
     metrics: dict[str, float]
 
 
-def play_round(
+def play_rollout(
     source: TaskSource,
     config: GameConfig,
     *,
@@ -52,19 +52,19 @@ def play_round(
     step: int,
     scale_by_std: bool = False,
     baseline: bool = True,
-) -> Round:
-    """Play one game per drawn answer and turn the rewards into advantages.
+) -> Rollout:
+    """Play one game per drawn answer, and compute advantages from the rewards.
 
     Args:
-        source: Where tasks come from.
-        config: Rules; `attempts` is the solver's group size.
+        source: Draws the tasks.
+        config: Rules of the games; `attempts` is the size of the solver's groups.
         proposer: Plays the proposer.
         solver: Plays every attempt and answers the RAG check.
         answers: Number of games.
-        seed: Seed of the run; with `step` it fixes every draw but the agents' own.
+        seed: Seed of the run; with `step` it fixes every random choice except those of the agents.
         step: Number of the step.
         scale_by_std: GRPO's division by the group's standard deviation; off is Dr. GRPO.
-        baseline: Subtract the round's mean reward from the proposer's (REINFORCE with a baseline).
+        baseline: Subtract the rollout's mean reward from the proposer's (REINFORCE with a baseline).
     """
     tasks, scenarios = source.draw(derive_rng(seed, step, "tasks"), answers)
     games = [
@@ -91,7 +91,7 @@ def play_round(
     solver_experience, mixed_share = _solver_experience(attempts, scale_by_std)
     metrics = _metrics(games, {key: scenario.world for key, scenario in scenarios.items() if scenario.world})
     metrics["mixed_groups"] = mixed_share
-    return Round(games, engines, _proposer_experience(proposals, baseline), solver_experience, metrics)
+    return Rollout(games, engines, _proposer_experience(proposals, baseline), solver_experience, metrics)
 
 
 def _proposer_experience(proposals: Sequence[tuple[Transcript, float]], baseline: bool) -> Experience:

@@ -1,4 +1,4 @@
-"""Tasks over procedurally generated worlds: what is trained on and what is held out."""
+"""Tasks over generated worlds: those of training, and those that are held out."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class TaskSource:
 
     Attributes:
         preset: Name in `WORLD_PRESETS`.
-        worlds: Number of worlds a batch spreads over.
-        hops: Hop counts asked for, equally often.
+        worlds: Number of worlds that a batch is spread over.
+        hops: Numbers of hops, drawn equally often.
     """
 
     preset: str = "tiny"
@@ -39,7 +39,7 @@ class TaskSource:
     hops: Sequence[int] = (1, 2, 3)
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Scenario]]:
-        """Draw tasks, and the scenarios they are played in by `Task.corpus`."""
+        """Draw tasks; return them, and by `Task.corpus` the scenarios that they are played in."""
         indexes = rng.integers(MAX_TRAIN_WORLDS, size=min(self.worlds, count))
         opened = {
             world.id: (world, scenario)
@@ -63,10 +63,10 @@ def heldout_games(
 
     Args:
         preset: Name in `WORLD_PRESETS`.
-        hops: Hops of every question.
+        hops: Number of hops of every question.
         count: Number of questions.
-        config: Rules; `attempts` is the number of samples per question.
-        per_world: Questions taken from one world.
+        config: Rules of the games; `attempts` is the number of samples per question.
+        per_world: Number of questions from each world.
         first_world: Index of the first held-out world.
     """
     games: list[Game] = []

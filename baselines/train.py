@@ -1,4 +1,4 @@
-"""A training run from first look-up to held-out table: three stages, each a loop of resumable steps."""
+"""A training run from the first look-up to the held-out table: three stages of steps that can be resumed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from baselines.optimizer import ScheduledAdamW, constant_schedule, cosine_schedu
 from baselines.presets import TrainConfig
 from baselines.run_directory import RunDirectory, restore_optimizer
 from baselines.seeding import derive_rng, derive_seed
-from baselines.self_play import Round, play_round
+from baselines.self_play import Rollout, play_rollout
 from baselines.tasks import TaskSource
 from baselines.transcripts import Transcript
 from baselines.update import PolicyUpdate
@@ -57,10 +57,10 @@ class Interrupted(Exception):
 
 
 class Observer(Protocol):
-    """Watches a run, for a progress display."""
+    """Watches a run, to display its progress."""
 
     def stage(self, name: str, steps: int, done: int) -> None:
-        """A stage of `steps` steps begins, `done` of them already taken."""
+        """A stage of `steps` steps begins, of which `done` were taken before."""
 
     def step(self, metrics: dict[str, float]) -> None:
         """A step is over."""
@@ -71,7 +71,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """A loop of steps over one optimiser."""
+    """A stage of a run: a number of steps with one optimiser."""
 
     name: str
     steps: int
@@ -83,10 +83,11 @@ class Training:
     """Runs a configuration in a run directory, from the start or from its newest checkpoint.
 
     Args:
-        config: What to train.
-        run: Where it is recorded.
+        config: Configuration of the run.
+        run: Folder in which the run is recorded.
         observer: Told about every step.
-        warm_start: Folder with a warm-started model, copied into the run and begun from instead of trained.
+        warm_start: Folder with a warm-started model, which is copied into the run and replaces its own warm
+            start.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class Training:
     def _lookup_stage(self) -> Stage:
         options = self.config.warm_start
         optimizer = self._supervised_optimizer(options.lookup_steps, options.learning_rate)
-        update = CloningUpdate(self.model, optimizer, max_tokens=self.config.max_tokens)
+        update = CloningUpdate(self.model, optimizer, micro_batch_tokens=self.config.micro_batch_tokens)
 
         def step(number: int) -> dict[str, float]:
             rng = derive_rng(self.config.seed, "lookup", number)
@@ -146,7 +147,7 @@ class Training:
     def _cloning_stage(self) -> Stage:
         options = self.config.warm_start
         optimizer = self._supervised_optimizer(options.cloning_steps, options.learning_rate)
-        update = CloningUpdate(self.model, optimizer, max_tokens=self.config.max_tokens)
+        update = CloningUpdate(self.model, optimizer, micro_batch_tokens=self.config.micro_batch_tokens)
         game = replace(self.config.game, attempts=options.cloning_attempts)
 
         def step(number: int) -> dict[str, float]:
@@ -179,7 +180,10 @@ class Training:
         config = self.config
         optimizer = ScheduledAdamW(self.model, config.learning_rate, constant_schedule(10))
         update = PolicyUpdate(
-            self.model, optimizer, temperature=config.temperature, max_tokens=config.max_tokens
+            self.model,
+            optimizer,
+            temperature=config.temperature,
+            micro_batch_tokens=config.micro_batch_tokens,
         )
         frozen = copy.deepcopy(self.model)
         frozen.load_state_dict(load(self.run.path / WARM_START)[0].state_dict())
@@ -187,7 +191,7 @@ class Training:
         def step(number: int) -> dict[str, float]:
             policy = self._policy(self.model, number)
             opponent = self._policy(frozen, number) if config.mode != "self-play" else policy
-            played = play_round(
+            played = play_rollout(
                 self.source,
                 config.game,
                 proposer=opponent if config.mode == "solver-only" else policy,
@@ -206,7 +210,7 @@ class Training:
 
         return Stage("self-play", config.steps, optimizer, step)
 
-    def _update(self, update: PolicyUpdate, played: Round, number: int) -> dict[str, float]:
+    def _update(self, update: PolicyUpdate, played: Rollout, number: int) -> dict[str, float]:
         experiences = []
         if self.config.mode != "solver-only":
             experiences.append(replace(played.proposer, weight=self.config.proposer_weight))
@@ -303,7 +307,7 @@ class Training:
         )
         return {f"validation/{hops}_hop": accuracy.pass_at_1 for hops, accuracy in results.items()}
 
-    def _record_episodes(self, played: Round, number: int) -> None:
+    def _record_episodes(self, played: Rollout, number: int) -> None:
         extra = {"step": self._global_step(2, number)}
         with EpisodeWriter(self.run.path / EPISODES, append=True) as writer:
             for game in played.games:
@@ -332,7 +336,7 @@ class Training:
 
 
 def check_warm_start(folder: Path, config: TrainConfig) -> None:
-    """Make sure that a run can begin from the model in a folder.
+    """Check that a run can start from the model in a folder.
 
     Raises:
         FileNotFoundError: If the folder holds no checkpoint.

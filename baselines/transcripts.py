@@ -1,4 +1,4 @@
-"""A conversation as segments of tokens, each tokenised exactly once, and batches of them as tensors."""
+"""Conversations as segments of tokens, each tokenised exactly once, and batches of them as tensors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Segment:
     Attributes:
         token_ids: The tokens.
         sampled: Whether the policy sampled them.
-        logprobs: Log-probability of each at sampling time, or empty.
+        logprobs: Log-probability of each token at sampling time; empty if unknown.
         weights_version: Version of the weights that sampled them; empty if unknown, and for context.
     """
 
@@ -33,12 +33,12 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """One seat's whole conversation.
+    """The whole conversation of one seat.
 
     Attributes:
         game_id: The game it belongs to.
-        seat: Who played.
-        segments: Context and sampled segments in order; the loss mask is the segment kind.
+        seat: The seat whose conversation it is.
+        segments: Context and sampled segments in order; only sampled ones carry a loss.
     """
 
     game_id: str
@@ -103,14 +103,14 @@ def text_transcript(
 
 
 class ConversationRecorder:
-    """Passes views to an agent and keeps each conversation as of its latest turn."""
+    """Passes views to an agent and keeps each conversation up to its latest turn."""
 
     def __init__(self, agent: AnyAgent) -> None:
         self._agent = agent
         self.conversations: dict[tuple[str, str, str], tuple[Message, ...]] = {}
 
     def act_batch(self, views: Sequence[View]) -> list[Reply]:
-        """Delegate to the agent and remember."""
+        """Return the agent's replies and keep the conversations."""
         replies = act_all(self._agent, views)
         for view, reply in zip(views, replies, strict=True):
             said = Message("assistant", reply.text)
@@ -140,12 +140,15 @@ def collate(transcripts: Sequence[Transcript]) -> Batch:
     return Batch(ids, attention, loss_mask, logprobs)
 
 
-def micro_batches(transcripts: Sequence[Transcript], max_tokens: int) -> list[list[int]]:
-    """Group transcript indices of similar length so that no padded batch exceeds `max_tokens` tokens."""
+def micro_batches(transcripts: Sequence[Transcript], micro_batch_tokens: int) -> list[list[int]]:
+    """Group indices of transcripts of similar length into batches of at most `micro_batch_tokens` tokens.
+
+    Padding counts; a transcript that is longer than that is a batch of its own.
+    """
     lengths = [sum(len(segment.token_ids) for segment in t.segments) for t in transcripts]
     groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if groups and lengths[index] * (len(groups[-1]) + 1) <= max_tokens:
+        if groups and lengths[index] * (len(groups[-1]) + 1) <= micro_batch_tokens:
             groups[-1].append(index)
         else:
             groups.append([index])

@@ -19,10 +19,10 @@ class Experience:
     """Transcripts of one role with their advantages.
 
     Attributes:
-        transcripts: Sampled by the policy that is updated.
-        advantages: One per transcript, (n,).
-        token_count: Sampled tokens the loss is divided by; larger than that of `transcripts` when those
-            with zero advantage were left out.
+        transcripts: Transcripts that the updated policy sampled.
+        advantages: One advantage per transcript, (n,).
+        token_count: Number of sampled tokens that the loss is divided by; larger than that of `transcripts`
+            if transcripts without an advantage were left out.
         weight: Factor on this role's loss.
     """
 
@@ -37,9 +37,9 @@ class PolicyUpdate:
 
     Args:
         model: The policy.
-        optimizer: Holds its parameters.
-        temperature: The sampling temperature of the transcripts.
-        max_tokens: Padded tokens per forward pass.
+        optimizer: The optimiser of its parameters.
+        temperature: Temperature at which the transcripts were sampled.
+        micro_batch_tokens: Most tokens of a forward pass, padding included.
     """
 
     def __init__(
@@ -48,23 +48,23 @@ class PolicyUpdate:
         optimizer: ScheduledAdamW,
         *,
         temperature: float = 1.0,
-        max_tokens: int = 8192,
+        micro_batch_tokens: int = 8192,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self.temperature = temperature
-        self.max_tokens = max_tokens
+        self.micro_batch_tokens = micro_batch_tokens
 
     def step(self, experiences: Sequence[Experience], step: int) -> dict[str, float]:
         """Take one optimiser step on the weighted sum of the roles' token-mean losses.
 
         Returns:
             `loss`, `grad_norm`, `entropy` (nats per sampled token), `max_ratio_error` (largest |ratio - 1|,
-            0 on policy) and `trained_tokens`; zeros and no step if there is nothing to train on.
+            0 on policy) and `trained_tokens`. Without any transcript no step is taken and all are 0.
         """
         totals = dict.fromkeys(("loss", "entropy", "trained_tokens", "max_ratio_error"), 0.0)
         for experience in experiences:
-            for indices in micro_batches(experience.transcripts, self.max_tokens):
+            for indices in micro_batches(experience.transcripts, self.micro_batch_tokens):
                 self._accumulate(experience, indices, totals)
         if not totals["trained_tokens"]:
             return {**totals, "grad_norm": 0.0}

@@ -38,7 +38,7 @@ one and lets unanswerable questions pass the RAG check."""
 
 
 def pages_shown(progress: float) -> int:
-    """Pages per sequence after a share of the steps; few are easier to tell apart."""
+    """Return the pages per sequence after a share of the steps; few pages are easier to tell apart."""
     return 4 if progress < 0.3 else 8
 
 
@@ -54,11 +54,11 @@ def lookup_transcripts(
     recited: int = 2,
     lookups: int = 11,
 ) -> list[Transcript]:
-    """Make sequences of some pages, a few of them recited, and look-ups in them.
+    """Make sequences that show some pages, recite a few of them and look facts up in them.
 
     A look-up completes a fact (`tavor mother` gives `belin`), answers a question as a reader does, quoting
     the facts that lead to the answer, or writes one as a proposer does, quoting the facts backwards.
-    Recitations and results are trained, from the title of a page and the cue of a look-up.
+    Only recitations and results of look-ups are trained; titles of pages and cues of look-ups are given.
     """
     transcripts = []
     for index in rng.integers(MAX_TRAIN_WORLDS, size=worlds):
@@ -138,7 +138,7 @@ def _answering(
 
 
 def _chain(facts: Mapping[Fact, str], hops: int, rng: np.random.Generator) -> list[Fact]:
-    """Draw facts of which each is about the object of the one before: `hops` of them if there are."""
+    """Draw a chain of `hops` facts, each about the object of the one before, or the longest that there is."""
     keys = list(facts)
     longest: list[Fact] = []
     for start in rng.permutation(len(keys)):
@@ -167,11 +167,11 @@ def demonstrations(
     """Let a scripted player play whole games and keep every conversation, right or wrong.
 
     Args:
-        source: Draws answers.
+        source: Draws the tasks.
         player: Plays every role.
-        config: Rules.
-        tokenizer: Of the policy that will be cloned.
-        rng: Of the draw.
+        config: Rules of the games.
+        tokenizer: Tokenizer of the policy that learns from the conversations.
+        rng: Random generator of all draws.
         games: Number of games.
     """
     tasks, scenarios = source.draw(rng, games)
@@ -196,20 +196,22 @@ class CloningUpdate:
 
     Args:
         model: The policy.
-        optimizer: Holds its parameters.
-        max_tokens: Padded tokens per forward pass.
+        optimizer: The optimiser of its parameters.
+        micro_batch_tokens: Most tokens of a forward pass, padding included.
     """
 
-    def __init__(self, model: PreTrainedModel, optimizer: ScheduledAdamW, *, max_tokens: int = 8192) -> None:
+    def __init__(
+        self, model: PreTrainedModel, optimizer: ScheduledAdamW, *, micro_batch_tokens: int = 8192
+    ) -> None:
         self.model = model
         self.optimizer = optimizer
-        self.max_tokens = max_tokens
+        self.micro_batch_tokens = micro_batch_tokens
 
     def step(self, transcripts: Sequence[Transcript], step: int) -> dict[str, float]:
         """Take one optimiser step; return `loss` in nats per token and `grad_norm`."""
         count = sum(transcript.sampled_count for transcript in transcripts)
         total = 0.0
-        for indices in micro_batches(transcripts, self.max_tokens):
+        for indices in micro_batches(transcripts, self.micro_batch_tokens):
             batch = collate([transcripts[i] for i in indices])
             logits = self.model(input_ids=batch.ids, attention_mask=batch.attention.long()).logits
             loss = -token_logprobs(logits, batch.ids)[batch.loss_mask].sum() / count

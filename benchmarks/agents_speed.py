@@ -61,19 +61,19 @@ def main(
     model, tokenizer = smollm2.load(dtype=getattr(torch, dtype))
     script = Script.write(tokenizer, new_tokens)
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    arena = Arena.open(turns)
+    workload = Workload.open(turns)
     table = Table(title=f"SmolLM2-135M, {dtype}: {turns} turns of {new_tokens} tokens, few-shot prompts")
     for heading in ("player", "games at a time", "tokens/s", "games/min", "ratio to generate()"):
         table.add_column(heading, justify="left" if heading == "player" else "right")
     players: dict[str, Callable[[], Play]] = {
-        "generate() over the history": lambda: arena.sync(RereadingAgent(model, tokenizer, script)),
-        "ours, play": lambda: arena.sync(_agent(model, tokenizer, new_tokens)),
-        "ours, play_async": lambda: arena.asynchronous(
+        "generate() over the history": lambda: workload.sync(RereadingAgent(model, tokenizer, script)),
+        "ours, play": lambda: workload.sync(_agent(model, tokenizer, new_tokens)),
+        "ours, play_async": lambda: workload.asynchronous(
             AsyncTransformersAgent(_agent(model, tokenizer, new_tokens))
         ),
     }
     if vllm:
-        players["vLLM, play_async"] = lambda: arena.asynchronous(ServerAgent(vllm, script))
+        players["vLLM, play_async"] = lambda: workload.asynchronous(ServerAgent(vllm, script))
     sizes = [int(size) for size in concurrency.split(",")]
     naive = next(iter(players))
     with script.overrule(model), Progress(console=console, transient=True) as progress:
@@ -84,7 +84,7 @@ def main(
             for _ in range(repeats):
                 for name in players:
                     if name in playing:
-                        seconds[name].append(arena.measure(players[name](), size, script))
+                        seconds[name].append(workload.measure(players[name](), size, script))
                     progress.advance(bar)
             for name, spent in seconds.items():
                 rate = size / median(spent)
@@ -94,7 +94,7 @@ def main(
 
 
 def _ratio(naive: Sequence[float] | None, spent: Sequence[float]) -> str:
-    """How many times as fast, as the median of the rounds."""
+    """Return how many times as fast a player is: the median over the repeats."""
     if naive is None:
         return "-"
     return f"{median(theirs / mine for theirs, mine in zip(naive, spent, strict=True)):.2f}"
@@ -119,7 +119,7 @@ class Script:
 
     @classmethod
     def write(cls, tokenizer: PreTrainedTokenizerBase, tokens: int) -> Script:
-        """Write a turn of so many tokens; the tags become tokens of their own."""
+        """Write a turn of this number of tokens; the tags become tokens of their own."""
         tokenizer.add_tokens([OPENING, CLOSING])
         encoded: list[int] = tokenizer(WORDS, add_special_tokens=False)["input_ids"]
         words = dict.fromkeys(encoded)
@@ -147,7 +147,7 @@ class Script:
 
 
 class RereadingAgent:
-    """The loop that everybody writes first: `generate` over the whole conversation, each turn."""
+    """The plain way to play: `generate` reads the whole conversation again in every turn."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, script: Script) -> None:
         self._model = model
@@ -196,19 +196,19 @@ class ServerAgent:
 
 
 @dataclass(frozen=True)
-class Arena:
-    """A world, and proposers that search in it until their turns are used up."""
+class Workload:
+    """Games over one world in which the proposer searches until its turns are used up."""
 
     engine: BM25Engine
     answers: tuple[str, ...]
     turns: int
 
     @classmethod
-    def open(cls, turns: int) -> Arena:
+    def open(cls, turns: int) -> Workload:
         """Generate a world and index it."""
         world = World(world_preset("small"))
-        golds = world.questions(2, 64, np.random.default_rng(0))
-        return cls(BM25Engine(world.passages()), tuple(gold.answer for gold in golds), turns)
+        questions = world.questions(2, 64, np.random.default_rng(0))
+        return cls(BM25Engine(world.passages()), tuple(known.answer for known in questions), turns)
 
     def sync(self, player: Any) -> Play:
         """Play with a player that takes batches."""
@@ -223,10 +223,10 @@ class Arena:
         )
 
     def measure(self, run: Play, count: int, script: Script) -> float:
-        """Seconds for so many games.
+        """Return the seconds that a player takes for this number of games.
 
         Raises:
-            RuntimeError: If a player said something else than the script.
+            RuntimeError: If a player said anything but the script.
         """
         config = GameConfig(prompts="few_shot").with_budget(max_turns=self.turns, max_searches=self.turns)
         answers = [self.answers[number % len(self.answers)] for number in range(count)]

@@ -145,9 +145,9 @@ def main(
     vllm: Annotated[str, typer.Option(help="Addresses of vLLM servers of SmolLM2, separated by commas.")],
     world: Annotated[str, typer.Option(help="World to search in, one of prose.")] = "small",
     corpus: Annotated[Path | None, typer.Option(help="Search this corpus instead of a world.")] = None,
-    question_file: Annotated[
+    questions: Annotated[
         Path | None,
-        typer.Option("--questions", help="Question set for the corpus; a world has its own."),
+        typer.Option(help="Question set for the corpus; a world has its own."),
     ] = None,
     games: Annotated[int, typer.Option(help="Games per back end in which the model asks.", min=1)] = 50,
     known: Annotated[int, typer.Option(help="Known questions it answers besides.", min=0)] = 50,
@@ -163,7 +163,7 @@ def main(
     console = Console()
     place: dict[str, Any] = {"split": "heldout", "index": seed} if corpus is None else {"corpus": corpus}
     scenario = open_scenario(
-        None if corpus else world, **place, questions=question_file, hops=(hops,), rules={"max_turns": 6}
+        None if corpus else world, **place, questions=questions, hops=(hops,), rules={"max_turns": 6}
     )
     tasks = AgentTasks.draw(scenario, games=games, known=known, seed=seed)
     sampling = SamplingParams(temperature=0.0, top_p=1.0, max_new_tokens=max_new_tokens, seed=seed)

@@ -29,13 +29,13 @@ from ssp_env.worlds import MAX_HOPS, GoldQuestion, World, world_preset
 
 PROTOCOL = PROTOCOLS["default"]
 SENTENCES = ("It was {}.", "The answer is {}, as far as I can tell.", "I found that it is {}.")
-KINDS = ("the gold", "an alias", "in a sentence", "another of its kind", "no answer")
+KINDS = ("the answer", "an alias", "in a sentence", "another of its kind", "no answer")
 EMPTY_HANDED = ("I do not know.", "unknown", "The pages do not say.", "...")
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An answer to be judged: what kind it is, and whether it is right."""
+    """An answer that is to be judged, its kind, and whether it is right."""
 
     asked: Judge
     kind: str
@@ -44,10 +44,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A question to be read about: the view, and the answers that are right."""
+    """The view of a reader, and the answers that are right."""
 
     view: View
-    golds: tuple[str, ...]
+    answers: tuple[str, ...]
 
 
 def draw_pairs(world: World, questions: Sequence[GoldQuestion], rng: np.random.Generator) -> list[Pair]:
@@ -56,43 +56,43 @@ def draw_pairs(world: World, questions: Sequence[GoldQuestion], rng: np.random.G
     An alias is judged by the name alone, so that the judge has to know that one stands for the other.
     """
     pairs: list[Pair] = []
-    for number, gold in enumerate(questions):
-        golds = (gold.answer, *gold.aliases)
-        right = [("the gold", gold.answer, golds)]
-        if gold.aliases:
-            right.append(("an alias", str(rng.choice(gold.aliases)), (gold.answer,)))
-        right.append(("in a sentence", str(rng.choice(SENTENCES)).format(gold.answer), golds))
+    for number, known in enumerate(questions):
+        answers = (known.answer, *known.aliases)
+        right = [("the answer", known.answer, answers)]
+        if known.aliases:
+            right.append(("an alias", str(rng.choice(known.aliases)), (known.answer,)))
+        right.append(("in a sentence", str(rng.choice(SENTENCES)).format(known.answer), answers))
         wrong = [
-            ("another of its kind", _namesake(world, gold, rng), golds),
-            ("no answer", str(rng.choice(EMPTY_HANDED)), golds),
+            ("another of its kind", _namesake(world, known, rng), answers),
+            ("no answer", str(rng.choice(EMPTY_HANDED)), answers),
         ]
         for kinds, is_right in ((right, True), (wrong, False)):
             kind, candidate, told = kinds[number % len(kinds)]
-            pairs.append(Pair(Judge(f"{number}/judge", gold.question, candidate, told), kind, is_right))
+            pairs.append(Pair(Judge(f"{number}/judge", known.question, candidate, told), kind, is_right))
     return pairs
 
 
-def _namesake(world: World, gold: GoldQuestion, rng: np.random.Generator) -> str:
-    """Another entity of the answer's type, none on the way to it."""
+def _namesake(world: World, known: GoldQuestion, rng: np.random.Generator) -> str:
+    """Return another entity of the answer's type that is not on the path to the answer."""
     entities = list(world.entities())
-    kind = next(each.type for each in entities if each.name == gold.answer)
-    others = [each.name for each in entities if each.type == kind and each.name not in gold.entities]
+    kind = next(each.type for each in entities if each.name == known.answer)
+    others = [each.name for each in entities if each.type == kind and each.name not in known.entities]
     return str(rng.choice(others))
 
 
 def draw_readings(
     world: World, questions: Sequence[GoldQuestion], prompts: str, noise: int, rng: np.random.Generator
 ) -> list[Reading]:
-    """Return the questions, the pages that answer them among others, shuffled as in a game."""
+    """Return a reading of every question: its supporting passages among others, shuffled as in a game."""
     pages = {page.id: page for page in world.passages()}
     readings = []
-    for number, gold in enumerate(questions):
-        others = [id_ for id_ in pages if id_ not in gold.passage_ids]
-        ids = rng.permutation([*gold.passage_ids, *rng.choice(others, size=noise, replace=False)])
+    for number, known in enumerate(questions):
+        others = [id_ for id_ in pages if id_ not in known.passage_ids]
+        ids = rng.permutation([*known.passage_ids, *rng.choice(others, size=noise, replace=False)])
         shown: list[Passage] = [pages[str(id_)] for id_ in ids]
-        messages = prompt_style(prompts).reader(GameConfig(), gold.question, shown)
+        messages = prompt_style(prompts).reader(GameConfig(), known.question, shown)
         view = View(f"reading/{number}", "solver_0", "verify", messages, 1, 0, probe="recovery")
-        readings.append(Reading(view, (gold.answer, *gold.aliases)))
+        readings.append(Reading(view, (known.answer, *known.aliases)))
     return readings
 
 
@@ -108,12 +108,12 @@ def judge_figures(
 
 
 def reader_figures(agent: AnyAgent, readings: Sequence[Reading]) -> tuple[Share, Share]:
-    """Return how many replies hold an answer, and how many of all answers match exactly."""
+    """Return how many replies hold an answer, and how many replies match an accepted answer exactly."""
     replies = act_all(agent, [reading.view for reading in readings])
     actions = [PROTOCOL.parse(reply, "answer", has_search_tool=False) for reply in replies]
     said = [action.content if action.kind == "answer" else None for action in actions]
     right = [
-        text is not None and exact_match(text, reading.golds)
+        text is not None and exact_match(text, reading.answers)
         for text, reading in zip(said, readings, strict=True)
     ]
     return Share(len(said) - said.count(None), len(said)), Share(sum(right), len(right))
@@ -143,24 +143,26 @@ def as_blocking(player: AnyAgent | AnyAsyncAgent, stack: ExitStack) -> AnyAgent:
 def main(
     by: Annotated[str, typer.Option(help="Who judges and reads: a language model, named as in `ssp play`.")],
     world: Annotated[str, typer.Option(help="World to draw from, one of prose.")] = "small",
-    questions: Annotated[int, typer.Option(help="Questions; two answers to each are judged.", min=1)] = 40,
+    known: Annotated[
+        int, typer.Option(help="Questions with a known answer; two answers to each are judged.", min=1)
+    ] = 40,
     hops: Annotated[int, typer.Option(help="Hops of the questions.", min=1, max=MAX_HOPS)] = 1,
-    noise: Annotated[int, typer.Option(help="Pages beside those that answer.", min=0)] = 4,
+    noise: Annotated[int, typer.Option(help="Passages beside those that support the answer.", min=0)] = 4,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.", min=1)] = 32,
     seed: Annotated[int, typer.Option(help="Fixes the world and what is drawn.", min=0)] = 0,
 ) -> None:
     """Let a model judge and read, greedily, and print how often it is right."""
-    site = World(world_preset(world, split="heldout", index=seed))
-    if site.config.rendering != "prose":
+    generated = World(world_preset(world, split="heldout", index=seed))
+    if generated.config.rendering != "prose":
         raise typer.BadParameter(f"expected a world of prose, got {world!r}", param_hint="--world")
     players = Cast({"reader": by}, seed=seed, temperature=0.0, max_new_tokens=max_new_tokens)
     if players.prompts == "terse":
         raise typer.BadParameter(f"expected a language model, got {by!r}", param_hint="--by")
     rng = np.random.default_rng(seed)
-    golds = site.questions(hops, questions, rng)
+    questions = generated.questions(hops, known, rng)
     pairs, readings = (
-        draw_pairs(site, golds, rng),
-        draw_readings(site, golds, players.prompts, noise, rng),
+        draw_pairs(generated, questions, rng),
+        draw_readings(generated, questions, players.prompts, noise, rng),
     )
     console, player = Console(), players.players["reader"]
     with ExitStack() as stack:
@@ -169,10 +171,10 @@ def main(
         judge = LLMJudge(agent, JudgeQuestions(f"{by} at T=0", style))
         figures = judge_figures(judge.judge_batch, pairs)
         answered, right = reader_figures(agent, readings)
-    what = f"world {site.id}, {hops} hops; {players.prompts} prompts; seed {seed}"
+    what = f"world {generated.id}, {hops} hops; {players.prompts} prompts; seed {seed}"
     console.print(f"{by} as judge; {what}", highlight=False, markup=False)
     console.print(judge_table(figures))
-    console.print(f"{by} as reader; {noise} other pages; {what}", highlight=False, markup=False)
+    console.print(f"{by} as reader; {noise} other passages; {what}", highlight=False, markup=False)
     table = Table("figure", "readings")
     table.add_row("with an answer", str(answered))
     table.add_row("exact match", str(right))

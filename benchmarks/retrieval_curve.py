@@ -157,7 +157,8 @@ def search_index(folder: Path, ranking: str) -> None:
     results = engine.search(questions[: len(again)], TOP_K)
     rate = len(again) / (perf_counter() - started)
     hits = [
-        gold in [page.id for page in found[:CUT]] for (_, gold), found in zip(asked, results, strict=False)
+        wanted in [page.id for page in found[:CUT]]
+        for (_, wanted), found in zip(asked, results, strict=False)
     ]
     p50, p95 = np.quantile(again, (0.5, 0.95)).tolist()
     found = {"open": opened, "first_p50": float(np.median(first)), "p50": p50, "p95": p95, "rate": rate}

@@ -21,13 +21,13 @@ POLITE_WORDS = "please tell me now would you"
 
 @dataclass
 class TapeEngine:
-    """Searches once for every query, and then knows the result."""
+    """Searches once for each query, and answers it from memory from then on."""
 
     engine: BM25Engine
     found: dict[str, list[Passage]] = field(default_factory=dict)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return what was found before."""
+        """Return the passages of each query; only a new query is searched for."""
         for query in queries:
             if query not in self.found:
                 self.found[query] = self.engine.search([query], top_k)[0]
@@ -38,20 +38,20 @@ class TapeEngine:
         return self.engine.sample(rng, count, exclude)
 
     def fingerprint(self) -> str:
-        """Return the engine's."""
+        """Return the fingerprint of the engine."""
         return self.engine.fingerprint()
 
 
 class TapePlayer:
-    """Plays both seats and reads: `SEARCHES` searches, then the question or the answer, all from memory."""
+    """Plays all roles from memory: `SEARCHES` searches, then the question or the answer."""
 
-    def __init__(self, golds: Sequence[GoldQuestion], names: Sequence[str]) -> None:
+    def __init__(self, questions: Sequence[GoldQuestion], names: Sequence[str]) -> None:
         self._finals = [
             (
-                f"<question> {gold.question} {POLITE_WORDS} </question>",
-                f"<answer> {gold.answer} </answer>",
+                f"<question> {known.question} {POLITE_WORDS} </question>",
+                f"<answer> {known.answer} </answer>",
             )
-            for gold in golds
+            for known in questions
         ]
         self._searches = [
             f"<think> Next comes {name}. </think> <search> who is near {name} and where is it </search>"
@@ -76,24 +76,28 @@ class Scene:
     """A large world with its engine, and games that a tape plays over it."""
 
     engine: BM25Engine
-    golds: Sequence[GoldQuestion]
+    questions: Sequence[GoldQuestion]
     names: Sequence[str]
 
     @classmethod
     def open(cls, passages: int) -> Scene:
-        """Generate an English world of so many passages and index it."""
+        """Generate an English world with this number of passages and index it."""
         world = World(replace(world_preset("small"), entities=passages))
-        golds = world.questions(3, 200, np.random.default_rng(0))
+        questions = world.questions(3, 200, np.random.default_rng(0))
         names = [entity.name for _, entity in zip(range(500), world.entities())]
-        return cls(BM25Engine(world.passages()), golds, names)
+        return cls(BM25Engine(world.passages()), questions, names)
 
     def games(self, count: int) -> list[Game]:
         """Open games under the default rules."""
         return [
-            Game(Task(self.golds[index % len(self.golds)].answer, id=str(index)), GameConfig(), rng=index)
+            Game(
+                Task(self.questions[index % len(self.questions)].answer, id=str(index)),
+                GameConfig(),
+                rng=index,
+            )
             for index in range(count)
         ]
 
     def player(self) -> TapePlayer:
-        """A player of these games."""
-        return TapePlayer(self.golds, self.names)
+        """Return a player of these games."""
+        return TapePlayer(self.questions, self.names)

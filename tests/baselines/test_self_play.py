@@ -1,4 +1,4 @@
-"""One round of self-play: rewards, advantages and metrics of players whose play is known."""
+"""One rollout of self-play: rewards, advantages and metrics of players whose play is known."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from agents.scripted import ScriptedPlayer
 from agents.tiny_policy import TinyPolicy
 from baselines.advantages import grpo
 from baselines.presets import TERSE_GAME
-from baselines.self_play import Round, play_round
+from baselines.self_play import Rollout, play_rollout
 from baselines.tasks import TaskSource
 from ssp_env.game import Game, GameConfig, Outcome, Task
 from ssp_env.game.events import TurnTaken
@@ -28,16 +28,16 @@ GAME = replace(TERSE_GAME, attempts=4, reward="1-acc")
 
 def play(
     player: ScriptedPlayer, config: GameConfig = GAME, *, answers: int = 16, step: int = 0, **options: object
-) -> Round:
+) -> Rollout:
     options = {"source": SOURCE, "seed": 0, **options}
-    return play_round(config=config, proposer=player, solver=player, answers=answers, step=step, **options)  # type: ignore[arg-type]
+    return play_rollout(config=config, proposer=player, solver=player, answers=answers, step=step, **options)  # type: ignore[arg-type]
 
 
-def outcomes(played: Round) -> list[Outcome]:
+def outcomes(played: Rollout) -> list[Outcome]:
     return [game.outcome for game in played.games if game.outcome]
 
 
-def rewards_of(played: Round, proposer: bool) -> list[float]:
+def rewards_of(played: Rollout, proposer: bool) -> list[float]:
     """Rewards of all transcripts of a role in the order of the games."""
     return [
         reward
@@ -175,7 +175,7 @@ def test_the_normaliser_counts_the_tokens_of_unanimous_groups_too(
 ):
     policy = TinyPolicy(cloned_model, TOKENIZER, seed=5)
     config = replace(easy_game, attempts=2)
-    played = play_round(SOURCE, config, proposer=policy, solver=policy, answers=12, seed=1, step=0)
+    played = play_rollout(SOURCE, config, proposer=policy, solver=policy, answers=12, seed=1, step=0)
     kept = sum(t.sampled_count for t in played.solver.transcripts)
     turns = [event for game in played.games for event in game.events if isinstance(event, TurnTaken)]
     sampled: Counter[bool] = Counter()

@@ -46,10 +46,10 @@ def test_a_heldout_world_is_no_training_world_of_any_number(index: int):
 
 
 def test_a_site_searches_its_own_world_word_by_word():
-    site = open_scenario("tiny", index=5)
-    assert len(site.engine) == len(site.world)
-    for page in site.world.passages():
-        (hits,) = site.engine.search([page.title], 1)
+    scenario = open_scenario("tiny", index=5)
+    assert len(scenario.engine) == len(scenario.world)
+    for page in scenario.world.passages():
+        (hits,) = scenario.engine.search([page.title], 1)
         assert hits[0].title == page.title
 
 
@@ -68,19 +68,19 @@ def test_tasks_are_fixed_by_the_generator():
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 4))
 @settings(max_examples=20)
 def test_tasks_ask_for_entities_that_such_a_path_ends_in(seed: int, count: int, worlds: int):
-    tasks, sites = draw(seed, count, worlds=worlds, hops=(1, 2, 3))
+    tasks, scenarios = draw(seed, count, worlds=worlds, hops=(1, 2, 3))
     assert len({task.id for task in tasks}) == len(tasks) == count
-    assert {task.corpus for task in tasks} == set(sites)
-    assert len(sites) <= worlds
+    assert {task.corpus for task in tasks} == set(scenarios)
+    assert len(scenarios) <= worlds
     for task in tasks:
-        world = sites[task.corpus].world
+        world = scenarios[task.corpus].world
         assert world.id == task.corpus and world.config.split == "train"
         assert task.hops in (1, 2, 3) and task.answer in world.answers(task.hops)
 
 
 def test_tasks_spread_over_worlds_hops_and_answers():
-    tasks, sites = draw(0, 300, worlds=4, hops=(1, 3))
-    assert set(Counter(task.corpus for task in tasks).values()) == {75} and len(sites) == 4
+    tasks, scenarios = draw(0, 300, worlds=4, hops=(1, 3))
+    assert set(Counter(task.corpus for task in tasks).values()) == {75} and len(scenarios) == 4
     hops = Counter(task.hops for task in tasks)
     assert set(hops) == {1, 3} and min(hops.values()) > 110
     assert len({(task.corpus, task.answer) for task in tasks}) > 60
@@ -96,11 +96,11 @@ def test_different_draws_come_from_different_worlds():
 @pytest.mark.parametrize("hops", [1, 2, 3])
 def test_heldout_games_are_what_was_asked_for(hops: int):
     config = replace(TERSE_GAME, attempts=1)
-    games, sites = heldout_games("tiny", hops, 10, config)
+    games, scenarios = heldout_games("tiny", hops, 10, config)
     assert len(games) == 10 and len({game.id for game in games}) == 10
     assert len({(game.task.corpus, game.question) for game in games}) == 10
     for game in games:
-        world = sites[game.task.corpus].world
+        world = scenarios[game.task.corpus].world
         assert world.config.split == "heldout"
         assert world.hops_of(game.question) == hops == game.task.hops
         assert world.resolve(game.question) == game.task.answer
@@ -127,12 +127,12 @@ def test_heldout_games_of_different_hops_can_be_played_together():
 
 def test_heldout_answers_can_be_read_off_the_pages():
     """Solved by hand: follow the question through the pages the engine returns on the way."""
-    games, sites = heldout_games("tiny", 3, 5, TERSE_GAME)
+    games, scenarios = heldout_games("tiny", 3, 5, TERSE_GAME)
     for game in games:
-        site = sites[game.task.corpus]
+        scenario = scenarios[game.task.corpus]
         *relations, place = game.question.removesuffix(" ?").split(" of ")
         for relation in reversed(relations):
-            (hits,) = site.engine.search([place], 1)
+            (hits,) = scenario.engine.search([place], 1)
             words = hits[0].text.split()
             place = next(
                 words[i + 2] for i in range(0, len(words), 3) if words[i : i + 2] == [place, relation]
@@ -141,6 +141,6 @@ def test_heldout_answers_can_be_read_off_the_pages():
 
 
 def test_worlds_can_be_opened_again_from_the_id_in_a_task():
-    (task, *_), sites = draw(0, 1)
+    (task, *_), scenarios = draw(0, 1)
     world = World(WorldConfig.from_id(task.corpus))
-    assert world.fingerprint() == sites[task.corpus].world.fingerprint()
+    assert world.fingerprint() == scenarios[task.corpus].world.fingerprint()

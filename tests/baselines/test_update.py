@@ -14,14 +14,14 @@ from transformers import LlamaForCausalLM
 from agents.tiny_policy import TinyPolicy
 from baselines.losses import token_logprobs
 from baselines.optimizer import ScheduledAdamW
-from baselines.self_play import Round, play_round
+from baselines.self_play import Rollout, play_rollout
 from baselines.tasks import TaskSource
 from baselines.transcripts import Segment, Transcript, collate
 from baselines.update import Experience, PolicyUpdate
 from ssp_env.game import GameConfig
 from tests.agents.tiny import TOKENIZER
 
-PlayRound = Callable[..., Round]
+PlayRollout = Callable[..., Rollout]
 
 
 class GradientRecorder:
@@ -42,11 +42,11 @@ def gradient(
     model: torch.nn.Module,
     experiences: Sequence[Experience],
     *,
-    max_tokens: int = 8192,
+    micro_batch_tokens: int = 8192,
     temperature: float = 1.0,
 ) -> Tensor:
     recorder = GradientRecorder(model)
-    update = PolicyUpdate(model, recorder, temperature=temperature, max_tokens=max_tokens)  # type: ignore[arg-type]
+    update = PolicyUpdate(model, recorder, temperature=temperature, micro_batch_tokens=micro_batch_tokens)  # type: ignore[arg-type]
     update.step(experiences, 0)
     (got,) = recorder.gradients
     return got
@@ -57,13 +57,13 @@ def assert_same_gradient(got: Tensor, expected: Tensor) -> None:
 
 
 @pytest.fixture
-def play_step(cloned_model: LlamaForCausalLM, easy_game: GameConfig, lenient_scores: None) -> PlayRound:
-    """Play a round with the cloned policy; half of its attempts count as right."""
+def play_step(cloned_model: LlamaForCausalLM, easy_game: GameConfig, lenient_scores: None) -> PlayRollout:
+    """Play a rollout with the cloned policy; half of its attempts count as right."""
 
-    def play(temperature: float = 1.0, seed: int = 0) -> Round:
+    def play(temperature: float = 1.0, seed: int = 0) -> Rollout:
         policy = TinyPolicy(cloned_model, TOKENIZER, temperature=temperature, seed=seed)
         source = TaskSource("tiny", worlds=2)
-        return play_round(source, easy_game, proposer=policy, solver=policy, answers=8, seed=seed, step=0)
+        return play_rollout(source, easy_game, proposer=policy, solver=policy, answers=8, seed=seed, step=0)
 
     return play
 
@@ -82,9 +82,9 @@ def halves(experience: Experience) -> tuple[Experience, Experience]:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-@pytest.mark.parametrize("max_tokens", [1, 8192])
+@pytest.mark.parametrize("micro_batch_tokens", [1, 8192])
 def test_the_ratio_is_one_for_both_roles_under_the_weights_that_sampled(
-    play_step: PlayRound, learner: LlamaForCausalLM, temperature: float, max_tokens: int
+    play_step: PlayRollout, learner: LlamaForCausalLM, temperature: float, micro_batch_tokens: int
 ):
     played = play_step(temperature)
     for experience in (played.proposer, played.solver):
@@ -94,7 +94,7 @@ def test_the_ratio_is_one_for_both_roles_under_the_weights_that_sampled(
             learner,
             GradientRecorder(learner),
             temperature=temperature,
-            max_tokens=max_tokens,  # type: ignore[arg-type]
+            micro_batch_tokens=micro_batch_tokens,  # type: ignore[arg-type]
         )
         metrics = update.step([experience], 0)
         assert metrics["max_ratio_error"] < 1e-4
@@ -102,7 +102,7 @@ def test_the_ratio_is_one_for_both_roles_under_the_weights_that_sampled(
 
 
 def test_a_wrong_temperature_or_other_weights_show_in_the_ratio(
-    play_step: PlayRound, learner: LlamaForCausalLM
+    play_step: PlayRollout, learner: LlamaForCausalLM
 ):
     played = play_step(0.7)
     update = PolicyUpdate(learner, GradientRecorder(learner), temperature=1.0)  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ def test_a_wrong_temperature_or_other_weights_show_in_the_ratio(
 
 
 def test_on_policy_the_gradient_is_the_sum_over_sampled_tokens(
-    play_step: PlayRound, learner: LlamaForCausalLM
+    play_step: PlayRollout, learner: LlamaForCausalLM
 ):
     """Recomputed one conversation at a time, without masks or padding: A * grad log p / token count."""
     experience = play_step().solver
@@ -137,19 +137,21 @@ def test_on_policy_the_gradient_is_the_sum_over_sampled_tokens(
 # -- batches -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("max_tokens", [1, 60, 200])
+@pytest.mark.parametrize("micro_batch_tokens", [1, 60, 200])
 def test_the_gradient_does_not_depend_on_micro_batches(
-    play_step: PlayRound, learner: LlamaForCausalLM, max_tokens: int
+    play_step: PlayRollout, learner: LlamaForCausalLM, micro_batch_tokens: int
 ):
     played = play_step()
-    whole = gradient(learner, [played.proposer, played.solver], max_tokens=10**6)
-    assert_same_gradient(gradient(learner, [played.proposer, played.solver], max_tokens=max_tokens), whole)
+    whole = gradient(learner, [played.proposer, played.solver], micro_batch_tokens=10**6)
+    assert_same_gradient(
+        gradient(learner, [played.proposer, played.solver], micro_batch_tokens=micro_batch_tokens), whole
+    )
 
 
-def test_metrics_do_not_depend_on_micro_batches(play_step: PlayRound, learner: LlamaForCausalLM):
+def test_metrics_do_not_depend_on_micro_batches(play_step: PlayRollout, learner: LlamaForCausalLM):
     played = play_step()
     results = [
-        PolicyUpdate(learner, GradientRecorder(learner), max_tokens=size).step(  # type: ignore[arg-type]
+        PolicyUpdate(learner, GradientRecorder(learner), micro_batch_tokens=size).step(  # type: ignore[arg-type]
             [played.proposer, played.solver], 0
         )
         for size in (1, 10**6)
@@ -159,7 +161,7 @@ def test_metrics_do_not_depend_on_micro_batches(play_step: PlayRound, learner: L
 
 
 def test_each_roles_gradient_ignores_how_much_the_other_role_played(
-    play_step: PlayRound, learner: LlamaForCausalLM
+    play_step: PlayRollout, learner: LlamaForCausalLM
 ):
     one, other = play_step(seed=0), play_step(seed=1)
     proposer, solver = gradient(learner, [one.proposer]), gradient(learner, [one.solver])
@@ -175,14 +177,14 @@ def test_each_roles_gradient_ignores_how_much_the_other_role_played(
     )
 
 
-def test_the_weight_of_a_role_scales_its_gradient(play_step: PlayRound, learner: LlamaForCausalLM):
+def test_the_weight_of_a_role_scales_its_gradient(play_step: PlayRollout, learner: LlamaForCausalLM):
     proposer = play_step().proposer
     plain = gradient(learner, [proposer])
     assert_same_gradient(gradient(learner, [replace(proposer, weight=0.25)]), 0.25 * plain)
 
 
 def test_leaving_out_conversations_without_advantage_changes_nothing(
-    play_step: PlayRound, learner: LlamaForCausalLM
+    play_step: PlayRollout, learner: LlamaForCausalLM
 ):
     full = play_step().solver
     zeroed = replace(
@@ -198,7 +200,7 @@ def test_leaving_out_conversations_without_advantage_changes_nothing(
     assert_same_gradient(gradient(learner, [dropped]), gradient(learner, [zeroed]))
 
 
-def test_parts_with_the_common_normaliser_add_up(play_step: PlayRound, learner: LlamaForCausalLM):
+def test_parts_with_the_common_normaliser_add_up(play_step: PlayRollout, learner: LlamaForCausalLM):
     whole = play_step().solver
     assert_same_gradient(sum(gradient(learner, [half]) for half in halves(whole)), gradient(learner, [whole]))
 
@@ -273,7 +275,7 @@ def test_the_advantage_reaches_every_sampled_token_and_no_context_token(advantag
 
 
 def test_steps_make_praised_conversations_likelier_and_blamed_ones_less_likely(
-    play_step: PlayRound, learner: LlamaForCausalLM
+    play_step: PlayRollout, learner: LlamaForCausalLM
 ):
     """Over several steps on the same samples, so that the ratio leaves 1."""
     experience = play_step().solver

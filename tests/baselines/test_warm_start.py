@@ -236,13 +236,15 @@ def reference_loss(model: LlamaForCausalLM, transcripts: Sequence[Transcript]) -
     return float(np.mean(values))
 
 
-@pytest.mark.parametrize("max_tokens", [1, 300, 10**6])
+@pytest.mark.parametrize("micro_batch_tokens", [1, 300, 10**6])
 def test_the_loss_is_the_mean_over_sampled_tokens_whatever_the_micro_batches(
-    learner: LlamaForCausalLM, max_tokens: int
+    learner: LlamaForCausalLM, micro_batch_tokens: int
 ):
     shown = [*demos(games=4), *lookups(worlds=1)]
     expected = reference_loss(learner, shown)
-    update = CloningUpdate(learner, ScheduledAdamW(learner, 0.0, lambda step: 1.0), max_tokens=max_tokens)
+    update = CloningUpdate(
+        learner, ScheduledAdamW(learner, 0.0, lambda step: 1.0), micro_batch_tokens=micro_batch_tokens
+    )
     metrics = update.step(shown, 0)
     assert metrics["loss"] == pytest.approx(expected, rel=1e-4)
     assert metrics["grad_norm"] > 0

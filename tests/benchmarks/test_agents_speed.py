@@ -1,4 +1,4 @@
-"""The benchmark of language models plays the games it says; never how long anything takes."""
+"""The benchmark of language models plays the same games with every player; no test looks at the clock."""
 
 import json
 import threading
@@ -6,15 +6,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from benchmarks.agents_speed import Arena, RereadingAgent, Script, ServerAgent, _agent
+from benchmarks.agents_speed import RereadingAgent, Script, ServerAgent, Workload, _agent
 from tests.agents.chatty import build_model, build_tokenizer
 
 TURNS = 2
 
 
 @pytest.fixture(scope="module")
-def arena():
-    return Arena.open(TURNS)
+def workload():
+    return Workload.open(TURNS)
 
 
 @pytest.fixture(scope="module")
@@ -63,22 +63,22 @@ def test_a_script_has_as_many_tokens_as_you_ask_for_and_none_twice(setup):
         Script.write(tokenizer, 4000)
 
 
-def test_all_players_play_the_same_games(arena, setup):
+def test_all_players_play_the_same_games(workload, setup):
     model, tokenizer, script = setup
     with script.overrule(model):
         ours = _agent(model, tokenizer, 10)
         for player in (RereadingAgent(model, tokenizer, script), ours):
-            assert arena.measure(arena.sync(player), 2, script) > 0
+            assert workload.measure(workload.sync(player), 2, script) > 0
         assert ours.sampled_tokens == 2 * TURNS * 10
     # Without the script the model has its own way, and the figures would be of other games.
     with pytest.raises(RuntimeError, match="expected 2 times '<search>"):
-        arena.measure(arena.sync(_agent(model, tokenizer, 10)), 1, script)
+        workload.measure(workload.sync(_agent(model, tokenizer, 10)), 1, script)
 
 
-def test_a_server_samples_as_many_tokens(arena, setup, server):
+def test_a_server_samples_as_many_tokens(workload, setup, server):
     url, asked = server
     script = setup[2]
-    assert arena.measure(arena.asynchronous(ServerAgent(url, script)), 2, script) > 0
+    assert workload.measure(workload.asynchronous(ServerAgent(url, script)), 2, script) > 0
     assert len(asked) == 2 * TURNS
     for request in asked:
         assert (request["model"], request["min_tokens"], request["max_tokens"]) == ("smollm2", 10, 10)

@@ -15,7 +15,7 @@ from ssp_env.scoring import cover_exact_match, exact_match
 from ssp_env.worlds import World, world_preset
 from tests.agents.judging import Reader
 
-KINDS = {"the gold", "an alias", "in a sentence", "another of its kind", "no answer"}
+KINDS = {"the answer", "an alias", "in a sentence", "another of its kind", "no answer"}
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def world():
 
 def drawn(world, questions=40, seed=0):
     rng = np.random.default_rng(seed)
-    golds = world.questions(1, questions, rng)
-    return golds, draw_pairs(world, golds, rng)
+    drawn = world.questions(1, questions, rng)
+    return drawn, draw_pairs(world, drawn, rng)
 
 
 def test_pairs_follow_from_the_seed(world):
@@ -35,19 +35,19 @@ def test_pairs_follow_from_the_seed(world):
 
 
 def test_the_truth_of_every_pair_is_what_the_world_says(world):
-    golds, pairs = drawn(world)
+    questions, pairs = drawn(world)
     types = {entity.name: entity.type for entity in world.entities()}
     assert {pair.kind for pair in pairs} == KINDS
     assert len(pairs) == 80 and sum(pair.right for pair in pairs) == 40
     for number, pair in enumerate(pairs):
-        gold = golds[number // 2]
-        assert pair.asked.question == gold.question
-        true = (world.resolve(gold.question), *gold.aliases)
+        known = questions[number // 2]
+        assert pair.asked.question == known.question
+        true = (world.resolve(known.question), *known.aliases)
         assert cover_exact_match(pair.asked.candidate, true) == pair.right
         if pair.kind == "an alias":
             assert not exact_match(pair.asked.candidate, pair.asked.golds)
         if pair.kind == "another of its kind":
-            assert types[pair.asked.candidate] == types[gold.answer]
+            assert types[pair.asked.candidate] == types[known.answer]
 
 
 def test_a_judge_that_knows_agrees_fully_and_a_coin_by_chance(world):
@@ -78,26 +78,26 @@ class Sage:
 
     def __init__(self, world):
         self.judge = Reader()
-        self.golds = {gold.question: gold.answer for gold in drawn(world, 12)[0]}
+        self.answers = {known.question: known.answer for known in drawn(world, 12)[0]}
 
     def act(self, view):
         text = view.messages[-1].content
         if "Answer given: " in text:
             return self.judge.act(view)
-        (answer,) = (answer for question, answer in self.golds.items() if question in text)
+        (answer,) = (answer for question, answer in self.answers.items() if question in text)
         return f"<answer> {answer} </answer>" if answer in text else "hm"
 
 
 @pytest.mark.parametrize("prompts", ["english", "few_shot"])
 def test_readers_get_the_pages_that_answer_among_others(world, prompts):
-    golds, _ = drawn(world, 12)
-    readings = draw_readings(world, golds, prompts, 3, np.random.default_rng(0))
-    assert readings == draw_readings(world, golds, prompts, 3, np.random.default_rng(0))
+    questions, _ = drawn(world, 12)
+    readings = draw_readings(world, questions, prompts, 3, np.random.default_rng(0))
+    assert readings == draw_readings(world, questions, prompts, 3, np.random.default_rng(0))
     pages = {page.title: page.text for page in world.passages()}
-    for gold, reading in zip(golds, readings, strict=True):
+    for known, reading in zip(questions, readings, strict=True):
         shown = [text for text in pages.values() if text in reading.view.messages[-1].content]
         assert len(shown) == 4
-        assert pages[gold.entities[0]] in shown
+        assert pages[known.entities[0]] in shown
     assert reader_figures(Sage(world), readings) == (Share(12, 12), Share(12, 12))
     silent, wrong = (as_agent(lambda view, said=said: said) for said in ("hm", "<answer> x </answer>"))
     assert reader_figures(silent, readings) == (Share(0, 12), Share(0, 12))
@@ -119,14 +119,14 @@ def test_the_command_prints_both_tables(world, monkeypatch, asynchronous):
     player = (Later if asynchronous else Sage)(world)
     made = MadePlayer(player, "english")
     monkeypatch.setattr(player_names, "player_by_name", lambda role, name, options: made)
-    result = run("--by", "sage", "--questions", "12")
+    result = run("--by", "sage", "--known", "12")
     assert result.exit_code == 0, result.output
     rows = {}
     for line in result.output.splitlines():
         cells = [cell.strip() for cell in line.split("│")[1:-1]]
         if cells and cells[0]:
             rows[cells[0]] = cells[1:]
-    assert rows["the gold"][:4] == ["4", "4", "0", "4 of 4"]
+    assert rows["the answer"][:4] == ["4", "4", "0", "4 of 4"]
     assert rows["all"][:3] == ["24", "24", "0"]
     assert rows["exact match"] == ["12 of 12"]
 
