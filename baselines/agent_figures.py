@@ -196,7 +196,7 @@ def agent_table(rows: Mapping[str, AgentFigures], title: str) -> str:
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     r"""Return one text per row, with its cells in columns aligned to the right; cells may have several lines.
 
-    >>> print(*aligned([["hops", "pass@1"], ["1", "0.838"]]), sep="\\n")
+    >>> print(*aligned([["hops", "pass@1"], ["1", "0.838"]]), sep="\n")
     hops  pass@1
        1   0.838
     """
