@@ -150,7 +150,7 @@ def test_blocking_on_the_loop_of_requests_is_refused_instead_of_waiting_for_ever
         run(block())
 
 
-@pytest.mark.parametrize("module", ["ssp_env.http", "ssp_env.search.remote", "ssp_env.search.web"])
+@pytest.mark.parametrize("module", ["ssp_env.http.policy", "ssp_env.search.remote", "ssp_env.search.web"])
 def test_a_missing_library_is_named_with_its_extra(module):
     script = f"import sys; sys.modules['tenacity'] = None; import {module}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
