@@ -250,7 +250,7 @@ def _compare_with_textarena(table: Table, scene: Scene, games: int, repeats: int
 
 
 def _compare_with_pettingzoo(table: Table) -> None:
-    ours = pettingzoo_turns_per_second(lambda: search_self_play_v0.env(max_chars=TEXT_LIMIT))
+    ours = pettingzoo_turns_per_second(lambda: search_self_play_v0.env(max_action_chars=TEXT_LIMIT))
     zoo = f"pettingzoo {version('pettingzoo')}"
     meaning = f"wall clock; PettingZoo's performance_benchmark, random texts up to {TEXT_LIMIT} characters"
     table.add_row("ssp-env, search_self_play_v0", f"{ours:,.0f}", "1.00", meaning)

@@ -4,7 +4,7 @@
 |---------------|------------------------------------------------------------------------------------|
 | Parallel API  | `parallel_env()` or `pettingzoo.make("parallel", "ssp/search_self_play-v0")`       |
 | Agents        | `proposer_0`, `solver_0`, ..., `solver_{K-1}`                                      |
-| Actions       | `UnicodeText(0, max_chars)`: what a language model writes                          |
+| Actions       | `UnicodeText(0, max_action_chars)`: what a language model writes                          |
 | Observations  | `Dict(prompt, phase, turns_left, searches_left)`, the same for every agent         |
 | Render modes  | `human` prints what happened, `ansi` returns it                                    |
 | Pickling      | both, at any time, also in the middle of a game, if `search` and functions pickle  |
@@ -69,13 +69,14 @@ says what failed and where.
 
 ### Arguments
 
-`tasks`: answers to draw from at reset, with `search`. By default both come from a small generated world of
-invented names, rendered tersely, which needs no network. `search`: a search engine, or engines by
-`Task.corpus`. `config`: the rules; with `protocol="openai"`, whose searches are native tool calls, agents
-step with a `ssp_env.game.Reply` that carries them. `reader`: `"solver"`, or a function from a `View` to
-text. `judge`: decides answers that do not match exactly; needs `config.judge`. `oracle`: tells the audit the
-right answers of a question. `max_chars`: longer actions are cut, and `cut_action_chars` counts what was lost.
-`max_prompt_chars`: see above.
+`scenario`: what is played in, as `open_scenario` opens it: engine, answers, rules, oracle. By default that is
+a small generated world of invented names, rendered tersely, which needs no network. `tasks` and `search`:
+answers to draw from at reset and a search engine, or engines by `Task.corpus`, in place of a scenario.
+`config`: the rules in place of the scenario's; with `protocol="openai"`, whose searches are native tool
+calls, agents step with a `ssp_env.game.Reply` that carries them. `reader`: `"solver"`, or a player of any
+kind that `ssp_env.play.as_agent` takes. `judge`: decides answers that do not match exactly; needs
+`config.judge`. `oracle`: tells the audit the right answers of a question. `max_action_chars`: longer actions
+are cut, and `cut_action_chars` counts what was lost. `max_prompt_chars`: see above.
 
 `reset(options={"task": Task(...)})` plays a given task. If the task has a question, nobody proposes and
 nothing is checked: the game opens with the first turn of `solver_0` on that question. Other options are

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from functools import lru_cache, partial
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -14,7 +14,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Dict, Discrete
 from pettingzoo import AECEnv
 
-from ssp_env.envs.spaces import UnicodeText
+from ssp_env.envs.spaces import MAX_ACTION_CHARS, MAX_PROMPT_CHARS, UnicodeText
 from ssp_env.game import (
     Failure,
     Game,
@@ -34,13 +34,17 @@ from ssp_env.game.events import EvidenceMixed, ReadingGiven, SearchReturned, Tur
 from ssp_env.game.outcome import cut_passage_chars
 from ssp_env.game.requests import Result, source_of
 from ssp_env.game.shortening import shorten_prompt
-from ssp_env.game.view import as_reply
 from ssp_env.play import (
+    AnyAgent,
+    AnyPlayer,
     AnySearch,
     JudgeFunction,
+    act_all,
+    as_agent,
     ask_judge,
     engine_of,
     guarded,
+    is_async_agent,
     run_searches,
     sample_noise,
 )
@@ -48,7 +52,7 @@ from ssp_env.scenario import Scenario, open_scenario
 from ssp_env.search.engine import SearchEngine
 from ssp_env.viewer.text import render_events, render_outcome, render_task
 
-ReaderFunction = Callable[[View], str | Reply]
+Policy: TypeAlias = Callable[[View], Reply]
 
 PHASES = ("propose", "verify", "solve", "done")
 
@@ -61,11 +65,11 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         tasks: Answers to draw from in place of a scenario; needs `search`.
         search: Engine, or engines by `Task.corpus`, of any kind that `as_engine` takes; needs `tasks`.
         config: Rules in place of the scenario's; with `tasks`, the published ones by default.
-        reader: Who answers the RAG check: `"solver"`, or a function from a `View` to text.
+        reader: Who answers the RAG check: `"solver"`, or a player of any kind that `as_agent` takes.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
         oracle: Knows the right answers of questions, for the audit; a scenario may bring its own.
         render_mode: `human`, `ansi` or None.
-        max_chars: Greatest length of an action; longer texts are cut.
+        max_action_chars: Greatest length of an action; longer texts are cut.
         max_prompt_chars: Greatest length of a prompt; of a longer one the opening and the newest text stay.
 
     Raises:
@@ -86,28 +90,28 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         tasks: Sequence[Task] | None = None,
         search: AnySearch | None = None,
         config: GameConfig | None = None,
-        reader: Literal["solver"] | ReaderFunction = "solver",
+        reader: Literal["solver"] | AnyPlayer = "solver",
         judge: JudgeFunction | None = None,
         oracle: Oracle | None = None,
         render_mode: str | None = None,
-        max_chars: int = 8192,
-        max_prompt_chars: int = 262_144,
+        max_action_chars: int = MAX_ACTION_CHARS,
+        max_prompt_chars: int = MAX_PROMPT_CHARS,
     ) -> None:
         super().__init__()
         self.scenario = choose_scenario(scenario, tasks, search, config)
         self.config = self.scenario.rules
-        _check_arguments(self.config, reader, judge, render_mode)
+        _check_arguments(self.config, judge, render_mode)
         self.render_mode = render_mode
-        self._reader = reader
+        self._reader = None if reader == "solver" else policy("reader", reader)
         self._judge = judge
         self._oracle = oracle or self.scenario.oracle
-        self._max_chars = max_chars
+        self._max_chars = max_action_chars
         self._max_prompt_chars = max_prompt_chars
         self._rng: np.random.Generator | None = None
         self.agents: list[str] = []
         self.possible_agents = list(self.config.seats)
         self.observation_spaces = {agent: self._make_observation_space() for agent in self.possible_agents}
-        self.action_spaces = {agent: UnicodeText(max_chars) for agent in self.possible_agents}
+        self.action_spaces = {agent: UnicodeText(max_action_chars) for agent in self.possible_agents}
 
     # -- spaces ----------------------------------------------------------------------------------------
 
@@ -172,8 +176,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         """Let the selected agent write `action`.
 
         Args:
-            action: Any text, cut after `max_chars`, or a `Reply`, which may carry tokens and native tool
-                calls beside its text; None, and only None, for an agent whose game is over.
+            action: Any text, cut after `max_action_chars`, or a `Reply`, which may carry tokens and native
+                tool calls beside its text; None, and only None, for an agent whose game is over.
 
         Raises:
             TypeError: If the action of a live agent is neither.
@@ -272,7 +276,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             self.render()
 
     def _is_turn(self, request: Request) -> bool:
-        return isinstance(request, Turn) or (isinstance(request, Read) and not callable(self._reader))
+        return isinstance(request, Turn) or (isinstance(request, Read) and self._reader is None)
 
     def _fetch(self, request: Request) -> Result:
         assert self._rng is not None
@@ -285,8 +289,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         if isinstance(request, Judge):
             return ask_judge(self._judge, request)
         reader, view = self._reader, request.view
-        assert callable(reader)
-        return guarded("reader", lambda: as_reply(reader(view)))
+        assert reader is not None
+        return guarded("reader", lambda: reader(view))
 
     def _finish(self) -> None:
         outcome = self.game.outcome
@@ -338,7 +342,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
 
     def _cut_passage_chars(self, agent: str) -> int:
         """Count the characters of passages that the agent was not shown; `solver_0` may read the evidence."""
-        reads = agent == "solver_0" and self._reader == "solver"
+        reads = agent == "solver_0" and self._reader is None
         return sum(
             cut_passage_chars(event, self.config)
             for event in self.game.events
@@ -363,6 +367,22 @@ def given_task(options: Mapping[str, Any] | None) -> Task | None:
     if task is not None and not isinstance(task, Task):
         raise TypeError(f"options['task'] must be a Task, got {type(task).__name__}")
     return task
+
+
+def policy(role: str, player: AnyPlayer) -> Policy:
+    """Turn a player of any kind that `as_agent` takes into a function from a `View` to a `Reply`.
+
+    Raises:
+        TypeError: If it is no player, or an asynchronous one.
+    """
+    agent: Any = as_agent(player, role)
+    if is_async_agent(agent):
+        raise TypeError(f"{role} is asynchronous: put ssp_env.play.blocking around it")
+    return partial(_act, agent)
+
+
+def _act(agent: AnyAgent, view: View) -> Reply:
+    return act_all(agent, [view])[0]
 
 
 @lru_cache(maxsize=1)
@@ -407,12 +427,9 @@ def choose_scenario(
 
 def _check_arguments(
     config: GameConfig,
-    reader: Literal["solver"] | ReaderFunction,
     judge: JudgeFunction | None,
     render_mode: str | None,
 ) -> None:
-    if reader != "solver" and not callable(reader):
-        raise ValueError(f"reader must be 'solver' or a function from a View to text, got {reader!r}")
     if config.judge and judge is None:
         raise ValueError("config.judge=True needs judge=, a function that decides whether an answer is right")
     if judge is not None and not config.judge:

@@ -11,7 +11,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Dict, Space, Text
 from gymnasium.utils import RecordConstructorArgs
 
-from ssp_env.envs.spaces import UnicodeText
+from ssp_env.envs.spaces import MAX_ACTION_CHARS, UnicodeText
 from ssp_env.game import PROTOCOLS, Failure
 from ssp_env.passage import Passage
 from ssp_env.play import AnyEngine, guarded, run_searches
@@ -34,9 +34,9 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
     inside, if searches should count as steps.
 
     `info["search"]` has, after `reset` and every step, the counters of the episode: `executed`, `refused`,
-    `left` and `cut_chars` (what results had beyond `max_chars`), and the last `query` run. If the engine
-    fails, the episode is truncated with reward 0 and the last observation, `info["reason"]` is `"error"` and
-    `info["detail"]` says why.
+    `left` and `cut_chars` (what results had beyond `max_result_chars`), and the last `query` run. If the
+    engine fails, the episode is truncated with reward 0 and the last observation, `info["reason"]` is
+    `"error"` and `info["detail"]` says why.
 
     Args:
         env: Its actions must be `Text`, its observations `Text` or a `Dict` with exactly one `Text`.
@@ -46,7 +46,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         max_searches: Searches per episode, 0 or more.
         top_k: Passages a search engine returns per search; a tool has its own.
         protocol: Name of the preset in `PROTOCOLS` that owns the tags and the layout of pages.
-        max_chars: Greatest length of what a search shows; the rest is cut.
+        max_result_chars: Greatest length of what a search shows; the rest is cut.
 
     Raises:
         TypeError: If `search` cannot be searched.
@@ -69,7 +69,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         max_searches: int = 10,
         top_k: int = 3,
         protocol: str = "default",
-        max_chars: int = 8192,
+        max_result_chars: int = MAX_ACTION_CHARS,
     ) -> None:
         RecordConstructorArgs.__init__(
             self,
@@ -78,13 +78,13 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             max_searches=max_searches,
             top_k=top_k,
             protocol=protocol,
-            max_chars=max_chars,
+            max_result_chars=max_result_chars,
         )
         super().__init__(env)
         for name, value, least in (
             ("max_searches", max_searches, 0),
             ("top_k", top_k, 1),
-            ("max_chars", max_chars, 1),
+            ("max_result_chars", max_result_chars, 1),
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
@@ -94,7 +94,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         self._max_searches = max_searches
         self._top_k = top_k
         self._protocol = PROTOCOLS[protocol]
-        self._max_chars = max_chars
+        self._max_chars = max_result_chars
         self._key = _text_key(env.observation_space)
         self.observation_space = self._widened(env.observation_space)
         self.action_space = self._opened(env.action_space)

@@ -7,9 +7,9 @@
 
 Both are registered by `import ssp_env`. Rules, actions, observations and infos are those of the agent in
 `ssp_env.search_self_play_v0`, whose docstring is the rule book. An action is a text; a longer one than
-`max_chars` is cut, one that is not a string is a `TypeError`. An episode is a game: the reward comes with its
-last step, where `info` has `verdict`, `reason`, `success_rate` and `metrics`. If the search engine, a frozen
-player or the judge fails, the episode is truncated with reward 0, `info["reason"]` is `"error"`, and
+`max_action_chars` is cut, one that is not a string is a `TypeError`. An episode is a game: the reward comes
+with its last step, where `info` has `verdict`, `reason`, `success_rate` and `metrics`. If the search engine,
+a frozen player or the judge fails, the episode is truncated with reward 0, `info["reason"]` is `"error"`, and
 `info["failure"]` says what failed and where.
 
 Without arguments both play in a small generated world that needs no network: `Solver-v0` asks the gold
@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
@@ -45,27 +45,23 @@ from typing import Any, ClassVar, TypeAlias
 import gymnasium
 from gymnasium.error import ResetNeeded
 
-from ssp_env.envs.aec import choose_scenario, given_task, raw_env
+from ssp_env.envs.aec import Policy, choose_scenario, given_task, policy, raw_env
 from ssp_env.envs.lookup_solver import LookupSolver
 from ssp_env.envs.search_action import SearchAction
-from ssp_env.game import Failure, GameConfig, Reply, Role, Task, View
+from ssp_env.envs.spaces import MAX_ACTION_CHARS, MAX_PROMPT_CHARS
+from ssp_env.game import Failure, GameConfig, Role, Task, View
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import (
-    AnyAgent,
     AnyPlayer,
     AnySearch,
     JudgeFunction,
-    act_all,
-    as_agent,
     guarded,
-    is_async_agent,
 )
 from ssp_env.scenario import Scenario
 
 __all__ = ["Player", "ProposerEnv", "SearchAction", "SolverEnv"]
 
 Player: TypeAlias = AnyPlayer
-Policy: TypeAlias = Callable[[View], Reply]
 QuestionAndAnswer: TypeAlias = tuple[str, str]
 
 
@@ -176,7 +172,7 @@ class SolverEnv(_OneSeatEnv):
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
         max_proposals: Games a proposer may play per `reset`.
         render_mode: `human`, `ansi` or None.
-        max_chars: Greatest length of an action.
+        max_action_chars: Greatest length of an action.
         max_prompt_chars: Greatest length of a prompt.
 
     Raises:
@@ -197,8 +193,8 @@ class SolverEnv(_OneSeatEnv):
         judge: JudgeFunction | None = None,
         max_proposals: int = 8,
         render_mode: str | None = None,
-        max_chars: int = 8192,
-        max_prompt_chars: int = 262_144,
+        max_action_chars: int = MAX_ACTION_CHARS,
+        max_prompt_chars: int = MAX_PROMPT_CHARS,
     ) -> None:
         asked = None if questions is None else [_as_task(question) for question in questions]
         _check_solver_arguments(asked, proposer, tasks, search, reader, max_proposals)
@@ -212,13 +208,13 @@ class SolverEnv(_OneSeatEnv):
             reader = LookupSolver()
         game = raw_env(
             scenario=scenario,
-            reader="solver" if reader is None else _policy("reader", reader),
+            reader=reader or "solver",
             judge=judge,
             render_mode=render_mode,
-            max_chars=max_chars,
+            max_action_chars=max_action_chars,
             max_prompt_chars=max_prompt_chars,
         )
-        frozen: dict[Role, Policy] = {} if proposer is None else {"proposer": _policy("proposer", proposer)}
+        frozen: dict[Role, Policy] = {} if proposer is None else {"proposer": policy("proposer", proposer)}
         super().__init__(scenario.rules.seats[1], game, frozen)
 
     def _open(self, options: Mapping[str, Any]) -> None:
@@ -260,7 +256,7 @@ class ProposerEnv(_OneSeatEnv):
         reader: Frozen player that answers the RAG check; the solver by default.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
         render_mode: `human`, `ansi` or None.
-        max_chars: Greatest length of an action.
+        max_action_chars: Greatest length of an action.
         max_prompt_chars: Greatest length of a prompt.
 
     Raises:
@@ -279,40 +275,28 @@ class ProposerEnv(_OneSeatEnv):
         reader: Player | None = None,
         judge: JudgeFunction | None = None,
         render_mode: str | None = None,
-        max_chars: int = 8192,
-        max_prompt_chars: int = 262_144,
+        max_action_chars: int = MAX_ACTION_CHARS,
+        max_prompt_chars: int = MAX_PROMPT_CHARS,
     ) -> None:
         if tasks is not None:
             tasks = [_without_question(task) if isinstance(task, Task) else task for task in tasks]
         scenario = choose_scenario(scenario, tasks, search, config)
         if solver is None and not scenario.is_terse:
             raise ValueError("a corpus of your own needs solver=: the default one knows terse worlds only")
-        policy = _policy("solver", solver or LookupSolver())
+        opponent = policy("solver", solver or LookupSolver())
         game = raw_env(
             scenario=scenario,
-            reader="solver" if reader is None else _policy("reader", reader),
+            reader=reader or "solver",
             judge=judge,
             render_mode=render_mode,
-            max_chars=max_chars,
+            max_action_chars=max_action_chars,
             max_prompt_chars=max_prompt_chars,
         )
-        super().__init__(PROPOSER_SEAT, game, {"reader": policy, "solver": policy})
+        super().__init__(PROPOSER_SEAT, game, {"reader": opponent, "solver": opponent})
 
     def _open(self, options: Mapping[str, Any]) -> None:
         task = given_task(options)
         self._start(None if task is None else _without_question(task))
-
-
-def _policy(role: str, player: AnyPlayer) -> Policy:
-    """Turn any blocking player into a function from a `View` to a `Reply`."""
-    agent: Any = as_agent(player, role)
-    if is_async_agent(agent):
-        raise TypeError(f"{role} is asynchronous: put ssp_env.play.blocking around it")
-    return partial(_act, agent)
-
-
-def _act(agent: AnyAgent, view: View) -> Reply:
-    return act_all(agent, [view])[0]
 
 
 def _as_task(question: Task | QuestionAndAnswer) -> Task:

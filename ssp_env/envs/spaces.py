@@ -12,6 +12,10 @@ from gymnasium.spaces.utils import flatten, flatten_space, is_space_dtype_shape_
 from gymnasium.vector.utils import create_shared_memory
 from numpy.typing import NDArray
 
+MAX_ACTION_CHARS = 8192
+"""Greatest length of an action, unless an environment is told otherwise."""
+MAX_PROMPT_CHARS = 262_144
+"""Greatest length of a prompt, unless an environment is told otherwise."""
 SAMPLED_CHARACTERS = string.printable + "éßøλЖשع中あ한🙂"
 """What `UnicodeText` samples from: printable ASCII and one letter each of several scripts."""
 

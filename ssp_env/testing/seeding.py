@@ -43,7 +43,7 @@ def check_parallel_seeding(
 
     Example:
         >>> from ssp_env.search_self_play_v0 import parallel_env
-        >>> check_parallel_seeding(lambda: parallel_env(max_chars=64), max_steps=20)
+        >>> check_parallel_seeding(lambda: parallel_env(max_action_chars=64), max_steps=20)
     """
     if episodes < 1 or max_steps < 1:
         raise ValueError(f"episodes and max_steps must be at least 1, got {episodes} and {max_steps}")

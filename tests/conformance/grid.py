@@ -98,7 +98,7 @@ def make(face: Callable[..., Any], configuration: Configuration, **arguments: An
             noise_passages=2,
         ),
         reader="solver" if configuration.reader == "solver" else frozen,
-        max_chars=96,
+        max_action_chars=96,
         **arguments,
     )
     for spaces in {

@@ -88,8 +88,8 @@ def test_spaces_are_those_of_the_aec_face_and_equal_for_all_agents():
 
 
 def test_the_embedded_world_passes_the_official_test_and_ours():
-    parallel_api_test(search_self_play_v0.parallel_env(max_chars=64), num_cycles=20)
-    check_parallel_seeding(lambda: search_self_play_v0.parallel_env(max_chars=64), max_steps=20)
+    parallel_api_test(search_self_play_v0.parallel_env(max_action_chars=64), num_cycles=20)
+    check_parallel_seeding(lambda: search_self_play_v0.parallel_env(max_action_chars=64), max_steps=20)
 
 
 # -- whose turn it is --------------------------------------------------------------------------------------

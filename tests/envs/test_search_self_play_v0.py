@@ -449,7 +449,7 @@ def test_attempts_do_not_see_each_other():
 
 
 def test_a_long_reply_is_cut_and_counted_not_an_error():
-    env = started(max_chars=60)
+    env = started(max_action_chars=60)
     say(env, search("belin").ljust(70, "x"))
     assert env.infos["proposer_0"]["searches"] == 1
     assert env.infos["proposer_0"]["cut_action_chars"] == 10
@@ -609,11 +609,11 @@ def test_the_wrapped_environment_warns_after_the_end_and_changes_nothing():
         ({"tasks": []}, ValueError, "at least one Task"),
         ({"tasks": ["Tavor"]}, TypeError, "must hold Task objects, got str"),
         ({"search": {"moon": Shelf()}}, ValueError, "no search engine for corpus ''"),
-        ({"reader": "reader"}, ValueError, "reader must be 'solver' or a function"),
+        ({"reader": "reader"}, TypeError, "reader must be an agent with act"),
         ({"config": GameConfig(judge=True)}, ValueError, "needs judge="),
         ({"judge": lambda request: True}, ValueError, "never asked unless"),
         ({"render_mode": "html"}, ValueError, "render_mode must be None or one of human, ansi, got 'html'"),
-        ({"max_chars": -1}, ValueError, "0 <= min_length <= max_length, got 0 and -1"),
+        ({"max_action_chars": -1}, ValueError, "0 <= min_length <= max_length, got 0 and -1"),
     ],
 )
 def test_bad_arguments_say_what_was_expected(arguments, error, match):
@@ -764,6 +764,6 @@ def test_a_reply_keeps_its_tokens_and_native_tool_calls():
 
 
 def test_a_long_reply_is_cut_like_a_long_text():
-    env = started(max_chars=20)
+    env = started(max_action_chars=20)
     env.step(Reply("x" * 30 + question(), (1,)))
     assert env.infos["proposer_0"]["cut_action_chars"] == 10 + len(question())

@@ -79,7 +79,7 @@ def test_check_env_is_clean(name, capsys):
 
 
 def test_check_env_is_clean_with_a_frozen_proposer():
-    env = gymnasium.make(IDS[0], proposer=SCRIPTED, max_chars=200)
+    env = gymnasium.make(IDS[0], proposer=SCRIPTED, max_action_chars=200)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(env.unwrapped)
@@ -397,7 +397,7 @@ def test_the_proposer_asks_for_itself_where_a_task_has_a_question():
 
 @pytest.mark.parametrize("make", [solver, proposer])
 def test_bad_actions(make):
-    env = make(max_chars=20)
+    env = make(max_action_chars=20)
     with pytest.raises(ResetNeeded):
         env.step("too early")
     env.reset(seed=0)

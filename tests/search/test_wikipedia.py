@@ -37,6 +37,6 @@ def test_recall_of_supporting_pages(engine, name, count, at_5, at_10):
     for cut, least in ((5, at_5), (10, at_10)):
         recalls = []
         for question, found in zip(questions, results, strict=True):
-            support = set(question.metadata["supporting_titles"])
+            support = set(question.provenance["supporting_titles"])
             recalls.append(len(support & {passage.title for passage in found[:cut]}) / len(support))
         assert np.mean(recalls) >= least
