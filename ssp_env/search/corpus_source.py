@@ -50,6 +50,9 @@ def open_source(path: Path) -> CorpusSource:
     if path.is_dir():
         beir = path / _BEIR_CORPUS
         return _json_lines(beir) if beir.is_file() else _folder(path)
+    if path.is_fifo():
+        # What is read from a pipe to tell what it holds would be missing afterwards.
+        return _json_lines(path)
     try:
         with path.open("rb") as file:
             parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import threading
 
 import pytest
 
@@ -164,3 +165,14 @@ def test_an_id_under_either_name_is_read(tmp_path):
     path = tmp_path / "corpus.jsonl"
     path.write_text(lines([{"id": "1", "_id": "2", "title": "t", "text": "x"}]))
     assert [page.id for page in read_corpus(path)] == ["1"]
+
+
+def test_a_pipe_is_read_as_json_lines(tmp_path):
+    pipe = tmp_path / "corpus.jsonl"
+    os.mkfifo(pipe)
+    line = '{"id": "1", "title": "Odense", "text": "A city on Funen."}\n'
+    writer = threading.Thread(target=pipe.write_text, args=(line,))
+    writer.start()
+    passages = list(open_source(pipe).read(None, lambda done: None))
+    writer.join()
+    assert [passage.title for passage in passages] == ["Odense"]
