@@ -39,7 +39,7 @@ NEAR_TIE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn as it was sampled: what was read, and what came."""
+    """One turn as it was sampled: what the player read, and which tokens it wrote."""
 
     view: View
     prompt_ids: tuple[int, ...]

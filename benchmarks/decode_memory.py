@@ -30,10 +30,10 @@ CACHE_TOKENS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is read and sampled: every turn of every conversation, short ones first.
+    """The turns to sample: every turn of every conversation, short ones first.
 
     Attributes:
-        conversations: How many there are.
+        conversations: Number of conversations.
         turns: Turns of each; every one adds `TURN_TOKENS`.
         new_tokens: Tokens sampled per turn.
     """

@@ -1,4 +1,4 @@
-"""The embedded BM25 engine: is it right, what does it find, what does it cost, beside others in one run.
+"""The embedded BM25 engine beside others in one run: its correctness, its recall and its cost.
 
 Run with `python -m benchmarks.retrieval COMMAND`. It needs `ssp-env[cli]`; with
 `ssp-env[benchmark]` it measures bm25s and rank_bm25 too, and with `ssp-env[dense]` recall with vectors.
@@ -161,7 +161,7 @@ def speed(
         list[str] | None, typer.Option("--engine", help="Only these; may be repeated.")
     ] = None,
     queries: Annotated[int, typer.Option(help="Questions of the world to ask.", min=1)] = 500,
-    folder: Annotated[Path | None, typer.Option(help="Where files lie meanwhile.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder for temporary files.")] = None,
 ) -> None:
     """Measure build time, disk, memory and speed of search; every engine in a process of its own."""
     console = Console()

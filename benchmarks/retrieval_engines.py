@@ -39,7 +39,7 @@ def open_exact(corpus: Path, out: Path) -> Search:
 
 
 def open_without_numba(corpus: Path, out: Path) -> Search:
-    """Open the index directory as where numba is not installed."""
+    """Open the index directory as if numba were not installed."""
     sys.modules["numba"] = None  # type: ignore[assignment]
     return open_ours(corpus, out)
 

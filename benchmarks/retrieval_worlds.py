@@ -13,7 +13,7 @@ HOPS = (1, 2, 3)
 
 
 def large_world(passages: int) -> World:
-    """Return training world 0 of the large kind with so many passages."""
+    """Return training world 0 of the large kind with this number of passages."""
     return World(replace(world_preset("large"), entities=passages))
 
 

@@ -68,7 +68,7 @@ def _serve(kind: str, port: int, preset: str) -> None:
 
 @contextmanager
 def serving(kind: str, preset: str) -> Iterator[int]:
-    """Run a server in a process; give its port once it answers."""
+    """Run a server in a process of its own; yield its port once it answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(kind, port, preset))
@@ -106,7 +106,7 @@ async def _post(
 async def load(
     port: int, clients: int, requests: Sequence[Sequence[str]], check: Callable[[int, Rankings], object]
 ) -> tuple[float, float]:
-    """Send all requests over so many connections; return queries per second and the 99th percentile in ms."""
+    """Send all requests over the clients' connections; return queries per second and p99 latency in ms."""
     work = iter(enumerate(requests))
     seconds: list[float] = []
 

@@ -65,7 +65,7 @@ def main(
 
 
 def own_time(scene: Scene, engine: TapeEngine, games: int) -> float:
-    """CPU seconds of one turn, with players and search results from memory."""
+    """Return the CPU seconds of one turn, with players and search results from memory."""
     player = scene.player()
     started = process_time()
     opened = scene.games(games)
@@ -77,7 +77,7 @@ def own_time(scene: Scene, engine: TapeEngine, games: int) -> float:
 
 
 def query_time(scene: Scene, queries: Sequence[str], top_k: int = 3) -> float:
-    """CPU seconds of one query, asked alone."""
+    """Return the CPU seconds of one query that is asked alone."""
     started = process_time()
     for query in queries:
         scene.engine.search([query], top_k)
@@ -110,7 +110,7 @@ def _print_own_time(console: Console, scene: Scene, games: int, repeats: int) ->
 
 
 class _Waiting:
-    """A player that takes time, as a remote model does."""
+    """A player that takes as long as a remote model would."""
 
     def __init__(self, player: ScriptedPlayer) -> None:
         self._player = player
@@ -121,7 +121,7 @@ class _Waiting:
 
 
 class _AsyncPlayer:
-    """The same with a coroutine function."""
+    """A player that acts in a coroutine, with a latency if one is given."""
 
     def __init__(self, player: ScriptedPlayer, latency: float = 0.0) -> None:
         self._player = player
@@ -140,7 +140,7 @@ def _terse_games(count: int) -> tuple[list[Game], dict[str, object]]:
 
 
 def games_per_second(count: int, run: Callable[..., object], player: object, concurrency: int) -> float:
-    """Scripted games over tiny worlds, players and search included, by wall clock."""
+    """Return scripted games per second of wall clock over tiny worlds, players and search included."""
     opened, engines = _terse_games(count)
     started = perf_counter()
     run(opened, proposer=player, solver=player, search=engines, cohort=64, concurrency=concurrency)
@@ -190,7 +190,7 @@ def _print_games_per_second(console: Console, games: int) -> None:
 
 
 class _Talker:
-    """Says much and then searches."""
+    """A player that writes a long text and then searches."""
 
     def __init__(self, characters: int) -> None:
         self._text = "so " * (characters // 3) + "<search> a town </search>"
@@ -200,7 +200,7 @@ class _Talker:
 
 
 def long_turn_time(scene: Scene, engine: TapeEngine, characters: int) -> float:
-    """CPU seconds per turn of a proposer that writes so much every time, until its turns run out."""
+    """Return the CPU seconds per turn of a proposer that writes this many characters in every turn."""
     game = Game(Task("Nobody", id="0"), GameConfig())
     talker = _Talker(characters)
     started = process_time()

@@ -88,11 +88,8 @@ def untimed(figures):
 def test_a_perfect_player_and_one_that_guesses(tasks):
     perfect, guess = (Measurement(tasks).run(name) for name in ("perfect", "guess"))
     assert perfect.valid_tags.share == 1
-    assert (perfect.valid_questions, perfect.solved, perfect.known_solved) == (
-        Share(12, 12),
-        Share(12, 12),
-        Share(8, 8),
-    )
+    assert perfect.valid_questions == perfect.solved == Share(12, 12)
+    assert perfect.known_solved == Share(8, 8)
     assert perfect.solver_searches == 2.0
     assert (perfect.tokens, perfect.tokens_per_second, perfect.errors) == (0, None, 0)
     assert guess.valid_questions.count < 6 and guess.known_solved.count < 4
@@ -118,11 +115,8 @@ def test_an_agent_of_ones_own_is_compared_with_scripted_ones(tmp_path, monkeypat
 
 def test_attempts_are_counted_each(tasks):
     figures = Measurement(world_tasks("tiny", **PLAYED, attempts=3)).run("perfect")
-    assert (figures.solved, figures.known_solved, figures.solver_searches) == (
-        Share(36, 36),
-        Share(24, 24),
-        2.0,
-    )
+    assert (figures.solved, figures.known_solved) == (Share(36, 36), Share(24, 24))
+    assert figures.solver_searches == 2.0
 
 
 def test_malformed_turns_are_no_valid_tags(tasks, casting):
@@ -177,11 +171,8 @@ def test_failed_games_are_errors_and_neither_invalid_nor_wrong(tasks, casting):
     casting["author"] = Author(fails, proposer="perfect", solver="perfect")
     figures = Measurement(tasks, reader="perfect").run("author")
     assert figures.errors == 10
-    assert (figures.valid_questions, figures.solved, figures.known_solved) == (
-        Share(6, 6),
-        Share(6, 6),
-        Share(4, 4),
-    )
+    assert figures.valid_questions == figures.solved == Share(6, 6)
+    assert figures.known_solved == Share(4, 4)
     assert figures.failures == {"solver: ConnectionError: the model is down": 10}
     assert figures.reasons == {"solved": 6, "error": 6}
 
