@@ -1,4 +1,4 @@
-"""Reading text files line by line, plain or gzipped, so that whatever is wrong is named by file and line."""
+"""Reading text files line by line, plain or gzipped, with errors that name the file and the line."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class DataFileError(ValueError):
     """A data file that cannot be used.
 
     Attributes:
-        problem: What was expected and what came, without the place.
+        problem: What was expected and what came, without file and line.
         path: The file.
-        line: Number of the offending line, from 1, or None if it is the file as a whole.
+        line: Number of the offending line, from 1, or None if the file as a whole is at fault.
     """
 
     def __init__(self, problem: str, path: str | os.PathLike[str], line: int | None = None) -> None:

@@ -17,8 +17,8 @@ def read_questions(path: str | os.PathLike[str]) -> list[Task]:
     keys are ignored. The file may be gzipped.
 
     Raises:
-        DataFileError: If the file cannot be read or has no question, a line is malformed, or an id
-            comes twice.
+        DataFileError: If the file cannot be read or has no question, a line is malformed, or two
+            questions share an id.
     """
     tasks: list[Task] = []
     first_lines: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""One event loop in a background thread, on which all requests run, of blocking and asynchronous callers.
+"""One event loop in a background thread, on which the requests of blocking and asynchronous callers run.
 
 Both kinds of callers share one implementation, its connections and its limits. Deadlines hold for blocking
 callers too, whereas a timeout of a blocking socket only limits the wait for the next bytes.
@@ -29,7 +29,7 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
 
 def is_background(loop: asyncio.AbstractEventLoop | None) -> bool:
-    """Whether that is the loop; takes no lock, so that finalizers may ask."""
+    """Return whether this is the background loop; takes no lock, so that finalizers may ask."""
     return loop is not None and loop is _loop
 
 
@@ -51,7 +51,7 @@ def run(coroutine: Coroutine[Any, Any, Value]) -> Value:
 
 
 async def arun(coroutine: Coroutine[Any, Any, Value]) -> Value:
-    """Run a coroutine on the loop and await it on the caller's; cancelling the one cancels the other."""
+    """Run a coroutine on the loop and await it on the caller's; cancelling either cancels the other."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, background_loop()))
 
 

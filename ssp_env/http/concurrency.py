@@ -63,8 +63,8 @@ class Coalescer(Generic[Item, Value]):
         call: Coroutine function from a list of items and their common key to one value per item.
         max_batch: Most items in a call.
         max_waiting: Most items waiting at a time; None is no limit.
-        split_failures: Whether the requests of a failed batch are called again one by one, so that only those
-            fail that fail alone. If not, all of them fail with the exception of the batch.
+        split_failures: Whether the requests of a failed batch are called again one by one, so that a
+            request fails only by its own fault. If not, all of them fail with the exception of the batch.
 
     Raises:
         ValueError: If `max_batch` or `max_waiting` is below 1.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ServiceError(RuntimeError):
-    """A request to a remote service that gave nothing of use.
+    """A request to a remote service that failed.
 
     Attributes:
         problem: What was expected and what came.

@@ -24,16 +24,16 @@ RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 
 class HasStatus(Protocol):
-    """What is retried: a reply."""
+    """The part of a reply that `send_with_retries` reads."""
 
     @property
     def status(self) -> int:
-        """Status of HTTP."""
+        """The HTTP status."""
         ...
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers, found in any case."""
+        """The headers, whose names are looked up in upper or lower case."""
         ...
 
 
@@ -45,11 +45,11 @@ class RetryPolicy:
     """For how long a client waits for a reply, and when it sends a request again.
 
     Attributes:
-        timeout: Seconds for a request, from the moment it is asked for to the last byte of the last reply,
-            with all repetitions and pauses.
+        timeout: Seconds for a request, from the call to the last byte of the last reply, with all retries
+            and pauses.
         max_retries: Most times that a request is sent again after a failure; 0 sends it once.
         backoff: Seconds before the first retry, doubled for each further one, and shortened at random by up
-            to a half. A longer `Retry-After` of the service is kept to instead.
+            to a half. A longer `Retry-After` of the service is obeyed instead.
         max_backoff: Longest pause, unless the service asks for a longer one.
         retried_statuses: Replies after which a request is sent again, as it is after a lost connection.
         jitter_seed: Makes the random part of the pauses repeatable; drawn from the system if None.
@@ -91,7 +91,7 @@ async def send_with_retries(
 
     Raises:
         httpx.TransportError: If the connection was lost in the last try.
-        Exception: What else `send` raises, at once.
+        Exception: Any other exception of `send`, without a retry.
     """
     clock = asyncio.get_running_loop().time
 
@@ -114,7 +114,7 @@ async def send_with_retries(
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a reply asks to wait; 0 if it does not or cannot be understood.
+    """Return the seconds that a reply asks to wait; 0 if it does not ask or cannot be understood.
 
     A date counts from the `Date` of the reply, so that clocks need not agree, and from now without one.
 
@@ -210,7 +210,7 @@ class Gate:
             self._inside -= 1
 
     def is_idle(self) -> bool:
-        """Whether nobody is inside or has to wait for the next moment."""
+        """Whether no request is under way or has to wait for the next moment."""
         return not self._inside and self._next <= asyncio.get_running_loop().time()
 
 
@@ -224,7 +224,7 @@ class Gates:
 
     def of(self, host: str) -> Gate:
         """Return the gate of a host, for the running loop."""
-        if self._loop is not asyncio.get_running_loop():  # a forked process has another
+        if self._loop is not asyncio.get_running_loop():  # A forked process has another.
             self._loop, self._gates = asyncio.get_running_loop(), {}
         if len(self._gates) >= _MOST_GATES:
             self._gates = {name: gate for name, gate in self._gates.items() if not gate.is_idle()}

@@ -27,14 +27,14 @@ class Answer:
 
 
 class ReplyTooLong(Exception):
-    """More bytes than `max_bytes`."""
+    """A reply with more bytes than `max_bytes`."""
 
 
 class HTTPService:
     """Sends requests; threads and event loops may share it, and with it its connections and limits.
 
-    Redirects are not followed, proxies are taken from the environment, as httpx does. It pickles without its
-    connections, and a forked process opens its own.
+    Redirects are not followed. Proxies are taken from the environment, as httpx does. The service pickles
+    without its connections, and a forked process opens its own.
 
     Args:
         policy: Time, retries, rate, concurrency and size.
@@ -45,7 +45,7 @@ class HTTPService:
 
     def __init__(self, policy: RequestPolicy) -> None:
         self.policy = policy
-        self._loop: asyncio.AbstractEventLoop | None = None  # that of the connections
+        self._loop: asyncio.AbstractEventLoop | None = None  # The event loop of the connections.
 
     def __reduce__(self) -> tuple[type[HTTPService], tuple[RequestPolicy]]:
         return type(self), (self.policy,)
@@ -83,7 +83,7 @@ class HTTPService:
             return await send_with_retries(attempt, self.policy, deadline, self._rng)
 
     def close(self) -> None:
-        """Close the connections; they are opened again if need be."""
+        """Close the connections; a later request opens new ones."""
         if is_background(self._loop):
             self._at_end.detach()
             run(self._client.aclose())

@@ -15,8 +15,8 @@ _NO_TOOL_NAMES = ("reset", "get_reward")
 def search_function(tool: SearchTool) -> Callable[[str], str]:
     """Return the tool as a function of the query, for `GRPOTrainer(tools=[...])`.
 
-    It never raises: TRL would show the model what an engine says when it fails. All rollouts share it, and so
-    they would share a budget; `search_environment` gives each one its own.
+    It never raises: TRL would show the model the message of a failing engine. All rollouts share the
+    function, and so they would share a budget; `search_environment` gives each one its own.
 
     >>> search = search_function(SearchTool(lambda query: [f"all about {query}"], layout="plain"))
     >>> search.__name__, search("blue whale")
@@ -30,7 +30,7 @@ def search_function(tool: SearchTool) -> Callable[[str], str]:
 
 
 def async_search_function(tool: SearchTool) -> Callable[[str], Awaitable[str]]:
-    """Return the same as a coroutine function: the calls of one message become one batch."""
+    """Return `search_function` as a coroutine function: the calls of one message become one batch."""
 
     async def search(query: str) -> str:
         return (await tool.arun([SearchCall(query)]))[0].text

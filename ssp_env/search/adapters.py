@@ -41,13 +41,13 @@ def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
     Args:
         source: A search engine (returned as it is); or an object with `invoke(query)`, as LangChain's
             retrievers, or `retrieve(query)`, as LlamaIndex's; or a function of the query, also a coroutine
-            function. A function with a parameter `top_k` is given it; otherwise what is too much is cut off.
+            function. A function with a parameter `top_k` is given it; further results are dropped.
             Results may be whatever `as_passage` takes, in a sequence, or a single text.
         fingerprint: Says what is searched, for records and for caches that several engines share. Without
             one, every adapted source gets a name that no other has in this process.
 
     Raises:
-        TypeError: If `source` is nothing of the kind.
+        TypeError: If `source` is none of these.
 
     >>> engine = as_engine(lambda query: [f"all about {query}", "nothing else"])
     >>> [passage.text for passage in engine.search(["blue whale"], top_k=1)[0]]
@@ -72,12 +72,12 @@ def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
 def as_passage(item: Any) -> Passage:
     """Read one result: a `Passage`, a text, a mapping, or a document or node of LangChain or LlamaIndex.
 
-    Of a mapping counts the first of `text`, `content`, `contents`, `page_content`, `snippet`, `body`, and the
-    like for title and id; `{"document": {...}, "score": ...}`, as Search-R1's servers return it, is unpacked.
-    What comes without an id gets one made from its text.
+    The text of a mapping is under the first of the keys `text`, `content`, `contents`, `page_content`,
+    `snippet` and `body` that it has; title and id are found in the same way. `{"document": {...}, "score":
+    ...}`, as Search-R1's servers return it, is unpacked. A result without an id gets one made from its text.
 
     Raises:
-        TypeError: If it is nothing of the kind.
+        TypeError: If it is none of these.
 
     >>> as_passage({"url": "https://example.org/whales", "title": "Blue whale", "snippet": "It is large."})
     Passage(id='https://example.org/whales', title='Blue whale', text='It is large.', score=0.0)
@@ -106,7 +106,7 @@ def as_passages(found: Any, top_k: int) -> list[Passage]:
     """Read the first `top_k` results of one query; a single text is one result.
 
     Raises:
-        TypeError: If there is no such thing, None among others.
+        TypeError: If `found` is neither a text nor a sequence of results, None for example.
     """
     if isinstance(found, str):
         found = [found]
@@ -174,7 +174,7 @@ def _functions(source: Any) -> tuple[Callable[..., Any] | None, Callable[..., Aw
 def _takes_top_k(function: Callable[..., Any]) -> bool:
     try:
         return "top_k" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some functions written in C do not say
+    except (TypeError, ValueError):  # Some functions written in C have no readable signature.
         return False
 
 

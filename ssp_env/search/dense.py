@@ -57,7 +57,7 @@ class DenseEngine:
 
     Raises:
         ModuleNotFoundError: If faiss is missing; the message names the extra.
-        ValueError: If the corpus is empty, two passages share an id, the encoder returns something else than
+        ValueError: If the corpus is empty, two passages share an id, the encoder returns anything but
             finite float32 vectors, or `path` holds something else.
     """
 

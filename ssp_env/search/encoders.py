@@ -98,7 +98,8 @@ def sentence_transformer(
         normalize: See `Encoder`.
         batch_size: Texts encoded at a time.
         device: As in torch; chosen by sentence-transformers when None.
-        dtype: What the model computes with, `bfloat16` say; as it was saved when None. Vectors are float32.
+        dtype: Number format in which the model computes, such as `bfloat16`; that of its weights if None.
+            Vectors are float32.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no model in the package.

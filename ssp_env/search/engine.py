@@ -42,7 +42,7 @@ class Pages(Protocol):
 
 
 def check_corpus(passages: Sequence[Passage]) -> None:
-    """Raise ValueError unless the passages, sorted by id, are a corpus."""
+    """Raise ValueError if there is no passage, or two of the passages, sorted by id, share an id."""
     if not passages:
         raise ValueError("a search engine needs at least one passage, got an empty corpus")
     for first, second in pairwise(passages):

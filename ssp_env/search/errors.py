@@ -18,7 +18,7 @@ class SearchUnavailable(SearchError):
 
 
 class SearchRefused(SearchError):
-    """The engine answers and does not serve: a missing or wrong key, a limit, a refused request (4xx)."""
+    """The engine refuses to search: a missing or wrong key, a limit, or another reason (4xx)."""
 
 
 class BadSearchReply(SearchError):

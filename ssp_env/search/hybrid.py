@@ -73,7 +73,7 @@ class HybridEngine:
 
         Raises:
             ValueError: If `top_k` is below 1, or an engine returns another number of results than queries.
-            SearchError: As the engines do.
+            SearchError: Any that an engine raises.
         """
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")

@@ -55,7 +55,7 @@ class JSONService:
             raise self._error(BadSearchReply, problem, request, answer) from error
 
     def close(self) -> None:
-        """Close the connections; they are opened again if need be."""
+        """Close the connections; a later request opens new ones."""
         self._http.close()
 
     async def _answer(self, request: httpx.Request) -> Answer:

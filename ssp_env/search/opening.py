@@ -1,4 +1,4 @@
-"""Search engines by name: a kind of ranking, a directory, an address, or an object of one's own."""
+"""Search engines by name: a kind of ranking, a directory, an address, or an object of the user."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ssp_env.search.engine import SearchEngine
 
 _ENCODED = ("dense", "hybrid")
 BM25_WEIGHT = 4.0
-"""Weight of BM25's ranks in a hybrid engine, beside 1 of the encoder's: the best on held-out questions."""
+"""Weight of BM25's ranking in a hybrid engine, where the encoder's has 1; the best on held-out questions."""
 
 
 def needs_passages(search: Any) -> bool:
-    """Whether what a user wrote asks for an engine that is built over passages."""
+    """Return whether a user's choice of engine names one that is built over passages."""
     return search is None or (isinstance(search, str) and search.partition(":")[0] in ("bm25", *_ENCODED))
 
 
@@ -34,7 +34,7 @@ def open_engine(search: Any, passages: Callable[[], Iterable[Passage]], **bm25: 
         bm25: Further arguments of `BM25Engine`.
 
     Raises:
-        ValueError: If no engine can be made of `search`; the message says why.
+        ValueError: If `search` does not name an engine that can be opened; the message says why.
     """
     if search is None or search == "bm25":
         return BM25Engine(passages(), **bm25)

@@ -28,7 +28,7 @@ class RemoteEngine:
 
     A request is sent again if the connection fails or the server replies with a status of
     `policy.retried_statuses`, after a pause that grows, or after the pause that the server asks for. Every
-    request ends within `policy.timeout`, its repetitions included. Proxies set in the environment are used,
+    request ends within `policy.timeout`, its retries included. Proxies set in the environment are used,
     redirects are not followed.
 
     Connections stay open until `close`, the end of a `with` or `async with` block, or the end of the engine.
@@ -87,7 +87,7 @@ class RemoteEngine:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; they are opened again if need be."""
+        """Close the connections; a later request opens new ones."""
         self._service.close()
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:

@@ -1,4 +1,4 @@
-"""A search engine simulated by a language model, which writes pages that help or mislead."""
+"""A search engine simulated by a language model, which writes passages that help or mislead."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def noise_probability(
 class SimulatedEngine:
     """A search engine played by a chat model (ZeroSearch, Sun et al. 2025, arXiv 2505.04588).
 
-    Whether the pages of a query are useful or noisy is drawn from the seed and the query alone. The pages of
-    a query are kept, in pickles too, so that a repeated query finds the same pages. Other processes find the
-    same pages if the replies of the model are the same: use temperature 0 or a seed.
+    Whether the passages of a query are useful or noisy is drawn from the seed and the query alone. The
+    passages of a query are kept, in pickles too, so that a repeated query finds the same passages. Other
+    processes find the same passages if the replies of the model are the same: use temperature 0 or a seed.
 
     Args:
         chat: Function from messages `{"role", "content"}` to the text of the reply, called from several
@@ -80,16 +80,16 @@ class SimulatedEngine:
         model: Name of the model in the fingerprint.
         noise: Probability that the result of a query is noisy; see `noise_probability` for a curriculum, with
             a new engine for each of its steps.
-        pages: Pages written per query, and the most that come back.
+        passages: Number of passages written per query, and the most that a search returns.
         seed: Chooses which queries get noise.
-        concurrency: Queries asked at a time.
+        concurrency: Most queries sent to the model at a time.
 
     Raises:
         ValueError: If a number is out of range.
 
     Example:
         >>> reply = '[{"title": "Corun", "text": "Corun is a town on the Aller."}]'
-        >>> engine = SimulatedEngine(lambda messages: reply, model="fixed", pages=1)
+        >>> engine = SimulatedEngine(lambda messages: reply, model="fixed", passages=1)
         >>> engine.search(["Where is Corun?"], top_k=3)[0][0].title
         'Corun'
     """
@@ -100,18 +100,18 @@ class SimulatedEngine:
         *,
         model: str,
         noise: float = 0.0,
-        pages: int = 5,
+        passages: int = 5,
         seed: int = 0,
         concurrency: int = 8,
     ) -> None:
         if not 0 <= noise <= 1:
             raise ValueError(f"noise must be a probability, got {noise}")
-        if pages < 1 or concurrency < 1:
-            raise ValueError(f"pages and concurrency must be at least 1, got {pages} and {concurrency}")
+        if passages < 1 or concurrency < 1:
+            raise ValueError(f"passages and concurrency must be at least 1, got {passages} and {concurrency}")
         self._chat = chat
-        self._settings = f"simulated {model} noise={noise!r} pages={pages} seed={seed}"
+        self._settings = f"simulated {model} noise={noise!r} pages={passages} seed={seed}"
         self._noise = noise
-        self._pages = pages
+        self._passages = passages
         self._seed = seed
         self._concurrency = concurrency
         self._written: dict[str, tuple[Passage, ...]] = {}
@@ -125,15 +125,15 @@ class SimulatedEngine:
         self.__dict__.update(state, _lock=Lock())
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the pages written for each query; blank queries find nothing.
+        """Return the passages written for each query; blank queries find nothing.
 
         Args:
             queries: Texts to search for; any string.
             top_k: Most passages to return per query, at least 1.
 
         Raises:
-            BadSearchReply: If the model's reply is not the pages it was asked for.
-            SearchError: As the chat endpoint does.
+            BadSearchReply: If the model's reply is not the passages it was asked for.
+            SearchError: Any that the chat endpoint raises.
             TypeError: If `queries` is a single string or holds something that is not one.
             ValueError: If `top_k` is below 1.
         """
@@ -172,7 +172,7 @@ class SimulatedEngine:
         if is_async(acall):
             reply: str = await acall(messages)
         else:
-            # A thread cannot be stopped: one that is given up goes on unseen.
+            # A thread cannot be stopped: an abandoned one runs to its end, and its reply is ignored.
             reply = await run_sync(self._chat, messages, abandon_on_cancel=True, limiter=threads)
         return self._kept(query, reply)
 
@@ -181,22 +181,22 @@ class SimulatedEngine:
             return self._written.get(query, ())
 
     def _kept(self, query: str, reply: str) -> tuple[Passage, ...]:
-        pages = parse_pages(reply, self._pages)
+        passages = parse_passages(reply, self._passages)
         name = self._digest(query)[:16]
         written = tuple(
             Passage(f"simulated-{name}-{rank}", title, text, 1 / rank)
-            for rank, (title, text) in enumerate(pages, start=1)
+            for rank, (title, text) in enumerate(passages, start=1)
         )
         with self._lock:
-            # Whoever was first decides, so that every caller finds the same.
+            # The first reply is kept, so that every caller finds the same passages.
             return self._written.setdefault(query, written)
 
     def _messages(self, query: str) -> Messages:
         purpose = _NOISY if self.is_noisy(query) else _USEFUL
-        # As a JSON string a query cannot pass for instructions of ours.
+        # Written as a JSON string, a query cannot be mistaken for our instructions.
         asked = f"{purpose}\nQuery: {json.dumps(query, ensure_ascii=False)}"
         return [
-            {"role": "system", "content": _SYSTEM.format(pages=self._pages)},
+            {"role": "system", "content": _SYSTEM.format(pages=self._passages)},
             {"role": "user", "content": asked},
         ]
 
@@ -204,7 +204,7 @@ class SimulatedEngine:
         return hashlib.sha256(f"{self._seed}\n{_words(query)}".encode()).hexdigest()
 
 
-def parse_pages(reply: str, count: int) -> list[tuple[str, str]]:
+def parse_passages(reply: str, count: int) -> list[tuple[str, str]]:
     """Return the titles and texts in a reply: a JSON array of `count` objects, bare or in one code fence.
 
     Raises:
@@ -214,13 +214,13 @@ def parse_pages(reply: str, count: int) -> list[tuple[str, str]]:
     if bare.startswith("```") and bare.endswith("```"):
         bare = bare[3:-3].removeprefix("json").strip()
     try:
-        pages = json.loads(bare)
+        passages = json.loads(bare)
     except (ValueError, RecursionError):
-        raise BadSearchReply(f"expected a JSON array of {count} pages, got {reply[:80]!r}") from None
-    if not isinstance(pages, list) or len(pages) != count:
-        got = f"{len(pages)} pages" if isinstance(pages, list) else type(pages).__name__
-        raise BadSearchReply(f"expected a JSON array of {count} pages, got {got}")
-    return [_page(page) for page in pages]
+        raise BadSearchReply(f"expected a JSON array of {count} passages, got {reply[:80]!r}") from None
+    if not isinstance(passages, list) or len(passages) != count:
+        got = f"{len(passages)} passages" if isinstance(passages, list) else type(passages).__name__
+        raise BadSearchReply(f"expected a JSON array of {count} passages, got {got}")
+    return [_title_and_text(passage) for passage in passages]
 
 
 def _checked(queries: Sequence[str], top_k: int) -> tuple[list[str], list[str]]:
@@ -233,12 +233,12 @@ def _checked(queries: Sequence[str], top_k: int) -> tuple[list[str], list[str]]:
     return asked, list(dict.fromkeys(query for query in asked if query))
 
 
-def _page(page: object) -> tuple[str, str]:
-    if not isinstance(page, Mapping) or set(page) != {"title", "text"}:
-        raise BadSearchReply(f"expected pages with title and text, got {page!r:.80}")
-    title, text = page["title"], page["text"]
+def _title_and_text(passage: object) -> tuple[str, str]:
+    if not isinstance(passage, Mapping) or set(passage) != {"title", "text"}:
+        raise BadSearchReply(f"expected passages with title and text, got {passage!r:.80}")
+    title, text = passage["title"], passage["text"]
     if not (isinstance(title, str) and isinstance(text, str) and clean(title) and clean(text)):
-        raise BadSearchReply(f"expected a title and a text that are not blank, got {page!r:.80}")
+        raise BadSearchReply(f"expected a title and a text that are not blank, got {passage!r:.80}")
     return clean(title), clean(text)
 
 

@@ -22,7 +22,7 @@ _POINTS_PER_CENTROID = 39
 
 @dataclass(frozen=True)
 class Flat:
-    """Every vector is compared: exact, and as slow as the corpus is large."""
+    """Compares every vector: exact, in time that grows with the corpus."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def open_index(path: Path) -> Any:
 def candidates(
     vectors: Vectors, index: Any, kind: IndexKind, queries: Vectors, count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return about the best `count` rows of `vectors` for each query.
+    """Return the best `count` rows of `vectors` for each query, exactly or approximately.
 
     Returns:
         Scores and rows, each of shape (number of queries, count), best first. Rows are -1 where an

@@ -1,4 +1,4 @@
-"""What a server takes on, and from whom: limits, a bearer token, and no requests by foreign web pages."""
+"""Which requests a server accepts: limits, a bearer token, and no requests by foreign web pages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OPEN_PATHS = frozenset({"/health"})
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a server at this address is reached from its own machine alone."""
+    """Return whether only its own machine can reach a server at this address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -52,7 +52,8 @@ def is_loopback(host: str) -> bool:
 def with_local_names(app: ASGIApp, host: str) -> ASGIApp:
     """Answer 400 to requests that name another host than this machine.
 
-    A page on the web could otherwise search from a browser here, once its name resolves to loopback.
+    Otherwise a web page could search through a browser on this machine by making its host name resolve to
+    loopback.
     """
     return TrustedHostMiddleware(app, ["localhost", "127.0.0.1", "[::1]", host], www_redirect=False)
 
@@ -61,7 +62,7 @@ class BearerToken:
     """ASGI middleware that answers 401 to all requests without the token, except for `/health`.
 
     Args:
-        app: What is behind it.
+        app: The application that it protects.
         token: The token, at least one character.
     """
 

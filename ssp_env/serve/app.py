@@ -30,11 +30,12 @@ def build_app(
     """Offer an engine over HTTP.
 
     Args:
-        engine: What is searched, by one thread at a time. Its length, if it has one, is shown as corpus size.
-        limits: What is taken on; more is refused with a status of 4xx, or 503 if it is many requests that are
-            too much.
+        engine: The engine, which one thread at a time searches. Its length, if it has one, is shown as the
+            size of the corpus.
+        limits: The largest requests that are accepted. Larger ones are refused with a status of 4xx; the
+            status is 503 if too many queries wait.
         token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
-        host: Address that is listened at; at loopback, requests that name another host are refused.
+        host: Address at which the server listens; at loopback, requests that name another host are refused.
     """
     metrics = Metrics()
     thread = EngineThread(engine, on_batch=metrics.batch)

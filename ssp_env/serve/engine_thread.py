@@ -1,4 +1,4 @@
-"""The search of a server: the queries of concurrent requests in common calls, off the event loop."""
+"""The search of a server: the queries of concurrent requests in shared calls, off the event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class EngineThread:
     """Calls an engine in a single thread, so that engines need not be thread-safe.
 
     Requests that arrive during a call share the next one. A batch that fails is searched again request by
-    request, so that only those fail that the engine cannot serve.
+    request, so that only the requests fail that the engine cannot serve.
 
     Args:
         engine: The engine.
@@ -41,7 +41,7 @@ class EngineThread:
 
     @property
     def waiting(self) -> int:
-        """Number of queries that were asked and not answered yet."""
+        """Number of queries that have no result yet."""
         return self._requests.waiting
 
     async def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:

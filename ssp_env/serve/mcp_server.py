@@ -49,8 +49,8 @@ def build_mcp_server(
     model.
 
     Args:
-        engine: What is searched, by one thread at a time.
-        limits: Longest query and most results that a call may ask for.
+        engine: The engine, which one thread at a time searches.
+        limits: Longest query and most results of a call.
         thread: Calls the engine; a new one if None.
     """
     allowed = limits or Limits()
@@ -67,9 +67,9 @@ def build_mcp_server(
             [found] = await searching.search([query], top_k)
         except Exception as error:
             _log.exception("the engine failed")
-            # What an engine says when it fails is not for the model to read.
+            # The model must not read the message of a failing engine.
             raise MCPToolError(ToolError("engine", type(error).__name__).text) from None
-        shown = [harmless(hit, PROTOCOLS["default"]) for hit in found]
+        shown = [harmless(passage, PROTOCOLS["default"]) for passage in found]
         return [SearchResult(id=hit.id, title=hit.title, text=hit.text, score=hit.score) for hit in shown]
 
     server.tool()(search)
@@ -82,9 +82,10 @@ def build_mcp_app(
     """Return the ASGI application: MCP over streamable HTTP at `/mcp`, `/health` and `/metrics`.
 
     Args:
-        engine: What is searched, by one thread at a time. Its length, if it has one, is shown as corpus size.
-        host: Address that is listened at; at loopback, requests to `/mcp` that name another host are refused.
-        limits: Longest query and most results that a call may ask for.
+        engine: The engine, which one thread at a time searches. Its length, if it has one, is shown as the
+            size of the corpus.
+        host: Address of the server; at loopback, requests to `/mcp` that name another host are refused.
+        limits: Longest query and most results of a call.
         token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
     """
     metrics = Metrics()

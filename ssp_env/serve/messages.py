@@ -58,7 +58,7 @@ def read_request(body: bytes) -> RetrieveRequest:
     """Decode and check a request in JSON or msgpack.
 
     Raises:
-        ValueError: If it is neither, or asks for something else; the message does not repeat long input.
+        ValueError: If it is neither, or is not a search; the message does not repeat long input.
     """
     try:
         if is_msgpack(body):

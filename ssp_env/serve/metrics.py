@@ -1,4 +1,4 @@
-"""What a server tells about itself: `/health`, and `/metrics` in the text format of Prometheus."""
+"""The state of a server: `/health`, and `/metrics` in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Metrics:
         )
 
     def watch_waiting(self, waiting: Callable[[], int]) -> None:
-        """Report the number of queries that wait."""
+        """Report the number of queries that have no result yet."""
         gauge = Gauge("ssp_waiting_queries", "Queries asked and not answered yet.", registry=self._registry)
         gauge.set_function(waiting)
 
@@ -64,7 +64,7 @@ class CountRequests:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and count what was answered; 500 if nothing was."""
+        """Pass the request on and count its status; 500 if there was no reply."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -87,11 +87,11 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def status_endpoints(engine: SearchEngine, metrics: Metrics) -> dict[str, Endpoint]:
-    """Return the functions that answer, by path.
+    """Return the handlers of `/health` and `/metrics`, by path.
 
     Args:
-        engine: What is searched. Its length, if it has one, is shown as corpus size.
-        metrics: What has been counted.
+        engine: The engine. Its length, if it has one, is shown as corpus size.
+        metrics: The counters.
     """
     shown = {
         "status": "ok",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ssp_env.http import RequestPolicy
 from ssp_env.search.chat_endpoint import ChatEndpoint
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchUnavailable
-from ssp_env.search.simulated import SimulatedEngine, noise_probability, parse_pages
+from ssp_env.search.simulated import SimulatedEngine, noise_probability, parse_passages
 from ssp_env.testing import check_fixed_engine
 from tests.search.remote_server import Reply, remote
 
@@ -21,7 +21,7 @@ KEY = "test-key-1234"
 
 
 class Model:
-    """Writes numbered pages about the query it reads in the prompt, another text with every call."""
+    """Writes numbered passages about the query it reads in the prompt, another text with every call."""
 
     def __init__(self):
         self.asked = []
@@ -31,10 +31,10 @@ class Model:
         with self.lock:
             self.asked.append(messages)
             call = len(self.asked)
-        pages = int(re.search(r"exactly (\d+) objects", messages[0]["content"])[1])
+        count = int(re.search(r"exactly (\d+) objects", messages[0]["content"])[1])
         query = json.loads(messages[1]["content"].partition("Query: ")[2])
         kind = "wrong" if "do not answer" in messages[1]["content"] else "right"
-        return json.dumps([{"title": f"{query} {n}", "text": f"{kind}, call {call}"} for n in range(pages)])
+        return json.dumps([{"title": f"{query} {n}", "text": f"{kind}, call {call}"} for n in range(count)])
 
 
 def engine(chat=None, **arguments):
@@ -45,10 +45,10 @@ def test_it_passes_the_conformance_checks():
     check_fixed_engine(engine(noise=0.5), ["harbour towns", "mayor of Corun"])
 
 
-def test_the_model_is_told_how_many_pages_and_of_which_kind():
+def test_the_model_is_told_how_many_passages_and_of_which_kind():
     model = Model()
-    (useful,) = engine(model, noise=0.0, pages=4).search(["corun"], 10)
-    (noisy,) = engine(model, noise=1.0, pages=2).search(["corun"], 10)
+    (useful,) = engine(model, noise=0.0, passages=4).search(["corun"], 10)
+    (noisy,) = engine(model, noise=1.0, passages=2).search(["corun"], 10)
     assert [hit.title for hit in useful] == ["corun 0", "corun 1", "corun 2", "corun 3"]
     assert {hit.text for hit in useful} == {"right, call 1"}
     assert {hit.text for hit in noisy} == {"wrong, call 2"}
@@ -122,7 +122,7 @@ def test_bad_arguments_are_refused():
             engine().search(queries, 1)
     with pytest.raises(ValueError, match="top_k must be at least 1"):
         engine().search(["a"], 0)
-    for arguments in ({"noise": 1.1}, {"noise": float("nan")}, {"pages": 0}, {"concurrency": 0}):
+    for arguments in ({"noise": 1.1}, {"noise": float("nan")}, {"passages": 0}, {"concurrency": 0}):
         with pytest.raises(ValueError, match=next(iter(arguments))):
             engine(**arguments)
 
@@ -132,7 +132,7 @@ def test_fingerprint_depends_on_every_setting():
         engine(),
         SimulatedEngine(Model(), model="other"),
         engine(noise=0.5),
-        engine(pages=3),
+        engine(passages=3),
         engine(seed=1),
     ]
     assert len({each.fingerprint() for each in engines}) == len(engines)
@@ -145,8 +145,8 @@ PAGE = '{"title": "t", "text": "x"}'
 @pytest.mark.parametrize(
     "reply", [f"[{PAGE}]", f" \n[{PAGE}]\n", f"```json\n[{PAGE}]\n```", f"```\n[{PAGE}]```"]
 )
-def test_pages_are_read_bare_or_in_a_fence(reply):
-    assert parse_pages(reply, 1) == [("t", "x")]
+def test_passages_are_read_bare_or_in_a_fence(reply):
+    assert parse_passages(reply, 1) == [("t", "x")]
 
 
 @pytest.mark.parametrize(
@@ -159,24 +159,24 @@ def test_pages_are_read_bare_or_in_a_fence(reply):
 )  # fmt: skip
 def test_anything_else_is_a_bad_reply(reply):
     with pytest.raises(BadSearchReply, match="expected"):
-        parse_pages(reply, 1)
+        parse_passages(reply, 1)
     with pytest.raises(BadSearchReply):
-        engine(lambda messages: reply, pages=1).search(["a"], 1)
+        engine(lambda messages: reply, passages=1).search(["a"], 1)
 
 
 @given(st.text())
-def test_a_reply_is_pages_or_a_bad_reply(reply):
+def test_a_reply_is_passages_or_a_bad_reply(reply):
     with contextlib.suppress(BadSearchReply):
-        assert all(title and text for title, text in parse_pages(reply, 1))
+        assert all(title and text for title, text in parse_passages(reply, 1))
 
 
 def test_control_characters_of_a_reply_are_removed():
-    assert parse_pages('[{"title": "a\\u0000b", "text": "\\ud800 x \\n y"}]', 1) == [("ab", "x y")]
+    assert parse_passages('[{"title": "a\\u0000b", "text": "\\ud800 x \\n y"}]', 1) == [("ab", "x y")]
 
 
 def test_a_failing_model_fails_the_search_and_is_asked_again_next_time():
     replies = iter(["nonsense", f"[{PAGE}]"])
-    simulated = engine(lambda messages: next(replies), pages=1)
+    simulated = engine(lambda messages: next(replies), passages=1)
     with pytest.raises(BadSearchReply):
         simulated.search(["a"], 1)
     assert simulated.search(["a"], 1)[0][0].title == "t"
@@ -205,7 +205,7 @@ def test_a_chat_endpoint_is_asked_in_openai_format(monkeypatch):
     reply = {"choices": [{"index": 0, "message": {"role": "assistant", "content": f"[{PAGE}]"}}]}
     with remote(lambda asked: Reply(reply)) as (address, asked):
         chat = ChatEndpoint(f"{address}/v1/", "small", api_key_variable="CHAT_KEY", seed=7)
-        (found,) = engine(chat, pages=1).search(["corun"], 3)
+        (found,) = engine(chat, passages=1).search(["corun"], 3)
     assert found[0].text == "x"
     (request,) = asked
     assert (request.method, request.path) == ("POST", "/v1/chat/completions")
@@ -290,7 +290,7 @@ def test_it_pickles_with_what_was_written_and_without_the_key(monkeypatch):
     monkeypatch.setenv("CHAT_KEY", KEY)
     fine = Reply({"choices": [{"message": {"content": f"[{PAGE}]"}}]})
     with remote(lambda asked: fine) as (address, asked):
-        simulated = engine(ChatEndpoint(address, "small", api_key_variable="CHAT_KEY"), pages=1)
+        simulated = engine(ChatEndpoint(address, "small", api_key_variable="CHAT_KEY"), passages=1)
         before = simulated.search(["a"], 1)
         pickled = pickle.dumps(simulated)
         copy = pickle.loads(pickled)

@@ -164,7 +164,7 @@ def add_passages(
 
 
 def _ingest(passages: Iterable[Passage], workshop: Path, start: _Read, progress: Progress) -> _Read:
-    """Append the source to the file of passages, from where an earlier attempt stopped."""
+    """Append the source to the file of passages, from where an earlier build stopped."""
     read = _last_checkpoint(workshop, start)
     if read.complete:
         return read
@@ -197,7 +197,7 @@ def _ingest(passages: Iterable[Passage], workshop: Path, start: _Read, progress:
 
 
 def _last_checkpoint(workshop: Path, start: _Read) -> _Read:
-    """Return how far an earlier build of the same source came; what another left is removed."""
+    """Return how far an earlier build of the same source came; remove what a build of another source left."""
     try:
         found = _Read(**json.loads((workshop / _PROGRESS_FILE).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -234,7 +234,7 @@ def _add_order(folder: Path, old: Manifest, new: Manifest, name: str) -> None:
     stored = old.open_passages(folder)
     files = PassageFiles([folder / part for part in (*old.passage_files, name)])
     base = files.size - (folder / name).stat().st_size
-    entries = ((_encoded(page.id), base + at) for at, page in PassageFiles([folder / name]).scan())
+    entries = ((_encoded(passage.id), base + at) for at, passage in PassageFiles([folder / name]).scan())
     try:
         added = list(sorted_positions(entries, folder))
         places = []

@@ -64,7 +64,7 @@ class IndexDirectoryError(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an index directory says of itself.
+    """The manifest of an index directory: what it holds and how it was built.
 
     Attributes:
         generation: Counts how often passages were added, from 1; part of the names of the files.

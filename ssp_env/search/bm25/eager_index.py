@@ -51,7 +51,7 @@ class EagerIndex:
         vocabulary: The words, each on a line.
         arrays: Their scores.
         settings: Settings of the ranking.
-        pages: The corpus, in the order of ids.
+        passages: The corpus, in the order of ids.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class EagerIndex:
         vocabulary: str,
         arrays: ScoreArrays,
         settings: BM25Settings,
-        pages: list[Passage] | StoredPassages,
+        passages: list[Passage] | StoredPassages,
     ) -> None:
         self._vocabulary = vocabulary
         self._arrays = arrays
         self._analyzer = make_analyzer(settings.stem, settings.drop_stop_words)
-        self._pages = pages
+        self._passages = passages
 
     def search(self, text: str, top_k: int) -> list[Passage]:
         """Return the best passages with a word of `text`, best first, ties by id.
@@ -79,13 +79,15 @@ class EagerIndex:
         numbers = np.array(sorted(known), np.int64)
         best = self._kernel if self._kernel and top_k <= _MAX_COMPILED_TOP_K else best_passages
         try:
-            rows, scores = best(numbers, *self._arrays, len(self._pages), top_k)
+            rows, scores = best(numbers, *self._arrays, len(self._passages), top_k)
         except (IndexError, ValueError) as error:
-            raise DamagedIndexError(f"expected postings of {len(self._pages)} pages: {error}") from error
-        if isinstance(self._pages, StoredPassages):
-            return self._pages.scored(rows, scores.tolist())
-        found = zip(map(self._pages.__getitem__, rows.tolist()), scores.tolist())
-        return [Passage(page.id, page.title, page.text, score) for page, score in found]
+            raise DamagedIndexError(
+                f"expected postings of {len(self._passages)} passages: {error}"
+            ) from error
+        if isinstance(self._passages, StoredPassages):
+            return self._passages.scored(rows, scores.tolist())
+        found = zip(map(self._passages.__getitem__, rows.tolist()), scores.tolist())
+        return [Passage(passage.id, passage.title, passage.text, score) for passage, score in found]
 
     @property
     def releases_lock(self) -> bool:
@@ -94,7 +96,7 @@ class EagerIndex:
 
     @cached_property
     def _kernel(self) -> BestPassages | None:
-        return compiled() if len(self._pages) >= _WORTH_COMPILING else None
+        return compiled() if len(self._passages) >= _WORTH_COMPILING else None
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -132,9 +134,11 @@ def compute_scores(
     fields = [_field_scores(words[name], lengths[name], boosts[name]) for name in FIELDS]
     keys, places = np.unique(np.concatenate([keys for keys, _ in fields]), return_inverse=True)
     summed = np.bincount(places, np.concatenate([scores for _, scores in fields]))
-    pages = len(lengths["text"])
-    starts = np.searchsorted(keys, pages * np.arange(len(numbers) + 1))
-    arrays = ScoreArrays(starts.astype(np.int64), (keys % pages).astype(np.uint32), summed.astype(np.float32))
+    corpus_size = len(lengths["text"])
+    starts = np.searchsorted(keys, corpus_size * np.arange(len(numbers) + 1))
+    arrays = ScoreArrays(
+        starts.astype(np.int64), (keys % corpus_size).astype(np.uint32), summed.astype(np.float32)
+    )
     return "".join(f"{word}\n" for word in numbers), arrays
 
 
@@ -142,13 +146,13 @@ def _field_scores(
     words: array[int], lengths: array[int], boost: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return `word * number of passages + row` of each posting of a field, ascending, and its score."""
-    pages = len(lengths)
+    corpus_size = len(lengths)
     tokens = np.array(lengths, np.int64)
-    keys = np.array(words, np.int64) * pages + np.repeat(np.arange(pages), tokens)
+    keys = np.array(words, np.int64) * corpus_size + np.repeat(np.arange(corpus_size), tokens)
     keys, frequencies = np.unique(keys, return_counts=True)
-    numbers, rows = np.divmod(keys, pages)
-    on_pages = np.bincount(numbers)[numbers]
-    idf = np.log1p((pages - on_pages + 0.5) / (on_pages + 0.5))
+    numbers, rows = np.divmod(keys, corpus_size)
+    holding_passages = np.bincount(numbers)[numbers]
+    idf = np.log1p((corpus_size - holding_passages + 0.5) / (holding_passages + 0.5))
     norms = K1 * (1 - B + B * tokens / max(tokens.mean(), 1e-9))
     return keys, boost * idf * (K1 + 1) * frequencies / (frequencies + norms[rows])
 

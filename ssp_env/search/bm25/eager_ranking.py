@@ -25,7 +25,7 @@ class BestPassages(Protocol):
         starts: NDArray[np.int64],
         rows: NDArray[np.uint32],
         scores: NDArray[np.float32],
-        pages: int,
+        passages: int,
         top_k: int,
         /,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -36,7 +36,7 @@ class BestPassages(Protocol):
             starts: First posting of each word, then the number of postings.
             rows: Passage of each posting.
             scores: What the word adds to that passage's score, above 0.
-            pages: Size of the corpus.
+            passages: Size of the corpus.
             top_k: Most passages to return.
 
         Raises:
@@ -49,11 +49,11 @@ def best_passages(
     starts: NDArray[np.int64],
     rows: NDArray[np.uint32],
     scores: NDArray[np.float32],
-    pages: int,
+    passages: int,
     top_k: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """`BestPassages` by NumPy."""
-    groups = -(-pages // _GROUP)
+    groups = -(-passages // _GROUP)
     totals = np.zeros(_GROUP * groups, np.float32)
     postings = min(len(rows), len(scores))
     for begin, end in zip(starts[numbers].tolist(), starts[numbers + 1].tolist()):
@@ -66,7 +66,7 @@ def best_passages(
         # The best passages of `top_k` groups reach it, so no lower score is among the first.
         threshold = np.partition(totals.reshape(_GROUP, groups).max(axis=0), -top_k)[-top_k]
     found = np.flatnonzero(totals >= threshold if threshold > 0 else totals)
-    if len(found) and found[-1] >= pages:
+    if len(found) and found[-1] >= passages:
         raise IndexError("a posting is of no passage")
     order = np.argsort(-totals[found], kind="stable")[:top_k]
     return found[order], totals[found[order]]
@@ -94,22 +94,22 @@ def _best_passages_one_by_one(
     starts: NDArray[np.int64],
     rows: NDArray[np.uint32],
     scores: NDArray[np.float32],
-    pages: int,
+    passages: int,
     top_k: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    totals = np.zeros(pages, np.float32)
+    totals = np.zeros(passages, np.float32)
     for number in numbers:
         # Compiled code would read and write anywhere.
         if starts[number] < 0 or starts[number + 1] > min(len(rows), len(scores)):
             raise IndexError("a word has postings past the end")
         for place in range(starts[number], starts[number + 1]):
             row = rows[place]
-            if row >= pages:
+            if row >= passages:
                 raise IndexError("a posting is of no passage")
             totals[row] += scores[place]
     found, best = np.zeros(top_k, np.int64), np.zeros(top_k, np.float32)
     held, least = 0, np.float32(0)
-    for row in range(pages):
+    for row in range(passages):
         if totals[row] > least:
             held = min(held + 1, top_k)
             place = held - 1

@@ -24,7 +24,7 @@ from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.search.engine import check_corpus, sample_passages
 
 # Below this many query-passage pairs a batch is done before threads have started, and in smaller corpora
-# queries mostly wait for the interpreter.
+# threads mostly wait for the interpreter.
 _THREADED_WORK = 2_000_000
 _THREADED_PASSAGES = 50_000
 
@@ -81,9 +81,9 @@ class BM25Engine:
     ) -> None:
         settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost, prune_above, eager_up_to)
         if path is None:
-            pages = sorted(passages, key=attrgetter("id"))
-            check_corpus(pages)
-            self._set_up(_index_in_memory(pages, settings), settings, None, pages, None)
+            corpus = sorted(passages, key=attrgetter("id"))
+            check_corpus(corpus)
+            self._set_up(_index_in_memory(corpus, settings), settings, None, corpus, None)
         else:
             self._open(_directory_of(passages, Path(path), settings), exact=False)
 
@@ -108,11 +108,11 @@ class BM25Engine:
         # tantivy's index does not pickle: the copy builds its own, or opens the directory.
         if self._path is not None:
             return partial(BM25Engine.open, exact=self._settings.prune_above is None), (self._path,)
-        return partial(BM25Engine, **asdict(self._settings)), (self._pages,)
+        return partial(BM25Engine, **asdict(self._settings)), (self._passages,)
 
     def __len__(self) -> int:
         """Return the number of passages."""
-        return len(self._pages)
+        return len(self._passages)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         """Return the best passages for each query, with their scores.
@@ -148,7 +148,7 @@ class BM25Engine:
     def fingerprint(self) -> str:
         """Return the sha256 of the corpus, the settings and the version of the ranking library."""
         if self._fingerprint is None:
-            self._fingerprint = _fingerprint(self._pages, self._settings)
+            self._fingerprint = _fingerprint(self._passages, self._settings)
         return self._fingerprint
 
     def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str] = ()) -> list[Passage]:
@@ -165,39 +165,39 @@ class BM25Engine:
         Raises:
             ValueError: If `count` is negative.
         """
-        return sample_passages(self._pages, rng, count, exclude)
+        return sample_passages(self._passages, rng, count, exclude)
 
     def _set_up(
         self,
         index: EagerIndex | TermIndex,
         settings: BM25Settings,
         path: Path | None,
-        pages: list[Passage] | StoredPassages,
+        passages: list[Passage] | StoredPassages,
         fingerprint: str | None,
     ) -> None:
         self._index = index
         self._settings = settings
         self._path = path
-        self._pages = pages
+        self._passages = passages
         self._fingerprint = fingerprint
 
     def _open(self, path: Path, exact: bool) -> None:
         manifest = read_manifest(path)
         if exact:
             manifest = replace(manifest, settings=replace(manifest.settings, prune_above=None))
-        settings, pages, terms = manifest.settings, manifest.open_passages(path), path / manifest.terms
+        settings, passages, terms = manifest.settings, manifest.open_passages(path), path / manifest.terms
         index: EagerIndex | TermIndex
-        if settings.is_eager(len(pages)):
-            index = EagerIndex(*open_scores(terms), settings, pages)
+        if settings.is_eager(len(passages)):
+            index = EagerIndex(*open_scores(terms), settings, passages)
         else:
-            index = TermIndex(open_terms(terms), settings, pages)
-        self._set_up(index, settings, path, pages, manifest.fingerprint)
+            index = TermIndex(open_terms(terms), settings, passages)
+        self._set_up(index, settings, path, passages, manifest.fingerprint)
 
 
-def _index_in_memory(pages: list[Passage], settings: BM25Settings) -> EagerIndex | TermIndex:
-    if settings.is_eager(len(pages)):
-        return EagerIndex(*compute_scores(pages, settings), settings, pages)
-    return TermIndex(index_terms(pages, settings.stem), settings, pages)
+def _index_in_memory(passages: list[Passage], settings: BM25Settings) -> EagerIndex | TermIndex:
+    if settings.is_eager(len(passages)):
+        return EagerIndex(*compute_scores(passages, settings), settings, passages)
+    return TermIndex(index_terms(passages, settings.stem), settings, passages)
 
 
 def _fingerprint(passages: Iterable[Passage], settings: BM25Settings) -> str:

@@ -67,7 +67,7 @@ class PassageWriter:
 
 
 class PassageFiles:
-    """Files of passages as one sequence of bytes; a passage is known by the position of its first.
+    """Files of passages as one sequence of bytes; a passage is known by the position of its first byte.
 
     Raises:
         DamagedIndexError: If a passage that is read is not what was written.
@@ -135,7 +135,7 @@ class StoredPassages:
         return len(self.order)
 
     def stored_at(self, position: int) -> Passage:
-        """Return the passage that the index calls `position`."""
+        """Return the passage that is stored at `position`."""
         return self._files.read(position)
 
     def __getitem__(self, rank: int) -> Passage:

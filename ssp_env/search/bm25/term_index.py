@@ -32,21 +32,21 @@ class TermIndex:
     """Ranks passages for one query at a time; threads may share it.
 
     Args:
-        index: Their terms; the field `row` says where `pages` holds a passage.
+        index: Their terms; the field `row` says where `passages` holds a passage.
         settings: Settings of the ranking.
-        pages: The corpus.
+        passages: The corpus.
     """
 
     releases_lock = True
     """Searches of two threads run at the same time."""
 
     def __init__(
-        self, index: tantivy.Index, settings: BM25Settings, pages: Sequence[Passage] | StoredPassages
+        self, index: tantivy.Index, settings: BM25Settings, passages: Sequence[Passage] | StoredPassages
     ) -> None:
         self._searcher = index.searcher()
         self._queries = QueryBuilder(self._searcher, settings)
-        self._size = len(pages)
-        self._read = pages.stored_at if isinstance(pages, StoredPassages) else pages.__getitem__
+        self._size = len(passages)
+        self._read = passages.stored_at if isinstance(passages, StoredPassages) else passages.__getitem__
 
     def search(self, text: str, top_k: int) -> list[Passage]:
         """Return the best passages with a word of `text`, best first, ties by id."""
@@ -60,9 +60,11 @@ class TermIndex:
             # A long tie is ordered without holding its texts.
             ordered = sorted((-score, self._read(row).id, row) for score, row in scored)
             scored = ((-negative, row) for negative, _, row in ordered[:top_k])  # type: ignore[assignment]
-        pages = [(score, self._read(row)) for score, row in scored]
-        pages.sort(key=lambda pair: (-pair[0], pair[1].id))
-        return [Passage(page.id, page.title, page.text, score) for score, page in pages[:top_k]]
+        passages = [(score, self._read(row)) for score, row in scored]
+        passages.sort(key=lambda pair: (-pair[0], pair[1].id))
+        return [
+            Passage(passage.id, passage.title, passage.text, score) for score, passage in passages[:top_k]
+        ]
 
     def _best(self, query: tantivy.Query, top_k: int) -> list[tuple[float, tantivy.DocAddress]]:
         """Return the first `top_k` hits and all that score as the last of them."""
@@ -79,14 +81,14 @@ class TermIndex:
         return hits[:tied]
 
 
-def index_terms(pages: Sequence[Passage], stem: bool) -> tantivy.Index:
+def index_terms(passages: Sequence[Passage], stem: bool) -> tantivy.Index:
     """Return an index in memory of passages in the order of their ids."""
     index = tantivy.Index(make_schema())
     index.register_tokenizer(TOKENIZER, make_analyzer(stem))
-    characters = sum(len(passage.title) + len(passage.text) for passage in pages)
+    characters = sum(len(passage.title) + len(passage.text) for passage in passages)
     # One thread and a heap that holds the corpus give a single segment, the fastest to search.
     writer = index.writer(heap_size=min(max(MIN_HEAP_BYTES, 4 * characters), MAX_HEAP_BYTES), num_threads=1)
-    for row, passage in enumerate(pages):
+    for row, passage in enumerate(passages):
         document = tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=row)
         writer.add_document(document)
     writer.commit()
@@ -127,7 +129,7 @@ class QueryBuilder:
     def __init__(self, searcher: tantivy.Searcher, settings: BM25Settings) -> None:
         self._searcher = searcher
         self._settings = settings
-        self._pages = searcher.num_docs
+        self._corpus_size = searcher.num_docs
         self._analyzer = make_analyzer(settings.stem, settings.drop_stop_words)
         self._schema = make_schema()
 
@@ -154,7 +156,7 @@ class QueryBuilder:
         with a guessed threshold.
         """
         limit = self._settings.prune_above
-        if limit is None or self._pages * len(FIELDS) * len(words) <= limit:
+        if limit is None or self._corpus_size * len(FIELDS) * len(words) <= limit:
             return words, ()
         postings = {word: sum(self._searcher.doc_freq(field, word) for field in FIELDS) for word in words}
         if sum(postings.values()) <= limit:
@@ -166,13 +168,13 @@ class QueryBuilder:
         return known[:needed], known[needed:]
 
     def _idf(self, postings: int) -> float:
-        return math.log1p(max(0.0, self._pages - postings + 0.5) / (postings + 0.5))
+        return math.log1p(max(0.0, self._corpus_size - postings + 0.5) / (postings + 0.5))
 
     def _every_word(self, words: Sequence[str]) -> tuple[tantivy.Occur, tantivy.Query]:
         """Give passages with all words a bonus above the largest score without it."""
         each = [tantivy.Query.boolean_query(self._either_field(word)) for word in words]
         every = tantivy.Query.boolean_query([(tantivy.Occur.Must, query) for query in each])
-        rarest_idf = math.log1p((self._pages - 0.5) / 1.5)
+        rarest_idf = math.log1p((self._corpus_size - 0.5) / 1.5)
         bonus = _MAX_TERM_FREQUENCY_FACTOR * rarest_idf * len(words) * len(FIELDS)
         bonus *= max(1.0, self._settings.title_boost)
         return tantivy.Occur.Should, tantivy.Query.const_score_query(every, bonus)

@@ -37,10 +37,10 @@ _MAX_THREADS = 8
 def write_terms(
     terms: Path, files: PassageFiles, order: Path, settings: BM25Settings, progress: Progress
 ) -> None:
-    """Write the terms of all passages; what an earlier attempt committed of tantivy's index is kept.
+    """Write the terms of all passages, and go on from what an earlier build committed to tantivy's index.
 
     Args:
-        terms: The folder, new or left by an earlier attempt.
+        terms: The folder, new or left by an earlier build.
         files: The passages.
         order: File of their positions in the order of ids.
         settings: Settings of the ranking.
@@ -61,7 +61,7 @@ def write_terms(
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Raise what tantivy says of a full or broken disk, a ValueError, as an OSError."""
+    """Raise tantivy's ValueError about a full or broken disk as an OSError."""
     try:
         yield
     except ValueError as error:

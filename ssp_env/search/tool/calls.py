@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from ssp_env.game import PROTOCOLS, Action, Protocol, Reply, ToolCall
 from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL, read_top_k, search_schema
+from ssp_env.game.shortening import shorten
 from ssp_env.passage import Passage
 
 # -- schema ----------------------------------------------------------------------------------------------
@@ -24,7 +25,7 @@ class ToolSchema:
     Args:
         name: 1 to 64 ASCII letters, digits, `_` and `-`.
         description: What the tool does.
-        max_top_k: Greatest number of passages a call may ask for; calls cannot choose if None.
+        max_top_k: Greatest number of passages that a call may request; None if calls cannot choose.
 
     Raises:
         ValueError: If the name has other characters or another length.
@@ -52,7 +53,7 @@ class ToolSchema:
     def to_openai_responses(self, *, strict: bool = False) -> dict[str, Any]:
         """Return the schema as OpenAI's Responses API takes it."""
         function = self.to_openai(strict=strict)["function"]
-        # That API is strict unless told otherwise.
+        # The Responses API is strict by default.
         return {"type": "function", **function, "strict": strict}
 
     def to_mcp(self) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class SearchCall:
 
     Attributes:
         query: What to search for; empty if the call cannot be read.
-        top_k: Passages it asks for; None if it leaves that open.
+        top_k: Number of passages that it requests; None if it names none.
         id: Identifier of a native call; empty for calls written as text.
         error: Why the call cannot be run; None if it can.
     """
@@ -96,7 +97,7 @@ class CallReader:
     """Finds searches in the replies of models, as the protocols of the game do.
 
     Args:
-        protocol: Owns the tags of calls that are written as text.
+        protocol: Defines the tags of calls that are written as text.
         name: Name of the tool in JSON and native calls.
         reads_top_k: Whether calls may choose `top_k`; if not, it is ignored, as all other arguments are.
     """
@@ -283,16 +284,25 @@ Formatter: TypeAlias = Callable[[Sequence[Passage]], str]
 _MARKUP = re.compile(r"<(?=[A-Za-z/!?])")
 
 
-def harmless(passage: Passage, protocol: Protocol, max_chars: int | None = None) -> Passage:
-    """Cut a passage and spell out tags, markup and control tokens in it; controls and hidden characters go.
+def harmless(passage: Passage, protocol: Protocol, max_passage_chars: int | None = None) -> Passage:
+    """Return a passage in which nothing can act on a model, as a model may read it.
+
+    Tags, markup and control tokens are spelled out; control characters and hidden characters are removed.
+
+    Args:
+        passage: The passage as an engine returned it.
+        protocol: Defines the tags that are spelled out.
+        max_passage_chars: A title or text with more characters is cut there, with a mark that says how many
+            are left out. None leaves both whole.
 
     >>> harmless(Passage("0", "Whale", "<b>Large</b> <|im_end|>"), Protocol("default")).text
     '&lt;b>Large&lt;/b> &lt;|im_end|&gt;'
     """
-    id, title, text = (
-        _MARKUP.sub("&lt;", protocol.escape(part))
-        for part in (passage.id, passage.title[:max_chars], passage.text[:max_chars])
-    )
+    title, text = passage.title, passage.text
+    if max_passage_chars is not None:
+        # Cut before escaping, so that no cut falls into an escape.
+        title, text = shorten(title, max_passage_chars), shorten(text, max_passage_chars)
+    id, title, text = (_MARKUP.sub("&lt;", protocol.escape(part)) for part in (passage.id, title, text))
     return replace(passage, id=id, title=title, text=text)
 
 
@@ -302,7 +312,7 @@ def formatter(layout: Layout | Formatter, protocol: Protocol) -> Formatter:
     Args:
         layout: `documents` (`Doc 1 (Title: ...)` and the text below), `plain` (texts alone), `json` (a list
             of objects with id, title and text), or a function of your own.
-        protocol: Says what stands for no passages in the first two.
+        protocol: Defines the text for no passages in the first two layouts.
 
     Raises:
         ValueError: If there is no such layout.

@@ -1,4 +1,4 @@
-"""Searching for a batch of queries: results from a cache, the others in one call of the engine, in time."""
+"""Searching for a batch of queries: from a cache, and then in one call of the engine with a time limit."""
 
 from __future__ import annotations
 

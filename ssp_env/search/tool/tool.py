@@ -48,7 +48,7 @@ class SearchTool(ToolSchema):
     never looks like a passage.
 
     It can be pickled, for workers in other processes, if its source can. The copy has the settings and the
-    budget that is left, and an empty cache. A function as source must be importable by its name.
+    budget that is left, and an empty cache. A function that is the source must be importable by its name.
 
     Args:
         source: A search engine, a retriever or a function of the query; see `as_engine`.
@@ -63,9 +63,10 @@ class SearchTool(ToolSchema):
         cache: A cache to share with other tools, or the number of results to keep.
         max_batch: Most queries that `acall`, `asearch` and `arespond` put in one call of the engine.
         layout: `documents`, `plain`, `json`, or a function from passages to a text.
-        max_passage_chars: Length at which titles and texts are cut for the model; None keeps them whole.
+        max_passage_chars: Length at which titles and texts are cut for the model, with a mark that says
+            how much is left out; None keeps them whole.
         on_error: Whether calling the tool with a query raises a failure or returns a text that says so.
-        protocol: Owns the tags of searches written as text: a preset of `PROTOCOLS` or your own.
+        protocol: Defines the tags of searches written as text: a preset of `PROTOCOLS` or your own.
 
     Raises:
         TypeError: If `source` cannot be searched.
@@ -129,11 +130,11 @@ class SearchTool(ToolSchema):
 
     @property
     def searches_left(self) -> int | None:
-        """Searches left in this episode; None without a limit."""
+        """Number of searches left in this episode; None if there is no limit."""
         return self._budget.left
 
     def episode(self) -> SearchTool:
-        """Return the tool with a full budget; engine, cache and batches are shared."""
+        """Return a copy that has a full budget and shares the engine, the cache and the batches."""
         tool = copy(self)
         tool._budget = SearchBudget(self._budget.limit)
         return tool
@@ -149,7 +150,7 @@ class SearchTool(ToolSchema):
         return self._text(self.run([SearchCall(query)])[0])
 
     async def acall(self, query: str) -> str:
-        """Do what calling the tool does, in one call of the engine with other searches of the same time.
+        """Do what calling the tool does, in one call of the engine shared with concurrent searches.
 
         Raises:
             ToolError: As for calling the tool.
@@ -161,7 +162,7 @@ class SearchTool(ToolSchema):
 
         Args:
             query: What to search for.
-            top_k: Most passages to return, at least 1; the tool's if None. `max_top_k` holds here too.
+            top_k: Most passages to return, at least 1; that of the tool if None. `max_top_k` holds here too.
 
         Raises:
             ToolError: If the search fails, whatever `on_error` says.
@@ -169,7 +170,7 @@ class SearchTool(ToolSchema):
         return _passages(self.run([SearchCall(query, top_k)])[0])
 
     async def asearch(self, query: str, top_k: int | None = None) -> list[Passage]:
-        """Return what `search` returns, in one call of the engine with other searches of the same time.
+        """Return what `search` returns, in one call of the engine shared with concurrent searches.
 
         Raises:
             ToolError: If the search fails, whatever `on_error` says.
@@ -191,7 +192,7 @@ class SearchTool(ToolSchema):
         return self.run(self.parse(reply))
 
     async def arespond(self, reply: Any) -> list[SearchResult]:
-        """Do what `respond` does, in one call of the engine with other searches of the same time."""
+        """Do what `respond` does, in one call of the engine shared with concurrent searches."""
         return await self.arun(self.parse(reply))
 
     def run(self, calls: Iterable[SearchCall]) -> list[SearchResult]:
@@ -205,7 +206,7 @@ class SearchTool(ToolSchema):
         return [self._result(order, found.get(place)) for place, order in enumerate(orders)]
 
     async def arun(self, calls: Iterable[SearchCall]) -> list[SearchResult]:
-        """Do what `run` does, in one call of the engine with other searches of the same time."""
+        """Do what `run` does, in one call of the engine shared with concurrent searches."""
         orders = [self._admit(call) for call in calls]
         valid = {place: order for place, order in enumerate(orders) if order.error is None}
         searches = (self._search_shared(order.query, order.top_k) for order in valid.values())
@@ -213,7 +214,7 @@ class SearchTool(ToolSchema):
         return [self._result(order, found.get(place)) for place, order in enumerate(orders)]
 
     def harmless(self, passages: Iterable[Passage]) -> list[Passage]:
-        """Return passages as a model may read them, cut and with everything foreign spelled out."""
+        """Return passages as a model may read them, cut and escaped; see `calls.harmless`."""
         return [harmless(passage, self._protocol, self._max_passage_chars) for passage in passages]
 
     def _admit(self, call: SearchCall) -> _Order:
@@ -254,7 +255,7 @@ class SearchTool(ToolSchema):
         try:
             [found] = await self._batches.submit([query], top_k)
         except ToolError as error:
-            # Everybody in a failed call gets an exception of their own.
+            # Every search in a failed call gets its own exception.
             raise ToolError(error.kind, error.detail) from error
         return found
 

@@ -86,7 +86,7 @@ class WebEngine:
             raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
-        asked = [_cut(clean(query), self._provider.max_query_characters) for query in queries]
+        asked = [_cut(clean(query), self._provider.max_query_chars) for query in queries]
         distinct = list(dict.fromkeys(query for query in asked if query))
         searches = [self._search_one(query) for query in distinct]
         found = dict(zip(distinct, await gather(searches, self._concurrency)))
@@ -134,7 +134,7 @@ def _described(fetch: object) -> str:
 
 
 def _cut(query: str, longest: int) -> str:
-    """Cut a query that is too long, at a word if it has several."""
+    """Cut a query that is too long, between words if it has several."""
     if len(query) <= longest:
         return query
     return query[: longest + 1].rpartition(" ")[0] or query[:longest]

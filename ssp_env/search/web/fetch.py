@@ -36,7 +36,7 @@ class PageFetcher:
     https the certificate must be that of the host. Proxies and credentials of the environment are not used.
 
     Attributes:
-        max_passage_chars: The text is cut after this many.
+        max_passage_chars: The text is cut after this many characters.
         max_redirects: Redirects followed, each checked like the first address.
         allow_private: Let private, loopback and link-local addresses through; for tests and intranets.
         policy: Time for a page with its redirects, longest page, and rate and concurrency per host. Pages are
@@ -107,7 +107,7 @@ class PageFetcher:
                 raise BadSearchReply(f"{target.host}: {error}") from None
 
     async def _body(self, response: httpx.Response, host: str) -> bytes:
-        """Read the page if it is one."""
+        """Read the reply if it is HTML or plain text."""
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise BadSearchReply(f"{host}: expected an uncompressed page")
         if response.status_code >= 300 or not _type_is_text(response):
@@ -115,7 +115,7 @@ class PageFetcher:
         return await read_body(response, self.policy.max_bytes)
 
     async def _resolve(self, target: httpx.URL) -> Address:
-        """Return the address to connect to; all that the name resolves to must be allowed."""
+        """Return the address to connect to; every address that the name resolves to must be allowed."""
         look_up = asyncio.get_running_loop().getaddrinfo
         try:
             found = await look_up(target.raw_host.decode("ascii"), None, type=socket.SOCK_STREAM)
@@ -173,7 +173,7 @@ def _checked(url: str) -> httpx.URL:
 
 
 def _client() -> httpx.AsyncClient:
-    # One per page: a connection is to an address, and its certificate was checked for one name only.
+    # One client per page: a connection is to an address, and its certificate was checked for one name only.
     return httpx.AsyncClient(verify=certificates(), trust_env=False, timeout=None)
 
 

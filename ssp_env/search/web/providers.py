@@ -25,12 +25,12 @@ class WebProvider(Protocol):
 
     @property
     def name(self) -> str:
-        """What errors call the provider."""
+        """Name of the provider in errors."""
         ...
 
     @property
-    def max_query_characters(self) -> int:
-        """Longest query sent; longer ones are cut at a word."""
+    def max_query_chars(self) -> int:
+        """Most characters of a query; longer queries are cut between words."""
         ...
 
     def request(self, query: str, count: int) -> httpx.Request:
@@ -67,7 +67,7 @@ def read_object(name: str, reply: object) -> dict[str, Any]:
     """Return the reply if it is an object.
 
     Raises:
-        BadSearchReply: If not.
+        BadSearchReply: If it is not an object.
     """
     if not isinstance(reply, dict):
         raise BadSearchReply(f"{name}: expected an object, got {type(reply).__name__}")
@@ -88,7 +88,7 @@ class Serper:
     language: str = "en"
     url: str = "https://google.serper.dev/search"
     name = "Serper"
-    max_query_characters = 2048
+    max_query_chars = 2048
 
     def request(self, query: str, count: int) -> httpx.Request:
         """Return the request for `count` results, at most 100."""
@@ -118,7 +118,7 @@ class Brave:
     language: str = "en"
     url: str = "https://api.search.brave.com/res/v1/web/search"
     name = "Brave"
-    max_query_characters = 400
+    max_query_chars = 400
 
     def request(self, query: str, count: int) -> httpx.Request:
         """Return the request for `count` results, at most 20, with at most 50 words of the query."""
@@ -152,7 +152,7 @@ class Tavily:
     depth: Literal["basic", "advanced"] = "basic"
     url: str = "https://api.tavily.com/search"
     name = "Tavily"
-    max_query_characters = 400
+    max_query_chars = 400
 
     def request(self, query: str, count: int) -> httpx.Request:
         """Return the request for `count` results, at most 20."""
@@ -170,7 +170,7 @@ class Tavily:
 class SearXNG:
     """A SearXNG instance (https://docs.searxng.org); no key. Its settings must allow the format `json`.
 
-    It sends one page of results, about 20, whatever number is asked for.
+    It sends one page of results, about 20, whatever number is requested.
 
     Attributes:
         url: Address of the instance's search page, such as `http://localhost:8080/search`.
@@ -182,7 +182,7 @@ class SearXNG:
     language: str = "en"
     engines: str = ""
     name = "SearXNG"
-    max_query_characters = 2048
+    max_query_chars = 2048
 
     def request(self, query: str, count: int) -> httpx.Request:
         """Return the request for the first page of results."""

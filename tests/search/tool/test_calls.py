@@ -274,7 +274,9 @@ def test_finding_nothing_is_no_error(layout, text):
 
 
 def test_long_texts_are_cut_before_they_are_spelled_out():
-    assert shown("plain", [Passage("a", "", "<b>bold</b>")], max_passage_chars=4) == "&lt;b>b"
+    assert shown("plain", [Passage("a", "", "<b>bold</b>")], max_passage_chars=4) == (
+        "&lt;b>b... [cut: 7 of 11 characters left out]"
+    )
 
 
 def test_numbers_that_are_compared_stay_as_they_are():
@@ -282,7 +284,7 @@ def test_numbers_that_are_compared_stay_as_they_are():
 
 
 @given(NASTY, NASTY, NASTY, st.sampled_from(["documents", "plain", "json"]))
-def test_no_page_carries_anything_that_acts(identifier, title, text, layout):
+def test_no_passage_carries_anything_that_acts(identifier, title, text, layout):
     read = shown(layout, [Passage(identifier, title, text)])
     for protocol in PROTOCOLS.values():
         assert protocol.escape(read) == read
