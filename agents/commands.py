@@ -36,6 +36,33 @@ if TYPE_CHECKING:
     from agents.chat_endpoint import Ledger
 
 _PROTOCOLS = [name for name in PROTOCOLS if name != "terse"]
+ProposerName = Annotated[str, typer.Option(help=f"Who writes questions: {possible_names('proposer')}.")]
+SolverName = Annotated[str, typer.Option(help=f"Who answers them: {possible_names('solver')}.")]
+ReaderName = Annotated[
+    str,
+    typer.Option(
+        help="Who reads in the RAG check; by default the solver, or another if it is scripted or human: "
+        f"{possible_names('reader')}."
+    ),
+]
+Games = Annotated[int, typer.Option(help="Games to play.", min=1)]
+ProtocolName = Annotated[
+    str | None,
+    typer.Option(help=f"Tags or tool calls of games that are not terse: {', '.join(_PROTOCOLS)}."),
+]
+Temperature = Annotated[float, typer.Option(help="Temperature of language models.", min=0.0)]
+MaxCost = Annotated[
+    float | None, typer.Option(help="US dollars that chat endpoints may cost; needs --prices.")
+]
+Prices = Annotated[
+    Path | None,
+    typer.Option(
+        help='Prices of models, JSON: {"MODEL": {"prompt": 0.1, "completion": 0.4}}, in dollars per '
+        "million tokens."
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="Write the games to this new JSON Lines file.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the table only, not the games.")]
 
 
 def play(
@@ -45,18 +72,10 @@ def play(
     index: IndexDirectory = None,
     search: Search = None,
     answers: Answers = None,
-    proposer: Annotated[
-        str, typer.Option(help=f"Who writes questions: {possible_names('proposer')}.")
-    ] = "strong",
-    solver: Annotated[str, typer.Option(help=f"Who answers them: {possible_names('solver')}.")] = "weak",
-    reader: Annotated[
-        str,
-        typer.Option(
-            help="Who reads in the RAG check; by default the solver, or another if it is scripted or human: "
-            f"{possible_names('reader')}."
-        ),
-    ] = "",
-    games: Annotated[int, typer.Option(help="Games to play.", min=1)] = 3,
+    proposer: ProposerName = "strong",
+    solver: SolverName = "weak",
+    reader: ReaderName = "",
+    games: Games = 3,
     hops: Hops = 2,
     attempts: Attempts = None,
     top_k: TopK = None,
@@ -65,42 +84,22 @@ def play(
     rules: RulesFile = None,
     rule: RuleValues = None,
     prompts: PromptStyle = "",
-    protocol: Annotated[
-        str | None,
-        typer.Option(help=f"Tags or tool calls of games that are not terse: {', '.join(_PROTOCOLS)}."),
-    ] = None,
-    temperature: Annotated[
-        float, typer.Option(help="Temperature of language models.", min=0.0)
-    ] = DEFAULT_TEMPERATURE,
+    protocol: ProtocolName = None,
+    temperature: Temperature = DEFAULT_TEMPERATURE,
     max_new_tokens: MaxNewTokens = None,
-    max_cost: Annotated[
-        float | None, typer.Option(help="US dollars that chat endpoints may cost; needs --prices.")
-    ] = None,
-    prices: Annotated[
-        Path | None,
-        typer.Option(
-            help='Prices of models, JSON: {"MODEL": {"prompt": 0.1, "completion": 0.4}}, in dollars per '
-            "million tokens."
-        ),
-    ] = None,
+    max_cost: MaxCost = None,
+    prices: Prices = None,
     api_key_variable: APIKeyVariable = "OPENAI_API_KEY",
     concurrency: Concurrency = 16,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Write the games to this new JSON Lines file.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the table only, not the games.")] = False,
+    out: Out = None,
+    quiet: Quiet = False,
 ) -> None:
     """Play games of search self-play and show them."""
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")
-    given = read_rules(
-        rules,
-        rule,
-        attempts=attempts,
-        top_k=top_k,
-        max_turns=max_turns,
-        rag_check=rag_check,
-        protocol=protocol,
-    )
+    own = {"attempts": attempts, "top_k": top_k, "max_turns": max_turns, "rag_check": rag_check}
+    given = read_rules(rules, rule, **own, protocol=protocol)
     scenario = open_from_options(
         world=world, split="train", world_index=world_index, corpus=corpus, index=index, search=search,
         answers=answers, hops=hops, seed=seed, rules=given,

@@ -216,11 +216,7 @@ class Scenario:
         return self._changed(replace(self.config, rules=rules))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the scenario was opened from as plain data; `Scenario.from_dict` opens it again.
-
-        Raises:
-            TypeError: If an engine or an oracle was given as an object: name it as `module:object` instead.
-        """
+        """Return what the scenario was opened from as plain data, as `ScenarioConfig.to_dict` does."""
         return self.config.to_dict()
 
     @classmethod
@@ -229,9 +225,6 @@ class Scenario:
 
         >>> Scenario.from_dict({"world": "tiny", "split": "heldout", "rules": {"attempts": 4}}).rules.attempts
         4
-
-        Raises:
-            ValueError: If the data is of another version or names something unknown; see `open_scenario`.
         """
         return _open(ScenarioConfig.from_dict(data), None)
 

@@ -198,21 +198,47 @@ class GameConfig:
                 `solver` with a mapping of the limits that change for that role.
 
         Raises:
-            ValueError: If a name is unknown (the nearest one is named) or a value is out of its range.
-            TypeError: If a budget is neither a mapping nor a `Budget`.
+            ValueError: If a name is unknown (the nearest one is named), or a value is out of its range or of
+                another kind than the one it replaces.
 
         >>> GameConfig().changed({"max_turns": 6, "solver": {"max_searches": 4}}).solver
         Budget(max_searches=4, max_turns=6, retries=1, max_tokens=None)
         """
         limits = [option.name for option in fields(Budget)]
         check_names(rules, [*(option.name for option in fields(self)), *limits], "rule")
-        base = self.with_budget(**{name: value for name, value in rules.items() if name in limits})
+        shared = {name: value for name, value in rules.items() if name in limits}
+        _check_kinds(self.solver, shared)
+        base = self.with_budget(**shared)
         values = {name: value for name, value in rules.items() if name not in limits}
         for role in ("proposer", "solver"):
             if isinstance(values.get(role), Mapping):
                 check_names(values[role], limits, f"limit of the {role}")
+                _check_kinds(self.solver, values[role])
                 values[role] = replace(getattr(base, role), **values[role])
+        _check_kinds(base, values)
         return replace(base, **values)
+
+
+def _check_kinds(options: GameConfig | Budget, changes: Mapping[str, Any]) -> None:
+    """Refuse values of another kind than those they replace, which a command line or a file may hold.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name, value in changes.items():
+        current = getattr(options, name)
+        if isinstance(current, bool) or isinstance(value, bool):
+            fits = isinstance(current, bool) and isinstance(value, bool)
+        elif isinstance(current, float):
+            fits = isinstance(value, int | float)
+        elif current is None or value is None:
+            # Limits that may be absent are numbers where they are present.
+            fits = value is None or isinstance(value, int | float)
+        else:
+            fits = isinstance(value, type(current)) or (name == "reward" and callable(value))
+        if not fits:
+            expected = "number" if current is None else type(current).__name__
+            raise ValueError(f"expected a value of type {expected} for the rule {name}, got {value!r}")
 
 
 def check_names(given: Iterable[str], known: Sequence[str], what: str) -> None:

@@ -232,14 +232,9 @@ async def play_async(
         TypeError: If a service is of no kind that can be asked.
     """
     services = Services(
-        proposer=proposer,
-        solver=solver,
-        search=search,
-        reader=reader,
-        judge=judge,
-        seed=seed,
+        proposer=proposer, solver=solver, search=search, reader=reader, judge=judge, seed=seed,
         on_player_error=on_player_error,
-    )
+    )  # fmt: skip
     outcomes: dict[int, Outcome | None] = {}
     driver = AsyncDriver(
         games, services, concurrency=concurrency, cohort=cohort, timeout=timeout, threads=threads

@@ -133,8 +133,7 @@ def play(
         proposer: Plays `proposer_0`: an agent, or anything else that `as_agent` takes, as for all players.
             None if every game starts with its question.
         solver: Plays every `solver_k`.
-        search: One engine for all games, or engines by `Task.corpus`: a search engine, a retriever, a
-            function of the query, or anything else that `ssp_env.search.adapters.as_engine` takes.
+        search: One engine for all games, or engines by `Task.corpus`, of any kind that `as_engine` takes.
         reader: Answers the RAG check; the solver does if None (paper algorithm 1).
         judge: Decides answers that fail exact match; needed by games with `GameConfig(judge=True)`.
         seed: Seed of the noise draw.
@@ -153,14 +152,9 @@ def play(
         TypeError: If a service is asynchronous, or is of no kind that can be asked.
     """
     services = Services(
-        proposer=proposer,
-        solver=solver,
-        search=search,
-        reader=reader,
-        judge=judge,
-        seed=seed,
+        proposer=proposer, solver=solver, search=search, reader=reader, judge=judge, seed=seed,
         on_player_error=on_player_error,
-    )
+    )  # fmt: skip
     outcomes: dict[int, Outcome | None] = {}
     for ended in Driver(games, services, concurrency=concurrency, cohort=cohort):
         outcomes[ended.index] = ended.game.outcome

@@ -298,6 +298,20 @@ def _check_fingerprint(engine: SearchEngine, queries: Sequence[str]) -> None:
     )
 
 
+def _check_drawn(first: list[Passage]) -> None:
+    """Check one draw of four passages."""
+    why = "noise for the RAG check is drawn with it"
+    require(len(first) <= 4, "sample", expected="at most 4 passages", came=f"{len(first)}", why=why)
+    require(bool(first), "sample", expected="passages of the corpus", came=first, why=why)
+    require(
+        len(set(_ids(first))) == len(first),
+        "sample",
+        expected="no passage twice",
+        came=_ids(first),
+        why="noise ids must be distinct",
+    )
+
+
 def _check_sample(engine: PassageSampler) -> None:
     why = "noise for the RAG check is drawn with it"
 
@@ -319,15 +333,7 @@ def _check_sample(engine: PassageSampler) -> None:
 
     state = _global_random_state()
     first = sample(1, 4)
-    require(len(first) <= 4, "sample", expected="at most 4 passages", came=f"{len(first)}", why=why)
-    require(bool(first), "sample", expected="passages of the corpus", came=first, why=why)
-    require(
-        len(set(_ids(first))) == len(first),
-        "sample",
-        expected="no passage twice",
-        came=_ids(first),
-        why="noise ids must be distinct",
-    )
+    _check_drawn(first)
     require(sample(1, 0) == [], "sample", expected="[] for a count of 0", came="something else", why=why)
     again = _ids(sample(1, 4))
     require(

@@ -83,7 +83,7 @@ def test_a_torn_line_is_left_out_with_a_warning(ssp, recorded):
 
 
 def test_rescore_shows_what_changes(ssp, recorded):
-    status, printed, _ = ssp("rescore", recorded, "--reward", "format_only", "--min-question-words", "0")
+    status, printed, _ = ssp("rescore", recorded, "--reward", "format_only", "--rule", "min_question_words=0")
     assert status == 0
     rows = cells(printed)
     assert ["too_few_words", "1", "0"] in rows and ["unknown", "0", "1"] in rows
@@ -94,7 +94,10 @@ def test_rescore_shows_what_changes(ssp, recorded):
 
 def test_rescored_games_are_written_with_the_rules_that_scored_them(ssp, recorded, tmp_path):
     out = tmp_path / "rescored.jsonl"
-    assert ssp("rescore", recorded, "--rule", "min_question_words=40", "--no-judge", "--out", out)[0] == 0
+    assert (
+        ssp("rescore", recorded, "--rule", "min_question_words=40", "--rule", "judge=false", "--out", out)[0]
+        == 0
+    )
     first, second = read_episodes(out)
     assert (first.outcome["reason"], first.scored_by["config"]["min_question_words"]) == ("too_few_words", 40)
     assert second.snapshot == Episode.of(refused_game()).snapshot
@@ -108,14 +111,14 @@ def test_rescored_games_are_written_with_the_rules_that_scored_them(ssp, recorde
     [
         ([], "nothing to score by: give --reward"),
         (["--reward", "free"], "reward must be one of 1-acc, 1-acc-if-solved, "),
-        (["--min-question-words", "-1"], "min_question_words must be at least 0, got -1"),
-        (["--rule", "min_question_words"], "--rule must be NAME=VALUE"),
-        (["--rule", "charm=3"], "no rule is called 'charm'; there are: answer_in_search, "),
-        (["--rule", "top_k=true"], "expected int for the rule top_k, got True"),
-        (["--rule", "solver=3"], "expected Budget for the rule solver, got 3"),
-        (["--rule", "solver.retries=many"], "expected int for the rule retries, got 'many'"),
-        (["--rule", "solver.mood=1"], "no rule is called 'mood'; there are: max_searches, max_tokens, "),
-        (["--rule", "protocol.name=x"], "no rule is called 'protocol.name'"),
+        (["--rule", "min_question_words=-1"], "min_question_words must be at least 0, got -1"),
+        (["--rule", "min_question_words"], "--rule expects NAME=VALUE"),
+        (["--rule", "charm=3"], "unknown rule 'charm': expected one of "),
+        (["--rule", "top_k=true"], "expected a value of type int for the rule top_k, got True"),
+        (["--rule", "solver=3"], "expected a value of type Budget for the rule solver, got 3"),
+        (["--rule", "solver.retries=many"], "expected a value of type int for the rule retries, got 'many'"),
+        (["--rule", "solver.mood=1"], "unknown limit of the solver 'mood': expected one of max_searches, "),
+        (["--rule", "protocol.name=x"], "expected a value of type str for the rule protocol, got {"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused_in_one_message(ssp, recorded, arguments, problem):
