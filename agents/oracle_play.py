@@ -20,7 +20,7 @@ from ssp_env.game.prompts.demonstrations import Demonstration, Listing, Query
 from ssp_env.play import play
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.engine import SearchEngine
-from ssp_env.worlds import GoldQuestion, World, WorldConfig
+from ssp_env.worlds import KnownQuestion, World, WorldConfig
 
 WORLD = WorldConfig.from_id("small-train-999999")
 """The world of the style `drawn`: its split keeps its names out of held-out measurements."""
@@ -39,7 +39,7 @@ class OraclePlayer:
         known: A question of the world, with its answer and the path to it.
     """
 
-    def __init__(self, known: GoldQuestion) -> None:
+    def __init__(self, known: KnownQuestion) -> None:
         self.known = known
 
     def act(self, view: View) -> str:
@@ -88,7 +88,7 @@ def draw_demonstrations(
     raise ValueError(f"{world.id}: only {len(found)} of {count} demonstrations in {_MAX_DRAWS} games")
 
 
-def _demonstrated(known: GoldQuestion, engine: SearchEngine) -> Demonstration | None:
+def _demonstrated(known: KnownQuestion, engine: SearchEngine) -> Demonstration | None:
     """The game of a question, if it will do."""
     game = Game(Task(known.answer, known.aliases, known.hops, id="oracle"), GameConfig())
     player = OraclePlayer(known)

@@ -21,11 +21,11 @@ from agents.judges_agreement import Agreement
 from agents.players import Cast
 from baselines.agent_figures import Share
 from ssp_env.game import PROTOCOLS, GameConfig, Judge, View
+from ssp_env.game.passage import Passage
 from ssp_env.game.prompts import prompt_style
-from ssp_env.passage import Passage
 from ssp_env.play import AnyAgent, AnyAsyncAgent, act_all, blocking, is_async_agent
 from ssp_env.scoring import exact_match
-from ssp_env.worlds import MAX_HOPS, GoldQuestion, World, world_preset
+from ssp_env.worlds import MAX_HOPS, KnownQuestion, World, world_preset
 
 PROTOCOL = PROTOCOLS["default"]
 SENTENCES = ("It was {}.", "The answer is {}, as far as I can tell.", "I found that it is {}.")
@@ -50,7 +50,7 @@ class Reading:
     answers: tuple[str, ...]
 
 
-def draw_pairs(world: World, questions: Sequence[GoldQuestion], rng: np.random.Generator) -> list[Pair]:
+def draw_pairs(world: World, questions: Sequence[KnownQuestion], rng: np.random.Generator) -> list[Pair]:
     """Return a right and a wrong answer to every question, their kinds in turn.
 
     An alias is judged by the name alone, so that the judge has to know that one stands for the other.
@@ -72,7 +72,7 @@ def draw_pairs(world: World, questions: Sequence[GoldQuestion], rng: np.random.G
     return pairs
 
 
-def _namesake(world: World, known: GoldQuestion, rng: np.random.Generator) -> str:
+def _namesake(world: World, known: KnownQuestion, rng: np.random.Generator) -> str:
     """Return another entity of the answer's type that is not on the path to the answer."""
     entities = list(world.entities())
     kind = next(each.type for each in entities if each.name == known.answer)
@@ -81,7 +81,7 @@ def _namesake(world: World, known: GoldQuestion, rng: np.random.Generator) -> st
 
 
 def draw_readings(
-    world: World, questions: Sequence[GoldQuestion], prompts: str, noise: int, rng: np.random.Generator
+    world: World, questions: Sequence[KnownQuestion], prompts: str, noise: int, rng: np.random.Generator
 ) -> list[Reading]:
     """Return a reading of every question: its supporting passages among others, shuffled as in a game."""
     pages = {page.id: page for page in world.passages()}

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from ssp_env.data import read_questions
 from ssp_env.game import Task
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.corpus import read_corpus
 from ssp_env.search.dense import DenseEngine

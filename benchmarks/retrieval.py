@@ -32,7 +32,7 @@ from benchmarks.process_memory import memory
 from benchmarks.retrieval_curve import curve, generate, search_index
 from benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES, disk_bytes
 from benchmarks.retrieval_worlds import large_world, mixed_questions
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.terms import make_analyzer
 from ssp_env.search.corpus import read_corpus

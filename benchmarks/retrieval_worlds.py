@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from ssp_env.worlds import GoldQuestion, World, world_preset
+from ssp_env.worlds import KnownQuestion, World, world_preset
 
 HOPS = (1, 2, 3)
 
@@ -17,7 +17,7 @@ def large_world(passages: int) -> World:
     return World(replace(world_preset("large"), entities=passages))
 
 
-def mixed_questions(world: World, count: int) -> list[GoldQuestion]:
+def mixed_questions(world: World, count: int) -> list[KnownQuestion]:
     """Return questions of one, two and three hops in turn."""
     rng = np.random.default_rng(0)
     asked = [world.questions(hops, -(-count // len(HOPS)), rng) for hops in HOPS]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ssp_env.game import Game, GameConfig, Task, View
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.worlds import GoldQuestion, World, world_preset
+from ssp_env.worlds import KnownQuestion, World, world_preset
 
 SEARCHES = 4
 """Searches of the proposer, and of the solver."""
@@ -45,7 +45,7 @@ class TapeEngine:
 class TapePlayer:
     """Plays all roles from memory: `SEARCHES` searches, then the question or the answer."""
 
-    def __init__(self, questions: Sequence[GoldQuestion], names: Sequence[str]) -> None:
+    def __init__(self, questions: Sequence[KnownQuestion], names: Sequence[str]) -> None:
         self._finals = [
             (
                 f"<question> {known.question} {POLITE_WORDS} </question>",
@@ -76,7 +76,7 @@ class Scene:
     """A large world with its engine, and games that a tape plays over it."""
 
     engine: BM25Engine
-    questions: Sequence[GoldQuestion]
+    questions: Sequence[KnownQuestion]
     names: Sequence[str]
 
     @classmethod

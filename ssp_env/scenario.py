@@ -16,8 +16,8 @@ from ssp_env.data import read_answers, read_questions
 from ssp_env.game import Budget, Game, GameConfig, Task
 from ssp_env.game.audit import Oracle
 from ssp_env.game.config import TERSE_RULES, check_names
+from ssp_env.game.passage import Passage
 from ssp_env.objects import load_object
-from ssp_env.passage import Passage
 from ssp_env.search.adapters import as_engine
 from ssp_env.search.corpus_source import open_source
 from ssp_env.search.engine import SearchEngine

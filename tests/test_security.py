@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.builder import build_index
 from ssp_env.search.tool import SearchTool

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ssp_env.cli.options import Corpus, Heldout, IndexDirectory, Search, WorldIndex, WorldName, open_engine
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.viewer.text import visible
 
 PASSAGE_CHARACTERS = 500

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ssp_env.cli.options import Heldout, WorldIndex, open_world
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.worlds import MAX_HOPS, WORLD_PRESETS
 
 

@@ -13,7 +13,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from ssp_env.envs.spaces import MAX_ACTION_CHARS, UnicodeText
 from ssp_env.game import PROTOCOLS, Failure
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.play import AnyEngine, guarded, run_searches
 from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import SearchEngine

@@ -3,6 +3,7 @@
 from ssp_env.game.config import Budget, GameConfig
 from ssp_env.game.game import Game
 from ssp_env.game.outcome import Outcome
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import PROTOCOLS, Action, Protocol
 from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Search, Turn
 from ssp_env.game.task import Task
@@ -19,6 +20,7 @@ __all__ = [
     "Message",
     "Noise",
     "Outcome",
+    "Passage",
     "Protocol",
     "Read",
     "Reply",

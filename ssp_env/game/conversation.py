@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from ssp_env.game.config import Budget
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import Action, Notice, Protocol
 from ssp_env.game.view import Message, Reply, SeatPhase, View
-from ssp_env.passage import Passage
 
 
 class Conversation:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import Action, Notice
 from ssp_env.game.view import Probe, Reply
-from ssp_env.passage import Passage
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from ssp_env.game.events import (
     TurnTaken,
 )
 from ssp_env.game.outcome import Outcome, Verdict, count_metrics
+from ssp_env.game.passage import Passage
 from ssp_env.game.prompts import prompt_style
 from ssp_env.game.protocol import PROTOCOLS, Action, Notice, listed
 from ssp_env.game.requests import (
@@ -59,7 +60,6 @@ from ssp_env.game.view import (
     as_reply,
     replace_surrogates,
 )
-from ssp_env.passage import Passage
 from ssp_env.scoring import exact_match, fold_disguises
 
 Phase = Literal["propose", "verify", "solve", "done"]

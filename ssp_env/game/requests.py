@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ssp_env.game.config import NoiseUnit
+from ssp_env.game.passage import Passage
 from ssp_env.game.view import PROPOSER_SEAT, Reply, View, replace_surrogates
-from ssp_env.passage import Passage
 
 
 @dataclass(frozen=True, slots=True)

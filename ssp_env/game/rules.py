@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ssp_env.game.config import GameConfig, HopCheck
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.scoring import fold_disguises, normalize_answer
 
 RULE_CODES = (

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ssp_env.game.config import GameConfig
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import PROTOCOLS
-from ssp_env.passage import Passage
 
 _GAP = "\n[...]\n"
 _MARK = "... [cut: {lost:,} of {whole:,} characters left out]"

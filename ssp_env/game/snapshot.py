@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from ssp_env.game.config import GameConfig
+from ssp_env.game.passage import Passage
 from ssp_env.game.requests import Failure, Result
 from ssp_env.game.task import Task
 from ssp_env.game.view import Reply, ToolCall, as_reply
-from ssp_env.passage import Passage
 
 SNAPSHOT_VERSION = 3
 

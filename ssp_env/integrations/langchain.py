@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ssp_env.game.passage import Passage
 from ssp_env.objects import missing_extra
-from ssp_env.passage import Passage
 from ssp_env.search.tool import SearchTool
 
 try:

@@ -35,7 +35,7 @@ class Driver:
 
     Example:
         >>> from ssp_env.game import Task
-        >>> from ssp_env.passage import Passage
+        >>> from ssp_env.game.passage import Passage
         >>> from ssp_env.search.bm25 import BM25Engine
         >>> class Mute:
         ...     def act(self, view):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssp_env.game import Game, Noise
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 
 
 @dataclass(frozen=True, slots=True)

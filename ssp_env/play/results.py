@@ -11,9 +11,9 @@ from typing import TypeVar
 import numpy as np
 
 from ssp_env.game import Failure, Game, Judge, Outcome
+from ssp_env.game.passage import Passage
 from ssp_env.game.requests import source_of
 from ssp_env.objects import describe
-from ssp_env.passage import Passage
 from ssp_env.play.players import JudgeFunction
 from ssp_env.search.engine import PassageSampler, SearchEngine
 

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 
 from ssp_env.game import Game, Judge, Noise, Read, Search, Task, Turn
+from ssp_env.game.passage import Passage
 from ssp_env.game.requests import Result, source_of
 from ssp_env.game.view import PROPOSER_SEAT, as_reply
 from ssp_env.objects import is_async
-from ssp_env.passage import Passage
 from ssp_env.play.players import (
     AnyAgent,
     AnyAsyncAgent,

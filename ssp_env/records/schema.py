@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ssp_env.game import GameConfig, Outcome, Reply, Task
 from ssp_env.game.events import Event
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.records.episode import SCHEMA_VERSION
 
 _PRIMITIVES: Mapping[Any, dict[str, Any]] = {

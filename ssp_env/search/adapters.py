@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from ssp_env.game.passage import Passage
 from ssp_env.objects import is_async
-from ssp_env.passage import Passage
 from ssp_env.search.engine import SearchEngine
 
 _TEXT_KEYS = ("text", "content", "contents", "page_content", "snippet", "body")

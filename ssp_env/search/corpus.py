@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ssp_env.data.lines import DataFileError, decode_line, parse_id, parse_record, read_byte_lines, shown
+from ssp_env.game.passage import Passage
 from ssp_env.objects import missing_extra
-from ssp_env.passage import Passage
 from ssp_env.search.plain_text import page_text
 
 

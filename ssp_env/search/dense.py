@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.encoders import Encoder
 from ssp_env.search.engine import check_corpus, sample_passages
 from ssp_env.search.vector_index import (

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from ssp_env.data.lines import shown
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 
 API_KEY_VARIABLE = "SSP_SEARCH_API_KEY"
 """Environment variable with the key that a server of this protocol wants and its clients send."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssp_env.game.passage import Passage
 from ssp_env.objects import missing_extra
-from ssp_env.passage import Passage
 
 _MODEL_FILE = "modules.json"
 _CHUNK_BYTES = 1 << 20

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from ssp_env.passage import Passage as Passage
+from ssp_env.game.passage import Passage as Passage
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import fsum, isfinite
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.engine import PassageSampler, SearchEngine
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ssp_env.game.passage import Passage
 from ssp_env.objects import is_object_name, load_object
-from ssp_env.passage import Passage
 from ssp_env.search.adapters import as_engine
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.engine import SearchEngine

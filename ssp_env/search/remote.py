@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
+from ssp_env.game.passage import Passage
 from ssp_env.http import RequestPolicy as RequestPolicy
 from ssp_env.http import arun, run
 from ssp_env.http.concurrency import gather
-from ssp_env.passage import Passage
 from ssp_env.search.documents import API_KEY_VARIABLE, from_reply
 from ssp_env.search.errors import BadSearchReply, SearchError
 from ssp_env.search.json_service import JSONService, shown_url

@@ -12,9 +12,9 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
+from ssp_env.game.passage import Passage
 from ssp_env.http.concurrency import gather
 from ssp_env.objects import is_async
-from ssp_env.passage import Passage
 from ssp_env.search.errors import BadSearchReply
 from ssp_env.search.plain_text import clean
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from ssp_env.game.passage import Passage
 from ssp_env.http.concurrency import Coalescer
-from ssp_env.passage import Passage
 from ssp_env.search.engine import SearchEngine
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgpack
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.documents import to_document
 from ssp_env.serve.access import DEFAULT_TOP_K, Limits
 

@@ -12,8 +12,8 @@ import numpy as np
 from ssp_env.game import Game, GameConfig, Noise, Read, Reply, Role, Search, Task, Turn, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import AnswerScored, NoticeGiven, ReadingGiven, SeatForfeited
+from ssp_env.game.passage import Passage
 from ssp_env.game.view import ROLES
-from ssp_env.passage import Passage
 from ssp_env.play import AnyPlayer, as_agent
 from ssp_env.scenario import open_scenario
 from ssp_env.search.bm25 import BM25Engine

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import PassageSampler, SearchEngine
 from ssp_env.testing.conformance import attempt, require
@@ -135,7 +135,7 @@ def _search(engine: SearchEngine, queries: Sequence[str], top_k: int, check: str
     require(
         all(isinstance(passage, Passage) for hits in found for passage in hits),
         check,
-        expected="ssp_env.passage.Passage objects",
+        expected="ssp_env.game.passage.Passage objects",
         came=[type(passage).__name__ for hits in found for passage in hits],
         why="the game refuses anything else as a failure of the engine",
     )

@@ -23,9 +23,9 @@ from ssp_env.game.events import (
     TurnTaken,
 )
 from ssp_env.game.outcome import Outcome
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import Action
 from ssp_env.game.task import Task
-from ssp_env.passage import Passage
 
 SPEAKER_WIDTH = 11
 QUOTE_INDENT = 2

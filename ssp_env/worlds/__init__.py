@@ -3,7 +3,7 @@
 from ssp_env.worlds.config import WORLD_PRESETS, WorldConfig, world_preset
 from ssp_env.worlds.graph import WORLD_VERSION
 from ssp_env.worlds.names import NAME_POOL
-from ssp_env.worlds.questions import MAX_HOPS, GoldQuestion, Path
+from ssp_env.worlds.questions import MAX_HOPS, KnownQuestion, Path
 from ssp_env.worlds.schema import is_heldout_composition
 from ssp_env.worlds.terse import (
     TERSE_RELATIONS,
@@ -25,7 +25,7 @@ __all__ = [
     "WORLD_VERSION",
     "Entity",
     "Fact",
-    "GoldQuestion",
+    "KnownQuestion",
     "Path",
     "TerseFact",
     "TerseQuestion",

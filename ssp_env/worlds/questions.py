@@ -15,7 +15,7 @@ Compositions = Literal["all", "train", "heldout"]
 
 
 @dataclass(frozen=True, slots=True)
-class GoldQuestion:
+class KnownQuestion:
     """A question whose one answer, path and supporting pages are known.
 
     Attributes:

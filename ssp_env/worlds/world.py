@@ -10,11 +10,11 @@ from typing import get_args
 
 import numpy as np
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.worlds.config import WorldConfig
 from ssp_env.worlds.graph import WORLD_VERSION, FactGraph
 from ssp_env.worlds.prose import ProseRendering
-from ssp_env.worlds.questions import Compositions, GoldQuestion, Path, check_hops, in_compositions, names_any
+from ssp_env.worlds.questions import Compositions, KnownQuestion, Path, check_hops, in_compositions, names_any
 from ssp_env.worlds.terse import TerseRendering
 
 _FINGERPRINT_PASSAGES = 4096
@@ -150,7 +150,7 @@ class World:
 
     def questions(
         self, hops: int, count: int, rng: np.random.Generator, compositions: Compositions = "all"
-    ) -> list[GoldQuestion]:
+    ) -> list[KnownQuestion]:
         """Draw different gold questions.
 
         A question's path visits no entity twice, and the question names only the entity it starts from.
@@ -168,7 +168,7 @@ class World:
         check_hops(hops)
         if compositions not in get_args(Compositions):
             raise ValueError(f"compositions must be 'all', 'train' or 'heldout', not {compositions!r}")
-        found: dict[str, GoldQuestion] = {}
+        found: dict[str, KnownQuestion] = {}
         for _ in range(_TRIES_PER_QUESTION * (count + 10)):
             if len(found) >= count:
                 return list(found.values())
@@ -198,7 +198,7 @@ class World:
         hidden = (self.entity(index) for index in path.entities[1:])
         return any(names_any(question, (entity.name, *entity.aliases)) for entity in hidden)
 
-    def question(self, path: Path) -> GoldQuestion:
+    def question(self, path: Path) -> KnownQuestion:
         """Ask for the end of `path`.
 
         Raises:
@@ -207,7 +207,7 @@ class World:
         for start, end, relation in zip(path.entities, path.entities[1:], reversed(path.relations)):
             if self._follow(start, relation) != end:
                 raise ValueError(f"{self.id} does not say that {end} is the {relation} of {start}")
-        return GoldQuestion(
+        return KnownQuestion(
             question=self._rendering.question(path.relations, path.entities),
             answer=self.name(path.entities[-1]),
             aliases=self._rendering.aliases(path.entities[-1]),

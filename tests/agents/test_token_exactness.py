@@ -18,7 +18,7 @@ from agents.sampling_params import SamplingParams
 from agents.transformers_agent import TransformersAgent
 from baselines.transcripts import game_transcripts
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Reply, Task
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.play import play
 from ssp_env.search.bm25 import BM25Engine
 from tests.agents.chatty import CHATML, TOOL_CHATML, build_model, build_tokenizer

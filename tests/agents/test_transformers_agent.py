@@ -8,7 +8,7 @@ from agents.sampling_params import SamplingParams
 from agents.transformers_agent import AsyncTransformersAgent, TransformersAgent
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Message, Task
 from ssp_env.game.events import TurnTaken
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.play import play, play_async
 from ssp_env.search.bm25 import BM25Engine
 from tests.agents.chatty import (

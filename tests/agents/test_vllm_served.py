@@ -23,8 +23,8 @@ from agents.vllm.errors import (
 from agents.vllm.served import VLLMServerAgent
 from ssp_env.game import Game, GameConfig, Message, Task, View
 from ssp_env.game.events import ReadingGiven, TurnTaken
+from ssp_env.game.passage import Passage
 from ssp_env.http import RetryPolicy
-from ssp_env.passage import Passage
 from ssp_env.play import play, play_async
 from ssp_env.search.bm25 import BM25Engine
 from tests.agents.byte_tokenizer import byte_tokenizer

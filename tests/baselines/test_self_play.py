@@ -17,8 +17,8 @@ from baselines.self_play import Rollout, play_rollout
 from baselines.tasks import TaskSource
 from ssp_env.game import Game, GameConfig, Outcome, Task
 from ssp_env.game.events import TurnTaken
+from ssp_env.game.passage import Passage
 from ssp_env.game.rewards import REWARD_SHAPES, proposer_reward
-from ssp_env.passage import Passage
 from ssp_env.scenario import Scenario
 from tests.agents.tiny import TOKENIZER
 

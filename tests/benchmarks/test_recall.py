@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from benchmarks import recall, retrieval
 from ssp_env.game import Task
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from tests.search.hashed_words import HASHED_WORDS
 

@@ -16,7 +16,7 @@ from benchmarks.exact_bm25 import ExactBM25
 from benchmarks.process_memory import run_measured
 from benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES
 from benchmarks.retrieval_worlds import large_world
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.terms import make_analyzer
 from ssp_env.search.corpus import read_corpus

@@ -26,7 +26,7 @@ SERVE = ("-m", "tests.serve.run_ssp", "serve", "--port", "0")
 
 SLOW = """
 import pathlib, sys, time
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.serve.app import build_app
 from ssp_env.cli.serve import run_app
 folder = pathlib.Path(sys.argv[1])

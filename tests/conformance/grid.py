@@ -31,7 +31,7 @@ from pettingzoo.test import (
 from ssp_env import search_self_play_v0
 from ssp_env.envs.spaces import UnicodeText
 from ssp_env.game import PROTOCOLS, GameConfig, Protocol, Task, View
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.testing import check_parallel_seeding
 

@@ -5,7 +5,7 @@ import pytest
 from ssp_env import search_self_play_v0
 from ssp_env.game import GameConfig, Task
 from ssp_env.game.config import PROMPT_STYLES
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from tests.game.doubles import QUESTION, answer, question, search
 
 PADDING = " ".join(f"filler{number}" for number in range(30_000))

@@ -14,7 +14,7 @@ from gymnasium.vector import SyncVectorEnv
 from ssp_env.envs.search_action import SearchAction
 from ssp_env.envs.spaces import UnicodeText
 from ssp_env.game import PROTOCOLS
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.tool import SearchTool
 from tests.game.doubles import Shelf, search

@@ -17,7 +17,7 @@ from ssp_env.envs.aec import PHASES
 from ssp_env.envs.spaces import UnicodeText
 from ssp_env.game import PROTOCOLS, GameConfig, Reply, Task
 from ssp_env.game.events import TurnTaken
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from tests.game.doubles import PAGES, PROPOSAL, QUESTION, TASK, Shelf, answer, question, rules, search
 
 MARKER = "Zyxwvut"

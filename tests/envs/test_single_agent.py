@@ -17,7 +17,7 @@ import ssp_env  # noqa: F401  (registers the environments)
 from agents.scripted import ScriptedPlayer
 from ssp_env.envs.single_agent import ProposerEnv, SolverEnv
 from ssp_env.game import PROTOCOLS, GameConfig, Reply, Task
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.scenario import open_scenario
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.worlds import parse_question

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Judge, Noise, Read, Search, Task, Turn
 from ssp_env.game.events import NoticeGiven, ReadingGiven, SeatForfeited, TurnTaken
 from ssp_env.game.outcome import REASON_CODES
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import MALFORMED_CODES
 from ssp_env.game.requests import Request, Result
 from ssp_env.game.view import as_reply
-from ssp_env.passage import Passage
 from ssp_env.viewer.text import render_events
 from tests.fuzz.texts import TextGenerator
 from tests.game.doubles import PAGES, QUESTION, TASK

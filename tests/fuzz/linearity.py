@@ -17,9 +17,9 @@ from rich.progress import track
 from rich.table import Table
 
 from ssp_env.game import PROTOCOLS, GameConfig, Protocol, Reply, ToolCall
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.escaping import clean, defuse
 from ssp_env.game.rules import first_violation, mentions
-from ssp_env.passage import Passage
 from ssp_env.scoring import exact_match, fold_disguises, parse_verdict
 from ssp_env.viewer.text import visible
 

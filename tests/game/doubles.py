@@ -20,7 +20,7 @@ from ssp_env.game import (
     Turn,
     View,
 )
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 
 TASK = Task("Tavor", aliases=("Tavor of Ruvia",), hops=2, id="task-0")
 QUESTION = "Who is the mother of the mayor of the town where Belin has her home?"

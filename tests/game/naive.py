@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 
 SearchFunction = Callable[[str], Sequence[Passage]]
 

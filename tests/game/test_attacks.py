@@ -7,7 +7,7 @@ import pytest
 
 from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Judge, Read, Reply, Task, ToolCall, Turn
 from ssp_env.game.events import AnswerScored, SearchReturned
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.play import play
 from ssp_env.scoring import fold_disguises, parse_verdict
 from tests.game import naive

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.game import PROTOCOLS, Failure, Game, Message, Reply, Task
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.escaping import clean, defuse
-from ssp_env.passage import Passage
 from tests.game.doubles import new_game, propose, say, search, turn_of
 
 DEFAULT = PROTOCOLS["default"]

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from ssp_env.game import PROTOCOLS, GameConfig, Reply, Task
+from ssp_env.game.passage import Passage
 from ssp_env.game.prompts.demonstrations import DRAWN, FEW_SHOT
 from ssp_env.game.rules import first_violation
-from ssp_env.passage import Passage
 
 SHOWN = [(style, one) for style in (FEW_SHOT, DRAWN) for one in style.demonstrations]
 ENGLISH = sorted(name for name, protocol in PROTOCOLS.items() if protocol.layout == "documents")

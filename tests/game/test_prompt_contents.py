@@ -5,10 +5,10 @@ import re
 import pytest
 
 from ssp_env.game import PROTOCOLS, GameConfig, Task
+from ssp_env.game.passage import Passage
 from ssp_env.game.prompts import PROMPT_STYLES, english, prompt_style
 from ssp_env.game.prompts.demonstrations import FEW_SHOT
 from ssp_env.game.rules import first_violation
-from ssp_env.passage import Passage
 
 PAGES = [Passage("a", "Belin", "belin home corun"), Passage("b", "Corun", "corun mayor sarn")]
 DEFAULT = PROTOCOLS["default"]

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from ssp_env.game import PROTOCOLS, GameConfig, Task
+from ssp_env.game.passage import Passage
 from ssp_env.game.prompts import PROMPT_STYLES, english, prompt_style
 from ssp_env.game.prompts.terse import PROMPT_WORDS
-from ssp_env.passage import Passage
 
 TASK = Task("Tavor", hops=2)
 PAGES = [Passage("a", "Belin", "belin home corun"), Passage("b", "Corun", "corun mayor sarn")]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.game import PROTOCOLS, Protocol, Reply
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import MALFORMED_CODES
-from ssp_env.passage import Passage
 
 DEFAULT = PROTOCOLS["default"]
 TAGS = ("think", "search", "question", "answer", "information", "observation", "tool_call", "tool_response")

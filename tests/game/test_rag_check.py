@@ -4,7 +4,7 @@ import pytest
 
 from ssp_env.game import Noise, Read
 from ssp_env.game.events import EvidenceMixed, ReadingGiven
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from tests.game.doubles import (
     PAGES,
     QUESTION,

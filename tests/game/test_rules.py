@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from ssp_env.game import Task
 from ssp_env.game.config import GameConfig
+from ssp_env.game.passage import Passage
 from ssp_env.game.rules import RULE_CODES, first_violation, mentions, similarity
-from ssp_env.passage import Passage
 from tests.game.doubles import PROPOSAL, QUESTION, ended, new_game, outcome, propose, question, search
 
 SEARCHES = PROPOSAL[:-1]

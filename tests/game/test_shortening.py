@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ssp_env.game import PROTOCOLS, GameConfig
 from ssp_env.game.config import TERSE_RULES
+from ssp_env.game.passage import Passage
 from ssp_env.game.shortening import shorten, shorten_prompt, shown_evidence, shown_result
-from ssp_env.passage import Passage
 from ssp_env.records import Episode, rescore
 from ssp_env.worlds import World, parse_facts, world_preset
 from tests.game.doubles import Shelf as Library

@@ -11,9 +11,9 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import create_retriever_tool
 
+from ssp_env.game.passage import Passage
 from ssp_env.integrations import langchain
 from ssp_env.integrations.langchain import SearchRetriever
-from ssp_env.passage import Passage
 from ssp_env.search.tool import SearchTool, ToolError
 from tests.game.doubles import Shelf
 

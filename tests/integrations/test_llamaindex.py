@@ -10,9 +10,9 @@ pytest.importorskip("llama_index.core", reason="needs llama-index-core: pip inst
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, TextNode
 
+from ssp_env.game.passage import Passage
 from ssp_env.integrations import llamaindex
 from ssp_env.integrations.llamaindex import SearchRetriever
-from ssp_env.passage import Passage
 from ssp_env.search.tool import SearchTool, ToolError
 from tests.game.doubles import Shelf
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from ssp_env.game import Game, GameConfig, Task
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from tests.game.doubles import PAGES, PROPOSAL, Shelf, answer, question, search
 
 

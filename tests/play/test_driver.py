@@ -9,7 +9,7 @@ import pytest
 
 from ssp_env.game import Game, GameConfig, Reply, Task
 from ssp_env.game.events import EvidenceMixed, GameBroken
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.play import Driver, Services, act_all, count_failures, play, play_async
 from tests.game.doubles import (
     HOPELESS,

@@ -2,7 +2,7 @@
 
 from ssp_env.game import Game, GameConfig, Task
 from ssp_env.game.events import EvidenceMixed
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.play import play
 from tests.game.doubles import HOPELESS, PERFECT, Script, Shelf, question, search
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from ssp_env.game.events import GameBroken
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.play import play, play_async
 from tests.game.doubles import Shelf
 from tests.play.players import Hurried, Wanderer, make_games

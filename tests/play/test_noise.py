@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.game import Game, GameConfig, Noise, Task
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.play.noise import EvidencePool
 from tests.game.doubles import new_game, say, search
 

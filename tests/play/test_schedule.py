@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ssp_env.game import Game, GameConfig, Noise, Read, Search, Task, Turn
 from ssp_env.game.events import EvidenceMixed
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.play import play, play_async
 from ssp_env.play.schedule import DEFAULT_COHORT, Schedule
 from tests.game.doubles import PROPOSAL, Shelf, answer, search

@@ -29,8 +29,8 @@ from ssp_env.game import (
     ToolCall,
     View,
 )
+from ssp_env.game.passage import Passage
 from ssp_env.game.requests import Result
-from ssp_env.passage import Passage
 from ssp_env.viewer.text import render_events, render_outcome, render_task
 from tests.game.doubles import PROPOSAL, TASK, Shelf, answer, question, rules, search
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from ssp_env.game import Game, GameConfig, Task
 from ssp_env.game.events import Event
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.records import Episode, episode_schema
 
 ROOT = Path(__file__).parents[2]

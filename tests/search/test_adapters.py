@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.tool import SearchTool, as_engine, as_passage
 from ssp_env.testing import check_engine

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from ssp_env.data import DataFileError
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.corpus import CorpusError, read_corpus
 
 GOOD = '{"id": "0", "title": "Belin", "text": "A city."}'

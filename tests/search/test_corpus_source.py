@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.corpus import CorpusError, read_corpus
 from ssp_env.search.corpus_source import open_source, world_source
 from ssp_env.worlds import World, world_preset

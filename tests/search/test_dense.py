@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search import dense
 from ssp_env.search.dense import DenseEngine
 from ssp_env.search.encoders import Encoder

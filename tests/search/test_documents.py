@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.documents import from_reply, to_document
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

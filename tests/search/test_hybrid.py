@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.dense import DenseEngine
 from ssp_env.search.engine import PassageSampler

@@ -7,8 +7,8 @@ import traceback
 
 import pytest
 
+from ssp_env.game.passage import Passage
 from ssp_env.http import RequestPolicy
-from ssp_env.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.errors import (
     BadSearchReply,

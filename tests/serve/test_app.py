@@ -12,7 +12,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.serve.access import Limits
 from ssp_env.serve.app import build_app

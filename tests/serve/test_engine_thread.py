@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from ssp_env.game.passage import Passage
 from ssp_env.http.concurrency import OverloadedError
-from ssp_env.passage import Passage
 from ssp_env.serve.engine_thread import EngineThread
 
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from ssp_env.game.passage import Passage
 from ssp_env.http import RequestPolicy
-from ssp_env.passage import Passage
 from ssp_env.search.remote import RemoteEngine
 from ssp_env.serve.app import build_app
 from tests.serve.running import running

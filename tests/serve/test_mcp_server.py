@@ -6,7 +6,7 @@ import sys
 import httpx
 import pytest
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.testing.engines import PASSAGES
 from ssp_env.worlds import World, world_preset

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.testing import ConformanceError, check_engine, check_fixed_engine
 from ssp_env.testing.engines import PASSAGES, QUERIES

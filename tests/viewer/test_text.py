@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.game import Failure, Task
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.viewer.text import render_events, render_outcome, render_task, visible
 from tests.game.doubles import answer, new_game, propose, question, read, say, search, turn_of
 from tests.game.random_games import fresh_games, results

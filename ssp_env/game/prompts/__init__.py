@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol as TypingProtocol
 
 from ssp_env.game.config import PROMPT_STYLES, GameConfig
+from ssp_env.game.passage import Passage
 from ssp_env.game.prompts import english, terse
 from ssp_env.game.prompts.demonstrations import DRAWN, FEW_SHOT, FewShot, Listing
 from ssp_env.game.protocol import Protocol
 from ssp_env.game.task import Task
 from ssp_env.game.view import Message
-from ssp_env.passage import Passage
 
 __all__ = ["PROMPT_STYLES", "FewShot", "JudgePrompt", "Listing", "PromptStyle", "prompt_style"]
 

@@ -16,12 +16,12 @@ from itertools import chain, cycle
 from typing import Any, Literal, NamedTuple
 
 from ssp_env.game.config import Budget, GameConfig
+from ssp_env.game.passage import Passage
 from ssp_env.game.prompts.rule_sentences import budget_rules, proposal_rules, quoted
 from ssp_env.game.protocol import PROTOCOLS, Protocol
 from ssp_env.game.rules import first_violation
 from ssp_env.game.task import Task
 from ssp_env.game.view import FinalKind, Message
-from ssp_env.passage import Passage
 
 _OTHER_RULES = "The examples show how to write. They were played by other rules."
 

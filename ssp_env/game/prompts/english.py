@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 
 from ssp_env.game.config import GameConfig
+from ssp_env.game.passage import Passage
 from ssp_env.game.prompts.rule_sentences import budget_rules, keeps_form, proposal_rules, quoted
 from ssp_env.game.protocol import PROTOCOLS, Protocol
 from ssp_env.game.task import Task
 from ssp_env.game.view import Message
-from ssp_env.passage import Passage
 
 _PROPOSER = """\
 You invent search questions by working backwards from their answer. You are given a short answer and a \

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssp_env.game.config import GameConfig
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.task import Task
 from ssp_env.game.view import Message
-from ssp_env.passage import Passage
 
 PROMPT_WORDS = ("propose", "solve", "read", ":")
 """Every word these prompts use besides tags, digits and the content itself."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.action import Action, ActionKind, first_action
 from ssp_env.game.protocol.escaping import TagEscaper, defuse
 from ssp_env.game.protocol.tool_calls import (
@@ -20,7 +21,6 @@ from ssp_env.game.protocol.tool_calls import (
     search_schema,
 )
 from ssp_env.game.view import FinalKind, Message, Reply, ToolCall
-from ssp_env.passage import Passage
 
 Notice = Literal["no_results", "search_limit", "malformed"]
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.passage_file import DamagedIndexError, PassageFiles, StoredPassages
 from ssp_env.search.bm25.terms import BM25Settings
 

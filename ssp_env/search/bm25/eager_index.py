@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.eager_ranking import BestPassages, best_passages, compiled
 from ssp_env.search.bm25.passage_file import DamagedIndexError, StoredPassages
 from ssp_env.search.bm25.terms import FIELDS, K1, B, BM25Settings, encodable, make_analyzer

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.builder import build_index
 from ssp_env.search.bm25.directory import CorpusDigest, IndexDirectoryError, read_manifest
 from ssp_env.search.bm25.eager_index import EagerIndex, compute_scores, open_scores

@@ -20,7 +20,7 @@ from typing import IO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 
 # CRC-32 of what follows it; bytes of id, title and text.
 _HEADER = struct.Struct("<IIII")

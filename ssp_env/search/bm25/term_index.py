@@ -11,7 +11,7 @@ from typing import cast
 
 import tantivy
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.passage_file import DamagedIndexError, StoredPassages
 from ssp_env.search.bm25.terms import (
     FIELDS,

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import tantivy
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.eager_index import compute_scores, write_scores
 from ssp_env.search.bm25.passage_file import PassageFiles, StoredPassages
 from ssp_env.search.bm25.terms import (

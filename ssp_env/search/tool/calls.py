@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from ssp_env.game import PROTOCOLS, Action, Protocol, Reply, ToolCall
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL, read_top_k, search_schema
 from ssp_env.game.shortening import shorten
-from ssp_env.passage import Passage
 
 # -- schema ----------------------------------------------------------------------------------------------
 

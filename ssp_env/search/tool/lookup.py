@@ -14,8 +14,8 @@ import anyio
 from anyio.to_thread import run_sync
 from cachetools import LRUCache
 
+from ssp_env.game.passage import Passage
 from ssp_env.objects import is_async
-from ssp_env.passage import Passage
 from ssp_env.search.adapters import as_passages
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import ToolError

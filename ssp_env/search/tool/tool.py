@@ -9,9 +9,9 @@ from threading import Lock
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ssp_env.game import PROTOCOLS, Protocol
+from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL
 from ssp_env.http.concurrency import Coalescer
-from ssp_env.passage import Passage
 from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import (

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import anyio.to_thread
 
+from ssp_env.game.passage import Passage
 from ssp_env.http import RequestPolicy, arun, run
 from ssp_env.http.concurrency import gather
 from ssp_env.objects import is_async
-from ssp_env.passage import Passage
 from ssp_env.search.errors import SearchError
 from ssp_env.search.json_service import JSONService
 from ssp_env.search.plain_text import clean, snippet_text

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine, passage_file, term_writer
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import IndexDirectoryError, check_index, read_manifest
@@ -408,7 +408,7 @@ def test_a_platform_without_fcntl_builds_and_opens(tmp_path):
         import sys, warnings
         sys.modules["fcntl"] = None
         warnings.simplefilter("ignore")
-        from ssp_env.passage import Passage
+        from ssp_env.game.passage import Passage
         from ssp_env.search.bm25 import BM25Engine
         BM25Engine([Passage("7", "belin", "x")], path=sys.argv[1])
         print(BM25Engine.open(sys.argv[1]).search(["belin"], 1)[0][0].id)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.exact_bm25 import ExactBM25
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine, eager_index
 from ssp_env.search.bm25 import engine as engine_module
 from ssp_env.search.bm25.eager_index import ScoreArrays, compute_scores, open_scores, write_scores

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine, eager_index, term_index
 from ssp_env.search.bm25 import engine as engine_module
 from ssp_env.search.bm25.terms import BM25Settings

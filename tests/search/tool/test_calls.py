@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.game import PROTOCOLS, Protocol
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.tool import SearchCall, SearchTool
 from ssp_env.search.tool.calls import ToolSchema
 

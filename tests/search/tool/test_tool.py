@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from ssp_env.envs.search_action import SearchAction
-from ssp_env.passage import Passage
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.remote import RemoteEngine
 from ssp_env.search.tool import ResultCache, SearchCall, SearchTool, ToolError
