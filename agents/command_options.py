@@ -25,6 +25,14 @@ Answers = Annotated[
     Path | None,
     typer.Option(help="Answers to ask questions about; by default short passage titles of the corpus."),
 ]
+JudgeName = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        help="Who decides answers that fail exact match: module:object, or a language model named as players "
+        "are. Without it exact match decides alone.",
+    ),
+]
 Hops = Annotated[int, typer.Option(help="Number of hops of the questions.", min=1, max=MAX_HOPS)]
 APIKeyVariable = Annotated[str, typer.Option(help="Environment variable with the key of chat endpoints.")]
 Concurrency = Annotated[int, typer.Option(help="Most requests to an endpoint in flight.", min=1)]

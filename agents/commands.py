@@ -15,6 +15,7 @@ from agents.command_options import (
     APIKeyVariable,
     Concurrency,
     Hops,
+    JudgeName,
     MaxNewTokens,
     PromptStyle,
     Seed,
@@ -23,6 +24,7 @@ from agents.command_options import (
     checked_prompts,
     open_from_options,
 )
+from agents.judges import judge_by_name
 from agents.player_names import PlayerOptions, is_local_model, possible_names
 from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
@@ -75,6 +77,7 @@ def play(
     proposer: ProposerName = "strong",
     solver: SolverName = "weak",
     reader: ReaderName = "",
+    judge: JudgeName = None,
     games: Games = 3,
     hops: Hops = 2,
     attempts: Attempts = None,
@@ -99,7 +102,7 @@ def play(
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")
     own = {"attempts": attempts, "top_k": top_k, "max_turns": max_turns, "rag_check": rag_check}
-    given = read_rules(rules, rule, **own, protocol=protocol)
+    given = read_rules(rules, rule, **own, protocol=protocol, judge=True if judge else None)
     scenario = open_from_options(
         world=world, split="train", world_index=world_index, corpus=corpus, index=index, search=search,
         answers=answers, hops=hops, seed=seed, rules=given,
@@ -120,7 +123,14 @@ def play(
     named = ", ".join(f"{role} {name}" for role, name in names.items())
     console.print(f"{named}; {scenario.description}; seed {seed}", highlight=False, markup=False)
     table = play_session(
-        console, players, scenario, scenario.draw_tasks(games, seed), seed=seed, out=out, quiet=quiet
+        console,
+        players,
+        scenario,
+        scenario.draw_tasks(games, seed),
+        judge=judge_by_name(judge, options) if judge else None,
+        seed=seed,
+        out=out,
+        quiet=quiet,
     )
     _print_figures(console, table, options.ledger, out)
 

@@ -11,17 +11,30 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock, RLock
 from typing import Literal, NamedTuple, cast
 
 from cachetools import LRUCache
 
+from agents.player_names import BACK_ENDS, PlayerOptions, player_by_name
 from ssp_env.game import PROTOCOLS, Judge, Message, Reply, View
 from ssp_env.game.prompts import JudgePrompt, english
 from ssp_env.game.prompts.demonstrations import FEW_SHOT
-from ssp_env.play import AnyAgent, AnyAsyncAgent, AnyPlayer, act_all, as_agent, as_replies, is_async_agent
+from ssp_env.objects import is_object_name, load_object
+from ssp_env.play import (
+    AnyAgent,
+    AnyAsyncAgent,
+    AnyPlayer,
+    AsyncJudgeFunction,
+    JudgeFunction,
+    act_all,
+    as_agent,
+    as_judge,
+    as_replies,
+    is_async_agent,
+)
 from ssp_env.scoring import parse_verdict
 
 JudgeStyle = Literal["english", "few_shot"]
@@ -334,3 +347,24 @@ def _read(questions: JudgeQuestions, reply: Reply | None, counts: JudgeCounts) -
 def _report(counts: JudgeCounts, error: Exception, replies: int) -> None:
     counts.failed += replies
     _log.warning("no reply from the judge's agent: %s: %s", type(error).__name__, error)
+
+
+def judge_by_name(name: str, options: PlayerOptions) -> JudgeFunction | AsyncJudgeFunction:
+    """Make the judge that a name stands for.
+
+    Args:
+        name: `package.module:object`, a function of a `Judge` request; or a language model named as players
+            are, which then judges greedily.
+        options: What players made by name are told.
+
+    Raises:
+        ValueError: If the name stands for nothing that can judge.
+    """
+    if is_object_name(name) and name.partition(":")[0] not in BACK_ENDS:
+        return load_object(name, "judge", as_judge)
+    greedy = replace(options, sampling=replace(options.sampling, temperature=0.0))
+    made = player_by_name("judge", name, greedy)
+    style: JudgeStyle = "few_shot" if made.prompts == "few_shot" else "english"
+    questions = JudgeQuestions(f"{name} at T=0", style)
+    kind = AsyncLLMJudge if is_async_agent(made.player) else LLMJudge
+    return kind(made.player, questions)

@@ -88,15 +88,17 @@ class BackEnd:
 
 
 def possible_names(role: str) -> str:
-    """Return what a player of a role may be called.
+    """Return what a player of a role, or a judge, may be called.
 
     >>> possible_names("reader").partition(", vllm:")[0]
     'perfect, guess (scripted), smollm2, human, chat:MODEL[@URL]'
     """
+    scripted = f"{', '.join(SCRIPTED[role])} (scripted), " if role in SCRIPTED else ""
+    person = [HUMAN] if role in SCRIPTED else []
     forms = [back_end.form for back_end in BACK_ENDS.values()]
-    named = ", ".join([SMOLLM2, HUMAN, *forms])
+    named = ", ".join([SMOLLM2, *person, *forms])
     own = "an object of your own as package.module:object"
-    return f"{', '.join(SCRIPTED[role])} (scripted), {named}, a folder with a model or a run, or {own}"
+    return f"{scripted}{named}, a folder with a model or a run, or {own}"
 
 
 def is_local_model(name: str) -> bool:

@@ -29,6 +29,8 @@ from agents.metering import Meter, metered
 from agents.players import Cast
 from ssp_env import play as driver
 from ssp_env.game import Game, Task
+from ssp_env.objects import is_async
+from ssp_env.play import AsyncJudgeFunction, JudgeFunction
 from ssp_env.records import EpisodeWriter
 from ssp_env.scenario import Scenario
 from ssp_env.search.engine import SearchEngine
@@ -43,6 +45,7 @@ def play_session(
     scenario: Scenario,
     tasks: Sequence[Task],
     *,
+    judge: JudgeFunction | AsyncJudgeFunction | None = None,
     seed: int,
     out: Path | None = None,
     quiet: bool = False,
@@ -54,6 +57,7 @@ def play_session(
         cast: The players.
         scenario: What the games are played in.
         tasks: One per game.
+        judge: Decides answers that fail exact match, if the rules have one.
         seed: Seed of the shuffle of evidence and the draw of noise.
         out: New file that gets each game as it ends, as `ssp_env.records` writes it.
         quiet: Print no games.
@@ -77,7 +81,7 @@ def play_session(
                 print_game(console, game)
             advance()
 
-        _play(cast, scenario, tasks, seed, meter, on_outcome)
+        _play(cast, scenario, tasks, judge, seed, meter, on_outcome)
     for failure, count in driver.count_failures(game.outcome for game in games).items():
         console.print(
             f"{count} of {len(games)} games failed: {failure}", style="red", highlight=False, markup=False
@@ -90,6 +94,7 @@ def _play(
     cast: Cast,
     scenario: Scenario,
     tasks: Sequence[Task],
+    judge: JudgeFunction | AsyncJudgeFunction | None,
     seed: int,
     meter: Meter,
     on_outcome: Callable[[Game], None],
@@ -100,7 +105,9 @@ def _play(
     person may leave: that ends their games, which are kept.
     """
     games = scenario.games(tasks, seed)
-    given: dict[str, Any] = {"search": scenario.search, "seed": seed, "on_outcome": on_outcome}
+    given: dict[str, Any] = {
+        "search": scenario.search, "judge": judge, "seed": seed, "on_outcome": on_outcome,
+    }  # fmt: skip
     # One wrapper per player, so that a player of several roles still gets one batch.
     wrapped = {id(player): metered(player, meter) for player in cast.players.values()}
     with ExitStack() as stack:
@@ -111,7 +118,7 @@ def _play(
             # One game after the other, which is how people play.
             going_on = takewhile(lambda _: not any(person.has_left for person in cast.people), games)
             driver.play(going_on, **given, concurrency=1, cohort=1)
-        elif any(map(driver.is_async_agent, wrapped.values())):
+        elif any(map(driver.is_async_agent, wrapped.values())) or is_async(judge):
             anyio.run(partial(driver.play_async, games, **given))
         else:
             driver.play(games, **given, on_player_error="raise")

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.judges import judge_by_name
 from agents.metering import Meter, metered
 from agents.player_names import PlayerOptions, default_max_new_tokens
 from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from baselines.agent_figures import AgentFigures, count_figures
 from ssp_env.game import Game, Task
+from ssp_env.objects import is_async
 from ssp_env.play import is_async_agent, play, play_async
 from ssp_env.records import Episode, EpisodeWriter, keep_episodes, read_episodes, retold
 from ssp_env.scenario import Scenario
@@ -74,6 +76,7 @@ class Measurement:
         tasks: The tasks that every agent plays.
         reader: Name of one reader for all agents; if empty, each agent reads itself, and `perfect` reads for
             scripted ones.
+        judge: Name of the judge of answers that fail exact match; empty if the rules have none.
         seed: Seed of sampling, of the shuffle of evidence and of the draw of noise.
         temperature: Sampling temperature of language models.
         max_new_tokens: Most tokens of a turn of a language model; None means `default_max_new_tokens`.
@@ -84,6 +87,7 @@ class Measurement:
 
     tasks: AgentTasks
     reader: str = ""
+    judge: str = ""
     seed: int = 0
     temperature: float = DEFAULT_TEMPERATURE
     max_new_tokens: int | None = None
@@ -131,6 +135,7 @@ class Measurement:
         scenario = self.tasks.scenario
         return {
             "reader": self.reader or "each player itself",
+            "judge": self.judge or "exact match alone",
             "attempts": scenario.rules.attempts,
             "max_turns": scenario.rules.solver.max_turns,
             "temperature": self.temperature,
@@ -151,6 +156,9 @@ class Measurement:
         path = None if self.folder is None else self.folder / f"{file_name(names['proposer'])}.jsonl"
         limit = self.max_new_tokens or default_max_new_tokens(names["proposer"])
         beside = {"players": dict(names), "temperature": self.temperature, "max_new_tokens": limit}
+        if self.judge:
+            beside["judge"] = self.judge
+        judge = judge_by_name(self.judge, self.players) if self.judge else None
         taken = list(games) if path is None else take_up(path, games, fingerprint, beside)
         for _ in filter(lambda game: game.outcome, taken):
             advance()
@@ -162,7 +170,7 @@ class Measurement:
             advance()
 
         try:
-            _drive(taken, players, search=engine, seed=self.seed, on_outcome=on_outcome)
+            _drive(taken, players, judge, search=engine, seed=self.seed, on_outcome=on_outcome)
         finally:
             if writer is not None:
                 writer.close()
@@ -184,12 +192,12 @@ def _tokens_of_endpoints(ledger: Ledger | None, *, reads: bool) -> int:
     return sum(usage.completion_tokens for (role, _), usage in used.items() if reads or role != "reader")
 
 
-def _drive(games: Sequence[Game], players: Mapping[str, Any], **options: Any) -> None:
-    """Play all games, with asyncio if a player is asynchronous."""
-    if any(map(is_async_agent, players.values())):
-        asyncio.run(play_async(games, **players, **options))
+def _drive(games: Sequence[Game], players: Mapping[str, Any], judge: Any, **options: Any) -> None:
+    """Play all games, with asyncio if a player or the judge is asynchronous."""
+    if any(map(is_async_agent, players.values())) or is_async(judge):
+        asyncio.run(play_async(games, **players, judge=judge, **options))
     else:
-        play(games, **players, **options)
+        play(games, **players, judge=judge, **options)
 
 
 def file_name(player: str) -> str:

@@ -18,6 +18,7 @@ from agents.command_options import (
     APIKeyVariable,
     Concurrency,
     Hops,
+    JudgeName,
     MaxNewTokens,
     PromptStyle,
     Seed,
@@ -111,6 +112,7 @@ def evaluate(
     questions: Questions = None,
     known: Known = None,
     reader: Reader = "",
+    judge: JudgeName = None,
     hops: Hops = 2,
     attempts: Attempts = None,
     top_k: TopK = None,
@@ -129,7 +131,8 @@ def evaluate(
     json_file: JSONFile = None,
 ) -> None:
     """Compare players in both roles (--games), or measure a tiny policy on held-out questions by hops."""
-    given = read_rules(rules, rule, attempts=attempts, top_k=top_k, max_turns=max_turns, rag_check=rag_check)
+    own = {"attempts": attempts, "top_k": top_k, "max_turns": max_turns, "rag_check": rag_check}
+    given = read_rules(rules, rule, **own, judge=True if judge else None)
     if games is None:
         _check_by_hops(context, players)
         temperature = 1.0 if temperature is None else temperature
@@ -148,7 +151,7 @@ def evaluate(
         api_key_variable=api_key_variable, concurrency=concurrency,
     )  # fmt: skip
     measurement = _measurement(scenario, games, known, seed, reader=reader, players=options, folder=out,
-        max_new_tokens=max_new_tokens,
+        judge=judge or "", max_new_tokens=max_new_tokens,
         temperature=DEFAULT_TEMPERATURE if temperature is None else temperature,
     )  # fmt: skip
     _prepare_models(players, threads)

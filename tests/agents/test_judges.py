@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.chat_endpoint import ChatClient, ChatEndpointAgent
-from agents.judges import JUDGE_PROMPTS, AsyncLLMJudge, JudgeQuestions, LLMJudge, VerdictCache
+from agents.judges import JUDGE_PROMPTS, AsyncLLMJudge, JudgeQuestions, LLMJudge, VerdictCache, judge_by_name
+from agents.player_names import MadePlayer, PlayerOptions
 from agents.sampling_params import SamplingParams
 from agents.transformers_agent import TransformersAgent
-from ssp_env.game import PROTOCOLS, Message, View
+from ssp_env.game import PROTOCOLS, Judge, Message, View
 from ssp_env.play import play, play_async
 from ssp_env.testing import ConformanceError, check_judge
 from tests.agents.chat_server import chat_server, completion
@@ -339,3 +340,35 @@ def test_a_language_model_of_transformers_that_babbles_knows_nothing():
     assert judge.judge_batch([ask("Sarn"), ask("Tavor")]) == [None, None]
     assert (judge.counts.calls, judge.counts.no_verdict) == (4, 4)
     check_judge(judge, knows_same_text=False)
+
+
+def test_a_judge_is_made_by_name(tmp_path, monkeypatch):
+    (tmp_path / "named_judges.py").write_text(
+        "class Strict:\n    def __call__(self, asked):\n        return False\n\n"
+        "class Reader:\n    def act(self, view):\n        return '<answer> Correct </answer>'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    strict = judge_by_name("named_judges:Strict", PlayerOptions())
+    assert strict(Judge("j", "Who?", "Tavor", ("Sarn",))) is False
+    with pytest.raises(ValueError, match="judge 'named_judges:Reader': judge must be a function"):
+        judge_by_name("named_judges:Reader", PlayerOptions())
+    with pytest.raises(ValueError, match="--judge must be one of"):
+        judge_by_name("nobody", PlayerOptions())
+
+
+def test_a_language_model_judges_greedily(monkeypatch):
+    asked = []
+
+    class Model:
+        def act(self, view):
+            asked.append(view.messages[-1].content)
+            return "<answer> Correct </answer>"
+
+    def by_name(role, name, options):
+        assert (role, name, options.sampling.temperature) == ("judge", "chat:m", 0.0)
+        return MadePlayer(Model(), "english")
+
+    monkeypatch.setattr("agents.judges.player_by_name", by_name)
+    judge = judge_by_name("chat:m", PlayerOptions())
+    assert judge(Judge("j", "Who was mayor?", "Mr Tavor", ("Tavor",))) is True
+    assert judge.questions.name == "chat:m at T=0" and "Who was mayor?" in asked[0]

@@ -447,3 +447,15 @@ def test_both_probes_can_be_asked_for():
     for label in ("closed book", "uniqueness"):
         assert label not in plain.output
         assert label in probed.output
+
+
+def test_a_judge_of_ones_own_decides_what_does_not_match(tmp_path, monkeypatch):
+    (tmp_path / "own_judge.py").write_text("def lenient(asked):\n    return True\n")
+    (tmp_path / "own_guess.py").write_text("def guess(view):\n    return '<answer> nobody </answer>'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ("--games", 2, "--solver", "own_guess:guess", "--reader", "perfect", "--seed", 3)
+    assert run(*options).output.count("valid: unsolved") == 2
+    judged = run(*options, "--judge", "own_judge:lenient")
+    assert judged.exit_code == 0, judged.output
+    assert judged.output.count("valid: solved") == 2 and "judge" in judged.output
+    assert "own_judge has no attribute 'lenint'" in message_of(*options, "--judge", "own_judge:lenint")
