@@ -20,23 +20,13 @@ def interrupted(*arguments, ready):
     )
     try:
         opened = ready(process)
-        error = _stopped(process)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
     finally:
         process.kill()
     if opened is not None:
         opened.close()
     return process.returncode, error
-
-
-def _stopped(process):
-    """Interrupt a process, again if Python was where it drops interrupts; return its stderr."""
-    for _ in range(12):
-        process.send_signal(signal.SIGINT)
-        try:
-            return process.communicate(timeout=10)[1]
-        except subprocess.TimeoutExpired:
-            continue
-    raise AssertionError("twelve interrupts did not end the command")
 
 
 @pytest.fixture
