@@ -20,7 +20,7 @@ from agents.vllm.errors import (
 )
 from agents.vllm.logprobs import PROBE_TEMPERATURE, LogprobsMode, mode_of, probe_request
 from agents.vllm.turn import Completion, read_completion
-from ssp_env.http import Answer, HTTPService, ReplyTooLong
+from ssp_env.http import Answer, HTTPService, ReplyTooLong, service_url
 
 UNSET_VERSION = "default"
 """What vLLM calls weights that nobody gave a version."""
@@ -183,19 +183,7 @@ def server_url(url: str) -> str:
     >>> server_url("http://127.0.0.1:8000/v1/")
     'http://127.0.0.1:8000'
     """
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ValueError(
-            f"expected the address of a server, such as http://127.0.0.1:8000: {error}"
-        ) from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"expected an address that starts with http:// or https://, got {url!r}")
-    if parsed.userinfo or parsed.query:
-        raise ValueError(
-            "expected an address without user, password and parameters: use api_key for a secret"
-        )
-    return str(parsed.copy_with(fragment=None)).rstrip("/").removesuffix("/v1")
+    return str(service_url(url).copy_with(fragment=None)).rstrip("/").removesuffix("/v1")
 
 
 def first_served(urls: Sequence[str]) -> tuple[str, str | None]:

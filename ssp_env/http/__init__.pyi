@@ -5,3 +5,5 @@ from .policy import RetryPolicy as RetryPolicy
 from .service import Answer as Answer
 from .service import HTTPService as HTTPService
 from .service import ReplyTooLong as ReplyTooLong
+from .service import service_url as service_url
+from .service import shown_url as shown_url

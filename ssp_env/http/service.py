@@ -133,3 +133,31 @@ def certificates() -> ssl.SSLContext:
 def _close_later(client: httpx.AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
     if is_background(loop):
         asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+
+
+def service_url(url: str) -> httpx.URL:
+    """Read the address of a service.
+
+    Raises:
+        ValueError: If it is no HTTP address, or holds a user, a password or parameters.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(
+            f"expected the address of a server, such as http://127.0.0.1:8000: {error}"
+        ) from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(
+            f"expected an address that starts with http:// or https://, got {shown_url(parsed)!r}"
+        )
+    if parsed.userinfo or parsed.query:
+        raise ValueError(
+            "expected an address without user, password and parameters: use api_key for a secret"
+        )
+    return parsed
+
+
+def shown_url(url: httpx.URL) -> str:
+    """Write an address without the parts of it that may be secret."""
+    return str(url.copy_with(userinfo=b"", query=None, fragment=None))

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from ssp_env.http import Answer, HTTPService, ReplyTooLong, RequestPolicy
+from ssp_env.http import Answer, HTTPService, ReplyTooLong, RequestPolicy, shown_url
 from ssp_env.search.errors import BadSearchReply, SearchError, SearchRefused, SearchTimeout, SearchUnavailable
 
 _HINTS = {401: ": is the key right?", 403: ": is the key allowed to do this?", 429: ": too many requests"}
@@ -81,11 +81,6 @@ class JSONService:
             problem += f": {self._quoted(answer.body)}"
         status = None if answer is None else answer.status
         return kind(self._prefix + problem, shown_url(request.url), status)
-
-
-def shown_url(url: httpx.URL) -> str:
-    """Write an address without what may be secret in it."""
-    return str(url.copy_with(userinfo=b"", query=None, fragment=None))
 
 
 def read_key(variable: str, environment: Mapping[str, str] = os.environ) -> str:

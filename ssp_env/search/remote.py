@@ -12,11 +12,11 @@ import httpx
 
 from ssp_env.game.passage import Passage
 from ssp_env.http import RequestPolicy as RequestPolicy
-from ssp_env.http import arun, run
+from ssp_env.http import arun, run, service_url, shown_url
 from ssp_env.http.concurrency import gather
 from ssp_env.search.documents import API_KEY_VARIABLE, from_reply
 from ssp_env.search.errors import BadSearchReply, SearchError
-from ssp_env.search.json_service import JSONService, shown_url
+from ssp_env.search.json_service import JSONService
 
 _POLICY = RequestPolicy(max_retries=3, backoff=0.2, max_backoff=5.0, max_bytes=256 * 2**20)
 _EXCERPT_CHARACTERS = 200
@@ -171,20 +171,7 @@ def _from_arguments(arguments: dict[str, Any]) -> RemoteEngine:
 
 
 def _retrieve_url(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ValueError(
-            f"expected the address of a server, such as http://127.0.0.1:8000: {error}"
-        ) from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(
-            f"expected an address that starts with http:// or https://, got {shown_url(parsed)!r}"
-        )
-    if parsed.userinfo or parsed.query:
-        raise ValueError(
-            "expected an address without user, password and parameters: use api_key for a secret"
-        )
+    parsed = service_url(url)
     path = parsed.path.rstrip("/")
     return parsed if path.endswith("/retrieve") else parsed.copy_with(path=path + "/retrieve")
 

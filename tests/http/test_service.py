@@ -11,7 +11,7 @@ import threading
 import httpx
 import pytest
 
-from ssp_env.http import HTTPService, ReplyTooLong, RequestPolicy, arun, run
+from ssp_env.http import HTTPService, ReplyTooLong, RequestPolicy, arun, run, service_url
 from ssp_env.http.concurrency import gather
 from tests.search.faulty_server import drip, drip_head, faulty, go_on_for_ever, hang_up, reply, silence
 from tests.search.remote_server import Reply, remote
@@ -175,3 +175,19 @@ def test_gathering_stops_at_the_first_failure_and_starts_no_more_than_allowed():
     with pytest.raises(ValueError):
         asyncio.run(ask())
     assert sorted(started) == sorted(ended) and 3 not in started
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://a:port", "expected the address of a server"),
+        ("ftp://127.0.0.1", "starts with http:// or https://, got 'ftp://127.0.0.1'"),
+        ("ftp://me:secret@127.0.0.1", "starts with http:// or https://, got 'ftp://127.0.0.1'"),
+        ("http://me:secret@127.0.0.1", "without user, password and parameters"),
+        ("http://127.0.0.1?key=secret", "without user, password and parameters"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_its_secrets(url, problem):
+    with pytest.raises(ValueError, match=problem) as refused:
+        service_url(url)
+    assert "secret" not in str(refused.value).replace("for a secret", "")
