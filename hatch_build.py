@@ -1,8 +1,8 @@
 """Build hooks: a wheel holds `ssp_env`, `agents` and `baselines`, or `ssp_env` alone when SSP_ENV_ONLY=1.
 
-Another popular distribution also installs a top-level `agents`; whoever needs both builds ours with
-`SSP_ENV_ONLY=1 pip install .`. The `ssp` commands of the packages left out are then not registered either.
-The variable is for wheels: an editable install exposes the source tree as it is.
+Another popular distribution, openai-agents, also installs a top-level package `agents`. To use both, install
+ours with `SSP_ENV_ONLY=1 pip install .`; the `ssp` commands of the packages left out are then not registered.
+The variable affects wheels only: an editable install exposes the whole source tree.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class OptionalPackages(BuildHookInterface):
     """Adds the packages beside `ssp_env` to a wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Name the folders to add; editable builds point at the source tree and need none."""
+        """Add the folders of the packages to the build; an editable build needs none of them."""
         if self.target_name == "wheel" and version == "standard" and not env_only():
             build_data["force_include"].update({package: package for package in ("agents", "baselines")})
 

@@ -1,7 +1,7 @@
 """Install the pinned torch: a CPU build unless TORCH=cuda, and never several gigabytes of CUDA by accident.
 
-Run by `make` with the interpreter of its virtual environment. Only torch itself is installed; what it depends
-on comes with the packages installed after it.
+`make` runs this script with the interpreter of its virtual environment. Only torch itself is installed; its
+dependencies come with the packages that are installed after it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CUDA_PACKAGE = re.compile(r"(nvidia|cuda|triton)\b")
 
 
 def main() -> int:
-    """Install what the variable TORCH asks for and return the exit status."""
+    """Install the build of torch that the variable TORCH names, and return the exit status."""
     flavour = os.environ.get("TORCH", "cpu")
     if flavour not in ("cpu", "cuda"):
         print(f"TORCH must be cpu or cuda, got {flavour!r}", file=sys.stderr)
@@ -33,10 +33,10 @@ def main() -> int:
     arguments = ["--no-deps", *(["--force-reinstall"] if installed else []), requirement]
     if flavour == "cuda":
         return pip("install", *arguments)
-    # Little patience, so that a machine that cannot reach this index loses seconds, not minutes.
+    # A short timeout, so that a machine that cannot reach this index loses seconds, not minutes.
     if pip("install", *arguments, "--index-url", CPU_INDEX, "--timeout", "10", "--retries", "1") == 0:
         return 0
-    print(f"No {requirement} from {CPU_INDEX}; looking at what pip's own index offers")
+    print(f"{CPU_INDEX} did not deliver {requirement}; looking in pip's default index")
     cuda = cuda_packages(requirement)
     if cuda:
         print(refusal(requirement, cuda), file=sys.stderr)
@@ -57,7 +57,7 @@ def pinned_requirement(constraints: str) -> str:
 
 
 def installed_version() -> str | None:
-    """Return the version of the installed torch with its build tag, such as `2.13.0+cpu`, if there is one."""
+    """Return the version of the installed torch with its build tag, such as `2.13.0+cpu`, or None."""
     try:
         return importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -65,7 +65,7 @@ def installed_version() -> str | None:
 
 
 def satisfies(installed: str, requirement: str, flavour: str) -> bool:
-    """Whether the installed build will do: any of the version for `cpu`, any but a CPU one for `cuda`."""
+    """Whether the installed build has the right version and, for `cuda`, is not a CPU build."""
     version, _, build = installed.partition("+")
     return requirement == f"torch=={version}" and not (flavour == "cuda" and build == "cpu")
 
@@ -74,7 +74,7 @@ def cuda_packages(requirement: str) -> list[str]:
     """Return the names of the CUDA packages that pip would install along with the requirement.
 
     Raises:
-        SystemExit: If pip cannot resolve the requirement; pip has said why.
+        SystemExit: If pip cannot resolve the requirement; pip has printed the reason.
     """
     options = ("--dry-run", "--quiet", "--ignore-installed", "--report", "-")
     command = [sys.executable, "-m", "pip", "install", *options, requirement]
@@ -86,7 +86,7 @@ def cuda_packages(requirement: str) -> list[str]:
 
 
 def refusal(requirement: str, cuda: list[str]) -> str:
-    """Say why nothing was installed and what to do about it."""
+    """Return a message that says why nothing was installed and what to do about it."""
     return (
         f"Stopped: the {requirement} that pip finds is a CUDA build. With it come {len(cuda)} more packages,"
         f" several gigabytes in all:\n{', '.join(cuda)}.\n"
@@ -97,7 +97,7 @@ def refusal(requirement: str, cuda: list[str]) -> str:
 
 
 def pip(*arguments: str) -> int:
-    """Run pip of this interpreter and return its exit status."""
+    """Run the pip of this interpreter and return its exit status."""
     return subprocess.run([sys.executable, "-m", "pip", *arguments], check=False).returncode
 
 

@@ -1,6 +1,6 @@
 """Run the official PettingZoo tests over every configuration on several PettingZoo versions; print a table.
 
-Each version gets a throw-away virtual environment with ssp_env installed from this tree, without torch. The
+Each version gets a temporary virtual environment with ssp_env installed from this tree, without torch. The
 exit status is 1 if any test fails or a version cannot be installed.
 """
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 GRID = ROOT / "tests" / "conformance" / "grid.py"
 
 Results: TypeAlias = Mapping[str, Mapping[str, str]]
-"""What each test raised, empty if it passed, by configuration and test."""
+"""The error of each test by configuration and test; an empty string if the test passed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +63,7 @@ def run_version(version: str, cycles: int) -> Results:
         environment = {**os.environ, "SSP_ENV_ONLY": "1"}
         install = [str(python), "-m", "pip", "install", "--quiet", str(ROOT), f"pettingzoo=={version}"]
         subprocess.run(install, check=True, env=environment, stderr=subprocess.PIPE, text=True)
-        # From the empty folder, so that the installed ssp_env is tested and not the tree.
+        # Run in the empty folder, so that the installed ssp_env is tested and not the source tree.
         command = [str(python), str(GRID), str(cycles)]
         done = subprocess.run(command, check=True, cwd=folder, capture_output=True, text=True)
         results: Results = json.loads(done.stdout.splitlines()[-1])
@@ -71,7 +71,7 @@ def run_version(version: str, cycles: int) -> Results:
 
 
 def table(version: str, results: Results) -> str:
-    """Format the results: a line per configuration, a column per test."""
+    """Format the results as a table with a line per configuration and a column per test."""
     tests = list(dict.fromkeys(test for row in results.values() for test in row))
     title = f"PettingZoo {version}"
     first = max(map(len, [title, *results]))
@@ -85,7 +85,7 @@ def table(version: str, results: Results) -> str:
 
 
 def failures_of(results: Results) -> list[tuple[str, str]]:
-    """Return what failed: the name of configuration and test, and what it raised."""
+    """Return the failed tests: the names of configuration and test, and the error."""
     return [
         (f"{configuration}: {test}", detail)
         for configuration, row in results.items()

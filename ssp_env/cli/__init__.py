@@ -1,4 +1,4 @@
-"""The `ssp` command: the commands of this package, and those that other packages register.
+"""The command line `ssp`: the commands of this package, and those that other packages register.
 
 `ssp_env` does not import the agents and trainers that are installed beside it; they register their commands
 under the entry-point group `ssp.commands`.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COMMAND_GROUP = "ssp.commands"
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
+"""Exit status after Ctrl-C, by the convention of shells: 128 plus the number of the signal."""
 HELP = """Search self-play: a proposer writes questions, a solver answers them by searching.
 
 Start with `ssp train` (learns on a CPU in minutes), `ssp play` (watch games) or `ssp world` (look at the
@@ -25,7 +25,7 @@ world they are played in). Every command explains itself: `ssp COMMAND --help`."
 
 
 def main() -> None:
-    """Run the command line; an error of the user gets one message, and neither it nor Ctrl-C a traceback."""
+    """Run the command line; user errors print one message, and neither they nor Ctrl-C print a traceback."""
     try:
         build_app()()
     except KeyboardInterrupt:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def build_app() -> typer.Typer:
-    """Assemble the commands of this package and every registered one.
+    """Assemble the commands of this package and all registered commands.
 
     Raises:
         ModuleNotFoundError: If typer is not installed.
@@ -75,7 +75,7 @@ def build_app() -> typer.Typer:
 
 
 def _with_remedy(error: ModuleNotFoundError) -> ModuleNotFoundError:
-    """Name the extra to install where Python's own error does not; what commands lack belongs to training."""
+    """Name the extra `train` if the error does not say yet what to install."""
     if error.name is None or "pip install" in error.msg:
         return error
     return missing_extra(error.name.partition(".")[0], "train")

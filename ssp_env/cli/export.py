@@ -43,7 +43,7 @@ def export(
     role: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Whose conversations: {', '.join(ROLES)}; may be repeated. Without it, "
+            help=f"Role whose conversations are written: {', '.join(ROLES)}; may be repeated. Default: "
             f"{' and '.join(TRAINED_ROLES)}.",
             show_default=False,
         ),
@@ -54,7 +54,7 @@ def export(
     ] = "tool",
     data_source: Annotated[str, typer.Option(help="Name of the data source in verl rows.")] = "ssp_env",
 ) -> None:
-    """Write recorded games as training data, without the conversations of games that failed."""
+    """Write recorded games as training data; conversations of games that ended as `error` are left out."""
     roles = cast(list[Role], role or list(TRAINED_ROLES))
     if unknown := set(roles) - set(ROLES):
         raise ValueError(f"--role must be one of {', '.join(ROLES)}, got {', '.join(sorted(unknown))}")
@@ -79,7 +79,7 @@ def export(
 
 
 def _episodes(file: Path) -> Iterator[Episode]:
-    """Stream a file for use that ends at the first record that does not replay, with its line named."""
+    """Stream recorded games; the first one that does not replay raises an error that names its line."""
     for number, episode in read_recorded(file):
         try:
             retold(episode)

@@ -1,4 +1,4 @@
-"""`ssp index`: build an index of a corpus, add passages to it, show what it holds, check that it is whole."""
+"""`ssp index`: build an index of a corpus, add passages, show its contents, check that it is undamaged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _SHOWN_BAD = 5
 
 Directory = Annotated[Path, typer.Argument(help="The index directory.")]
 SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Skip malformed lines, rows and files, and say how many.")
+    bool,
+    typer.Option("--skip-bad", help="Skip malformed lines, rows and files, and print how many there were."),
 ]
 
 app = typer.Typer(no_args_is_help=True, help="Build, extend and check indexes on disk.")
@@ -61,13 +62,13 @@ def build(
     stem: Annotated[bool | None, typer.Option(help="Reduce words to English stems.")] = None,
     drop_stop_words: Annotated[bool, typer.Option(help="Ignore English stop words in queries.")] = True,
     all_words_first: Annotated[
-        bool | None, typer.Option(help="Rank passages with every word of the query above all others.")
+        bool | None, typer.Option(help="Rank passages that have every word of the query above all others.")
     ] = None,
     title_boost: Annotated[
         float, typer.Option(help="Factor by which words of the title count more than words of the text.")
     ] = 1.0,
     exact: Annotated[
-        bool, typer.Option(help="Rank every passage with any word of a query, however long that takes.")
+        bool, typer.Option(help="Rank every passage that has any word of a query, however long that takes.")
     ] = False,
     skip_bad: SkipBad = False,
 ) -> None:
@@ -99,10 +100,12 @@ def build(
 @app.command()
 def add(
     directory: Directory,
-    source: Annotated[Path, typer.Argument(help="What `ssp index build` takes; its ids must be new.")],
+    source: Annotated[
+        Path, typer.Argument(help="A source as for `ssp index build`; its passage ids must be new.")
+    ],
     skip_bad: SkipBad = False,
 ) -> None:
-    """Add passages to an index; engines that have it open keep what they opened."""
+    """Add passages to an index; engines that have it open continue with the passages they opened."""
     opened, console, bad = open_source(source), Console(stderr=True), _BadLines()
     with _progress_bar(console, opened) as (report, on_done):
         manifest = add_passages(directory, opened.read(bad if skip_bad else None, on_done), progress=report)
@@ -112,13 +115,13 @@ def add(
 
 @app.command()
 def info(directory: Directory) -> None:
-    """Show what an index holds."""
+    """Show the contents and settings of an index."""
     _print(read_manifest(directory), directory)
 
 
 @app.command()
 def check(directory: Directory) -> None:
-    """Compare every byte of an index with what was written."""
+    """Check every file of an index against the sizes and checksums recorded when it was written."""
     total = sum(size for size, _ in read_manifest(directory).files.values())
     with _bar(Console(stderr=True)) as bar:
         task = bar.add_task("Checking", total=total)
@@ -129,9 +132,9 @@ def check(directory: Directory) -> None:
 def _open_corpus(
     source: Path | None, world: str | None, world_index: int, heldout: bool
 ) -> tuple[CorpusSource, dict[str, bool]]:
-    """Return what to read, and how BM25 reads such passages if no option says otherwise."""
+    """Return the source to read, and the BM25 settings for its passages if no option says otherwise."""
     if (source is None) == (world is None):
-        raise ValueError("expected either SOURCE or --world")
+        raise ValueError("expected exactly one of SOURCE and --world")
     if world is None or "-" in world:
         if world_index or heldout:
             raise ValueError("--world-index and --heldout go with a world preset, such as --world tiny")
@@ -179,7 +182,7 @@ def _bar(console: Console) -> Progress:
 def _progress_bar(
     console: Console, source: CorpusSource
 ) -> Iterator[tuple[OnProgress, Callable[[int], object]]]:
-    """Show one bar per stage; the bar of the reading stage counts what the source counts."""
+    """Show one bar per stage; the bar of the reading stage counts in the unit of the source."""
     with _bar(console) as bar:
         reading = bar.add_task("Reading", total=source.total)
         stages = {"Reading": reading}

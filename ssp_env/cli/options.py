@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they name: worlds, search engines and recorded games."""
+"""Options that several commands share, and functions that open what they name: worlds, engines, games."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ DEFAULT_WORLD = "small"
 
 WorldName = Annotated[
     str | None,
-    typer.Option(
-        "--world", help=f"World preset: {', '.join(WORLD_PRESETS)}; {DEFAULT_WORLD} if nothing is named."
-    ),
+    typer.Option("--world", help=f"World preset: {', '.join(WORLD_PRESETS)}; {DEFAULT_WORLD} by default."),
 ]
 WorldIndex = Annotated[
-    int, typer.Option("--world-index", help="Number of the world; every number is another world.", min=0)
+    int,
+    typer.Option("--world-index", help="Number of the world; every number gives a different world.", min=0),
 ]
-Heldout = Annotated[bool, typer.Option("--heldout", help="Take a world that nothing is trained on.")]
+Heldout = Annotated[bool, typer.Option("--heldout", help="Take a world that is never used for training.")]
 Corpus = Annotated[
     Path | None,
     typer.Option("--corpus", help="Search this file or folder of passages instead of a world."),
@@ -43,8 +42,8 @@ Search = Annotated[
     str | None,
     typer.Option(
         "--search",
-        help="What searches the world or corpus: bm25 (the default), dense:MODEL, hybrid:MODEL, the URL of a "
-        "server of Search-R1's protocol, or module:object for an engine of your own.",
+        help="Engine that searches the world or corpus: bm25 (the default), dense:MODEL, hybrid:MODEL, the "
+        "URL of a server with Search-R1's protocol, or module:object for an engine of your own.",
     ),
 ]
 Recorded = Annotated[
@@ -63,7 +62,7 @@ def ssp_options(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Take the options of `ssp` itself, which stand before the command."""
+    """Take the options of `ssp` itself, which come before the name of the command."""
 
 
 def open_world(preset: str, world_index: int, heldout: bool) -> World:
@@ -82,11 +81,11 @@ def open_engine(
     """Open the engine that a command's options name, with a progress bar on stderr while it is built.
 
     Raises:
-        ValueError: If the options name more than one thing to search in.
+        ValueError: If the options name more than one world, corpus or index.
     """
     named = {"--world": world, "--corpus": corpus, "--index": index}
     given = [option for option, value in named.items() if value is not None]
-    # The number of a world and its split say that a world is wanted.
+    # A world's number or split means that a world is wanted.
     if (world_index or heldout) and "--world" not in given:
         given.insert(0, "--heldout" if heldout else "--world-index")
     if len(given) > 1:
@@ -104,22 +103,22 @@ def open_engine(
 
 
 def search_option(index: Path | None, search: str | None) -> Path | str | None:
-    """Return what searches.
+    """Return the index directory or the name of the engine that the options give.
 
     Raises:
-        ValueError: If both options say so.
+        ValueError: If both options are given.
     """
     if index is not None and search is not None:
-        raise ValueError("--index and --search both say what searches: give one of them")
+        raise ValueError("--index and --search both choose the search engine: give only one of them")
     return index or search
 
 
 def read_recorded(file: Path) -> Iterator[tuple[int, Episode]]:
-    """Stream recorded games with their line numbers; a torn last line is skipped with a warning on stderr."""
+    """Stream recorded games with their line numbers; an incomplete last line is skipped with a warning."""
     warn = partial(print_text, Console(stderr=True), style="yellow")
     yield from numbered_episodes(file, on_torn=lambda torn: warn(f"ssp: {torn}; the line is skipped"))
 
 
 def print_text(console: Console, text: str, style: str = "") -> None:
-    """Print text that others may have written, without markup, and each line of it whole."""
+    """Print text from any source: markup is not interpreted, and long lines are not wrapped."""
     console.print(Text(visible(text), style=style), soft_wrap=True)

@@ -24,9 +24,9 @@ def replay(
         str, typer.Option("--game", help="Also print the game with this id, as `ssp play` does.")
     ] = "",
 ) -> None:
-    """Play recorded games again and check that events and outcomes come out to the byte as recorded.
+    """Play recorded games again and check that events and outcomes equal the record to the byte.
 
-    Ends with status 1 if any game differs.
+    The exit status is 1 if any game differs.
     """
     console = Console()
     reproduced: Counter[str] = Counter()
@@ -49,7 +49,7 @@ def replay(
             if told is not None and told.outcome is not None:
                 print_game(console, told)
     if game and not found:
-        raise ValueError(f"{file}: no game with the id {game!r}; every line has its id as game_id")
+        raise ValueError(f"{file}: no game has the id {game!r}; the ids are under game_id in each line")
     console.print(_replay_table(file, reproduced, differing))
     if differing:
         raise typer.Exit(1)

@@ -33,16 +33,16 @@ def rescore(
         Path | None, typer.Option(help="Write the games with their new scores to this new file.")
     ] = None,
 ) -> None:
-    """Score recorded games by other rules or rewards, without playing; rules not given stay as recorded.
+    """Score recorded games by other rules or rewards, without playing; other rules stay as recorded.
 
-    What the record does not tell is counted as `unknown`: a question that the recorded rules refused was
-    never answered, so nobody knows how it would have ended. `--rule judge=false` lets exact match decide in
-    place of the recorded verdicts of a judge.
+    Games whose new outcome the record does not determine are counted as `unknown`: a question that the
+    recorded rules refused was never answered, so its outcome is unknown. `--rule judge=false` lets exact
+    match decide in place of the recorded verdicts of a judge.
     """
     changes = read_rules(rules, rule, reward=reward)
     if not changes:
         raise ValueError(
-            "nothing to score by: give --reward, --rule NAME=VALUE or --rules FILE (ssp rescore --help)"
+            "no new rules or reward: give --reward, --rule NAME=VALUE or --rules FILE (ssp rescore --help)"
         )
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")

@@ -1,4 +1,4 @@
-"""The rules of a game on the command line: a TOML file, and single rules after it."""
+"""The rules of a game on the command line: a TOML file, and single rules that override it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RulesFile = Annotated[
     Path | None,
     typer.Option(
         "--rules",
-        help="TOML file of rules: names of GameConfig, limits of Budget for all seats, and the tables "
-        "[proposer] and [solver] for one of them.",
+        help="TOML file of rules: fields of GameConfig, fields of Budget for all seats, and tables "
+        "[proposer] and [solver] with fields of Budget for one role.",
     ),
 ]
 RuleValues = Annotated[
@@ -27,7 +27,7 @@ RuleValues = Annotated[
     typer.Option(
         "--rule",
         metavar="NAME=VALUE",
-        help="One rule, after those of --rules; for instance min_searches=3, solver.max_turns=8 or "
+        help="One rule, which overrides --rules; for instance min_searches=3, solver.max_turns=8 or "
         "reward='4p(1-p)'. May be repeated.",
     ),
 ]
@@ -47,11 +47,11 @@ def read_rules(file: Path | None, assignments: Sequence[str] | None, **options: 
 
     Args:
         file: TOML file.
-        assignments: Texts such as `min_searches=3`, which come after the file.
-        options: Rules that have an option of their own and come last; None where it was left out.
+        assignments: Texts such as `min_searches=3`, which override the file.
+        options: Rules that have an option of their own, which override both; None if it was not given.
 
     Raises:
-        ValueError: If the file is no TOML, or an assignment has another form.
+        ValueError: If the file is not valid TOML, or an assignment has another form.
 
     >>> read_rules(None, ["solver.max_turns=8", "reward=4p(1-p)"], top_k=2, attempts=None)
     {'solver': {'max_turns': 8}, 'reward': '4p(1-p)', 'top_k': 2}
@@ -64,19 +64,21 @@ def read_rules(file: Path | None, assignments: Sequence[str] | None, **options: 
         seat, dot, limit = name.strip().rpartition(".")
         target = rules.setdefault(seat, {}) if dot else rules
         if not isinstance(target, dict):
-            raise ValueError(f"--rule {assignment!r}: {seat} is no table of limits, it is {target!r}")
+            raise ValueError(
+                f"--rule {assignment!r}: expected a table of limits under {seat}, got {target!r}"
+            )
         target[limit] = _value(value.strip())
     return rules | {name: value for name, value in options.items() if value is not None}
 
 
 def given_on_command_line(context: typer.Context, parameter: str) -> bool:
-    """Return whether somebody wrote the option of a parameter, in place of leaving it to its default."""
+    """Return whether the option of a parameter was given, so that its value is not the default."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name != "DEFAULT"
 
 
 def _value(text: str) -> Any:
-    """Read a value as TOML has it; what is none is text, so that no shell needs two kinds of quotes."""
+    """Read a TOML value; anything else is text, so that strings need no quotes of TOML within the shell's."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -1,4 +1,4 @@
-"""The command `ssp serve`, which offers a search engine to others over HTTP or MCP."""
+"""`ssp serve`: offer a search engine to other programs over HTTP or MCP."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def serve(
     index: IndexDirectory = None,
     search: Search = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 is open to the network.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is open to the network.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="Port to listen at; 0 takes a free one.", min=0, max=65535)
+        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
     ] = 8000,
     token: Annotated[
         str | None,
@@ -51,7 +51,10 @@ def serve(
         ),
     ] = None,
     mcp: Annotated[
-        Transport | None, typer.Option(help="Serve MCP instead: over stdio, or streamable HTTP at /mcp.")
+        Transport | None,
+        typer.Option(
+            help="Serve MCP instead of Search-R1's protocol: over stdio, or over streamable HTTP at /mcp."
+        ),
     ] = None,
     max_queries: Annotated[int, typer.Option(help="Most queries in a request.", min=1)] = 10_000,
     max_query_chars: Annotated[int, typer.Option(help="Most characters in a query.", min=1)] = 10_000,
@@ -62,13 +65,14 @@ def serve(
     _check_extra("mcp" if mcp else "serve")
     from ssp_env.serve.access import Limits, is_loopback
 
-    # stdout belongs to MCP.
+    # With MCP over stdio, stdout carries the protocol.
     console = Console(stderr=True)
     limits = Limits(max_queries, max_query_chars, max_body_mib * 2**20, max_top_k)
     engine = open_engine(world, world_index, heldout, corpus, index, search)
     if token is None and mcp is not Transport.stdio and not is_loopback(host):
         console.print(
-            f"Everybody who reaches {host} may search; set a token to change that.", highlight=False
+            f"Anybody who can reach {host} may search; set a token (--token) to prevent that.",
+            highlight=False,
         )
     if mcp is Transport.stdio:
         from ssp_env.serve.mcp_server import build_mcp_server
@@ -92,15 +96,15 @@ def _mcp_app(engine: SearchEngine, limits: Limits, token: str | None, host: str)
 
 
 def run_app(app: ASGIApp, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM; requests that came before get up to 30 seconds to finish.
+    """Serve until SIGINT or SIGTERM; requests under way then get up to 30 seconds to finish.
 
     Raises:
-        KeyboardInterrupt: If SIGINT ended it.
-        SystemExit: If the address cannot be used; the status is 3, as uvicorn's.
+        KeyboardInterrupt: If SIGINT ended the server.
+        SystemExit: If the address cannot be used; the status is 3, as in uvicorn.
     """
     from uvicorn import Config, Server
 
-    # uvicorn.run does the same, but takes SIGINT for a normal end.
+    # uvicorn.run does the same, but treats SIGINT as a normal end.
     server = Server(
         Config(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
     )

@@ -27,7 +27,7 @@ def world(
         Path | None, typer.Option(help="Write all passages as JSON Lines to this new file.")
     ] = None,
 ) -> None:
-    """Show a fictional world: passages, questions with their answers, fingerprint; or write it to a file."""
+    """Show passages, questions with answers and the fingerprint of a world, and write passages to a file."""
     console = Console()
     made = open_world(preset, world_index, heldout)
     console.print(f"[bold]{made.id}[/bold]: {len(made):,} passages", highlight=False)

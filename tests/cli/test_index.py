@@ -105,8 +105,11 @@ def test_damage_is_one_message(ssp, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["build", "--out", "index"], "expected either SOURCE or --world"),
-        (["build", "c.jsonl", "--world", "tiny", "--out", "index"], "expected either SOURCE or --world"),
+        (["build", "--out", "index"], "expected exactly one of SOURCE and --world"),
+        (
+            ["build", "c.jsonl", "--world", "tiny", "--out", "index"],
+            "expected exactly one of SOURCE and --world",
+        ),
         (["build", "--world", "huge", "--out", "index"], "unknown world preset 'huge'"),
         (["build", "--world", "a-b-c", "--out", "index"], "a world id looks like"),
         (["build", "c.jsonl", "--heldout", "--out", "index"], "go with a world preset"),

@@ -70,7 +70,7 @@ def test_replay_prints_a_game_as_play_does(ssp, recorded):
     assert "game task-0: Tavor (2 hops, also Tavor of Ruvia)" in printed
     assert "rewards: proposer_0 0, solver_0 1, solver_1 1" in printed
     message, *_ = ssp("replay", recorded, "--game", "nobody")
-    assert message == f"ssp: {recorded}: no game with the id 'nobody'; every line has its id as game_id"
+    assert message == f"ssp: {recorded}: no game has the id 'nobody'; the ids are under game_id in each line"
 
 
 def test_a_torn_line_is_left_out_with_a_warning(ssp, recorded):
@@ -109,7 +109,7 @@ def test_rescored_games_are_written_with_the_rules_that_scored_them(ssp, recorde
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ([], "nothing to score by: give --reward"),
+        ([], "no new rules or reward: give --reward"),
         (["--reward", "free"], "reward must be one of 1-acc, 1-acc-if-solved, "),
         (["--rule", "min_question_words=-1"], "min_question_words must be at least 0, got -1"),
         (["--rule", "min_question_words"], "--rule expects NAME=VALUE"),
