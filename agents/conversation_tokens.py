@@ -76,6 +76,7 @@ class ConversationTokens:
 
     Attributes:
         cut_prompts: Prompts that had to be shortened.
+        end_ids: Ids that end a turn.
 
     Raises:
         ValueError: If `rendering` is `chat` and there is no chat template, or the protocol has native calls
@@ -111,7 +112,7 @@ class ConversationTokens:
         self.max_prompt_tokens = max_prompt_tokens
         self.on_overflow = on_overflow
         self.cut_prompts = 0
-        self._end_ids = frozenset([tokenizer.eos_token_id] if end_ids is None else end_ids)
+        self.end_ids = frozenset([tokenizer.eos_token_id] if end_ids is None else end_ids)
         self._spoken: OrderedDict[tuple[str, str, str], _Spoken] = OrderedDict()
 
     def forget(self) -> None:
@@ -153,8 +154,11 @@ class ConversationTokens:
         marked = (*view.messages[:place], Message("assistant", _MARK), *view.messages[place + 1 :])
         unread = self._render(view, marked).rpartition(_MARK)[2]
         last = spoken.token_ids[-1]
-        # A sampled end of turn is there already; the template writes it again.
-        return unread.removeprefix(str(self.tokenizer.decode([last]))) if last in self._end_ids else unread
+        if last not in self.end_ids:
+            return unread
+        # A sampled end of turn is there already; the template writes it again, some after a line break.
+        before, _, after = unread.partition(str(self.tokenizer.decode([last])))
+        return unread if before.strip() else after
 
     def _render(self, view: View, messages: Sequence[Message]) -> str:
         """The conversation as one text, up to where the model's reply begins."""
@@ -184,7 +188,7 @@ class ConversationTokens:
 
     def is_finished(self, view: View, ids: Sequence[int]) -> bool:
         """Whether a turn is over: its first action is complete, or the model ended it."""
-        if ids[-1] in self._end_ids:
+        if ids[-1] in self.end_ids:
             return True
         if ">" not in self.decode(ids[-1:]):
             return False

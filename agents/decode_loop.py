@@ -1,19 +1,21 @@
-"""Continuous batching: turns join the batch at any step and leave it as they end."""
+"""Continuous batching: turns join the batch at any step, leave it as they end, and share equal beginnings."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from agents.kv_cache import Ids, KVBatch, KVStore, Pieces, common_length
+from agents.kv_cache import Ids, KVBatch, KVStore, Pieces
+from agents.nucleus_sampling import choose
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -28,10 +30,17 @@ BASE_MODEL = "__base__"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Sampled ids of one turn and the log-probability of each at the sampling temperature."""
+    """Sampled ids of one turn.
+
+    Attributes:
+        token_ids: The ids.
+        logprobs: Log-probability of each at the sampling temperature.
+        weights_version: Version of the weights that sampled them; empty if nobody named one.
+    """
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
+    weights_version: str = ""
 
 
 @dataclass(eq=False)
@@ -49,6 +58,8 @@ class TurnRequest:
         is_finished: Told the new ids after every token; True ends the turn.
         is_last: Told the ids of the finished turn; True if the conversation is over.
         adapter: Name of the LoRA adapter; None is the base model.
+        end_ids: Ids that may follow a finished turn: one more token is sampled, and kept if it is one of
+            these. Empty ends the turn at once.
         future: Receives the sample; cancelling it takes the turn out of the batch.
     """
 
@@ -58,10 +69,11 @@ class TurnRequest:
     limit: int
     temperature: float
     top_p: float
-    rng: np.random.Generator
+    rng: np.random.Generator | Random
     is_finished: Callable[[Sequence[int]], bool]
     is_last: Callable[[Sequence[int]], bool]
     adapter: str | None = None
+    end_ids: Collection[int] = ()
     future: Future[Sample] = field(default_factory=Future)
 
     def __post_init__(self) -> None:
@@ -70,30 +82,72 @@ class TurnRequest:
 
 
 @dataclass(eq=False)
-class _Row:
+class _Turn:
     """A turn in the batch, and what was sampled."""
 
     request: TurnRequest
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+
+    is_closing: bool = False
+
+    def is_over(self) -> bool:
+        """Whether the turn ended with its last token, which is dropped if it had to be an end and is none."""
+        request, last = self.request, self.token_ids[-1]
+        if self.is_closing:
+            if last not in request.end_ids:
+                del self.token_ids[-1], self.logprobs[-1]
+            return True
+        if len(self.token_ids) == request.limit:
+            return True
+        if not request.is_finished(self.token_ids):
+            return False
+        self.is_closing = bool(request.end_ids) and last not in request.end_ids
+        return not self.is_closing
+
+
+@dataclass(eq=False)
+class _Row:
+    """Turns whose tokens are the same so far, which go through the model as one until they differ."""
+
+    turns: list[_Turn]
     keep: bool = True
+
+    @property
+    def adapter(self) -> str | None:
+        return self.turns[0].request.adapter
+
+
+@dataclass(frozen=True)
+class _Entering:
+    """Turns with one prompt, and the cached beginning of it."""
+
+    turns: list[TurnRequest]
+    pieces: Pieces
+
+    @property
+    def unread(self) -> int:
+        """Tokens of the prompt that are not cached."""
+        return len(self.turns[0].ids) - _tokens(self.pieces)
 
 
 class DecodeLoop:
     """A batch that is shared by all turns, from any thread.
 
     Every step admits what is waiting as far as there is room, reads its prompts, and samples one token for
-    each row. Finished rows leave at once.
+    each turn. Finished turns leave at once. Turns with the same prompt are read and decoded as one row for as
+    long as they sample the same tokens, which is common among the attempts of one question.
 
     Args:
         model: A causal language model of transformers, in evaluation mode.
-        batch_tokens: Most tokens in the batch: rows times the longest, as long as it may become. A turn that
+        batch_tokens: Most tokens in the batch: turns times the longest, as long as it may become. A turn that
             is longer is decoded alone.
         cache_tokens: Most tokens kept between turns.
         adapters: Whether the model is one of peft, and turns name their adapters.
 
     Attributes:
         steps: Steps taken.
+        weights_version: Version of the weights that sample now, see `published`.
 
     Raises:
         ValueError: If a number is out of range, or the model's cache cannot be used (see `KVBatch`).
@@ -108,6 +162,7 @@ class DecodeLoop:
                 f"got {batch_tokens} and {cache_tokens}"
             )
         self.steps = 0
+        self.weights_version = ""
         self._batch = KVBatch(model, batch_tokens)
         self._store = KVStore(cache_tokens)
         self._batch_tokens = batch_tokens
@@ -164,6 +219,21 @@ class DecodeLoop:
             for row in self._rows:
                 row.keep = False
 
+    def published(self, version: str) -> None:
+        """Sample with new weights, which the model has by now: nothing that the old ones read is used again.
+
+        Turns under way begin anew.
+
+        Args:
+            version: Name of the new weights, for the samples to come.
+        """
+        with self._stepping:
+            self.weights_version = version
+            self._store.clear()
+            self._batch.clear()
+            rows, self._rows = self._rows, []
+            self._waiting.extendleft(turn.request for row in reversed(rows) for turn in reversed(row.turns))
+
     @torch.inference_mode()
     def step(self) -> None:
         """Admit, read, and sample one token per row."""
@@ -174,7 +244,7 @@ class DecodeLoop:
                     self._read(entering)
                 if self._rows:
                     self.steps += 1
-                    self._sample(self._feed(0, [row.token_ids[-1:] for row in self._rows]), 0)
+                    self._sample(self._feed(0, [row.turns[0].token_ids[-1:] for row in self._rows]), 0)
             except BaseException as error:
                 self._fail(error)
                 raise
@@ -192,107 +262,138 @@ class DecodeLoop:
 
     # -- in ----------------------------------------------------------------------------------------------
 
-    def _entering(self) -> list[tuple[TurnRequest, Pieces]]:
+    def _entering(self) -> list[_Entering]:
         """Take the turns that fit from the queue, with the cached beginnings of their prompts.
 
         A turn that shares much with one taken just now waits until that one has been read.
         """
-        entering: list[tuple[TurnRequest, Pieces]] = []
+        entering: dict[tuple[str | None, bytes], _Entering] = {}
         patient: list[TurnRequest] = []
-        sizes = [row.request.size for row in self._rows]
+        sizes = [turn.request.size for row in self._rows for turn in row.turns]
+        count, longest = len(sizes), max(sizes, default=0)
         while self._waiting:
             request = self._waiting[0]
-            if sizes and (len(sizes) + 1) * max(*sizes, request.size) > self._batch_tokens:
+            if count and (count + 1) * max(longest, request.size) > self._batch_tokens:
                 break
             self._waiting.popleft()
-            pieces = self._store.longest_prefix(request.key, request.adapter, request.ids)
-            enough = sum(tokens for _, tokens in pieces) + SHARED_TOKENS
-            if any(
-                other.adapter == request.adapter and common_length(other.ids, request.ids) >= enough
-                for other, _ in entering
-            ):
-                patient.append(request)
-                continue
-            entering.append((request, pieces))
-            sizes.append(request.size)
+            prompt = (request.adapter, request.ids.tobytes())
+            if prompt in entering:
+                entering[prompt].turns.append(request)
+            else:
+                pieces = self._store.longest_prefix(request.key, request.adapter, request.ids)
+                enough = _tokens(pieces) + SHARED_TOKENS
+                if any(_begin_alike(request, other.turns[0], enough) for other in entering.values()):
+                    patient.append(request)
+                    continue
+                entering[prompt] = _Entering([request], pieces)
+            count, longest = count + 1, max(longest, request.size)
         self._waiting.extendleft(reversed(patient))
-        return entering
+        return list(entering.values())
 
-    def _read(self, entering: list[tuple[TurnRequest, Pieces]]) -> None:
+    def _read(self, entering: list[_Entering]) -> None:
         """Read prompts, similar lengths together, and sample their first tokens."""
-        new = {request: len(request.ids) - sum(n for _, n in pieces) for request, pieces in entering}
-        left = deque(sorted(entering, key=lambda each: new[each[0]]))
+        left = deque(sorted(entering, key=lambda each: each.unread))
         # This list must not keep alive what has been copied into the batch.
         entering.clear()
         while left:
-            first = len(self._rows)
-            while left and (
-                len(self._rows) == first or (len(self._rows) - first + 1) * new[left[0][0]] <= PREFILL_TOKENS
-            ):
-                request, pieces = left.popleft()
-                self._batch.append(pieces)
-                self._rows.append(_Row(request))
+            first, sizes = len(self._rows), list[int]()
+            while left and (not sizes or (len(sizes) + 1) * left[0].unread <= PREFILL_TOKENS):
+                sizes.append(left[0].unread)
+                each = left.popleft()
+                self._batch.append(each.pieces, rows=len(self._rows) + len(left) + 1)
+                self._rows.append(_Row([_Turn(request) for request in each.turns]))
+            del each
             try:
-                logits = self._read_rows(first, [new[row.request] for row in self._rows[first:]])
+                logits = self._read_rows(first, sizes)
             except BaseException:
-                self._waiting.extendleft(request for request, _ in reversed(left))
+                self._waiting.extendleft(request for each in reversed(left) for request in each.turns[::-1])
                 raise
             self._sample(logits, first)
 
     def _read_rows(self, first: int, sizes: Sequence[int]) -> torch.Tensor:
-        rows = self._rows[first:]
-        chunks = [row.request.prompt[-size:] for row, size in zip(rows, sizes, strict=True)]
+        requests = [row.turns[0].request for row in self._rows[first:]]
+        chunks = [request.prompt[-size:] for request, size in zip(requests, sizes, strict=True)]
         # A long prompt, which comes alone, is read in parts, whose attention fits into memory.
         while len(chunks[0]) > PREFILL_TOKENS:
             self._feed(first, [chunks[0][:PREFILL_TOKENS]])
             chunks[0] = chunks[0][PREFILL_TOKENS:]
         logits = self._feed(first, chunks)
-        for place, row in enumerate(rows, start=first):
-            self._keep(place, row.request.ids)
+        for place, (request, size) in enumerate(zip(requests, sizes, strict=True), start=first):
+            # Less is not worth sharing with others meanwhile, and is kept when the turn is over.
+            if size >= SHARED_TOKENS:
+                self._keep(place, request.ids, self._rows[place].turns)
         return logits
 
     # -- through -----------------------------------------------------------------------------------------
 
     def _feed(self, first: int, chunks: Sequence[Sequence[int]]) -> torch.Tensor:
-        adapters = [row.request.adapter or BASE_MODEL for row in self._rows[first : first + len(chunks)]]
+        adapters = [row.adapter or BASE_MODEL for row in self._rows[first : first + len(chunks)]]
         return self._batch.feed(first, chunks, adapters if self._adapters else None)
 
     def _sample(self, logits: torch.Tensor, first: int) -> None:
-        """Give the rows from `first` on their next token, and take out those that end with it."""
-        requests = [row.request for row in self._rows[first:]]
-        tokens, logprobs = choose(
+        """Give the turns of the rows from `first` on their next token; those that end with it leave."""
+        last = len(self._rows)
+        turns = [(place, turn) for place in range(first, last) for turn in self._rows[place].turns]
+        requests = [turn.request for _, turn in turns]
+        if len(turns) > last - first:
+            logits = logits[[place - first for place, _ in turns]]
+        sampled = choose(
             logits,
             [request.temperature for request in requests],
             [request.top_p for request in requests],
             [float(request.rng.random()) for request in requests],
         )
+        for (_, turn), token, logprob in zip(turns, *sampled, strict=True):
+            turn.token_ids.append(token)
+            turn.logprobs.append(logprob)
         # Backwards, because the last row takes the place of one that leaves.
-        for place in reversed(range(first, len(self._rows))):
-            row = self._rows[place]
-            row.token_ids.append(tokens[place - first])
-            row.logprobs.append(logprobs[place - first])
-            if len(row.token_ids) == row.request.limit or row.request.is_finished(row.token_ids):
-                self._finish(place)
+        for place in reversed(range(first, last)):
+            self._part(place)
+
+    def _part(self, place: int) -> None:
+        """Take out the turns of a row that are over, and give every token that the others sampled a row."""
+        row = self._rows[place]
+        over: list[_Turn] = []
+        going_on: dict[int, list[_Turn]] = {}
+        for turn in row.turns:
+            (over if turn.is_over() else going_on.setdefault(turn.token_ids[-1], [])).append(turn)
+        if over:
+            self._finish(place, over)
+        if not going_on:
+            self._remove(place)
+            return
+        row.turns, *others = going_on.values()
+        for turns in others:
+            self._batch.fork(place)
+            self._rows.append(_Row(turns, row.keep))
 
     # -- out ---------------------------------------------------------------------------------------------
 
-    def _finish(self, place: int) -> None:
-        row, request = self._rows[place], self._rows[place].request
-        if request.is_last(row.token_ids):
-            self._store.finish(request.key, request.role)
-        elif row.keep and len(row.token_ids) > 1:
-            # The last token was sampled and not read yet.
-            self._keep(place, np.concatenate([request.ids, np.array(row.token_ids[:-1], dtype=np.int64)]))
-        self._remove(place)
-        if request.future.set_running_or_notify_cancel():
-            request.future.set_result(Sample(tuple(row.token_ids), tuple(row.logprobs)))
+    def _finish(self, place: int, over: Sequence[_Turn]) -> None:
+        """Hand out turns of one row that end with the same step."""
+        kept = []
+        for turn in over:
+            request = turn.request
+            if request.is_last(turn.token_ids):
+                self._store.finish(request.key, request.role)
+            elif self._rows[place].keep:
+                kept.append(turn)
+        if kept:
+            ids = np.append(kept[0].request.ids, kept[0].token_ids).astype(np.int64)
+            # The model has not read a token that was sampled in this step.
+            self._keep(place, ids[: self._batch.lengths[place]], kept)
+        for turn in over:
+            if turn.request.future.set_running_or_notify_cancel():
+                sample = Sample(tuple(turn.token_ids), tuple(turn.logprobs), self.weights_version)
+                turn.request.future.set_result(sample)
 
-    def _keep(self, place: int, ids: Ids) -> None:
+    def _keep(self, place: int, ids: Ids, turns: Sequence[_Turn]) -> None:
         """Store what a row has read so far; tokens that are stored already are not copied again."""
-        request = self._rows[place].request
+        request = turns[0].request
         known = self._store.longest_prefix(request.key, request.adapter, ids)
-        segment = self._batch.read(place, sum(tokens for _, tokens in known))
-        self._store.put(request.key, request.adapter, ids, (*known, (segment, segment.tokens)))
+        segment = self._batch.read(place, _tokens(known))
+        for turn in turns:
+            self._store.put(turn.request.key, request.adapter, ids, (*known, (segment, segment.tokens)))
 
     def _remove(self, place: int) -> None:
         self._batch.remove(place)
@@ -306,60 +407,29 @@ class DecodeLoop:
             if not request.future.cancelled():
                 self._waiting.append(request)
         for place in reversed(range(len(self._rows))):
-            if self._rows[place].request.future.cancelled():
+            row = self._rows[place]
+            row.turns = [turn for turn in row.turns if not turn.request.future.cancelled()]
+            if not row.turns:
                 self._remove(place)
 
     def _fail(self, error: BaseException) -> None:
         """Hand an exception to all turns in the batch, which it may have left half done, and start afresh."""
         rows, self._rows = self._rows, []
         self._batch.clear()
-        for row in rows:
-            if row.request.future.set_running_or_notify_cancel():
-                row.request.future.set_exception(error)
+        for turn in (turn for row in rows for turn in row.turns):
+            future = turn.request.future
+            if not future.done() and future.set_running_or_notify_cancel():
+                future.set_exception(error)
 
 
-# -- sampling ------------------------------------------------------------------------------------------------
+def _tokens(pieces: Pieces) -> int:
+    return sum(tokens for _, tokens in pieces)
 
 
-def choose(
-    logits: torch.Tensor,
-    temperatures: Sequence[float],
-    top_ps: Sequence[float],
-    uniforms: Sequence[float],
-) -> tuple[list[int], list[float]]:
-    """Pick one token per row from nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751).
-
-    Log-probabilities are those of the whole distribution at the row's temperature, before `top_ps` cuts it;
-    at temperature 0 those at temperature 1.
-
-    Args:
-        logits: Shape (rows, vocabulary).
-        temperatures: 0 takes the likeliest token.
-        top_ps: Mass of the nucleus, in (0, 1]; the likeliest token is always in it.
-        uniforms: One number in [0, 1) per row, which decides the pick.
-
-    Returns:
-        One token id per row, and their log-probabilities.
-    """
-    scale = torch.tensor([temperature or 1.0 for temperature in temperatures], device=logits.device)
-    logprobs = torch.log_softmax(logits.float() / scale[:, None], dim=-1)
-    chosen = logprobs.argmax(dim=-1)
-    whole = [row for row, top_p in enumerate(top_ps) if top_p == 1.0 and temperatures[row] > 0]
-    cut = [row for row, top_p in enumerate(top_ps) if top_p < 1.0 and temperatures[row] > 0]
-    if whole:
-        mass = logprobs[whole].exp().double().cumsum(dim=-1)
-        chosen[whole] = _place(mass, mass[:, -1:], [uniforms[row] for row in whole])
-    if cut:
-        ranked, order = logprobs[cut].exp().sort(dim=-1, descending=True, stable=True)
-        mass = ranked.double().cumsum(dim=-1)
-        limit = torch.tensor([top_ps[row] for row in cut], dtype=torch.float64, device=logits.device)
-        last = (mass - ranked < limit[:, None]).sum(dim=-1, keepdim=True) - 1
-        place = _place(mass, mass.gather(-1, last), [uniforms[row] for row in cut])
-        chosen[cut] = order.gather(-1, place[:, None].minimum(last))[:, 0]
-    return chosen.tolist(), logprobs.gather(-1, chosen[:, None])[:, 0].tolist()
-
-
-def _place(mass: torch.Tensor, total: torch.Tensor, uniforms: Sequence[float]) -> torch.Tensor:
-    """Where each number falls among cumulated masses that end at `total`."""
-    numbers = torch.tensor(uniforms, dtype=torch.float64, device=mass.device)[:, None]
-    return torch.searchsorted(mass, numbers * total, right=True)[:, 0].clamp_max(mass.shape[-1] - 1)
+def _begin_alike(one: TurnRequest, other: TurnRequest, tokens: int) -> bool:
+    """Whether two prompts share at least this many first tokens."""
+    return (
+        min(len(one.ids), len(other.ids)) >= tokens
+        and one.adapter == other.adapter
+        and np.array_equal(one.ids[:tokens], other.ids[:tokens])
+    )

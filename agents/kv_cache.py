@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Ids = NDArray[np.int64]
-COLUMNS = 128
+COLUMNS = 32
 """Buffers grow by this many columns at a time."""
+OPENING_TOKENS = 4
+"""Prompts that share fewer first tokens than this are read each for itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Segment:
     """Keys and values of consecutive tokens of one conversation.
 
     Attributes:
-        layers: Per layer the keys and the values, each of shape (heads, tokens, head size).
+        layers: Per layer the keys and the values, each of shape (1, heads, tokens, head size).
         tokens: How many tokens.
     """
 
@@ -40,9 +42,18 @@ Pieces = tuple[tuple[Segment, int], ...]
 
 @dataclass(frozen=True)
 class _Window:
-    """Rows of a forward pass, the columns its tokens go to, and how many columns it sees and all rows use."""
+    """Where the tokens of a forward pass go.
+
+    Attributes:
+        rows: The rows of the buffers.
+        numbers: The same counted from 0, shape (rows, 1).
+        columns: The column of every token, shape (rows, width).
+        visible: How many columns the pass sees.
+        used: How many columns all rows of the batch use.
+    """
 
     rows: slice
+    numbers: Tensor
     columns: Tensor
     visible: int
     used: int
@@ -63,7 +74,7 @@ class _RowsLayer(DynamicLayer):
         window = self.window
         self.reserve(window.rows.stop, window.used, key_states)
         keys, values = self.keys[window.rows], self.values[window.rows]  # type: ignore[index]
-        rows = torch.arange(len(keys), device=keys.device)[:, None]
+        rows = window.numbers
         keys[rows, :, window.columns] = key_states.transpose(1, 2)
         values[rows, :, window.columns] = value_states.transpose(1, 2)
         return keys[:, :, : window.visible], values[:, :, : window.visible]
@@ -132,24 +143,41 @@ class KVBatch:
         self._layers = [_RowsLayer(self._most_tokens) for _ in range(layers)]
         self._cache = Cache(layers=[*self._layers])
 
-    def append(self, pieces: Pieces) -> int:
-        """Add a row that begins with a prefix; return the prefix's length in tokens."""
+    def append(self, pieces: Pieces, *, rows: int = 0) -> int:
+        """Add a row that begins with a prefix; return the prefix's length in tokens.
+
+        Args:
+            pieces: The prefix.
+            rows: Number of rows to make room for, if more are about to be added.
+        """
         row, start = len(self.lengths), 0
         used = max([sum(tokens for _, tokens in pieces), *self.lengths])
         for segment, tokens in pieces:
             for layer, (keys, values) in zip(self._layers, segment.layers, strict=True):
-                layer.reserve(row + 1, used, keys)
-                layer.keys[row, :, start : start + tokens] = keys[:, :tokens]  # type: ignore[index]
-                layer.values[row, :, start : start + tokens] = values[:, :tokens]  # type: ignore[index]
+                layer.reserve(max(row + 1, rows), used, keys)
+                layer.keys[row, :, start : start + tokens] = keys[0, :, :tokens]  # type: ignore[index]
+                layer.values[row, :, start : start + tokens] = values[0, :, :tokens]  # type: ignore[index]
             start += tokens
         self.lengths.append(start)
         return start
+
+    def fork(self, row: int) -> None:
+        """Add a copy of a row."""
+        new, length, used = len(self.lengths), self.lengths[row], max(self.lengths)
+        for layer in self._layers:
+            layer.reserve(new + 1, used, layer.keys)  # type: ignore[arg-type]
+            for buffer in (layer.keys, layer.values):
+                buffer[new, :, :length] = buffer[row, :, :length]  # type: ignore[index]
+        self.lengths.append(length)
 
     def read(self, row: int, start: int) -> Segment:
         """Copy the tokens of a row from `start` on."""
         stop = self.lengths[row]
         layers = tuple(
-            (layer.keys[row, :, start:stop].clone(), layer.values[row, :, start:stop].clone())  # type: ignore[index]
+            (
+                layer.keys[row : row + 1, :, start:stop].clone(),  # type: ignore[index]
+                layer.values[row : row + 1, :, start:stop].clone(),  # type: ignore[index]
+            )
             for layer in self._layers
         )
         return Segment(layers, stop - start)
@@ -183,7 +211,8 @@ class KVBatch:
         rows = slice(first, first + len(chunks))
         lengths = [length + len(chunk) for length, chunk in zip(self.lengths[rows], chunks, strict=True)]
         visible = int(columns.max()) + 1
-        window = _Window(rows, columns, visible, used=max(visible, *self.lengths))
+        numbers = torch.arange(len(chunks), device=columns.device)[:, None]
+        window = _Window(rows, numbers, columns, visible, used=max(visible, *self.lengths))
         for layer in self._layers:
             layer.window = window
         options = {} if adapters is None else {"adapter_names": list(adapters)}
@@ -259,12 +288,14 @@ class KVStore:
     def __init__(self, cache_tokens: int) -> None:
         self._cache_tokens = cache_tokens
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._by_opening: dict[bytes, dict[Hashable, _Entry]] = {}
         self._uses: Counter[Segment] = Counter()
         self.tokens = 0
 
     def clear(self) -> None:
         """Drop everything."""
         self._entries.clear()
+        self._by_opening.clear()
         self._uses.clear()
         self.tokens = 0
 
@@ -282,7 +313,7 @@ class KVStore:
             if common_length(own.ids, ids) == len(own.ids):
                 return _cut(own.pieces, len(ids) - 1)
         best, longest = None, 0
-        for entry in self._entries.values():
+        for entry in self._by_opening.get(_opening(ids), {}).values():
             if entry.adapter == adapter and (length := common_length(entry.ids, ids)) > longest:
                 best, longest = entry, length
         return _cut(best.pieces, min(longest, len(ids) - 1)) if best else ()
@@ -290,7 +321,8 @@ class KVStore:
     def put(self, key: Hashable, adapter: str | None, ids: Ids, pieces: Pieces) -> None:
         """Keep a conversation under its key; the least recently used ones go if there is no room."""
         self.drop(key)
-        self._entries[key] = _Entry(adapter, ids, pieces)
+        entry = self._entries[key] = _Entry(adapter, ids, pieces)
+        self._by_opening.setdefault(_opening(ids), {})[key] = entry
         for segment, _ in pieces:
             self._uses[segment] += 1
             if self._uses[segment] == 1:
@@ -301,7 +333,13 @@ class KVStore:
     def drop(self, key: Hashable) -> None:
         """Forget a conversation; what others share with it stays."""
         entry = self._entries.pop(key, None)
-        for segment, _ in entry.pieces if entry else ():
+        if entry is None:
+            return
+        opening = _opening(entry.ids)
+        del self._by_opening[opening][key]
+        if not self._by_opening[opening]:
+            del self._by_opening[opening]
+        for segment, _ in entry.pieces:
             self._uses[segment] -= 1
             if not self._uses[segment]:
                 del self._uses[segment]
@@ -328,8 +366,13 @@ def common_length(first: Ids, second: Ids) -> int:
     2
     """
     limit = min(len(first), len(second))
-    different = np.flatnonzero(first[:limit] != second[:limit])
-    return int(different[0]) if len(different) else limit
+    different = first[:limit] != second[:limit]
+    place = int(different.argmax()) if limit else 0
+    return place if limit and different[place] else limit
+
+
+def _opening(ids: Ids) -> bytes:
+    return ids[:OPENING_TOKENS].tobytes()
 
 
 def _cut(pieces: Pieces, length: int) -> Pieces:

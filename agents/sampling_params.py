@@ -26,8 +26,8 @@ class SamplingParams:
         temperature: 0 takes the likeliest token.
         top_p: Mass of the likeliest tokens sampled from, in (0, 1].
         max_new_tokens: Most tokens of a turn.
-        seed: What is sampled depends on it, on the conversation and on the turn, and on nothing else: not on
-            the games played beside, nor on their order.
+        seed: What is sampled depends on it, on the conversation, on the turn and on the version of the
+            weights, and on nothing else: not on the games played beside, nor on their order.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -51,21 +51,25 @@ class SamplingParams:
         left = self.max_new_tokens if view.tokens_left is None else view.tokens_left
         return max(1, min(self.max_new_tokens, left))
 
-    def turn_seed(self, view: View) -> int:
+    def turn_seed(self, view: View, weights_version: str = "") -> int:
         """Return the seed of one turn, from 0 to 2^63 - 1, the same on every platform.
+
+        Every version of the weights has seeds of its own, so that a trainer may play games of the same names
+        again.
 
         >>> view = View("g", "solver_0", "solve", (), 5, 5)
         >>> SamplingParams().turn_seed(view) == SamplingParams(seed=1).turn_seed(view)
         False
         """
         # A conversation only grows, so its length tells its turns apart.
-        key = (self.seed, *view.conversation_id, len(view.messages))
+        named = (weights_version,) if weights_version else ()
+        key = (self.seed, *view.conversation_id, len(view.messages), *named)
         digest = hashlib.sha256(repr(key).encode("utf-8", "backslashreplace")).digest()
         return int.from_bytes(digest[:8], "big") >> 1
 
-    def rng(self, view: View) -> np.random.Generator:
+    def rng(self, view: View, weights_version: str = "") -> np.random.Generator:
         """Return the private generator of one turn."""
-        return np.random.default_rng(self.turn_seed(view))
+        return np.random.default_rng(self.turn_seed(view, weights_version))
 
 
 SamplingByRole = SamplingParams | Mapping[Role, SamplingParams]

@@ -1,4 +1,4 @@
-"""A token-in, token-out policy: batched decoding whose KV cache lives as long as the conversation.
+"""A token-in, token-out policy of whole words, whose KV cache lives as long as the conversation.
 
 Each message is tokenised once, when it is first seen; what was sampled is never decoded and encoded again.
 """
@@ -7,41 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
-import torch
-from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from agents.decode_loop import DecodeLoop, TurnRequest
+from agents.sampling_params import SamplingParams
 from ssp_env.game import Reply, View
 
-Layers = list[tuple[Tensor, Tensor]]
+BATCH_TOKENS = CACHE_TOKENS = 65_536
 
 
-@dataclass(frozen=True)
-class _Cohort:
-    """KV cache of the conversations decoded together.
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """A conversation up to the end of the policy's last reply: how many messages, and their ids."""
 
-    Attributes:
-        layers: Keys and values per layer, each (batch, heads, columns, head size).
-        mask: True where a column holds a token of the row, (batch, columns).
-    """
-
-    layers: Layers
-    mask: Tensor
-
-
-@dataclass
-class _Session:
-    """Where a conversation stands: its row in a cohort, messages read and the last sampled token."""
-
-    cohort: _Cohort
-    row: int
     messages: int
-    pending: int
+    token_ids: tuple[int, ...]
 
 
 class TinyPolicy:
     """Plays every role with one word-level causal language model.
+
+    What is sampled depends on the seed, the conversation, the turn and the version of the weights, not on the
+    other turns in the batch (up to rounding).
 
     Args:
         model: Any `transformers` causal language model with a standard KV cache.
@@ -49,7 +38,13 @@ class TinyPolicy:
         stop_words: A turn ends with the first of these tokens (the closing tags of actions).
         temperature: Sampling temperature; 0 takes the most likely token.
         max_new_tokens: A turn of this many tokens is cut.
-        seed: Seed of the private generator that samples.
+        seed: Seed of the private generators that sample.
+
+    Attributes:
+        loop: The batch; its figures tell how many tokens went through the model.
+
+    Raises:
+        ValueError: If an option is out of its range, or the model's cache cannot be used.
     """
 
     prompts = "terse"
@@ -67,118 +62,69 @@ class TinyPolicy:
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.temperature = temperature
-        self.max_new_tokens = max_new_tokens
-        self._stop_ids = torch.tensor(tokenizer.convert_tokens_to_ids(list(stop_words)))
-        self._generator = torch.Generator().manual_seed(seed)
-        self._sessions: dict[tuple[str, str, str], _Session] = {}
+        self.loop = DecodeLoop(model, batch_tokens=BATCH_TOKENS, cache_tokens=CACHE_TOKENS)
+        self._sampling = SamplingParams(temperature, 1.0, max_new_tokens, seed)
+        self._stop_ids = frozenset(map(tokenizer.convert_tokens_to_ids, stop_words))
+        self._words = [str(tokenizer.convert_ids_to_tokens(id_)) for id_ in range(len(tokenizer))]
+        self._spoken: dict[tuple[str, str, str], _Spoken] = {}
 
     def forget(self) -> None:
-        """Drop the caches of all conversations; call it when the games are over."""
-        self._sessions.clear()
+        """Drop all conversations and their caches; call it when the games are over."""
+        self._spoken.clear()
+        self.loop.forget()
 
-    @torch.inference_mode()
+    def published(self, version: str) -> None:
+        """Sample from new weights from here on: call it when the weights of `model` have changed.
+
+        All caches are dropped, and random numbers are drawn afresh for this version, so that games of the
+        same ids do not repeat those of the step before. Conversations go on with the same ids.
+
+        Args:
+            version: Name of the weights, which replies carry from now on as `weights_version`.
+        """
+        self.loop.published(version)
+
     def act_batch(self, views: Sequence[View]) -> list[Reply]:
         """Read what is new to each conversation and sample one turn for it."""
-        sessions = [self._sessions.get(view.conversation_id) for view in views]
-        contexts = [self._new_tokens(view, session) for view, session in zip(views, sessions, strict=True)]
-        chunks = [
-            [session.pending, *context] if session else context
-            for session, context in zip(sessions, contexts, strict=True)
+        encoded: dict[str, tuple[int, ...]] = {}
+        contexts, requests = [], []
+        for view in views:
+            spoken = self._spoken.get(view.conversation_id)
+            if spoken is None or len(view.messages) <= spoken.messages:
+                # Conversations only grow: this is the first turn, maybe of another one of the same name.
+                spoken = _Spoken(0, ())
+            text = " ".join(message.content for message in view.messages[spoken.messages :])
+            if text not in encoded:
+                encoded[text] = tuple(self.tokenizer.backend_tokenizer.encode(text).ids)
+            contexts.append(encoded[text])
+            requests.append(self._request(view, spoken.token_ids + encoded[text]))
+        for request in requests:
+            self.loop.submit(request)
+        self.loop.run(requests)
+        return [
+            self._reply(view, context, request)
+            for view, context, request in zip(views, contexts, requests, strict=True)
         ]
-        cohort = _gather(sessions)
-        tokens, logprobs, cohort = self._decode(cohort, chunks)
-        replies = []
-        for row, view in enumerate(views):
-            self._sessions[view.conversation_id] = _Session(
-                cohort, row, len(view.messages) + 1, tokens[row][-1]
-            )
-            text = " ".join(self.tokenizer.convert_ids_to_tokens(tokens[row]))
-            replies.append(Reply(text, tuple(tokens[row]), tuple(logprobs[row]), tuple(contexts[row])))
-        return replies
 
-    def _new_tokens(self, view: View, session: _Session | None) -> list[int]:
-        fresh = view.messages[session.messages :] if session else view.messages
-        text = " ".join(message.content for message in fresh)
-        ids: list[int] = self.tokenizer.backend_tokenizer.encode(text).ids
-        return ids
+    def _request(self, view: View, prompt: tuple[int, ...]) -> TurnRequest:
+        return TurnRequest(
+            key=view.conversation_id,
+            role=view.role,
+            prompt=prompt,
+            limit=self._sampling.limit(view),
+            temperature=self._sampling.temperature,
+            top_p=self._sampling.top_p,
+            rng=Random(self._sampling.turn_seed(view, self.loop.weights_version)),
+            is_finished=self._is_finished,
+            is_last=lambda ids: view.turns_left <= 1,
+        )
 
-    def _decode(
-        self, cohort: _Cohort | None, chunks: Sequence[Sequence[int]]
-    ) -> tuple[list[list[int]], list[list[float]], _Cohort]:
-        batch, width = len(chunks), max(map(len, chunks))
-        step_ids = torch.zeros(batch, width, dtype=torch.long)
-        step_mask = torch.zeros(batch, width, dtype=torch.bool)
-        for row, chunk in enumerate(chunks):
-            step_ids[row, width - len(chunk) :] = torch.tensor(chunk)
-            step_mask[row, width - len(chunk) :] = True
-        cache = DynamicCache() if cohort is None else DynamicCache(cohort.layers)
-        mask = step_mask if cohort is None else torch.cat([cohort.mask, step_mask], dim=1)
-        active = torch.ones(batch, dtype=torch.bool)
-        sampled: list[tuple[Tensor, Tensor, Tensor]] = []
-        while True:
-            positions = mask.long().cumsum(1)[:, -step_ids.shape[1] :] - 1
-            logits = self.model(
-                input_ids=step_ids,
-                attention_mask=mask.long(),
-                position_ids=positions.clamp(min=0),
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
-            token, logprob = self._sample(logits)
-            sampled.append((token, logprob, active))
-            active = active & ~torch.isin(token, self._stop_ids)
-            if len(sampled) == self.max_new_tokens or not active.any():
-                break
-            step_ids = token[:, None]
-            mask = torch.cat([mask, active[:, None]], dim=1)
-        layers: Layers = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr, misc]
-        return *_columns_to_rows(sampled), _Cohort(layers, mask)
+    def _is_finished(self, ids: Sequence[int]) -> bool:
+        return ids[-1] in self._stop_ids
 
-    def _sample(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        if self.temperature == 0.0:
-            logprobs = logits.log_softmax(-1)
-            token = logprobs.argmax(-1)
-        else:
-            logprobs = (logits / self.temperature).log_softmax(-1)
-            token = torch.multinomial(logprobs.exp(), 1, generator=self._generator)[:, 0]
-        return token, logprobs.gather(1, token[:, None])[:, 0]
-
-
-def _columns_to_rows(
-    sampled: Sequence[tuple[Tensor, Tensor, Tensor]],
-) -> tuple[list[list[int]], list[list[float]]]:
-    tokens, logprobs, active = (torch.stack(column, dim=1) for column in zip(*sampled, strict=True))
-    lengths = active.sum(1).tolist()
-    token_rows = [row[:length] for row, length in zip(tokens.tolist(), lengths, strict=True)]
-    logprob_rows = [row[:length] for row, length in zip(logprobs.tolist(), lengths, strict=True)]
-    return token_rows, logprob_rows
-
-
-def _gather(sessions: Sequence[_Session | None]) -> _Cohort | None:
-    """Put the cached rows of many conversations into one cohort, older columns padded on the left."""
-    cohorts = {id(session.cohort): session.cohort for session in sessions if session}
-    if not cohorts:
-        return None
-    columns = max(cohort.mask.shape[1] for cohort in cohorts.values())
-    template = next(iter(cohorts.values()))
-    heads, size = template.layers[0][0].shape[1], template.layers[0][0].shape[3]
-    mask = torch.zeros(len(sessions), columns, dtype=torch.bool)
-    layers: Layers = [
-        (torch.zeros(len(sessions), heads, columns, size), torch.zeros(len(sessions), heads, columns, size))
-        for _ in template.layers
-    ]
-    for key, cohort in cohorts.items():
-        pairs = [
-            (i, session.row) for i, session in enumerate(sessions) if session and id(session.cohort) == key
-        ]
-        target, source = (torch.tensor(side) for side in zip(*pairs, strict=True))
-        start = columns - cohort.mask.shape[1]
-        mask[target, start:] = cohort.mask[source]
-        for (keys, values), (old_keys, old_values) in zip(layers, cohort.layers, strict=True):
-            keys[target, :, start:] = old_keys[source]
-            values[target, :, start:] = old_values[source]
-    first = int(mask.any(0).int().argmax())
-    trimmed = [(keys[:, :, first:], values[:, :, first:]) for keys, values in layers]
-    return _Cohort(trimmed, mask[:, first:])
+    def _reply(self, view: View, context: tuple[int, ...], request: TurnRequest) -> Reply:
+        sample = request.future.result()
+        token_ids = (*request.prompt, *sample.token_ids)
+        self._spoken[view.conversation_id] = _Spoken(len(view.messages) + 1, token_ids)
+        text = " ".join(self._words[id_] for id_ in sample.token_ids)
+        return Reply(text, sample.token_ids, sample.logprobs, context, weights_version=sample.weights_version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,8 +26,12 @@ class TransformersAgent:
     message is tokenised once: what the model sampled is kept as ids and never decoded and encoded again. The
     KV cache of a conversation is kept from turn to turn, and openings that conversations share are read once.
 
-    What is sampled depends on the seed, the conversation and the turn, not on the other turns in the batch
-    (up to rounding).
+    What is sampled depends on the seed, the conversation, the turn and the version of the weights, not on the
+    other turns in the batch (up to rounding).
+
+    The text of a turn ends with its action, but a chat model was trained to end it with a token of its own,
+    and has to keep the habit where no game watches its tags. So one more token is sampled after the action;
+    an end of turn is kept and trained like any other token, and anything else is dropped.
 
     Args:
         model: A causal language model of transformers, in evaluation mode, with attention to all earlier
@@ -37,6 +42,8 @@ class TransformersAgent:
         sampling: How turns are sampled: one setting, or settings by role.
         adapters: LoRA adapters by role: folders, or names of adapters of a peft model.
         context_window: Most tokens of prompt and reply together; the model's own limit if None.
+        sample_end_of_turn: Whether a chat model is asked for its end of turn after its action. It costs one
+            step a turn; plain rendering has no such token.
         on_overflow: `cut` takes out the middle of a prompt that does not fit, and its reply carries no token
             ids; `error` raises ContextOverflow.
         batch_tokens: Most tokens decoded together, padding included; bounds the memory of the batch. A
@@ -69,6 +76,7 @@ class TransformersAgent:
         sampling: SamplingByRole = SamplingParams(),  # noqa: B008  # frozen
         adapters: Mapping[Role, str | Path] | None = None,
         context_window: int | None = None,
+        sample_end_of_turn: bool = True,
         on_overflow: Overflow = "cut",
         batch_tokens: int = 65_536,
         cache_tokens: int = 65_536,
@@ -98,6 +106,9 @@ class TransformersAgent:
         )
         self.model = model
         self.sampled_tokens = 0
+        self._end_ids = (
+            self.conversations.end_ids if sample_end_of_turn and rendering == "chat" else frozenset()
+        )
 
     @classmethod
     def from_pretrained(
@@ -155,11 +166,23 @@ class TransformersAgent:
         return self._reply(view, prompt, request)
 
     def forget(self) -> None:
-        """Drop the KV caches: call it when the weights have changed, or when the games are over.
+        """Drop the KV caches: call it when the games are over.
 
-        Conversations go on with the same ids, which are read anew.
+        Conversations go on with the same ids, which are read anew. When the weights have changed, call
+        `published`.
         """
         self.loop.forget()
+
+    def published(self, version: str) -> None:
+        """Sample from new weights from here on: call it when the weights of `model` have changed.
+
+        All KV caches are dropped, turns under way begin anew, and random numbers are drawn afresh for this
+        version, so that games of the same ids do not repeat those of the step before.
+
+        Args:
+            version: Name of the weights, which replies carry from now on as `weights_version`.
+        """
+        self.loop.published(version)
 
     def _request(self, view: View, prompt: Prompt) -> TurnRequest:
         role = view.role
@@ -171,16 +194,18 @@ class TransformersAgent:
             limit=params.limit(view),
             temperature=params.temperature,
             top_p=params.top_p,
-            rng=params.rng(view),
+            rng=params.rng(view, self.loop.weights_version),
             is_finished=lambda ids: self.conversations.is_finished(view, ids),
             is_last=lambda ids: self.conversations.is_last(view, ids),
             adapter=self._adapters.get(role),
+            end_ids=self._end_ids,
         )
 
     def _reply(self, view: View, prompt: Prompt, request: TurnRequest) -> Reply:
         sample = request.future.result()
         self.sampled_tokens += len(sample.token_ids)
-        return self.conversations.reply(view, prompt, sample.token_ids, sample.logprobs)
+        reply = self.conversations.reply(view, prompt, sample.token_ids, sample.logprobs)
+        return replace(reply, weights_version=sample.weights_version)
 
 
 class AsyncTransformersAgent:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.decode_loop import PREFILL_TOKENS, DecodeLoop, TurnRequest, choose
+from agents.decode_loop import PREFILL_TOKENS, DecodeLoop, Sample, TurnRequest
 from agents.kv_cache import Segment
+from agents.nucleus_sampling import choose
 from tests.agents.chatty import build_model
 
 VOCABULARY = 60
@@ -97,6 +98,92 @@ def test_the_global_generator_is_neither_read_nor_moved(model):
     before = torch.random.get_rng_state()
     ask(loop_of(model), turn("a", [1, 2, 3]))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def rows_fed(model, run):
+    """How many rows each forward pass of `run` had."""
+    rows = []
+    hook = model.register_forward_pre_hook(
+        lambda _, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    try:
+        run()
+    finally:
+        hook.remove()
+    return rows
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.7])
+def test_equal_prompts_are_one_row_until_their_samples_differ(model, top_p):
+    prompt = prompts_of(1)[0]
+
+    def turns():
+        limits = {n: 3 + n % 5 for n in range(12)}
+        return [turn(n, prompt, limits[n], [0.0, 0.6, 1.0][n % 3], top_p) for n in limits]
+
+    together = turns()
+    rows = rows_fed(model, lambda: ask(loop_of(model), *together))
+    alone = [ask(loop_of(model), each)[0] for each in turns()]
+    for ours, theirs in zip((each.future.result() for each in together), alone, strict=True):
+        assert ours.token_ids == theirs.token_ids
+        # Rows of another shape are summed in another order.
+        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+    # One row for each beginning that turns share and that some of them go on from.
+    sampled = [each.token_ids for each in alone]
+    beginnings = [{ids[:size] for ids in sampled if len(ids) > size} for size in range(1, 7)]
+    assert rows == [1, *map(len, beginnings)]
+    assert rows[1] > 1
+
+
+def test_likeliest_tokens_of_equal_prompts_are_decoded_once(model):
+    prompt = prompts_of(1)[0]
+    turns = [turn(n, prompt, temperature=0.0) for n in range(5)]
+    assert set(rows_fed(model, lambda: ask(loop_of(model), *turns))) == {1}
+
+
+def test_what_turns_have_alike_is_kept_once(model):
+    loop = loop_of(model)
+    prompt = prompts_of(1)[0]
+    samples = ask(loop, *(turn(n, prompt, limit=4, temperature=0.0) for n in range(5)))
+    assert loop.cached_tokens == len(prompt) + 3
+    longer = [*prompt, *samples[0].token_ids, 7]
+    before = loop.fed_tokens
+    ask(loop, *(turn(n, longer, limit=1, temperature=0.0) for n in range(5)))
+    assert loop.fed_tokens == before + 2
+
+
+# -- ends of turns ---------------------------------------------------------------------------------------
+
+
+def test_one_more_token_is_sampled_after_a_finished_turn_and_kept_if_it_is_an_end(model):
+    (whole,) = ask(loop_of(model), turn("a", [1, 2, 3], 6))
+
+    def shortened(end_ids, limit=6):
+        options = {"is_finished": lambda ids: len(ids) == 3, "end_ids": end_ids}
+        loop = loop_of(model)
+        (sample,) = ask(loop, turn("a", [1, 2, 3], limit, **options))
+        return sample, loop.fed_tokens
+
+    for end_ids, kept, fed in (((), 3, 5), ({whole.token_ids[3]}, 4, 6), ({-1}, 3, 6)):
+        sample, tokens_fed = shortened(end_ids)
+        assert sample.token_ids == whole.token_ids[:kept]
+        assert sample.logprobs == pytest.approx(whole.logprobs[:kept], abs=1e-4)
+        assert tokens_fed == fed
+    # At the limit there is no room for it, and after an end no need.
+    assert shortened({whole.token_ids[3]}, limit=3)[0].token_ids == whole.token_ids[:3]
+    assert shortened({whole.token_ids[2]}) == (Sample(whole.token_ids[:3], whole.logprobs[:3]), 5)
+
+
+def test_a_conversation_goes_on_from_the_cache_after_a_dropped_token(model):
+    options = {"is_finished": lambda ids: len(ids) == 3, "end_ids": {-1}}
+    loop = loop_of(model)
+    (first,) = ask(loop, turn("a", OPENING, **options))
+    assert loop.cached_tokens == len(OPENING) + 3
+    longer = [*OPENING, *first.token_ids, 5, 6]
+    before = loop.fed_tokens
+    again = ask(loop, turn("a", longer, 1))
+    assert loop.fed_tokens == before + 2
+    assert again[0].logprobs == pytest.approx(ask(loop_of(model), turn("a", longer, 1))[0].logprobs, abs=1e-4)
 
 
 # -- continuous batching ---------------------------------------------------------------------------------
@@ -274,6 +361,23 @@ def test_a_turn_under_way_when_all_is_forgotten_leaves_nothing_behind(model):
     loop.forget()
     assert len(loop.run([forgetful])[0].token_ids) == 4
     assert loop.cached_tokens == 0
+
+
+def test_turns_under_way_begin_anew_with_published_weights():
+    changing, new = build_model(VOCABULARY), build_model(VOCABULARY, seed=1)
+    loop = loop_of(changing)
+    requests = [turn(n, [*OPENING, n], temperature=0.0) for n in range(3)]
+    for request in requests:
+        loop.submit(request)
+    loop.step()
+    loop.step()
+    changing.load_state_dict(new.state_dict())
+    loop.published("step 1")
+    samples = loop.run(requests)
+    assert {sample.weights_version for sample in samples} == {"step 1"}
+    assert tokens(samples) == tokens(
+        ask(loop_of(new), *(turn(n, [*OPENING, n], temperature=0.0) for n in range(3)))
+    )
 
 
 @pytest.mark.parametrize("options", [{"batch_tokens": 0}, {"cache_tokens": -1}])

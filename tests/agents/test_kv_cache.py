@@ -12,7 +12,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from agents.kv_cache import COLUMNS, KVBatch, KVStore, Segment
+from agents.kv_cache import COLUMNS, OPENING_TOKENS, KVBatch, KVStore, Segment
 from tests.agents.chatty import build_model
 
 SIZES = {
@@ -97,6 +97,22 @@ def test_a_row_can_begin_with_what_another_has_read():
 
 
 @torch.inference_mode()
+def test_a_copied_row_goes_its_own_way():
+    model, rng = made("llama"), np.random.default_rng(3)
+    batch = KVBatch(model, 1000)
+    first, second = (rng.integers(0, 40, size=size).tolist() for size in (20, 33))
+    for _ in range(2):
+        batch.append((), rows=2)
+    batch.feed(0, [first, second])
+    batch.fork(0)
+    assert batch.lengths == [20, 33, 20]
+    news = [rng.integers(0, 40, size=size).tolist() for size in (40, 1, 7)]
+    rows = [first + news[0], second + news[1], first + news[2]]
+    for logits, ids in zip(batch.feed(0, news), rows, strict=True):
+        torch.testing.assert_close(logits, plain_logits(model, ids), atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
 def test_many_short_rows_and_then_few_long_ones_need_no_more_room_than_either():
     model, rng = made("llama"), np.random.default_rng(2)
     batch = KVBatch(model, 16 * COLUMNS)
@@ -166,6 +182,15 @@ def test_a_conversation_that_went_another_way_keeps_what_still_holds():
     first, second = segment(5), segment(5)
     store.put("a", None, ids("helloworld"), ((first, 5), (second, 5)))
     assert store.longest_prefix("a", None, ids("hellowoman")) == ((first, 5), (second, 2))
+
+
+def test_few_shared_tokens_are_not_looked_for():
+    store = KVStore(1000)
+    store.put("a", None, ids("abcdef"), ((segment(6), 6),))
+    size = OPENING_TOKENS
+    assert known(store, "abcdef"[:size] + "xyz") == size
+    assert known(store, "abcdef"[: size - 1] + "xyz") == 0
+    assert known(store, "abcdef"[: size - 1] + "xyz", key="a") == 0
 
 
 def test_adapters_do_not_share():

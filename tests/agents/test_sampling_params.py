@@ -72,3 +72,10 @@ def test_a_role_that_does_not_exist_is_refused_by_name():
 def test_values_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         SamplingParams(**options)
+
+
+def test_every_version_of_the_weights_has_seeds_of_its_own():
+    view = View("g", "solver_0", "solve", (), 5, 5)
+    seeds = [SamplingParams().turn_seed(view, version) for version in ("", "step 1", "step 2")]
+    assert len(set(seeds)) == 3
+    assert seeds[0] == SamplingParams().turn_seed(view)

@@ -9,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.tiny_model import build_model
 from agents.tiny_policy import TinyPolicy
 from ssp_env.game import Message, Reply, View
 from tests.agents.tiny import (
+    SIZES,
     STOP_WORDS,
     TOKENIZER,
     asked,
@@ -199,6 +201,30 @@ def test_the_global_generator_is_neither_read_nor_moved():
     assert one == other
 
 
+def test_what_is_sampled_does_not_depend_on_the_batch():
+    openings = [random_words(np.random.default_rng(number), 1, 40) for number in range(9)]
+    views = [view_of([asked(words)], game_id=str(number)) for number, words in enumerate(openings)]
+    together = [reply.token_ids for reply in policy(seed=3).act_batch(views)]
+    backwards = [reply.token_ids for reply in policy(seed=3).act_batch(views[::-1])][::-1]
+    agent = policy(seed=3)
+    alone = [agent.act_batch([view])[0].token_ids for view in views]
+    assert together == backwards == alone
+
+
+def test_attempts_at_one_question_are_read_once_and_sample_differently():
+    agent, opening = policy(), [asked(" ".join(STOP_WORDS[:30]))]
+    views = [view_of(opening, seat=f"solver_{attempt}") for attempt in range(8)]
+    before = agent.loop.fed_tokens
+    replies = agent.act_batch(views)
+    assert len({reply.token_ids for reply in replies}) > 1
+    assert agent.loop.fed_tokens - before <= 30 + sum(len(reply.token_ids) - 1 for reply in replies)
+    for reply in replies:
+        assert list(reply.context_ids) == ids_of(opening[0].content)
+        np.testing.assert_allclose(
+            reply.logprobs, recomputed_logprobs(tiny_model(), [reply], 1.0)[0], atol=2e-5
+        )
+
+
 # -- where a turn ends ---------------------------------------------------------------------------------
 
 
@@ -247,3 +273,46 @@ def test_after_forgetting_no_cache_is_held():
     agent.forget()
     gc.collect()
     assert len(caches()) == before
+
+
+def test_another_conversation_of_the_same_name_is_read_from_its_beginning():
+    agent = policy()
+    first = agent.act_batch([view_of([asked("solve none limit")])])
+    again = agent.act_batch([view_of([asked("solve none limit")])])
+    assert first == again
+
+
+# -- new weights ---------------------------------------------------------------------------------------
+
+
+def test_games_of_the_same_ids_draw_new_numbers_once_weights_are_published():
+    def step(agent: TinyPolicy, version: str) -> list[tuple[int, ...]]:
+        views = [view_of([asked("solve none")], game_id=str(number)) for number in range(8)]
+        replies = agent.act_batch(views)
+        assert {reply.weights_version for reply in replies} == {version}
+        return [reply.token_ids for reply in replies]
+
+    agent = policy()
+    first, repeated = step(agent, ""), step(agent, "")
+    agent.published("step 1")
+    second = step(agent, "step 1")
+    assert first == repeated != second
+    # The same version draws the same numbers, so that a run can be resumed.
+    resumed = policy()
+    resumed.published("step 1")
+    assert step(resumed, "step 1") == second
+
+
+def test_no_cache_of_old_weights_is_read_after_new_ones_are_published():
+    changing = build_model(len(TOKENIZER), **SIZES)
+    agent = TinyPolicy(changing, TOKENIZER, stop_words=STOP_WORDS, max_new_tokens=10)
+    talks = Conversations(agent, 5, 0)
+    talks.take_turns(range(5))
+    changing.load_state_dict(tiny_model(1).state_dict())
+    agent.published("step 1")
+    talks.take_turns(range(5))
+    for messages, replies in zip(talks.messages, talks.replies):
+        # The conversation goes on: only what is new is context.
+        assert list(replies[1].context_ids) == ids_of(messages[2].content)
+        ratios = np.exp(np.subtract(recomputed_logprobs(changing, replies, 1.0)[1], replies[1].logprobs))
+        np.testing.assert_allclose(ratios, 1.0, atol=2e-5)

@@ -1,4 +1,6 @@
 import asyncio
+from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 import torch
@@ -180,6 +182,91 @@ def test_changed_weights_are_used_once_the_caches_are_forgotten():
     assert agent.loop.cached_tokens == 0
     fresh = agent_of(build_model(len(TOKENIZER), seed=1))
     assert agent.act_batch([view_of(QUESTION)]) == fresh.act_batch([view_of(QUESTION)])
+
+
+# -- new weights -----------------------------------------------------------------------------------------
+
+
+def test_a_trainer_that_reuses_game_ids_draws_new_numbers_once_weights_are_published():
+    agent = agent_of()
+    first, repeated = (texts(play_with(agent, games_of(4))) for _ in range(2))
+    agent.published("step 1")
+    second = play_with(agent, games_of(4))
+    assert first == repeated != texts(second)
+    assert {reply.weights_version for each in second.values() for _, reply in each} == {"step 1"}
+    resumed = agent_of()
+    resumed.published("step 1")
+    assert texts(play_with(resumed, games_of(4))) == texts(second)
+
+
+def test_no_cache_of_old_weights_is_read_after_new_ones_are_published():
+    changing, new = (build_model(len(TOKENIZER), seed=seed) for seed in range(2))
+    agent = agent_of(changing)
+    (first,) = agent.act_batch([view_of(QUESTION)])
+    changing.load_state_dict(new.state_dict())
+    agent.published("step 1")
+    assert agent.loop.cached_tokens == 0
+    messages = (QUESTION, Message("assistant", first.text), Message("tool", "krill"))
+    (second,) = agent.act_batch([view_of(*messages)])
+    read = [id_ for reply in (first, second) for id_ in (*reply.context_ids, *reply.token_ids)]
+    with torch.inference_mode():
+        logprobs = new(torch.tensor([read])).logits[0, -len(second.token_ids) - 1 : -1].log_softmax(-1)
+    exact = logprobs.gather(-1, torch.tensor(second.token_ids)[:, None])[:, 0]
+    ratios = (exact - torch.tensor(second.logprobs)).exp()
+    assert ratios.tolist() == pytest.approx([1.0] * len(ratios), abs=2e-5)
+
+
+# -- the end of a turn -----------------------------------------------------------------------------------
+
+END = TOKENIZER.eos_token_id
+
+
+@contextmanager
+def dictated(model, words):
+    """Make every next token that of a text whose ids come once each."""
+    following = dict(pairwise(words))
+
+    def overrule(module, args, kwargs, output):
+        for row, ids in enumerate(kwargs["input_ids"].tolist()):
+            output.logits[row, -1, following.get(ids[-1], words[0])] += 1e4
+
+    hook = model.register_forward_hook(overrule, with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def dictation(last, **options):
+    tokenizer = build_tokenizer(words=[f"<search> krill {word} </search>" for word in ("food", "size")])
+    search, other = (
+        tokenizer(f"<search> krill {word} </search>")["input_ids"][0] for word in ("food", "size")
+    )
+    model = build_model(len(tokenizer))
+    agent = agent_of(model, tokenizer, **options)
+    with dictated(model, [search, END if last == "end" else other]):
+        (reply,) = agent.act_batch([view_of(QUESTION)])
+    prompt = agent.conversations.prompt(
+        view_of(QUESTION, Message("assistant", reply.text), Message("tool", "fish"))
+    )
+    return search, reply, tokenizer.decode(list(prompt.context_ids))
+
+
+def test_an_end_of_turn_after_the_action_is_sampled_and_not_written_again():
+    search, reply, unread = dictation("end")
+    assert reply.token_ids == (search, END) and len(reply.logprobs) == 2
+    assert reply.text == "<search> krill food </search>"
+    assert unread == "\n<|start|>user\nfish<|end|>\n<|start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("last", "options"),
+    [("other", {}), ("end", {"sample_end_of_turn": False}), ("end", {"max_new_tokens": 1})],
+)
+def test_else_the_turn_ends_with_its_action_and_the_template_ends_it(last, options):
+    search, reply, unread = dictation(last, **options)
+    assert reply.token_ids == (search,) and len(reply.logprobs) == 1
+    assert unread == "<|end|>\n<|start|>user\nfish<|end|>\n<|start|>assistant\n"
 
 
 # -- loading and bad input -------------------------------------------------------------------------------
