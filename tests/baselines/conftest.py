@@ -93,3 +93,9 @@ def lenient_scores(monkeypatch: pytest.MonkeyPatch) -> None:
         return zlib.crc32(prediction.encode()) % 2 == 0
 
     monkeypatch.setattr("ssp_env.game.game.exact_match", exact_match)
+
+
+@pytest.fixture
+def strict_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call no answer right, not even one that was guessed by luck."""
+    monkeypatch.setattr("ssp_env.game.game.exact_match", lambda prediction, golds: False)

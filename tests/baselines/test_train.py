@@ -249,7 +249,9 @@ def trained_tokens(path: Path, mode: str) -> int:
     return total
 
 
-def test_no_gradient_of_the_frozen_role_reaches_the_weights(tmp_path: Path, warm_start: Path):
+def test_no_gradient_of_the_frozen_role_reaches_the_weights(
+    tmp_path: Path, warm_start: Path, strict_scores: None
+):
     """Scored strictly, no attempt is right: nothing to learn for the solver, something for the proposer."""
     frozen = train(replace(LEARNING, mode="solver-only"), tmp_path / "solver", warm_start=warm_start)
     assert all(row["mixed_groups"] == row["grad_norm"] == 0.0 for row in rows(frozen))
