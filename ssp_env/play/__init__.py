@@ -1,7 +1,7 @@
 """Drive one game or thousands, round by round or with asyncio: serve their requests until all games are over.
 
-`play` and `play_async` play games to their end; `Driver` and `AsyncDriver` go step by step. A game goes the
-same way with all of them, however many games are at play and in whatever order answers arrive.
+`play` and `play_async` play games to their end; `Driver` and `AsyncDriver` advance them step by step. All
+four produce the same games, however many games are in progress and in whatever order answers arrive.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Play games with asyncio: every game goes on as soon as it has what it asked for."""
+"""Play games with asyncio: every game continues as soon as its requests are answered."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from ssp_env.play.schedule import Ask, Ended, Schedule
 from ssp_env.play.services import AnySearch, Call, PlayerErrorRule, Services
 
 DEFAULT_THREADS = 32
-"""Most calls at a time of agents that take one view and of judges, if they have no coroutine function."""
+"""The most calls in threads at a time: those of judges and one-view agents without a coroutine function."""
 
 
 class AsyncDriver:
-    """The asyncio twin of `Driver`: the same rules, events and outcomes.
+    """The asyncio counterpart of `Driver`, with the same rules, events and outcomes.
 
-    Coroutine functions are awaited, other functions run in threads. Engines, batch agents and judges with
-    `judge_batch` get one call at a time, and the requests that come meanwhile make up the next batch; agents
-    that take one view and other judges get one call per request, many at a time. Use it as an asynchronous
-    context manager: leaving it cancels every call under way, also when an exception or a cancellation is the
-    reason. A thread cannot be stopped; it is abandoned, and its result is ignored.
+    Coroutine functions are awaited; other functions run in threads. Engines, batch agents and judges with
+    `judge_batch` are called once at a time, and the requests that arrive during a call form the next batch.
+    Agents that take one view and other judges are called once per request, with many calls at a time. Use the
+    driver as an asynchronous context manager: leaving the context cancels every call under way, also after an
+    exception or a cancellation. A thread cannot be stopped; it is abandoned, and its result is ignored.
 
     Args:
         games: As for `Driver`.
-        services: Who answers the requests, asynchronous or not.
+        services: The objects that answer the requests, asynchronous or not.
         concurrency: As for `Driver`.
         cohort: As for `Driver`.
-        timeout: Most seconds a call may take before it counts as failed; None is no limit.
-        threads: Most calls that run in threads at a time, of agents that take one view and of judges. With
-            more than 1, such objects are called from several threads at once.
+        timeout: Seconds after which a call counts as failed; None sets no limit.
+        threads: The most calls of one-view agents and judges that run in threads at a time. With more than 1,
+            such objects are called from several threads at once.
 
     Raises:
-        ValueError: If two games share an id, a game will ask for somebody who is missing (an engine for its
+        ValueError: If two games share an id, a game needs a service that is missing (an engine for its
             corpus, a proposer, a judge) or a number is out of range.
 
     Example:
@@ -71,7 +71,7 @@ class AsyncDriver:
         self._services = services
         self._schedule = Schedule(games, services.check, concurrency=concurrency, cohort=cohort)
         self._timeout = timeout
-        # Requests by lane, which has one call at a time (None is for all that need no lane), then by call.
+        # Requests by lane, then by call. A lane has one call at a time; None holds requests without a lane.
         self._waiting: dict[Hashable, dict[Hashable, list[Ask]]] = {}
         self._busy: set[Hashable] = set()
         self._running: dict[asyncio.Task[Sequence[Result]], tuple[Hashable, Call]] = {}
@@ -86,14 +86,14 @@ class AsyncDriver:
 
     @property
     def alive(self) -> int:
-        """Number of games at play."""
+        """Number of games in progress."""
         return self._schedule.alive
 
     async def step(self) -> list[Ended]:
-        """Start the calls that can be started, wait until one is over, and return the games that ended.
+        """Start the calls that can be started, wait until one ends, and return the games that ended.
 
-        Cancelling a step loses nothing: the calls go on, and the next step waits for them. An exception loses
-        nothing either: the next step asks again for what is missing.
+        Cancelling a step loses nothing: the calls continue, and the next step waits for them. An exception
+        loses nothing either: the next step repeats the requests that have no answer yet.
 
         Raises:
             Exception: Whatever a player raised, if `Services.on_player_error` is `raise`.
@@ -106,7 +106,7 @@ class AsyncDriver:
         return self._schedule.ended()
 
     async def __aiter__(self) -> AsyncIterator[Ended]:
-        """Play on and yield the games as they end."""
+        """Play until all games are over and yield each game when it ends."""
         while not self.done:
             for ended in await self.step():
                 yield ended
@@ -140,7 +140,7 @@ class AsyncDriver:
         batches.setdefault(self._services.batch(ask), []).append(ask)
 
     def _start_lane(self, lane: Hashable) -> None:
-        """Start the call that has waited longest; requests without a lane need not take turns: start all."""
+        """Start the call that has waited longest, or all calls if the requests need no lane."""
         batches = self._waiting.pop(lane)
         while batches and lane not in self._busy:
             call = self._services.call(batches.pop(next(iter(batches))), prefer_async=True)
@@ -159,7 +159,7 @@ class AsyncDriver:
         try:
             if is_async(fetch):
                 return call.accept(await self._in_time(fetch()))
-            # The time limit counts from when there is a thread for the call.
+            # The time limit starts when a thread is free for the call.
             async with self._parallel if lane is None else nullcontext():
                 threaded = run_sync(fetch, abandon_on_cancel=True, limiter=self._unlimited)
                 return call.accept(await self._in_time(threaded))
@@ -205,7 +205,7 @@ async def play_async(
     on_player_error: PlayerErrorRule = "end_game",
     on_outcome: Callable[[Game], Awaitable[None] | None] | None = None,
 ) -> list[Outcome]:
-    """Play games to their end with asyncio; events, outcomes and warnings are those of `play`.
+    """Play games to their end with asyncio, with the same events, outcomes and warnings as `play`.
 
     Args:
         games: As for `play`.
@@ -213,23 +213,23 @@ async def play_async(
         solver: Plays every `solver_k`.
         search: As for `play`; `search` may be a coroutine function, and an engine's coroutine function
             `asearch` is preferred.
-        reader: Answers the RAG check; the solver does if None.
+        reader: Answers the RAG check; if None, the solver does.
         judge: As for `play`; may be a coroutine function.
         seed: Seed of the noise draw.
-        concurrency: Most games served at a time; None serves as many as a cohort has.
-        cohort: Number of consecutive games that lend each other noise; None as for `play`.
-        timeout: Most seconds a call may take before it counts as failed; None is no limit.
-        threads: Most calls that run in threads at a time, of players that take one view and of judges.
-        on_player_error: `end_game`, or `raise` to be handed what a proposer or solver raises.
-        on_outcome: Called with each game as it ends, and awaited if it returns an awaitable.
+        concurrency: The most games served at a time; None serves a whole cohort at a time.
+        cohort: Number of consecutive games whose evidence is noise for each other; None as for `play`.
+        timeout: Seconds after which a call counts as failed; None sets no limit.
+        threads: The most calls of one-view players and judges that run in threads at a time.
+        on_player_error: `end_game`, or `raise` to pass an exception of a proposer or solver on to the caller.
+        on_outcome: Called with each game when it ends, and awaited if it returns an awaitable.
 
     Returns:
         The outcomes, in the order of `games`.
 
     Raises:
-        ValueError: If two games share an id, a game will ask for somebody who is missing (an engine for its
+        ValueError: If two games share an id, a game needs a service that is missing (an engine for its
             corpus, a proposer, a judge) or a number is out of range.
-        TypeError: If a service is of no kind that can be asked.
+        TypeError: If a service has no method that answers requests.
     """
     services = Services(
         proposer=proposer, solver=solver, search=search, reader=reader, judge=judge, seed=seed,

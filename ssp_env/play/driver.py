@@ -14,22 +14,23 @@ from ssp_env.play.services import AnySearch, Call, PlayerErrorRule, Services
 
 
 class Driver:
-    """Games at play, to be advanced a round at a time.
+    """Plays games one round at a time.
 
     Between rounds a caller may look at the games, snapshot them or stop. An exception that ends a round loses
     nothing: the requests that were not answered are served again in the next round.
 
     Args:
-        games: Games with distinct ids; those that are over already are left alone. A collection is checked
-            before anything is played; an iterator is drawn from as games end.
-        services: Who answers the requests; none of them may be asynchronous.
-        concurrency: Most games served at a time; None serves as many as a cohort has. Games that wait for the
-            rest of their cohort are at play besides: never more than `concurrency` and `cohort` together.
-        cohort: Number of consecutive games that lend each other noise; None is all games of a collection, and
-            `DEFAULT_COHORT` games of an iterator.
+        games: Games with distinct ids; games that are already over are not played. A collection is checked
+            before any game is played; an iterator is read as games end.
+        services: The objects that answer the requests; none of them may be asynchronous.
+        concurrency: The most games served at a time; None serves a whole cohort at a time. Games that wait
+            for the rest of their cohort are not counted, so that up to `concurrency` plus `cohort` games are
+            in progress.
+        cohort: Number of consecutive games whose evidence is noise for each other; None means all games of a
+            collection, and `DEFAULT_COHORT` games of an iterator.
 
     Raises:
-        ValueError: If two games share an id, a game will ask for somebody who is missing (an engine for its
+        ValueError: If two games share an id, a game needs a service that is missing (an engine for its
             corpus, a proposer, a judge) or a number is below 1.
         TypeError: If a service is asynchronous.
 
@@ -59,8 +60,8 @@ class Driver:
     ) -> None:
         if names := services.asynchronous():
             raise TypeError(
-                "asynchronous services need play_async (or ssp_env.play.blocking, if they are players), "
-                f"these are: {', '.join(names)}"
+                "asynchronous services need play_async (or ssp_env.play.blocking, if they are players); "
+                f"these services are asynchronous: {', '.join(names)}"
             )
         self._services = services
         self._schedule = Schedule(games, services.check, concurrency=concurrency, cohort=cohort)
@@ -73,7 +74,7 @@ class Driver:
 
     @property
     def alive(self) -> int:
-        """Number of games at play."""
+        """Number of games in progress."""
         return self._schedule.alive
 
     def step(self) -> list[Ended]:
@@ -98,7 +99,7 @@ class Driver:
         return self._schedule.ended()
 
     def __iter__(self) -> Iterator[Ended]:
-        """Play on and yield the games as they end."""
+        """Play until all games are over and yield each game when it ends."""
         while not self.done:
             yield from self.step()
 
@@ -121,35 +122,36 @@ def play(
 
     Every round serves all open requests of one kind together: one search per corpus, one batch per agent.
     Events and outcomes do not depend on `concurrency`. Noise is drawn from the evidence of the other games of
-    a cohort over the same corpus, topped up from the corpus itself (paper section 3.3).
+    a cohort over the same corpus; if that is too little, more is sampled from the corpus (paper section 3.3).
 
-    An exception of an engine, a player, a reader or a judge ends the games it was asked for as `error`,
-    which pays nobody, and changes no other game. The first failure of each kind is logged as a warning
-    (`logging.getLogger("ssp_env.play")`), and in the end how many there were. `play_async` does the same with
-    asyncio.
+    If a call of an engine, a player, a reader or a judge raises, the games that the call was for end as
+    `error`, with no reward for any seat; other games do not change. The first failure of each kind is logged
+    as a warning (`logging.getLogger("ssp_env.play")`), and at the end the number of failures of each kind.
+    `play_async` does the same with asyncio.
 
     Args:
-        games: Games with distinct ids; those that are over already are left alone.
-        proposer: Plays `proposer_0`: an agent, or anything else that `as_agent` takes, as for all players.
-            None if every game starts with its question.
+        games: Games with distinct ids; games that are already over are not played.
+        proposer: Plays `proposer_0`. This and every other player is an agent or anything else that `as_agent`
+            takes. None if every game starts with its question.
         solver: Plays every `solver_k`.
         search: One engine for all games, or engines by `Task.corpus`, of any kind that `as_engine` takes.
-        reader: Answers the RAG check; the solver does if None (paper algorithm 1).
+        reader: Answers the RAG check; if None, the solver does (paper algorithm 1).
         judge: Decides answers that fail exact match; needed by games with `GameConfig(judge=True)`.
         seed: Seed of the noise draw.
-        concurrency: Most games served at a time; None serves as many as a cohort has.
-        cohort: Number of consecutive games that lend each other noise; None is all games of a collection, and
-            `DEFAULT_COHORT` games of an iterator.
-        on_player_error: `end_game`, or `raise` to be handed what a proposer or solver raises, for training.
-        on_outcome: Called with each game as it ends, after which the game is forgotten.
+        concurrency: The most games served at a time; None serves a whole cohort at a time.
+        cohort: Number of consecutive games whose evidence is noise for each other; None means all games of a
+            collection, and `DEFAULT_COHORT` games of an iterator.
+        on_player_error: `end_game`, or `raise` to pass an exception of a proposer or solver on to the caller,
+            as training does.
+        on_outcome: Called with each game when it ends; afterwards the driver keeps no reference to the game.
 
     Returns:
         The outcomes, in the order of `games`.
 
     Raises:
-        ValueError: If two games share an id, a game will ask for somebody who is missing (an engine for its
+        ValueError: If two games share an id, a game needs a service that is missing (an engine for its
             corpus, a proposer, a judge) or a number is out of range.
-        TypeError: If a service is asynchronous, or is of no kind that can be asked.
+        TypeError: If a service is asynchronous or has no method that answers requests.
     """
     services = Services(
         proposer=proposer, solver=solver, search=search, reader=reader, judge=judge, seed=seed,
@@ -172,7 +174,7 @@ def _round(asks: Sequence[Ask]) -> list[Ask]:
     """Return the requests to serve first, in the order of the games.
 
     Kinds are served in this order: searches, the proposers' turns, noise, other turns and readings, verdicts.
-    Searches are quick, and batches of turns grow while they wait.
+    Searches come first because they are quick, and batches of turns grow in the meantime.
     """
     ranks = [_rank(ask) for ask in asks]
     first = min(ranks, default=0)

@@ -18,7 +18,7 @@ class NoiseDraw:
 
     Attributes:
         passages: Drawn from the evidence of other games.
-        missing: Passages still to be sampled from the corpus.
+        missing: Number of passages still to be sampled from the corpus.
         known: Ids that must not be sampled.
         rng: Generator to sample with.
     """
@@ -32,7 +32,7 @@ class NoiseDraw:
 class EvidencePool:
     """The evidence that the games of one cohort have found.
 
-    A draw depends on the pool, the seed and the game's id only, and not on earlier draws.
+    A draw depends only on the pool, the seed and the game's id, and not on earlier draws.
     """
 
     def __init__(self) -> None:
@@ -48,8 +48,8 @@ class EvidencePool:
     def draw(self, game: Game, request: Noise, seed: int) -> NoiseDraw:
         """Draw the noise that a request wants; the evidence of every game of the cohort must have been added.
 
-        If the pool has too few passages, the others are counted as missing. If whole evidence is wanted, some
-        is missing only if no other game found anything.
+        If the pool has too few passages, `NoiseDraw.missing` is the number still needed. If the request is
+        for the whole evidence of other games, passages are missing only if no other game found any.
         """
         rng = np.random.default_rng([seed, *game.id.encode("utf-8", "surrogatepass")])
         if request.unit == "evidence":
@@ -80,7 +80,7 @@ class EvidencePool:
         return list({passage.id: passage for unit in chosen for passage in unit}.values())
 
     def _by_id(self, corpus: str) -> tuple[list[str], list[Passage]]:
-        """Return sorted ids and their passages; of a passage found by several games, the last game's copy."""
+        """Return sorted ids and their passages; of several copies of a passage, the last game's is kept."""
         if corpus not in self._sorted:
             found = sorted(self._found.get(corpus, {}).items())
             by_id = {passage.id: passage for _, (_, evidence) in found for passage in evidence}

@@ -1,4 +1,4 @@
-"""Who plays: the shapes an agent may have, what else is adapted to one, and how agents are asked."""
+"""Players: the interfaces an agent may have, adapters for functions and models, and calls of agents."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def as_agent(player: AnyPlayer, name: str = "player") -> AnyAgent | AnyAsyncAgen
               parameter is called `messages`, it is given the chat messages (`list[dict]`), otherwise the
               `View`;
             * an object with `invoke`, such as a chat model of LangChain, which is given the chat messages.
-        name: What the player is called in the error, its role for instance.
+        name: What the error message calls the player, for example its role.
 
     Raises:
         TypeError: If the player is none of these, or is a class instead of an object.
@@ -120,7 +120,7 @@ class FunctionAgent:
         self._takes_messages = takes_messages
 
     def act(self, view: View) -> str | Reply:
-        """Return what the function returns."""
+        """Return the result of the function."""
         return cast("str | Reply", self._function(chat_messages(view) if self._takes_messages else view))
 
 
@@ -132,13 +132,13 @@ class AsyncFunctionAgent:
         self._takes_messages = takes_messages
 
     async def act(self, view: View) -> str | Reply:
-        """Return what the coroutine function returns."""
+        """Return the result of the coroutine function."""
         given = chat_messages(view) if self._takes_messages else view
         return cast("str | Reply", await self._function(given))
 
 
 def chat_messages(view: View) -> list[dict[str, Any]]:
-    """Return the messages of a view in OpenAI's form; a tool message without a tool call becomes the user's.
+    """Return the messages of a view in OpenAI's form; a tool message without a tool call gets role `user`.
 
     >>> from ssp_env.game import Message
     >>> messages = (Message("tool", "no results"),)
@@ -178,17 +178,17 @@ def _tool_calls(calls: Sequence[Any]) -> tuple[ToolCall, ...]:
 
 
 def as_judge(judge: Any) -> JudgeFunction | AsyncJudgeFunction:
-    """Return a judge as it is, after a check that it can be asked.
+    """Return a judge unchanged after checking that it can be called.
 
     Args:
         judge: A function or coroutine function from a `Judge` request to True, False or None, or an object
             with a method `judge_batch`, which is given many requests and returns as many verdicts.
 
     Raises:
-        TypeError: If it is nothing of the kind, or is a class instead of an object.
+        TypeError: If the judge is none of these, or is a class instead of an object.
     """
     if inspect.isclass(judge):
-        raise TypeError(f"judge must be an object, got the class {judge.__name__}: pass an object of it")
+        raise TypeError(f"judge must be an object, got the class {judge.__name__}: pass an instance")
     if not callable(judge) and not callable(getattr(judge, "judge_batch", None)):
         raise TypeError(
             "judge must be a function from a Judge request to True, False or None, "
@@ -209,7 +209,7 @@ def act_all(agent: AnyAgent, views: Sequence[View]) -> list[Reply]:
     """Ask an agent for one reply per view, in one batch if it has `act_batch`.
 
     Raises:
-        ValueError: If it gives more or fewer replies.
+        ValueError: If the agent gives more or fewer replies than there are views.
         TypeError: If a reply is neither text nor a `Reply`.
     """
     if hasattr(agent, "act_batch"):
@@ -222,7 +222,7 @@ def as_replies(replies: Sequence[str | Reply], expected: int) -> list[Reply]:
 
     Raises:
         ValueError: If there are more or fewer than `expected` replies.
-        TypeError: If one is neither text nor a `Reply`.
+        TypeError: If a reply is neither text nor a `Reply`.
     """
     replies = list(replies)
     if len(replies) != expected:
@@ -232,11 +232,11 @@ def as_replies(replies: Sequence[str | Reply], expected: int) -> list[Reply]:
 
 @contextmanager
 def blocking(player: AnyPlayer) -> Iterator[AnyAgent]:
-    """Lend an asynchronous player to callers that do not await: `play`, `Driver`, the environments.
+    """Make an asynchronous player usable by callers that do not await: `play`, `Driver`, the environments.
 
-    Its coroutines run on an event loop in another thread, which ends with the context. The agent takes one
-    view at a time if the player does, so that a turn that fails ends one game only. To play many games side
-    by side use `play_async`.
+    The player's coroutines run on an event loop in another thread, which ends with the context. The agent
+    takes one view at a time if the player does, so that a failed turn ends only one game. To play many games
+    at the same time use `play_async`.
 
     Args:
         player: An asynchronous agent, or a coroutine function; see `as_agent`.

@@ -1,4 +1,4 @@
-"""What players, engines and judges return, checked, and what they raise, as a `Failure` that names them."""
+"""Check what players, engines and judges return, and turn their exceptions into `Failure` objects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DETAIL = re.compile(r"([a-z]+)(_\d+)?( for \w+)?: ([^:,]*).*", re.DOTALL)
 
 
 def failure(source: str, error: Exception) -> Failure:
-    """Return what a game gets for an exception; the traceback goes to the debug log.
+    """Return the `Failure` that a game gets for an exception; the traceback goes to the debug log.
 
     >>> failure("search for solver_0", TimeoutError("no reply")).detail
     'search for solver_0: TimeoutError: no reply'
@@ -48,7 +48,8 @@ def count_failures(outcomes: Iterable[Outcome | None]) -> dict[str, int]:
     """Count the games that ended as `error` by kind of failure, such as `search: TimeoutError`.
 
     Returns:
-        Numbers of games, the greatest first, by the first message of each kind. Solvers are not told apart.
+        Numbers of games by the first message of each kind, the greatest number first. All solver seats count
+        as one.
 
     >>> from ssp_env.game import Game, Task
     >>> games = [Game(Task("Tavor")), Game(Task("Corun"))]
@@ -67,21 +68,21 @@ def count_failures(outcomes: Iterable[Outcome | None]) -> dict[str, int]:
 
 
 def _kind(detail: str) -> str:
-    """Return who failed, whatever the seat, and with which exception."""
+    """Return the service that failed, without the seat, and the kind of exception."""
     return _DETAIL.sub(r"\1: \4", detail)
 
 
 class FailureLog:
-    """Logs the first failure of each kind, such as `search: TimeoutError`, and in the end their numbers.
+    """Logs the first failure of each kind, such as `search: TimeoutError`, and at the end the number of each.
 
-    They are warnings of the logger `ssp_env.play`.
+    The messages are warnings of the logger `ssp_env.play`.
     """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
     def add(self, game: Game) -> None:
-        """Take note of a game that is over."""
+        """Count a game that is over, and log its failure if it is the first of its kind."""
         if game.outcome is None or game.outcome.failure is None:
             return
         kind = _kind(game.outcome.failure)
@@ -90,7 +91,7 @@ class FailureLog:
             _log.warning("game %s ended as error: %s", game.id, game.outcome.failure)
 
     def close(self) -> None:
-        """Log the numbers by kind, unless every failure was logged already, and start anew."""
+        """Log the number of failures of each kind, unless every failure was logged already, and reset."""
         if self._counts.total() > len(self._counts):
             kinds = ", ".join(f"{count} times {kind}" for kind, count in self._counts.most_common())
             _log.warning("%d games ended as error: %s", self._counts.total(), kinds)
@@ -111,20 +112,20 @@ def run_searches(
 def sample_noise(
     engine: SearchEngine, rng: np.random.Generator, count: int, exclude: Collection[str]
 ) -> list[Passage] | Failure:
-    """Draw random passages from the engine's corpus; none if it cannot sample."""
+    """Draw random passages from the engine's corpus; return none if the engine cannot sample."""
     if not isinstance(engine, PassageSampler):
         return []
     return guarded("noise", lambda: as_passages(engine.sample(rng, count, exclude)))
 
 
 def ask_judge(judge: JudgeFunction | None, request: Judge) -> bool | Failure:
-    """Ask for a verdict; anything but a truth value is a `Failure`."""
+    """Ask for a verdict; anything but True or False becomes a `Failure`."""
     source = source_of(request)
     return guarded(source, lambda: as_verdict(judge(request) if judge else None, source))
 
 
 def as_verdict(verdict: object, source: str = "judge") -> bool | Failure:
-    """Return a truth value as it is and anything else as a `Failure`.
+    """Return True or False unchanged and anything else as a `Failure`.
 
     >>> as_verdict(None)
     Failure(detail='judge: expected True or False, got None')
@@ -135,10 +136,14 @@ def as_verdict(verdict: object, source: str = "judge") -> bool | Failure:
 
 
 def as_verdicts(verdicts: Iterable[object], sources: Sequence[str]) -> list[bool | Failure]:
-    """Check the verdicts on a batch of answers; whatever is not a truth value is a `Failure`.
+    """Check the verdicts on a batch of answers; anything but True or False becomes a `Failure`.
+
+    Args:
+        verdicts: What the judge returned.
+        sources: For each request, the name that its `Failure` starts with.
 
     Raises:
-        ValueError: If there are more or fewer verdicts than sources, the names of who judged what.
+        ValueError: If there are more or fewer verdicts than requests.
     """
     given = list(verdicts)
     if len(given) != len(sources):
@@ -151,7 +156,7 @@ def as_search_results(results: Iterable[Iterable[Passage]], expected: int) -> li
 
     Raises:
         ValueError: If there are more or fewer than `expected` results.
-        TypeError: If one does not consist of passages.
+        TypeError: If a result does not consist of passages.
     """
     lists = [as_passages(found) for found in results]
     if len(lists) != expected:
@@ -163,7 +168,7 @@ def as_passages(found: Iterable[Passage]) -> list[Passage]:
     """Check one list of passages.
 
     Raises:
-        TypeError: If it holds anything else.
+        TypeError: If the list holds anything else.
     """
     passages = list(found)
     for passage in passages:

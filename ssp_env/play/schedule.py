@@ -1,13 +1,13 @@
-"""Which requests of many games may be served now: the same for every driver, without calling anybody.
+"""Which requests of many games may be served now; every driver uses it, and it calls no service itself.
 
-Three rules make what happens in a game independent of the games beside it and of the order of answers:
+Three rules make a game independent of the games played at the same time and of the order of answers:
 
-* A game is served in stages. A stage is all its open searches; if there are none, its requests for noise;
-  then its turns and readings; then its verdicts. The results of a stage are submitted together, in the order
-  of the requests.
-* Games are counted in the order given, and every `cohort` of them share a pool of evidence. Noise is drawn
-  from it once none of them proposes any more.
-* A game that waits for its cohort makes room for others, which start in order.
+* A game is served in stages. A stage consists of all its open searches; if there are none, of its requests
+  for noise; then of its turns and readings; then of its verdicts. The results of a stage are submitted
+  together, in the order of the requests.
+* Games are counted in the order given, and every `cohort` consecutive games share a pool of evidence. Noise
+  is drawn from the pool once all of its games have finished proposing.
+* A game that waits for its cohort makes room for other games, which start in order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ssp_env.play.noise import EvidencePool
 from ssp_env.play.results import FailureLog
 
 DEFAULT_COHORT = 256
-"""Number of games of an iterator that lend each other noise; the games of a list all do."""
+"""Number of consecutive games of an iterator whose evidence is noise for each other; a list is one cohort."""
 
 _STAGES = (Search, Noise, (Turn, Read), Judge)
 
@@ -32,9 +32,9 @@ class Ended:
     """A game that is over.
 
     Attributes:
-        index: Its place among the games given, from 0.
+        index: Place of the game among the games given, from 0.
         game: The game.
-        played: False if it was over before it was its turn to play.
+        played: False if the game was already over when the driver came to it.
     """
 
     index: int
@@ -58,7 +58,7 @@ class _Cohort:
 
 @dataclass(eq=False, slots=True)
 class _Place:
-    """A game at play, and the results it waits for."""
+    """A game in progress, and the results it waits for."""
 
     index: int
     game: Game
@@ -77,7 +77,7 @@ class Ask:
         position: Place of the request in its stage.
         game: The game.
         request: The request.
-        pool: The evidence that the game's cohort found; complete if the request is for noise.
+        pool: The evidence that the game's cohort found; it is complete if the request is for noise.
     """
 
     index: int
@@ -89,14 +89,14 @@ class Ask:
 
 
 class Schedule:
-    """Admits games, hands out their requests and submits the results; logs why games ended as `error`.
+    """Starts games, hands out their requests, submits the results and logs why games ended as `error`.
 
     Args:
-        games: Games; a collection is checked before anything is played, an iterator game by game.
-        check: Raises if a game cannot be played.
-        concurrency: Most games served at a time; None is a cohort.
-        cohort: Number of consecutive games that share a pool of noise; None is all of a collection, and
-            `DEFAULT_COHORT` of an iterator.
+        games: The games; a collection is checked before any game is played, an iterator game by game.
+        check: Raises an exception if a game cannot be played.
+        concurrency: The most games served at a time; None serves a whole cohort at a time.
+        cohort: Number of consecutive games that share a pool of evidence; None means all games of a
+            collection, and `DEFAULT_COHORT` games of an iterator.
 
     Raises:
         ValueError: If a number is below 1, or two games of a collection share an id.
@@ -141,27 +141,27 @@ class Schedule:
 
     @property
     def alive(self) -> int:
-        """Number of games at play, those that wait for their cohort included."""
+        """Number of games in progress, including those that wait for their cohort."""
         return len(self._alive)
 
     def take(self) -> list[Ask]:
-        """Admit games if there is room, and return the requests that were not returned before.
+        """Start games if there is room, and return the requests that were not returned before.
 
         Raises:
-            ValueError: If a game has the id of another one at play or in its cohort.
+            ValueError: If a game has the id of another game in progress or in its cohort.
         """
         self._fill()
         asks, self._asks = self._asks, []
         return asks
 
     def submit(self, ask: Ask, result: Result) -> None:
-        """Take the result of a request; the game goes on once its stage is complete."""
+        """Take the result of a request; the game continues once all results of its stage are there."""
         place = ask.place
         place.results[ask.request.id] = result
         if len(place.results) < len(place.stage):
             return
         for request in place.stage:
-            # A failure has closed the other requests.
+            # A failure ends the game and closes its other requests.
             if place.game.outcome is None:
                 place.game.submit(request.id, place.results[request.id])
         place.results = {}
@@ -177,7 +177,7 @@ class Schedule:
             self._failures.close()
         return ended
 
-    # -- games come and go -----------------------------------------------------------------------------
+    # -- starting, parking and ending games ------------------------------------------------------------
 
     def _fill(self) -> None:
         while self._active < self._concurrency:
@@ -217,7 +217,7 @@ class Schedule:
         self._go_on(place)
 
     def _go_on(self, place: _Place) -> None:
-        """Hand out the next stage of an active game, or end or park it."""
+        """Hand out the next stage of an active game, or end the game, or park it for its cohort."""
         game = place.game
         if place.proposing and (game.phase != "propose" or game.outcome is not None):
             self._stop_proposing(place)

@@ -1,4 +1,4 @@
-"""Who answers a game's requests: which object is called with what, and what its result or exception means."""
+"""The services that answer a game's requests: how each is called, and what its result or exception means."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class AsyncSearchEngine(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Return a hash of corpus and index settings; equal fingerprints rank equally."""
+        """Return a hash of corpus and index settings; engines of equal fingerprints rank equally."""
         ...
 
 
@@ -57,17 +57,17 @@ class Retriever(Protocol):
 AnyEngine: TypeAlias = SearchEngine | AsyncSearchEngine | Runnable | Retriever | Callable[..., Any]
 """Every kind of engine that `ssp_env.search.adapters.as_engine` takes."""
 AnySearch: TypeAlias = AnyEngine | Mapping[str, AnyEngine]
-"""One engine, or engines by `Task.corpus`."""
+"""One engine, or a mapping from `Task.corpus` to engines."""
 
 
 def as_engines(search: Any) -> Any:
     """Adapt one engine, or every engine of a mapping by corpus, with `as_engine`.
 
-    A mapping is returned as it is if all its engines are. One object stays one engine, however many corpora
-    it serves.
+    A mapping is returned unchanged if none of its engines needs an adapter. An object that serves several
+    corpora becomes one engine.
 
     Raises:
-        TypeError: If one of them cannot be searched.
+        TypeError: If one of the objects cannot be searched.
 
     >>> engines = as_engines({"whales": lambda query: ["Whales are large."]})
     >>> [passage.text for passage in engines["whales"].search(["size"], top_k=1)[0]]
@@ -92,7 +92,7 @@ def engine_of(task: Task, search: Engine | Mapping[str, Engine]) -> Engine:
     """Return the engine a task is played over.
 
     Raises:
-        ValueError: If there is none for its corpus.
+        ValueError: If there is no engine for the task's corpus.
     """
     if not isinstance(search, Mapping):
         return search
@@ -105,13 +105,13 @@ def engine_of(task: Task, search: Engine | Mapping[str, Engine]) -> Engine:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Call:
-    """One call of foreign code on behalf of one or more requests.
+    """One call of a service on behalf of one or more requests.
 
     Attributes:
         asks: The requests, in the order of their games.
-        fetch: What to call; None if nothing has to be fetched.
-        accept: Turns what came back into one result per request; raises if it is malformed.
-        propagate: Whether an exception is handed to the caller.
+        fetch: The function to call; None if no call is needed.
+        accept: Turns the returned value into one result per request; raises if the value is malformed.
+        propagate: Whether an exception is passed on to the caller.
     """
 
     asks: Sequence[Ask]
@@ -120,7 +120,7 @@ class Call:
     propagate: bool = False
 
     def fail(self, error: Exception) -> Sequence[Result]:
-        """Return what the requests get if the call raised `error`; raise it again if it propagates."""
+        """Return a `Failure` per request for a call that raised `error`, or raise it again if `propagate`."""
         if self.propagate:
             raise error
         return [failure(source_of(ask.request), error) for ask in self.asks]
@@ -128,24 +128,25 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Everything that many games need from outside.
+    """The objects that answer the requests of games: players, search engines and a judge.
 
     Attributes:
-        proposer: Plays `proposer_0`; any kind of player that `as_agent` takes, as are all players here. None
+        proposer: Plays `proposer_0`. This and every other player may be anything that `as_agent` takes. None
             if every game starts with its question.
         solver: Plays every `solver_k`.
-        search: One engine for all games, or engines by `Task.corpus`; any kind that `as_engine` takes.
-        reader: Answers every reading of the RAG check; the solver does if None (paper algorithm 1).
-        judge: Decides answers that fail exact match, if the rules want a judge. One with a method
+        search: One engine for all games, or engines by `Task.corpus`; anything that `as_engine` takes.
+        reader: Gives every reading of the RAG check; if None, the solver does (paper algorithm 1).
+        judge: Decides answers that fail exact match, if the rules have a judge. A judge with a method
             `judge_batch` is asked for many verdicts at once.
         seed: Seed of the noise draw, 0 or more.
-        on_player_error: What follows if a proposer or solver raises or its reply is malformed: `end_game`
-            ends the games it was asked for as `error`, which is what always follows with engines, judges and
-            a reader that is not the solver; `raise` hands the exception to the caller.
+        on_player_error: What happens if a proposer or solver raises an exception or returns something that is
+            no reply: `end_game` ends the games that the call was for as `error`, `raise` passes the exception
+            on to the caller. Failures of engines, judges and a reader that is not the solver always end the
+            games as `error`.
 
     Raises:
         ValueError: If `seed` or `on_player_error` is out of range.
-        TypeError: If a player, an engine or the judge is of none of the kinds that can be asked.
+        TypeError: If a player, an engine or the judge has no method that answers requests.
     """
 
     proposer: AnyPlayer | None
@@ -164,7 +165,7 @@ class Services:
             raise ValueError(
                 f"on_player_error must be one of {', '.join(known)}, got {self.on_player_error!r}"
             )
-        # One object stays one agent, however many roles it plays: it may play them in one batch.
+        # An object that plays several roles becomes one agent, so that it may play them in one batch.
         agents: dict[int, Agents] = {}
         for name in ("proposer", "solver", "reader"):
             player = getattr(self, name)
@@ -176,10 +177,10 @@ class Services:
             as_judge(self.judge)
 
     def check(self, game: Game) -> None:
-        """Check that everybody whom a game will ask is there.
+        """Check that every service that a game needs is there.
 
         Raises:
-            ValueError: If there is no engine for the game's corpus, nobody to propose, or no judge.
+            ValueError: If there is no engine for the game's corpus, no proposer, or no judge.
         """
         engine_of(game.task, self.search)
         if game.outcome is not None:
@@ -207,10 +208,10 @@ class Services:
         return [*names, "judge"] if is_async(judge) else names
 
     def lane(self, ask: Ask) -> Hashable:
-        """Return a key of what may be called only once at a time for this request; None if nothing.
+        """Return the key of the object that may serve only one call at a time; None if this request has none.
 
-        Engines, batch agents and judges with `judge_batch` get one call at a time, so that meanwhile their
-        next batch fills.
+        Engines, batch agents and judges with `judge_batch` are called once at a time, so that requests that
+        arrive during a call form the next batch.
         """
         if isinstance(ask.request, Search | Noise):
             return id(self._engine(ask))
@@ -220,7 +221,7 @@ class Services:
         return id(self.judge) if hasattr(self.judge, "judge_batch") else None
 
     def batch(self, ask: Ask) -> Hashable:
-        """Return a key; requests of equal keys may share a call."""
+        """Return a key; requests with equal keys may share a call."""
         lane = self.lane(ask)
         if lane is None or isinstance(ask.request, Noise):
             return ask
@@ -233,7 +234,7 @@ class Services:
 
         Args:
             asks: The requests.
-            prefer_async: Call an engine's coroutine function `asearch` if it has one.
+            prefer_async: Whether to call an engine's coroutine function `asearch` if it has one.
         """
         if len(asks) > 1:
             asks = sorted(asks, key=lambda ask: (ask.index, ask.position))
@@ -296,6 +297,6 @@ class Services:
 
 
 def _act_of(agent: Agents) -> tuple[Callable[..., Any], bool]:
-    """Return the method that plays, and whether it takes a batch."""
+    """Return the agent's method that replies, and whether it takes a batch."""
     batched = hasattr(agent, "act_batch")
     return getattr(agent, "act_batch" if batched else "act"), batched

@@ -527,7 +527,7 @@ def test_a_negative_seed_is_refused():
     ],
 )
 def test_asynchronous_services_are_sent_to_play_async(services, named):
-    with pytest.raises(TypeError, match=f"need play_async .*, these are: {named}$"):
+    with pytest.raises(TypeError, match=f"need play_async .*; these services are asynchronous: {named}$"):
         play([], **{"proposer": PROPOSER, "solver": PERFECT, "search": Shelf(), **services})
 
 
