@@ -6,74 +6,7 @@ four produce the same games, however many games are in progress and in whatever 
 
 from __future__ import annotations
 
-from ssp_env.play.async_driver import DEFAULT_THREADS, AsyncDriver, play_async
-from ssp_env.play.driver import Driver, play
-from ssp_env.play.players import (
-    Agent,
-    AnyAgent,
-    AnyAsyncAgent,
-    AnyPlayer,
-    AsyncAgent,
-    AsyncBatchAgent,
-    AsyncJudgeFunction,
-    BatchAgent,
-    JudgeFunction,
-    Runnable,
-    act_all,
-    as_agent,
-    as_judge,
-    as_replies,
-    blocking,
-    chat_messages,
-    is_async_agent,
-)
-from ssp_env.play.results import ask_judge, count_failures, guarded, run_searches, sample_noise
-from ssp_env.play.schedule import DEFAULT_COHORT, Ended
-from ssp_env.play.services import (
-    AnyEngine,
-    AnySearch,
-    AsyncSearchEngine,
-    PlayerErrorRule,
-    Services,
-    as_engines,
-    engine_of,
-)
+import lazy_loader
 
-__all__ = [
-    "DEFAULT_COHORT",
-    "DEFAULT_THREADS",
-    "Agent",
-    "AnyAgent",
-    "AnyAsyncAgent",
-    "AnyEngine",
-    "AnyPlayer",
-    "AnySearch",
-    "AsyncAgent",
-    "AsyncBatchAgent",
-    "AsyncDriver",
-    "AsyncJudgeFunction",
-    "AsyncSearchEngine",
-    "BatchAgent",
-    "Driver",
-    "Ended",
-    "JudgeFunction",
-    "PlayerErrorRule",
-    "Runnable",
-    "Services",
-    "act_all",
-    "as_agent",
-    "as_engines",
-    "as_judge",
-    "as_replies",
-    "ask_judge",
-    "blocking",
-    "chat_messages",
-    "count_failures",
-    "engine_of",
-    "guarded",
-    "is_async_agent",
-    "play",
-    "play_async",
-    "run_searches",
-    "sample_noise",
-]
+# The stub beside this module says which names there are, and where each is loaded from when it is used first.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

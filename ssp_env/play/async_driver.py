@@ -26,7 +26,7 @@ DEFAULT_THREADS = 32
 
 
 class AsyncDriver:
-    """The asyncio counterpart of `Driver`, with the same rules, events and outcomes.
+    """The asyncio counterpart of `Driver`, with the same arguments, errors, events and outcomes.
 
     Coroutine functions are awaited; other functions run in threads. Engines, batch agents and judges with
     `judge_batch` are called once at a time, and the requests that arrive during a call form the next batch.
@@ -35,17 +35,11 @@ class AsyncDriver:
     exception or a cancellation. A thread cannot be stopped; it is abandoned, and its result is ignored.
 
     Args:
-        games: As for `Driver`.
+        games: As for `Driver`, like `concurrency` and `cohort`.
         services: The objects that answer the requests, asynchronous or not.
-        concurrency: As for `Driver`.
-        cohort: As for `Driver`.
         timeout: Seconds after which a call counts as failed; None sets no limit.
         threads: The most calls of one-view agents and judges that run in threads at a time. With more than 1,
             such objects are called from several threads at once.
-
-    Raises:
-        ValueError: If two games share an id, a game needs a service that is missing (an engine for its
-            corpus, a proposer, a judge) or a number is out of range.
 
     Example:
         >>> async def answer_all(games, services):
@@ -205,31 +199,15 @@ async def play_async(
     on_player_error: PlayerErrorRule = "end_game",
     on_outcome: Callable[[Game], Awaitable[None] | None] | None = None,
 ) -> list[Outcome]:
-    """Play games to their end with asyncio, with the same events, outcomes and warnings as `play`.
+    """Play games to their end with asyncio, with the same events, outcomes, warnings and errors as `play`.
 
-    Args:
-        games: As for `play`.
-        proposer: As for `play`; `act` or `act_batch` may be a coroutine function, as for all players.
-        solver: Plays every `solver_k`.
-        search: As for `play`; `search` may be a coroutine function, and an engine's coroutine function
-            `asearch` is preferred.
-        reader: Answers the RAG check; if None, the solver does.
-        judge: As for `play`; may be a coroutine function.
-        seed: Seed of the noise draw.
-        concurrency: The most games served at a time; None serves a whole cohort at a time.
-        cohort: Number of consecutive games whose evidence is noise for each other; None as for `play`.
-        timeout: Seconds after which a call counts as failed; None sets no limit.
-        threads: The most calls of one-view players and judges that run in threads at a time.
-        on_player_error: `end_game`, or `raise` to pass an exception of a proposer or solver on to the caller.
-        on_outcome: Called with each game when it ends, and awaited if it returns an awaitable.
+    The arguments are those of `play`, and these two are those of `AsyncDriver`: `timeout`, the seconds after
+    which a call counts as failed, and `threads`, the most calls that run in threads at a time. Players,
+    engines and judges may be asynchronous: an engine's coroutine function `asearch` is preferred to `search`,
+    and what `on_outcome` returns is awaited if it is an awaitable.
 
     Returns:
         The outcomes, in the order of `games`.
-
-    Raises:
-        ValueError: If two games share an id, a game needs a service that is missing (an engine for its
-            corpus, a proposer, a judge) or a number is out of range.
-        TypeError: If a service has no method that answers requests.
     """
     services = Services(
         proposer=proposer, solver=solver, search=search, reader=reader, judge=judge, seed=seed,

@@ -135,14 +135,16 @@ def play(
             takes. None if every game starts with its question.
         solver: Plays every `solver_k`.
         search: One engine for all games, or engines by `Task.corpus`, of any kind that `as_engine` takes.
-        reader: Answers the RAG check; if None, the solver does (paper algorithm 1).
-        judge: Decides answers that fail exact match; needed by games with `GameConfig(judge=True)`.
-        seed: Seed of the noise draw.
-        concurrency: The most games served at a time; None serves a whole cohort at a time.
-        cohort: Number of consecutive games whose evidence is noise for each other; None means all games of a
-            collection, and `DEFAULT_COHORT` games of an iterator.
-        on_player_error: `end_game`, or `raise` to pass an exception of a proposer or solver on to the caller,
-            as training does.
+        reader: Gives every reading of the RAG check; if None, the solver does (paper algorithm 1).
+        judge: Decides answers that fail exact match; needed by games with `GameConfig(judge=True)`. A judge
+            with a method `judge_batch` is asked for many verdicts at once.
+        seed: Seed of the noise draw, 0 or more.
+        concurrency: As for `Driver`.
+        cohort: As for `Driver`.
+        on_player_error: What happens if a proposer or solver raises an exception or returns something that is
+            no reply: `end_game` ends the games that the call was for as `error`, `raise` passes the exception
+            on to the caller, as training does. Failures of engines, judges and a reader that is not the
+            solver always end the games as `error`.
         on_outcome: Called with each game when it ends; afterwards the driver keeps no reference to the game.
 
     Returns:

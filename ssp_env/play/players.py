@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, Protocol, TypeAlias, cast
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 
 from ssp_env.game import Judge, Reply, ToolCall, View
 from ssp_env.game.view import as_reply
@@ -97,44 +100,29 @@ def as_agent(player: AnyPlayer, name: str = "player") -> AnyAgent | AnyAsyncAgen
     if hasattr(player, "act") or hasattr(player, "act_batch"):
         return cast("AnyAgent | AnyAsyncAgent", player)
     if hasattr(player, "invoke"):
-        return FunctionAgent(lambda messages: _reply_of(player.invoke(messages)), takes_messages=True)
+        return cast("AnyAgent", FunctionAgent(partial(_invoke, player)))
     if callable(player):
-        kind = AsyncFunctionAgent if is_async(player) else FunctionAgent
-        return kind(player, takes_messages=_first_parameter(player) == "messages")
+        told = partial(_tell_async if is_async(player) else _tell, player)
+        return cast("AnyAgent", FunctionAgent(told if _first_parameter(player) == "messages" else player))
     raise TypeError(
         f"{name} must be an agent with act(view), a function of a View or of messages, "
         f"or have invoke(messages), got {type(player).__name__}"
     )
 
 
+@dataclass(frozen=True, eq=False)
 class FunctionAgent:
-    """An agent that replies with the result of a function.
+    """An agent whose `act` is a function or a coroutine function of the view."""
 
-    Args:
-        function: Returns text or a `Reply`.
-        takes_messages: Whether the function takes the chat messages in OpenAI's form instead of the `View`.
-    """
-
-    def __init__(self, function: PlayerFunction, *, takes_messages: bool = False) -> None:
-        self._function = function
-        self._takes_messages = takes_messages
-
-    def act(self, view: View) -> str | Reply:
-        """Return the result of the function."""
-        return cast("str | Reply", self._function(chat_messages(view) if self._takes_messages else view))
+    act: PlayerFunction
 
 
-class AsyncFunctionAgent:
-    """An agent that replies with the result of a coroutine function; it takes what `FunctionAgent` takes."""
+def _tell(function: PlayerFunction, view: View) -> Any:
+    return function(chat_messages(view))
 
-    def __init__(self, function: PlayerFunction, *, takes_messages: bool = False) -> None:
-        self._function = function
-        self._takes_messages = takes_messages
 
-    async def act(self, view: View) -> str | Reply:
-        """Return the result of the coroutine function."""
-        given = chat_messages(view) if self._takes_messages else view
-        return cast("str | Reply", await self._function(given))
+async def _tell_async(function: PlayerFunction, view: View) -> Any:
+    return await function(chat_messages(view))
 
 
 def chat_messages(view: View) -> list[dict[str, Any]]:
@@ -158,23 +146,23 @@ def _first_parameter(function: PlayerFunction) -> str:
         return ""
 
 
-def _reply_of(message: Any) -> str | Reply:
-    """Read the text and the tool calls of what `invoke` returned."""
+def _invoke(runnable: Runnable, view: View) -> str | Reply:
+    """Read the text and the tool calls of what `invoke` returns."""
+    message = runnable.invoke(chat_messages(view))
     if isinstance(message, str | Reply):
         return message
     content = getattr(message, "content", None)
     if not isinstance(content, str):
         kind = type(message).__name__
         raise TypeError(f"invoke(messages) must return text or a message with text, got {kind}")
-    return Reply(content, tool_calls=_tool_calls(getattr(message, "tool_calls", ())))
-
-
-def _tool_calls(calls: Sequence[Any]) -> tuple[ToolCall, ...]:
-    functions = [{"name": call["name"], "arguments": call["args"]} for call in calls]
-    return tuple(
-        ToolCall.from_openai({"id": call["id"] or f"call_{place}", "function": function})
-        for place, (call, function) in enumerate(zip(calls, functions, strict=True))
-    )
+    calls = [
+        {
+            "id": call["id"] or f"call_{place}",
+            "function": {"name": call["name"], "arguments": call["args"]},
+        }
+        for place, call in enumerate(getattr(message, "tool_calls", ()))
+    ]
+    return Reply(content, tool_calls=tuple(map(ToolCall.from_openai, calls)))
 
 
 def as_judge(judge: Any) -> JudgeFunction | AsyncJudgeFunction:
@@ -200,9 +188,14 @@ def as_judge(judge: Any) -> JudgeFunction | AsyncJudgeFunction:
 # -- asking ------------------------------------------------------------------------------------------------
 
 
+def act_of(agent: AnyAgent | AnyAsyncAgent) -> Any:
+    """Return the method that plays: `act_batch` if there is one, otherwise `act`."""
+    return getattr(agent, "act_batch", None) or getattr(agent, "act", None)
+
+
 def is_async_agent(agent: AnyAgent | AnyAsyncAgent) -> bool:
-    """Whether the method that plays is a coroutine function: `act_batch` if there is one, otherwise `act`."""
-    return is_async(getattr(agent, "act_batch", None) or getattr(agent, "act", None))
+    """Whether the method that plays, `act_batch` or `act`, is a coroutine function."""
+    return is_async(act_of(agent))
 
 
 def act_all(agent: AnyAgent, views: Sequence[View]) -> list[Reply]:
@@ -253,23 +246,6 @@ def blocking(player: AnyPlayer) -> Iterator[AnyAgent]:
     agent: Any = as_agent(player)
     if not is_async_agent(agent):
         raise TypeError(f"expected an asynchronous agent, got a blocking one: {type(agent).__name__}")
+    name = "act_batch" if hasattr(agent, "act_batch") else "act"
     with start_blocking_portal() as portal:
-        yield (_BlockingBatch if hasattr(agent, "act_batch") else _Blocking)(agent, portal)
-
-
-class _Blocking:
-    def __init__(self, agent: Any, portal: BlockingPortal) -> None:
-        self._agent, self._portal = agent, portal
-
-    def act(self, view: View) -> str | Reply:
-        reply: str | Reply = self._portal.call(self._agent.act, view)
-        return reply
-
-
-class _BlockingBatch:
-    def __init__(self, agent: Any, portal: BlockingPortal) -> None:
-        self._agent, self._portal = agent, portal
-
-    def act_batch(self, views: Sequence[View]) -> Sequence[str | Reply]:
-        replies: Sequence[str | Reply] = self._portal.call(self._agent.act_batch, views)
-        return replies
+        yield cast("AnyAgent", SimpleNamespace(**{name: partial(portal.call, getattr(agent, name))}))

@@ -44,7 +44,6 @@ class Ended:
 
 @dataclass(eq=False, slots=True)
 class _Cohort:
-    size: int
     pool: EvidencePool = field(default_factory=EvidencePool)
     ids: set[str] = field(default_factory=set)
     proposing: int = 0
@@ -92,11 +91,8 @@ class Schedule:
     """Starts games, hands out their requests, submits the results and logs why games ended as `error`.
 
     Args:
-        games: The games; a collection is checked before any game is played, an iterator game by game.
+        games: As for `Driver`, like `concurrency` and `cohort`.
         check: Raises an exception if a game cannot be played.
-        concurrency: The most games served at a time; None serves a whole cohort at a time.
-        cohort: Number of consecutive games that share a pool of evidence; None means all games of a
-            collection, and `DEFAULT_COHORT` games of an iterator.
 
     Raises:
         ValueError: If a number is below 1, or two games of a collection share an id.
@@ -128,7 +124,7 @@ class Schedule:
         self._admitted = 0
         self._active = 0
         self._alive: dict[str, _Place] = {}
-        self._cohort = _Cohort(self._cohort_size)
+        self._cohort = _Cohort()
         self._resumable: deque[_Place] = deque()
         self._asks: list[Ask] = []
         self._ended: list[Ended] = []
@@ -193,8 +189,8 @@ class Schedule:
         game = next(self._games, None)
         cohort = self._cohort
         if game is None:
-            self._exhausted = True
-            self._close(cohort)
+            self._exhausted = cohort.closed = True
+            self._resume(cohort)
             return
         if game.id in self._alive or game.id in cohort.ids:
             raise ValueError(
@@ -205,8 +201,8 @@ class Schedule:
         self._admitted += 1
         cohort.ids.add(game.id)
         cohort.proposing += 1
-        if len(cohort.ids) == cohort.size:
-            self._cohort = _Cohort(self._cohort_size)
+        if len(cohort.ids) == self._cohort_size:
+            self._cohort = _Cohort()
             cohort.closed = True
         if game.outcome is not None:
             self._stop_proposing(place)
@@ -245,10 +241,6 @@ class Schedule:
         place.cohort.pool.add(place.index, place.game)
         place.cohort.proposing -= 1
         self._resume(place.cohort)
-
-    def _close(self, cohort: _Cohort) -> None:
-        cohort.closed = True
-        self._resume(cohort)
 
     def _resume(self, cohort: _Cohort) -> None:
         if cohort.complete:

@@ -19,6 +19,7 @@ from ssp_env.play.players import (
     AsyncJudgeFunction,
     JudgeFunction,
     Runnable,
+    act_of,
     as_agent,
     as_judge,
     as_replies,
@@ -30,7 +31,6 @@ from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import PassageSampler, SearchEngine
 
 Engine = TypeVar("Engine")
-Agents: TypeAlias = AnyAgent | AnyAsyncAgent
 PlayerErrorRule = Literal["end_game", "raise"]
 
 
@@ -130,19 +130,8 @@ class Call:
 class Services:
     """The objects that answer the requests of games: players, search engines and a judge.
 
-    Attributes:
-        proposer: Plays `proposer_0`. This and every other player may be anything that `as_agent` takes. None
-            if every game starts with its question.
-        solver: Plays every `solver_k`.
-        search: One engine for all games, or engines by `Task.corpus`; anything that `as_engine` takes.
-        reader: Gives every reading of the RAG check; if None, the solver does (paper algorithm 1).
-        judge: Decides answers that fail exact match, if the rules have a judge. A judge with a method
-            `judge_batch` is asked for many verdicts at once.
-        seed: Seed of the noise draw, 0 or more.
-        on_player_error: What happens if a proposer or solver raises an exception or returns something that is
-            no reply: `end_game` ends the games that the call was for as `error`, `raise` passes the exception
-            on to the caller. Failures of engines, judges and a reader that is not the solver always end the
-            games as `error`.
+    The attributes are the arguments of the same names of `ssp_env.play.play`, players as the agents and
+    searches as the engines that `as_agent` and `as_engine` make of them.
 
     Raises:
         ValueError: If `seed` or `on_player_error` is out of range.
@@ -166,7 +155,7 @@ class Services:
                 f"on_player_error must be one of {', '.join(known)}, got {self.on_player_error!r}"
             )
         # An object that plays several roles becomes one agent, so that it may play them in one batch.
-        agents: dict[int, Agents] = {}
+        agents: dict[int, AnyAgent | AnyAsyncAgent] = {}
         for name in ("proposer", "solver", "reader"):
             player = getattr(self, name)
             if player is not None or name == "solver":
@@ -195,11 +184,11 @@ class Services:
 
     def asynchronous(self) -> list[str]:
         """Return the names of the services that only `play_async` can call."""
-        players = {"proposer": self.proposer, "solver": self.solver, "reader": self.reader}
+        players: tuple[Any, ...] = (self.proposer, self.solver, self.reader)
         names = [
             name
-            for name, player in players.items()
-            if player is not None and is_async_agent(cast("Agents", player))
+            for name, player in zip(("proposer", "solver", "reader"), players, strict=True)
+            if is_async_agent(player)
         ]
         engines: Any = self.search.values() if isinstance(self.search, Mapping) else [self.search]
         if any(is_async(engine.search) for engine in engines):
@@ -217,7 +206,7 @@ class Services:
             return id(self._engine(ask))
         if isinstance(ask.request, Turn | Read):
             agent = self._agent(ask)
-            return id(agent) if _act_of(agent)[1] else None
+            return id(agent) if hasattr(agent, "act_batch") else None
         return id(self.judge) if hasattr(self.judge, "judge_batch") else None
 
     def batch(self, ask: Ask) -> Hashable:
@@ -258,12 +247,12 @@ class Services:
 
     def _act_call(self, asks: Sequence[Ask]) -> Call:
         agent = self._agent(asks[0])
-        act, batched = _act_of(agent)
+        act = act_of(agent)
         views = [ask.request.view for ask in asks if isinstance(ask.request, Turn | Read)]
         injected = self.reader is not None and self.reader is not self.solver
         playing = not injected or any(isinstance(ask.request, Turn) for ask in asks)
         propagate = playing and self.on_player_error == "raise"
-        if batched:
+        if hasattr(agent, "act_batch"):
             return Call(asks, partial(act, views), lambda replies: as_replies(replies, len(views)), propagate)
         return Call(asks, partial(act, views[0]), lambda reply: [as_reply(reply)], propagate)
 
@@ -286,17 +275,8 @@ class Services:
     def _engine(self, ask: Ask) -> SearchEngine | AsyncSearchEngine:
         return cast("SearchEngine | AsyncSearchEngine", engine_of(ask.game.task, self.search))
 
-    def _agent(self, ask: Ask) -> Agents:
-        player = self.solver
+    def _agent(self, ask: Ask) -> Any:
         if isinstance(ask.request, Read):
-            player = self.solver if self.reader is None else self.reader
-        elif isinstance(ask.request, Turn) and ask.request.view.seat == PROPOSER_SEAT:
-            assert self.proposer is not None
-            player = self.proposer
-        return cast("Agents", player)
-
-
-def _act_of(agent: Agents) -> tuple[Callable[..., Any], bool]:
-    """Return the agent's method that replies, and whether it takes a batch."""
-    batched = hasattr(agent, "act_batch")
-    return getattr(agent, "act_batch" if batched else "act"), batched
+            return self.solver if self.reader is None else self.reader
+        assert isinstance(ask.request, Turn)
+        return self.proposer if ask.request.view.seat == PROPOSER_SEAT else self.solver
