@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.rewards import RewardFunction, named_reward, proposer_reward
-from ssp_env.game.view import PROPOSER_SEAT, Probe, solver_seats
+from ssp_env.game.view import PROPOSER_SEAT, Probe
 
 PROMPT_STYLES = ("english", "few_shot", "drawn", "terse")
 """Names of the prompt styles in `ssp_env.game.prompts`."""
@@ -120,8 +120,8 @@ class GameConfig:
         choices = (
             ("protocol", self.protocol, tuple(PROTOCOLS)),
             ("prompts", self.prompts, PROMPT_STYLES),
-            ("noise_unit", self.noise_unit, ("passage", "evidence")),
-            ("hop_check", self.hop_check, ("off", "at_least", "exact")),
+            ("noise_unit", self.noise_unit, get_args(NoiseUnit)),
+            ("hop_check", self.hop_check, get_args(HopCheck)),
         )
         for name, value, known in choices:
             if value not in known:
@@ -169,8 +169,8 @@ class GameConfig:
 
     @property
     def seats(self) -> tuple[str, ...]:
-        """The proposer's seat, then one for each attempt of the solver."""
-        return (PROPOSER_SEAT, *solver_seats(self.attempts))
+        """The proposer's seat, then one for each attempt of the solver: `solver_0`, `solver_1`, ..."""
+        return (PROPOSER_SEAT, *(f"solver_{attempt}" for attempt in range(self.attempts)))
 
     @property
     def probes(self) -> tuple[Probe, ...]:

@@ -2,94 +2,96 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ssp_env.game.config import Budget
 from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import Action, Notice, Protocol
-from ssp_env.game.view import Message, Reply, SeatPhase, View
+from ssp_env.game.view import FinalKind, Message, Reply, SeatPhase, View
 
 
+@dataclass(eq=False, slots=True)
 class Conversation:
-    """State of a proposer or of one solver attempt between its first and its last turn."""
+    """State of a proposer or of one solver attempt between its first and its last turn.
 
-    def __init__(
-        self,
-        game_id: str,
-        seat: str,
-        phase: SeatPhase,
-        opening: tuple[Message, ...],
-        protocol: Protocol,
-        budget: Budget,
-    ) -> None:
-        self.seat = seat
-        self.turns = 0
-        self._tokens = 0
-        self.queries: list[str] = []
-        self.passages: list[Passage] = []
-        self._game_id = game_id
-        self._phase: SeatPhase = phase
-        self._messages = list(opening)
-        self._protocol = protocol
-        self._budget = budget
-        self._retries_left = budget.retries
-        self._final = self.view().final_action
+    Attributes:
+        messages: What was said so far, from the opening on.
+        malformed: Turns without a complete action, of which the budget forgives some.
+        queries: The searches that were executed, in order.
+        passages: What they returned, in full.
+    """
+
+    game_id: str
+    seat: str
+    phase: SeatPhase
+    messages: tuple[Message, ...]
+    protocol: Protocol
+    budget: Budget
+    turns: int = 0
+    tokens: int = 0
+    malformed: int = 0
+    queries: list[str] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
+    final: FinalKind = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.final = self.view().final_action
 
     def view(self) -> View:
         """What the seat sees now."""
         return View(
-            game_id=self._game_id,
+            game_id=self.game_id,
             seat=self.seat,
-            phase=self._phase,
-            messages=tuple(self._messages),
-            turns_left=self._budget.max_turns - self.turns,
-            searches_left=max(0, self._budget.max_searches - len(self.queries)),
+            phase=self.phase,
+            messages=self.messages,
+            turns_left=self.budget.max_turns - self.turns,
+            searches_left=max(0, self.budget.max_searches - len(self.queries)),
             tokens_left=self._tokens_left(),
         )
 
     def hear(self, reply: Reply) -> Action:
         """Take what the seat wrote and return the action in it."""
-        action = self._protocol.parse(reply, self._final)
-        self._messages.append(self._protocol.said(action))
+        action = self.protocol.parse(reply, self.final)
+        self.messages += (self.protocol.said(action),)
         self.turns += 1
-        self._tokens += len(reply.token_ids)
+        self.tokens += len(reply.token_ids)
+        self.malformed += action.kind == "malformed"
         return action
 
     def next_step(self, action: Action) -> tuple[Literal["search", "notice", "forfeit", "final"], str]:
         """Decide what follows an action, and why."""
         tokens_left = self._tokens_left()
-        if tokens_left is not None and tokens_left < (0 if action.kind == self._final else 1):
+        if tokens_left is not None and tokens_left < (0 if action.kind == self.final else 1):
             return "forfeit", "token_limit"
-        if action.kind == self._final:
+        if action.kind == self.final:
             return "final", action.content
-        if action.kind == "malformed":
-            self._retries_left -= 1
-            if self._retries_left < 0:
-                return "forfeit", "malformed"
-        if self.turns >= self._budget.max_turns:
+        if self.malformed > self.budget.retries:
+            return "forfeit", "malformed"
+        if self.turns >= self.budget.max_turns:
             return "forfeit", "turn_limit"
         if action.kind == "malformed":
             return "notice", "malformed"
-        if len(self.queries) >= self._budget.max_searches:
+        if len(self.queries) >= self.budget.max_searches:
             return "notice", "search_limit"
         return "search", action.content
 
     def _tokens_left(self) -> int | None:
-        limit = self._budget.max_tokens
-        return None if limit is None else limit - self._tokens
+        limit = self.budget.max_tokens
+        return None if limit is None else limit - self.tokens
 
     def show(self, query: str, passages: list[Passage], shown: list[Passage]) -> None:
         """Record an executed search and show what it found, shortened by the rules of the game."""
         self.queries.append(query)
         self.passages.extend(passages)
-        self._reply(self._protocol.observe(shown))
+        self._reply(self.protocol.observe(shown))
 
     def notify(self, notice: Notice) -> None:
         """Show a notice instead of passages."""
-        self._reply(self._protocol.notify(notice))
+        self._reply(self.protocol.notify(notice))
 
     def _reply(self, content: str) -> None:
-        self._messages.append(self._protocol.answered(self._messages[-1], content))
+        self.messages += (self.protocol.answered(self.messages[-1], content),)
 
     def evidence(self) -> list[Passage]:
         """Passages retrieved so far, first occurrence of each id, in order."""

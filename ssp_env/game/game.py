@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ssp_env.game import snapshot
-from ssp_env.game.config import Budget, GameConfig
+from ssp_env.game.config import GameConfig
 from ssp_env.game.conversation import Conversation
 from ssp_env.game.events import (
     AnswerScored,
@@ -55,7 +55,6 @@ from ssp_env.game.view import (
     Message,
     Probe,
     Reply,
-    SeatPhase,
     View,
     as_reply,
     replace_surrogates,
@@ -110,7 +109,9 @@ class Game:
         self._scores: dict[str, bool] = {}
         self._mixed: list[Passage] = []
         opening = self._prompts.proposer(self.config, task)
-        self._proposer = self._conversation(PROPOSER_SEAT, "propose", opening, self.config.proposer)
+        self._proposer = Conversation(
+            self._public_id, PROPOSER_SEAT, "propose", opening, self.protocol, self.config.proposer
+        )
         if task.question:
             self._open_attempts()
         else:
@@ -146,7 +147,9 @@ class Game:
             result = [storable(passage) for passage in result]
         self._inputs.append((request_id, result))
         if isinstance(result, Failure):
-            self._break(request, result)
+            detail = result.named(source_of(request))
+            self.events.append(GameBroken(request_id, detail))
+            self._end("error", "error", detail)
             return
         del self._open[request_id]
         proceed(result)
@@ -188,11 +191,6 @@ class Game:
         return [Game.restore(data) for _ in range(count)]
 
     # -- turns -----------------------------------------------------------------------------------------
-
-    def _conversation(
-        self, seat: str, phase: SeatPhase, opening: tuple[Message, ...], budget: Budget
-    ) -> Conversation:
-        return Conversation(self._public_id, seat, phase, opening, self.protocol, budget)
 
     def _ask(self, request: Request, proceed: Callable[[Any], None]) -> None:
         self._open[request.id] = (request, proceed)
@@ -325,23 +323,22 @@ class Game:
     def _open_attempts(self) -> None:
         self.phase = "solve"
         opening = self._prompts.solver(self.config, self.question)
+        shared = (opening, self.protocol, self.config.solver)
         for seat in self.seats[1:]:
-            self._ask_turn(self._conversation(seat, "solve", opening, self.config.solver))
+            self._ask_turn(Conversation(self._public_id, seat, "solve", *shared))
 
     def _score_answer(self, seat: str, answer: str, proceed: Callable[[bool], None]) -> None:
+        def take(correct: bool, scorer: str) -> None:
+            self.events.append(AnswerScored(seat, answer, correct, scorer))
+            proceed(correct)
+
         golds = self.task.golds
         if exact_match(answer, golds) or not self.config.judge:
-            self._take_verdict(seat, answer, exact_match(answer, golds), "exact_match", proceed)
+            take(exact_match(answer, golds), "exact_match")
         else:
             asked = sum(isinstance(event, AnswerScored) and event.seat == seat for event in self.events)
             request = Judge(f"{seat}/judge" + f"/{asked}" * bool(asked), self.question, answer, golds)
-            self._ask(request, lambda correct: self._take_verdict(seat, answer, correct, "judge", proceed))
-
-    def _take_verdict(
-        self, seat: str, answer: str, correct: bool, scorer: str, proceed: Callable[[bool], None]
-    ) -> None:
-        self.events.append(AnswerScored(seat, answer, correct, scorer))
-        proceed(correct)
+            self._ask(request, lambda correct: take(correct, "judge"))
 
     def _close_attempt(self, seat: str, correct: bool) -> None:
         self._scores[seat] = correct
@@ -349,11 +346,6 @@ class Game:
             self._end("valid", "solved" if any(self._scores.values()) else "unsolved")
 
     # -- the end ---------------------------------------------------------------------------------------
-
-    def _break(self, request: Request, failure: Failure) -> None:
-        detail = failure.named(source_of(request))
-        self.events.append(GameBroken(request.id, detail))
-        self._end("error", "error", detail)
 
     def _end(self, verdict: Verdict, reason: str, failure: str | None = None) -> None:
         self.phase = "done"

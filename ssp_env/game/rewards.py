@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import math
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any, TypeAlias
 
 RewardFunction: TypeAlias = Callable[[float], float]
 
-REWARD_SHAPES = ("1-acc", "1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability", "format_only")
+_SHAPES: Mapping[str, RewardFunction] = {
+    "1-acc": lambda p: 1.0 - p,
+    "1-acc-if-solved": lambda p: 1.0 - p if p > 0 else 0.0,
+    "4p(1-p)": lambda p: 4.0 * p * (1.0 - p),
+    "min(p,1-p)": lambda p: min(p, 1.0 - p),
+    "learnability": lambda p: p * (1.0 - p),
+    "format_only": lambda p: 1.0,
+}
+REWARD_SHAPES = tuple(_SHAPES)
 NEED_ATTEMPTS = ("1-acc-if-solved", "4p(1-p)", "min(p,1-p)", "learnability")
 """Shapes that pay nothing at p = 0 and p = 1, hence nothing at all with a single attempt."""
 
@@ -42,20 +50,13 @@ def proposer_reward(reward: str | RewardFunction, success_rate: float) -> float:
     >>> proposer_reward("math:sqrt", 0.25), proposer_reward(lambda p: p < 0.5 and 2.0, 0.25)
     (0.5, 2.0)
     """
-    p = success_rate
-    if reward == "1-acc":
-        return 1.0 - p
-    if reward == "1-acc-if-solved":
-        return 1.0 - p if p > 0 else 0.0
-    if reward == "4p(1-p)":
-        return 4.0 * p * (1.0 - p)
-    if reward == "min(p,1-p)":
-        return min(p, 1.0 - p)
-    if reward == "learnability":
-        return p * (1.0 - p)
-    if reward == "format_only":
-        return 1.0
-    return _checked(_function(reward)(p), reward, p)
+    value: object = _function(reward)(success_rate)
+    given = f"got {value!r} from {reward!r} for the success rate {success_rate:g}"
+    if not isinstance(value, Real):
+        raise TypeError(f"a reward must be a number, {given}")
+    if not math.isfinite(value):
+        raise ValueError(f"a reward must be a finite number, {given}")
+    return float(value)
 
 
 def named_reward(reward: str | RewardFunction) -> str | RewardFunction:
@@ -83,6 +84,8 @@ def named_reward(reward: str | RewardFunction) -> str | RewardFunction:
 def _function(reward: str | RewardFunction) -> RewardFunction:
     found: Any = reward
     if isinstance(reward, str):
+        if reward in _SHAPES:
+            return _SHAPES[reward]
         if ":" not in reward:
             raise ValueError(
                 f"reward must be one of {', '.join(REWARD_SHAPES)}, or a function named as "
@@ -95,12 +98,3 @@ def _function(reward: str | RewardFunction) -> RewardFunction:
     if not callable(found):
         raise TypeError(f"reward must be a function of the success rate, got {reward!r}")
     return found  # type: ignore[no-any-return]
-
-
-def _checked(value: object, reward: str | RewardFunction, success_rate: float) -> float:
-    given = f"got {value!r} from {reward!r} for the success rate {success_rate:g}"
-    if not isinstance(value, Real):
-        raise TypeError(f"a reward must be a number, {given}")
-    if not math.isfinite(value):
-        raise ValueError(f"a reward must be a finite number, {given}")
-    return float(value)

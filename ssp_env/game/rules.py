@@ -10,15 +10,8 @@ from ssp_env.game.passage import Passage
 from ssp_env.scoring import fold_disguises, normalize_answer
 
 RULE_CODES = (
-    "too_short",
-    "too_long",
-    "too_few_words",
-    "answer_leak",
-    "no_evidence",
-    "too_few_searches",
-    "repeated_search",
-    "answer_in_search",
-    "wrong_hop_count",
+    *("too_short", "too_long", "too_few_words", "answer_leak"),
+    *("no_evidence", "too_few_searches", "repeated_search", "answer_in_search", "wrong_hop_count"),
     "near_duplicate",
 )
 """Reason codes of `first_violation`, in the order in which the rules are tried."""

@@ -29,15 +29,6 @@ _ROLE_IN_PHASE: Mapping[SeatPhase, Role] = {"propose": "proposer", "verify": "re
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def solver_seats(attempts: int) -> tuple[str, ...]:
-    """Return the seats of the solver's attempts.
-
-    >>> solver_seats(2)
-    ('solver_0', 'solver_1')
-    """
-    return tuple(f"solver_{attempt}" for attempt in range(attempts))
-
-
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A function call as chat endpoints return it beside the text of a reply.
@@ -200,9 +191,8 @@ class Reply:
     weights_version: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", _unicode(self.text, "a reply"))
-        version = _unicode(self.weights_version, "the version of the weights")
-        object.__setattr__(self, "weights_version", version)
+        for key, what in (("text", "a reply"), ("weights_version", "the version of the weights")):
+            object.__setattr__(self, key, _unicode(getattr(self, key), what))
         if self.tool_calls:
             object.__setattr__(self, "tool_calls", tuple(map(_as_tool_call, self.tool_calls)))
         if self.logprobs and len(self.logprobs) != len(self.token_ids):

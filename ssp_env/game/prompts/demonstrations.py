@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain, cycle
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from ssp_env.game.config import Budget, GameConfig
 from ssp_env.game.passage import Passage
@@ -132,20 +132,14 @@ class FewShot:
     def reader(self, config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
         """Demonstrations of passages, a question and an answer, then passages and question."""
         protocol = PROTOCOLS[config.protocol]
-        shown = [
-            _Shown(_reading(protocol, one.question, one.passages), (), _answer(protocol, one.answer))
-            for one in self.demonstrations
-        ]
-        return _messages(protocol, "", shown, _reading(protocol, question, passages))
+        read = [(_reading(protocol, one.question, one.passages), one.answer) for one in self.demonstrations]
+        return _answered(protocol, read, _reading(protocol, question, passages))
 
     def closed_book(self, config: GameConfig, question: str) -> tuple[Message, ...]:
         """Demonstrations of a question and an answer, then the question."""
         protocol = PROTOCOLS[config.protocol]
-        shown = [
-            _Shown(f"Question: {one.question}", (), _answer(protocol, one.answer))
-            for one in self.demonstrations
-        ]
-        return _messages(protocol, "", shown, f"Question: {protocol.escape(question)}")
+        known = [(f"Question: {one.question}", one.answer) for one in self.demonstrations]
+        return _answered(protocol, known, f"Question: {protocol.escape(question)}")
 
     def all_answers(
         self, config: GameConfig, question: str, passages: Sequence[Passage]
@@ -153,27 +147,20 @@ class FewShot:
         """Demonstrations of a question with one answer and of one with several, then the passages to read."""
         protocol = PROTOCOLS[config.protocol]
         first, second = self.demonstrations[:2]
-        read = [*first.passages, *second.passages]
-        shown = [
-            _Shown(_reading(protocol, asked, read), (), _answer(protocol, answers))
-            for asked, answers in ((first.question, first.answer), self.listing)
-        ]
-        return _messages(protocol, "", shown, _reading(protocol, question, passages))
+        both = [*first.passages, *second.passages]
+        asked = ((first.question, first.answer), self.listing)
+        read = [(_reading(protocol, one, both), answers) for one, answers in asked]
+        return _answered(protocol, read, _reading(protocol, question, passages))
 
     def judge(
         self, protocol: Protocol, question: str, candidate: str, golds: Sequence[str]
     ) -> tuple[Message, ...]:
         """Demonstrations of answers and verdicts, then question, right answers and answer."""
-        verdicts: cycle[Literal["Correct", "Wrong"]] = cycle(("Correct", "Wrong"))
-        shown = [
-            _Shown(
-                _judging(protocol, one.question, given, [one.answer]),
-                (),
-                _answer(protocol, verdict),
-            )
-            for one, given, verdict in zip(cycle(self.demonstrations), self._judged, verdicts, strict=False)
+        given = zip(cycle(self.demonstrations), self._judged, cycle(("Correct", "Wrong")), strict=False)
+        judged = [
+            (_judging(protocol, one.question, said, [one.answer]), verdict) for one, said, verdict in given
         ]
-        return _messages(protocol, "", shown, _judging(protocol, question, candidate, golds))
+        return _answered(protocol, judged, _judging(protocol, question, candidate, golds))
 
     def _kept(self, config: GameConfig, final: FinalKind) -> tuple[Sequence[Demonstration], list[str]]:
         """The demonstrations to show, and what has to be said about them."""
@@ -204,10 +191,6 @@ def _task(answer: str, hops: int) -> str:
     return f"Answer: {answer}\nHops: {hops}"
 
 
-def _answer(protocol: Protocol, answer: str) -> str:
-    return protocol.write("answer", answer).text
-
-
 def _reading(protocol: Protocol, question: str, passages: Sequence[Passage]) -> str:
     return f"{protocol.observe(passages)}\nQuestion: {protocol.escape(question)}"
 
@@ -216,6 +199,12 @@ def _judging(protocol: Protocol, question: str, candidate: str, golds: Sequence[
     right = ", ".join(quoted(protocol, gold) for gold in golds)
     asked, given = quoted(protocol, question), quoted(protocol, candidate)
     return f"Question: {asked}\nRight answers: {right}\nAnswer given: {given}"
+
+
+def _answered(protocol: Protocol, examples: Sequence[tuple[str, str]], task: str) -> tuple[Message, ...]:
+    """Messages without searches; an example is a task and its answer."""
+    shown = [_Shown(told, (), protocol.write("answer", answer).text) for told, answer in examples]
+    return _messages(protocol, "", shown, task)
 
 
 def _messages(

@@ -16,10 +16,7 @@ _REPLACEMENTS: dict[int, str | None] = {
     **dict.fromkeys([0x2028, 0x2029], "\n"),
     **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
 }
-_UNCLEAN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-    "\U000e0000-\U000e007f\U000e0100-\U000e01ef]"
-)
+_UNCLEAN = re.compile(f"[{''.join(map(chr, _REPLACEMENTS))}]")
 _HIDDEN = "\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u2060-\u2064\u206a-\u206f\ufe00-\ufe0f\ufeff"
 _CONTROL_NAMES = (
     "s",

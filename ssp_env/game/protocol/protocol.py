@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
 from ssp_env.game.passage import Passage
-from ssp_env.game.protocol.action import Action, ActionKind, first_action
+from ssp_env.game.protocol.action import Action, ActionKind
 from ssp_env.game.protocol.escaping import TagEscaper, defuse
 from ssp_env.game.protocol.tool_calls import (
     SEARCH_TOOL,
@@ -172,34 +172,59 @@ class Protocol:
         kinds: dict[str, ActionKind] = {getattr(self, final): final}
         if has_search_tool and not native:
             kinds[self.search] = "search"
-        found = first_action(text, self._tag, kinds, self._ignored, self.observation)
-        call, body = None, found.body
-        if found.kind is not None:
-            kind = found.kind
-            content, code = self._read(kind, found.body)
+        found, body, end, spoofed = self._first_action(text, kinds)
+        kind: ActionKind = found or "malformed"
+        call, content, code = None, "", "no_action"
+        if found == "search" and self.calls == "hermes":
+            content, code = self.accept(*read_hermes_call(body, tool=self.tool))
+        elif found is not None:
+            content, code = self.accept(body, bounded=found != "question")
         elif native and has_search_tool and calls:
             kind, call, calls = "search", calls[0], calls[1:]
             body = call.arguments
             content, code = self.accept(*read_call(call.name, body, tool=self.tool))
-        else:
-            kind, content, code = "malformed", "", "no_action"
         return Action(
             kind="malformed" if code else kind,
             content=content,
-            text=text[: found.end],
+            text=text[:end],
             code=code,
-            spoofed=found.spoofed,
-            dropped=len(text) - found.end,
+            spoofed=spoofed,
+            dropped=len(text) - end,
             call=call,
             dropped_calls=len(calls),
             body=body,
         )
 
-    def _read(self, kind: ActionKind, body: str) -> tuple[str, str]:
-        """Return the content between two tags and an empty code, or a code."""
-        if kind == "search" and self.calls == "hermes":
-            return self.accept(*read_hermes_call(body, tool=self.tool))
-        return self.accept(body, bounded=kind != "question")
+    def _first_action(
+        self, text: str, kinds: Mapping[str, ActionKind]
+    ) -> tuple[ActionKind | None, str, int, int]:
+        """Scan a player's text; linear in its length, because what is skipped is never looked at again.
+
+        Args:
+            text: What the player wrote.
+            kinds: Tag names that make an action, and which.
+
+        Returns:
+            The kind of the first complete action, the text between its tags and where its closing tag ends
+            (None, nothing and the length of the text if there is none), and how many observation tags the
+            player wrote before that.
+        """
+        last_closing = {name: text.rfind(f"</{name}>") for name in self._ignored}
+        opened: dict[str, int] = {}
+        spoofed, skip_until = 0, 0
+        for match in self._tag.finditer(text):
+            closing, name = bool(match[1]), match[2]
+            spoofed += name == self.observation
+            if match.start() < skip_until:
+                continue
+            if name in last_closing:
+                if not closing and last_closing[name] > match.start():
+                    skip_until = text.find(f"</{name}>", match.end()) + len(name) + 3
+            elif not closing:
+                opened[name] = match.end()
+            elif name in kinds and name in opened:
+                return kinds[name], text[opened[name] : match.start()], match.end(), spoofed
+        return None, "", len(text), spoofed
 
     def accept(self, content: str, code: str = "", *, bounded: bool = True) -> tuple[str, str]:
         """Make a content fit to be searched for or shown, or say why it is none.
@@ -277,6 +302,9 @@ class Protocol:
         return Message("user" if self.calls == "native" else "tool", content)
 
 
+_HERMES = Protocol(
+    "hermes", search="tool_call", observation="tool_response", calls="hermes", notices=TOOL_NOTICES
+)
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {
         protocol.name: protocol
@@ -286,20 +314,8 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
             Protocol("R-Search", observation="observation", evidence="original_evidence"),
             Protocol("llama3p1"),
             Protocol("terse", layout="plain", notices=TERSE_NOTICES),
-            Protocol(
-                "hermes",
-                search="tool_call",
-                observation="tool_response",
-                calls="hermes",
-                notices=TOOL_NOTICES,
-            ),
-            Protocol(
-                "openai",
-                search="tool_call",
-                observation="tool_response",
-                calls="native",
-                notices=TOOL_NOTICES,
-            ),
+            _HERMES,
+            replace(_HERMES, name="openai", calls="native"),
         )
     }
 )
