@@ -15,7 +15,7 @@
 
 `proposer_0` is given a short answer and a number of hops. It searches a corpus and writes a question that
 has this answer and should need as many searches as hops. If the question keeps the rules, a reader without
-search must recover the answer from the pages the proposer found, mixed with noise pages: the RAG check. By
+search must recover the answer from the passages the proposer found, mixed with noise: the RAG check. By
 default the reader is `solver_0`. Then every solver attempts the question on its own, searching as it likes,
 and answers.
 
@@ -23,7 +23,7 @@ A turn is a text that ends in an action; what follows the first complete action 
 
 | Who      | Action                                 | Effect                                           |
 |----------|----------------------------------------|--------------------------------------------------|
-| both     | `<search> words </search>`             | the pages found are added to the agent's prompt  |
+| both     | `<search> words </search>`             | the passages found join the agent's prompt       |
 | proposer | `<question> text </question>`          | the question goes to the rules and the RAG check |
 | solver   | `<answer> text </answer>`              | ends the attempt, or the reading                 |
 | both     | `<think> text </think>` before that    | none; actions inside are ignored                 |
@@ -44,7 +44,7 @@ step that ends the game `agents` becomes empty.
 
 ### Observations
 
-`prompt` is the agent's own conversation from its opening message to the newest page, as one text: an agent
+`prompt` is the agent's own conversation from its opening message to the newest passage, as one text: an agent
 that remembers nothing can act on it. Environment text stands between `<information>` tags (the name depends
 on the protocol). Beyond `max_prompt_chars` the opening message and the newest text stay, and `[...]` stands
 for what was cut. The prompt is empty before the agent's first turn comes up. `phase` is 0 propose, 1 verify,
@@ -69,14 +69,8 @@ says what failed and where.
 
 ### Arguments
 
-`scenario`: what is played in, as `open_scenario` opens it: engine, answers, rules, oracle. By default that is
-a small generated world of invented names, rendered tersely, which needs no network. `tasks` and `search`:
-answers to draw from at reset and a search engine, or engines by `Task.corpus`, in place of a scenario.
-`config`: the rules in place of the scenario's; with `protocol="openai"`, whose searches are native tool
-calls, agents step with a `ssp_env.game.Reply` that carries them. `reader`: `"solver"`, or a player of any
-kind that `ssp_env.play.as_agent` takes. `judge`: decides answers that do not match exactly; needs
-`config.judge`. `oracle`: tells the audit the right answers of a question. `max_action_chars`: longer actions
-are cut, and `cut_action_chars` counts what was lost. `max_prompt_chars`: see above.
+All are optional, and `raw_env` describes them. By default the game is played in a small generated world of
+invented names, rendered tersely, which needs no network.
 
 `reset(options={"task": Task(...)})` plays a given task. If the task has a question, nobody proposes and
 nothing is checked: the game opens with the first turn of `solver_0` on that question. Other options are

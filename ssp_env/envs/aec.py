@@ -64,7 +64,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         scenario: What is played in: engine, answers, rules and oracle; by default the tiny training world.
         tasks: Answers to draw from in place of a scenario; needs `search`.
         search: Engine, or engines by `Task.corpus`, of any kind that `as_engine` takes; needs `tasks`.
-        config: Rules in place of the scenario's; with `tasks`, the published ones by default.
+        config: Rules in place of the scenario's; with `tasks`, the published ones by default. Where they say
+            `protocol="openai"`, searches are native tool calls, and agents step with a `Reply` that has them.
         reader: Who answers the RAG check: `"solver"`, or a player of any kind that `as_agent` takes.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
         oracle: Knows the right answers of questions, for the audit; a scenario may bring its own.
@@ -110,7 +111,18 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         self._rng: np.random.Generator | None = None
         self.agents: list[str] = []
         self.possible_agents = list(self.config.seats)
-        self.observation_spaces = {agent: self._make_observation_space() for agent in self.possible_agents}
+        budgets = (self.config.proposer, self.config.solver)
+        self.observation_spaces = {
+            agent: Dict(
+                {
+                    "prompt": UnicodeText(max_prompt_chars),
+                    "phase": Discrete(len(PHASES)),
+                    "turns_left": Discrete(max(budget.max_turns for budget in budgets) + 1),
+                    "searches_left": Discrete(max(budget.max_searches for budget in budgets) + 1),
+                }
+            )
+            for agent in self.possible_agents
+        }
         self.action_spaces = {agent: UnicodeText(max_action_chars) for agent in self.possible_agents}
 
     # -- spaces ----------------------------------------------------------------------------------------
@@ -122,17 +134,6 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
     def action_space(self, agent: str) -> UnicodeText:
         """Return the agent's action space, always the same object."""
         return self.action_spaces[agent]
-
-    def _make_observation_space(self) -> Dict:
-        budgets = (self.config.proposer, self.config.solver)
-        return Dict(
-            {
-                "prompt": UnicodeText(self._max_prompt_chars),
-                "phase": Discrete(len(PHASES)),
-                "turns_left": Discrete(max(budget.max_turns for budget in budgets) + 1),
-                "searches_left": Discrete(max(budget.max_searches for budget in budgets) + 1),
-            }
-        )
 
     # -- playing ---------------------------------------------------------------------------------------
 
@@ -249,9 +250,6 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             return None
         gymnasium.logger.warn("render() does nothing without render_mode='human' or 'ansi'")
         return None
-
-    def close(self) -> None:
-        """Release nothing: the environment holds no window, process or connection."""
 
     # -- between turns ---------------------------------------------------------------------------------
 
@@ -425,11 +423,7 @@ def choose_scenario(
     return scenario
 
 
-def _check_arguments(
-    config: GameConfig,
-    judge: JudgeFunction | None,
-    render_mode: str | None,
-) -> None:
+def _check_arguments(config: GameConfig, judge: JudgeFunction | None, render_mode: str | None) -> None:
     if config.judge and judge is None:
         raise ValueError("config.judge=True needs judge=, a function that decides whether an answer is right")
     if judge is not None and not config.judge:

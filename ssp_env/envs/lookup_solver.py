@@ -9,11 +9,11 @@ _TERSE = PROTOCOLS["terse"]
 
 
 class LookupSolver:
-    """Looks up the entity a question names and follows the question's relations through the pages it got.
+    """Looks up the entity a question names and follows its relations through the passages it got.
 
     It makes one search and answers with the entity it reached. So it knows every one-hop answer, and that of
-    a longer chain when the one search happens to bring all its pages: a proposer beats it by asking for
-    several hops. As a reader it does not search and follows the relations through the pages it is given. It
+    a longer chain when the one search happens to bring all its passages: a proposer beats it by asking for
+    several hops. As a reader it follows the relations through the passages it is given, without a search. It
     understands terse questions; to any other it answers with the last word.
 
     >>> from ssp_env.game import Message
@@ -40,13 +40,13 @@ def _question(view: View) -> TerseQuestion:
 
 
 def _follow(question: TerseQuestion, view: View) -> str:
-    """Apply the relations, last one first, as far as the pages shown allow."""
+    """Apply the relations, last one first, as far as the passages shown allow."""
     targets = {}
     for message in view.messages:
         if message.role != "assistant":
             shown = message.content.partition(f"<{_TERSE.observation}>")[2]
-            pages = shown.rpartition(f"</{_TERSE.observation}>")[0]
-            targets.update({(fact.subject, fact.relation): fact.target for fact in parse_facts(pages)})
+            passages = shown.rpartition(f"</{_TERSE.observation}>")[0]
+            targets.update({(fact.subject, fact.relation): fact.target for fact in parse_facts(passages)})
     reached = question.entity
     for relation in reversed(question.relations):
         if (reached, relation) not in targets:

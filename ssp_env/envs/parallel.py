@@ -12,6 +12,7 @@ from pettingzoo import AECEnv, ParallelEnv
 from ssp_env.game import Reply
 
 Observations: TypeAlias = dict[str, dict[str, Any]]
+Spaces: TypeAlias = dict[str, Space[Any]]
 Infos: TypeAlias = dict[str, dict[str, Any]]
 
 
@@ -31,12 +32,10 @@ class TurnBasedParallelEnv(ParallelEnv[str, dict[str, Any], str | Reply | None])
         self.render_mode = aec.render_mode
         self.possible_agents = list(aec.possible_agents)
         self.agents: list[str] = []
-        self.observation_spaces: dict[str, Space[Any]] = {
+        self.observation_spaces: Spaces = {
             agent: aec.observation_space(agent) for agent in self.possible_agents
         }
-        self.action_spaces: dict[str, Space[Any]] = {
-            agent: aec.action_space(agent) for agent in self.possible_agents
-        }
+        self.action_spaces: Spaces = {agent: aec.action_space(agent) for agent in self.possible_agents}
 
     def observation_space(self, agent: str) -> Space[Any]:
         """Return the agent's observation space, always the same object."""

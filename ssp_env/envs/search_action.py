@@ -15,6 +15,7 @@ from ssp_env.envs.spaces import MAX_ACTION_CHARS, UnicodeText
 from ssp_env.game import PROTOCOLS, Failure
 from ssp_env.game.passage import Passage
 from ssp_env.play import AnyEngine, guarded, run_searches
+from ssp_env.play.results import as_passages
 from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool import SearchCall, SearchTool
@@ -25,10 +26,10 @@ _SHORTEST_QUERY = "x"
 
 
 class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
-    """Lets the agent search: `<search> words </search>` shows pages instead of stepping the environment.
+    """Lets the agent search: `<search> words </search>` shows passages instead of stepping the environment.
 
-    A search costs no step of the wrapped environment: its pages are the observation, its reward is 0 and the
-    episode goes on. The other entries of a `Dict` observation stay as they were. Everything else the agent
+    A search costs no step of the wrapped environment: its passages are the observation, its reward is 0 and
+    the episode goes on. Other entries of a `Dict` observation stay as they were. Everything else the agent
     writes goes to the wrapped environment unchanged, a search tag without words or without end too. Searches
     beyond `max_searches` per episode are not run and get a notice. Put a `TimeLimit` around this wrapper, not
     inside, if searches should count as steps.
@@ -45,7 +46,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             lays out its passages itself.
         max_searches: Searches per episode, 0 or more.
         top_k: Passages a search engine returns per search; a tool has its own.
-        protocol: Name of the preset in `PROTOCOLS` that owns the tags and the layout of pages.
+        protocol: Name of the preset in `PROTOCOLS` that owns the tags and the layout of passages.
         max_result_chars: Greatest length of what a search shows; the rest is cut.
 
     Raises:
@@ -153,7 +154,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         if isinstance(search, SearchEngine):
             found = run_searches(search, [query], self._top_k)[0]
         else:
-            found = guarded("search", lambda: _as_pages(search(query)))
+            found = guarded("search", lambda: _as_shown(search(query)))
         if isinstance(found, Failure):
             return found
         self._executed += 1
@@ -181,17 +182,16 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         return observation
 
     def _counters(self) -> dict[str, Any]:
-        left = self._max_searches - self._executed
         return {
             "executed": self._executed,
             "refused": self._refused,
-            "left": left,
+            "left": self._max_searches - self._executed,
             "query": self._query,
             "cut_chars": self._cut_chars,
         }
 
     def _widened(self, space: Space[Any]) -> Space[Any]:
-        """The observation space with room for pages."""
+        """The observation space with room for passages."""
         if isinstance(space, Dict):
             return Dict(
                 {key: self._widened(part) if key == self._key else part for key, part in space.items()}
@@ -213,14 +213,8 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         return UnicodeText(space.max_length, min_length=space.min_length, charset=charset)
 
 
-def _as_pages(found: Any) -> str | list[Passage]:
-    if isinstance(found, str):
-        return found
-    pages = list(found)
-    for page in pages:
-        if not isinstance(page, Passage):
-            raise TypeError(f"expected a text or passages, got {type(page).__name__}")
-    return pages
+def _as_shown(found: str | Sequence[Passage]) -> str | list[Passage]:
+    return found if isinstance(found, str) else as_passages(found)
 
 
 def _text_key(space: Space[Any]) -> str | None:

@@ -12,7 +12,7 @@ with its last step, where `info` has `verdict`, `reason`, `success_rate` and `me
 a frozen player or the judge fails, the episode is truncated with reward 0, `info["reason"]` is `"error"`, and
 `info["failure"]` says what failed and where.
 
-Without arguments both play in a small generated world that needs no network: `Solver-v0` asks the gold
+Without arguments both play in a small generated world that needs no network: `Solver-v0` asks the known
 questions of a training world, `Proposer-v0` plays against a `LookupSolver`, which searches once.
 
 Frozen players are objects with `act(view)` or `act_batch(views)`, or functions from a `View` to text. For an
@@ -51,12 +51,7 @@ from ssp_env.envs.search_action import SearchAction
 from ssp_env.envs.spaces import MAX_ACTION_CHARS, MAX_PROMPT_CHARS
 from ssp_env.game import Failure, GameConfig, Role, Task, View
 from ssp_env.game.view import PROPOSER_SEAT
-from ssp_env.play import (
-    AnyPlayer,
-    AnySearch,
-    JudgeFunction,
-    guarded,
-)
+from ssp_env.play import AnyPlayer, AnySearch, JudgeFunction, guarded
 from ssp_env.scenario import Scenario
 
 __all__ = ["Player", "ProposerEnv", "SearchAction", "SolverEnv"]
@@ -101,7 +96,7 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
         """
         super().reset(seed=seed)
         self._open(options or {})
-        return self._observation(), self._info()
+        return self._env.observe(self._seat), dict(self._env.infos[self._seat])
 
     def step(self, action: str) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Let the agent write `action`, then play on to its next turn or the end.
@@ -115,8 +110,8 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
         self._env.step(action)
         self._play_others()
         env, seat = self._env, self._seat
-        terminated, truncated = env.terminations[seat], env.truncations[seat]
-        return self._observation(), env.rewards[seat], terminated, truncated, self._info()
+        ended = (env.terminations[seat], env.truncations[seat])
+        return env.observe(seat), env.rewards[seat], *ended, dict(env.infos[seat])
 
     def render(self) -> str | None:
         """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`)."""
@@ -144,12 +139,6 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
     def _is_over(self) -> bool:
         return not self._env.agents or self._env.game.outcome is not None
 
-    def _observation(self) -> dict[str, Any]:
-        return self._env.observe(self._seat)
-
-    def _info(self) -> dict[str, Any]:
-        return dict(self._env.infos[self._seat])
-
 
 class SolverEnv(_OneSeatEnv):
     """`SearchSelfPlay/Solver-v0`: answer questions by search.
@@ -169,11 +158,8 @@ class SolverEnv(_OneSeatEnv):
             `search`.
         reader: Frozen player that answers the RAG check of the proposer's questions; needed unless
             the rules have no reading. In a terse world a `LookupSolver` by default.
-        judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
+        judge: As for `raw_env`, like `render_mode`, `max_action_chars` and `max_prompt_chars`.
         max_proposals: Games a proposer may play per `reset`.
-        render_mode: `human`, `ansi` or None.
-        max_action_chars: Greatest length of an action.
-        max_prompt_chars: Greatest length of a prompt.
 
     Raises:
         ValueError: If an argument is out of range, or two of them disagree.
@@ -254,10 +240,7 @@ class ProposerEnv(_OneSeatEnv):
         config: Rules; by default those of the scenario, or the published ones with `search`.
         solver: Frozen player of every attempt. In a terse world a `LookupSolver` by default.
         reader: Frozen player that answers the RAG check; the solver by default.
-        judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
-        render_mode: `human`, `ansi` or None.
-        max_action_chars: Greatest length of an action.
-        max_prompt_chars: Greatest length of a prompt.
+        judge: As for `raw_env`, like `render_mode`, `max_action_chars` and `max_prompt_chars`.
 
     Raises:
         ValueError: If an argument is out of range, or two of them disagree.

@@ -75,7 +75,7 @@ class ReadingGiven:
 
 @dataclass(frozen=True, slots=True)
 class AnswerScored:
-    """A reader's or solver's answer was compared with the golds, by `exact_match` or by a `judge`."""
+    """A reader's or solver's answer was compared with the right answers, by `exact_match` or by a `judge`."""
 
     seat: str
     answer: str

@@ -63,7 +63,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Does `candidate` mean the same as the golds? Answer with True, False or a `Failure`."""
+    """Does `candidate` mean the same as a right answer? Answer with True, False or a `Failure`."""
 
     id: str
     question: str

@@ -74,7 +74,7 @@ def _misses_hops(searches: int, hops: int, check: HopCheck) -> bool:
 
 
 def mentions(text: str, golds: Sequence[str]) -> bool:
-    """Whether any gold answer stands in the text as whole words after normalisation.
+    """Whether any right answer stands in the text as whole words after normalisation.
 
     Punctuation is tried both ways, deleted and as a word boundary: the first finds `Ta-vor`, the second
     `Tavor's`. Full-width letters, accents and invisible characters hide nothing.
