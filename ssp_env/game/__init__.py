@@ -1,34 +1,8 @@
 """The rules of search self-play, free of I/O."""
 
-from ssp_env.game.config import Budget, GameConfig
-from ssp_env.game.game import Game
-from ssp_env.game.outcome import Outcome
-from ssp_env.game.passage import Passage
-from ssp_env.game.protocol import PROTOCOLS, Action, Protocol
-from ssp_env.game.requests import Failure, Judge, Noise, Read, Request, Search, Turn
-from ssp_env.game.task import Task
-from ssp_env.game.view import Message, Reply, Role, ToolCall, View
+from __future__ import annotations
 
-__all__ = [
-    "PROTOCOLS",
-    "Action",
-    "Budget",
-    "Failure",
-    "Game",
-    "GameConfig",
-    "Judge",
-    "Message",
-    "Noise",
-    "Outcome",
-    "Passage",
-    "Protocol",
-    "Read",
-    "Reply",
-    "Request",
-    "Role",
-    "Search",
-    "Task",
-    "ToolCall",
-    "Turn",
-    "View",
-]
+import lazy_loader
+
+# The stub beside this module says which names there are, and where each is loaded from when it is used first.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
