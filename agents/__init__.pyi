@@ -14,6 +14,8 @@ from .readers import AsyncVotingReader as AsyncVotingReader
 from .readers import VotingReader as VotingReader
 from .sampling_params import SamplingParams as SamplingParams
 from .scripted import ScriptedPlayer as ScriptedPlayer
+from .tiny_model import build_model as build_model
+from .tiny_model import build_tokenizer as build_tokenizer
 from .tiny_policy import TinyPolicy as TinyPolicy
 from .transformers_agent import AsyncTransformersAgent as AsyncTransformersAgent
 from .transformers_agent import TransformersAgent as TransformersAgent

@@ -17,9 +17,10 @@ from transformers import (
 from transformers.models.llama.modeling_llama import LlamaAttention
 
 from agents.scripted.notes import LINK
-from ssp_env.game import Protocol
+from ssp_env.game import PROTOCOLS, Protocol
 from ssp_env.game.prompts.terse import PROMPT_WORDS
 from ssp_env.game.task import MAX_TASK_HOPS
+from ssp_env.worlds import terse_vocabulary
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 ROPE_THETA = 1e6
@@ -51,13 +52,16 @@ def protocol_words(protocol: Protocol) -> list[str]:
     return [*words, *protocol.notices.values(), *PROMPT_WORDS, *digits, LINK]
 
 
-def build_tokenizer(protocol: Protocol, vocabulary: Iterable[str]) -> PreTrainedTokenizerFast:
+def build_tokenizer(
+    protocol: Protocol = PROTOCOLS["terse"], vocabulary: Iterable[str] | None = None
+) -> PreTrainedTokenizerFast:
     """Build a tokenizer with one token per white-space separated word.
 
     Args:
         protocol: Its tags and notices are words.
-        vocabulary: The content words, of a world for instance.
+        vocabulary: The content words; those of the terse worlds if None.
     """
+    vocabulary = terse_vocabulary() if vocabulary is None else vocabulary
     words = dict.fromkeys([PAD, UNKNOWN, *protocol_words(protocol), *sorted(vocabulary)])
     tokenizer = Tokenizer(
         models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN)

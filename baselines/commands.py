@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,9 +22,9 @@ from rich.progress import (
 from rich.table import Table
 
 from agents.player_names import model_of_run
+from baselines.config import MODES, PRESETS, TrainConfig, read_config
+from baselines.config import preset as find_preset
 from baselines.eval_command import evaluate
-from baselines.presets import MODES, PRESETS, Mode, TrainConfig
-from baselines.presets import preset as find_preset
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text
 from ssp_env.cli.rules import (
@@ -35,6 +35,7 @@ from ssp_env.cli.rules import (
     RuleValues,
     TopK,
     given_on_command_line,
+    read_assignments,
     read_rules,
 )
 
@@ -48,7 +49,30 @@ def train(
     preset: Annotated[str, typer.Option(help=f"Configuration to start from: {', '.join(PRESETS)}.")] = "tiny",
     name: Annotated[str, typer.Option(help="Name of the run; its folder is runs/NAME.")] = "",
     seed: Annotated[int, typer.Option(help="Fixes every random choice of the run.", min=0)] = 0,
-    mode: Annotated[str, typer.Option(help=f"Who learns: {', '.join(MODES)}.")] = "self-play",
+    mode: Annotated[
+        str,
+        typer.Option(help=f"Who learns: {', '.join(MODES)}; the other role plays as the warm start does."),
+    ] = "self-play",
+    solver: Annotated[
+        str | None,
+        typer.Option(help="How the solver learns: reinforce, grpo, ppo, module:object, or frozen."),
+    ] = None,
+    proposer: Annotated[
+        str | None, typer.Option(help="How the proposer learns; the same names as for the solver.")
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", help="TOML file of changes to the preset; the presets are such files."),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="One option of the run, after those of --config; for instance learner.learning_rate=1e-4 or "
+            "solver.clip_high=0.2. May be repeated.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Self-play steps; with --resume more of them extend the run.", min=1)
     ] = None,
@@ -76,8 +100,10 @@ def train(
         _check_resumed(context, resume, config, changes)
         config = run.extend(config, steps)
     else:
-        config = replace(find_preset(preset), seed=seed, mode=cast(Mode, mode))
-        config = replace(config, game=config.game.changed(changes), steps=steps or config.steps)
+        config = find_preset(preset).in_mode(mode).changed(read_config(config_file) if config_file else {})
+        given = {"seed": seed, "steps": steps, "solver": solver, "proposer": proposer, "rules": changes}
+        config = config.changed({name: value for name, value in given.items() if value is not None})
+        config = config.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
         folder = _run_folder(name or f"{preset}-{mode}-seed{seed}")
         if warm_start is not None:
             from baselines.train import check_warm_start
@@ -111,13 +137,23 @@ def _check_resumed(
     Raises:
         ValueError: If there are any; the message names one and says what the run has.
     """
-    run = {"preset": config.preset, "name": folder.name, "seed": config.seed, "mode": config.mode}
+    run = {
+        "preset": config.preset,
+        "name": folder.name,
+        "seed": config.seed,
+        "mode": config.mode,
+        "solver": config.solver.algorithm,
+        "proposer": config.proposer.algorithm,
+    }
     for option, its in run.items():
         if given_on_command_line(context, option) and context.params[option] != its:
             raise ValueError(
                 f"--{option} {context.params[option]} contradicts the run in {folder}, which has {its}: "
                 "leave it out to continue the run, or start another one without --resume"
             )
+    for option in ("config", "set"):
+        if context.params[{"config": "config_file", "set": "options"}[option]]:
+            raise ValueError(f"the run in {folder} has its configuration: leave out --{option}")
     if context.params["warm_start"] is not None:
         raise ValueError(f"the run in {folder} has a warm start of its own: leave out --warm-start")
     if (changed := config.game.changed(changes)) != config.game:
@@ -178,7 +214,7 @@ SHOWN = {
     "valid_rate": "valid",
     "mean_hops": "hops",
     "solver_searches": "searches",
-    "entropy": "entropy",
+    "solver/entropy": "entropy",
     "mixed_groups": "mixed",
 }
 """The displayed metrics, with their labels."""
@@ -226,7 +262,7 @@ class ProgressDisplay:
         self._done += 1
         shown = {label: metrics[key] for key, label in SHOWN.items() if key in metrics}
         if "solver_reward" in metrics:
-            shown.pop("loss")
+            shown.pop("loss", None)
         numbers = "  ".join(f"{label} {value:.2f}" for label, value in shown.items())
         self._progress.update(self._task, advance=1, numbers=numbers)
         if not self._console.is_terminal and (self._done % PLAIN_EVERY == 0 or self._done == self._steps):

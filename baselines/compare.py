@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from baselines.presets import TrainConfig
-from baselines.presets import preset as find_preset
+from baselines.config import TrainConfig
+from baselines.config import preset as find_preset
 from baselines.run_directory import RunDirectory
 
 ARMS: Mapping[str, Mapping[str, Any]] = {
@@ -74,8 +73,8 @@ def _run_arm(arm: str, base: TrainConfig, seed: int, out: Path, threads: int, co
         return
     warm_start = None if arm == "self-play" else _folder(out, "self-play", seed) / "warm-start"
     options = ARMS[arm]
-    config = replace(
-        base, seed=seed, mode=options["mode"], game=replace(base.game, rag_check=options["rag_check"])
+    config = base.in_mode(options["mode"]).changed(
+        {"seed": seed, "rules": {"rag_check": options["rag_check"]}}
     )
     console.rule(f"{arm}, seed {seed}")
     run = (
@@ -95,11 +94,16 @@ def comparison_table(summaries: Summaries) -> Table:
     table.add_row("warm start", *(_spread(before, "before", hops) for hops in "123"), "", "", "")
     for arm, runs in summaries.items():
         game = (
-            f"{np.mean([run['game'][key] for run in runs]):.2f}"
+            _share([run["game"][key] for run in runs if key in run["game"]])
             for key in ("valid_rate", "label_truth", "mean_hops")
         )
         table.add_row(arm, *(_spread(runs, "after", hops) for hops in "123"), *game)
     return table
+
+
+def _share(values: Sequence[float]) -> str:
+    # No run of an arm may have had a valid question, of which there is nothing to say.
+    return f"{np.mean(values):.2f}" if values else "-"
 
 
 def _spread(runs: Sequence[Mapping[str, Any]], when: str, hops: str) -> str:
@@ -140,8 +144,12 @@ def _curve(folder: Path, key: str, window: int = 10) -> tuple[list[int], list[fl
     """Return steps and values of a metric, averaged over windows of steps if it is logged at every step."""
     rows = [row for row in RunDirectory(folder).read_jsonl("metrics.jsonl") if row["stage"] == "self-play"]
     first = rows[0]["step"]
-    points = [(row["step"] - first + 1, 1.0 - row["label_truth"] if key == "unanswerable" else row[key])
-              for row in rows if key in row or key == "unanswerable"]  # fmt: skip
+    source = "label_truth" if key == "unanswerable" else key
+    points = [
+        (row["step"] - first + 1, 1.0 - row[source] if key == "unanswerable" else row[source])
+        for row in rows
+        if source in row
+    ]
     if key.startswith("validation/"):
         return [step for step, _ in points], [value for _, value in points]
     chunks = [points[start : start + window] for start in range(0, len(points), window)]

@@ -53,7 +53,13 @@ def plot_run(rows: Sequence[Row], summary: Mapping[str, Any], path: Path) -> Non
         },
         limits=None,
     )
-    _lines(axes[1, 2], "Entropy per sampled token (nats)", steps, {"entropy": "policy"}, limits=None)
+    _lines(
+        axes[1, 2],
+        "Entropy per sampled token (nats)",
+        steps,
+        {"solver/entropy": "solver", "proposer/entropy": "proposer"},
+        limits=None,
+    )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -91,10 +97,13 @@ def _lines(
 ) -> None:
     axis.set_title(title)
     for key, label in series.items():
-        values = np.array([row[key] for row in steps])
-        (line,) = axis.plot(range(1, len(values) + 1), values, alpha=0.25)
-        smooth = _smooth(values)
-        axis.plot(range(1, len(smooth) + 1), smooth, color=line.get_color(), label=label)
+        # A metric is missing in steps that have nothing to measure, and always for a frozen role.
+        points = [(number, row[key]) for number, row in enumerate(steps, 1) if key in row]
+        if not points:
+            continue
+        numbers, values = (np.array(column) for column in zip(*points, strict=True))
+        (line,) = axis.plot(numbers, values, alpha=0.25)
+        axis.plot(numbers, _smooth(values), color=line.get_color(), label=label)
     axis.set_xlabel("self-play step")
     if limits:
         axis.set_ylim(*limits)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from baselines.presets import TrainConfig
+from baselines.config import TrainConfig
 
 KEPT_CHECKPOINTS = 2
 
@@ -124,15 +125,16 @@ class RunDirectory:
         weights: Mapping[str, Tensor],
         optimizer: torch.optim.Optimizer,
         extra: Mapping[str, Any],
+        kept: Mapping[str, Tensor],
     ) -> Path:
-        """Write weights and optimiser moments as safetensors, then drop all but the newest checkpoints."""
+        """Write weights, optimiser moments and what algorithms keep; drop all but the newest checkpoints."""
         moments, groups = _flatten_optimizer(optimizer)
         state = {"stage": stage, "step": step, "optimizer": groups, **extra}
 
         def write(folder: Path) -> None:
-            copies = {name: tensor.detach().clone() for name, tensor in weights.items()}
-            save_file(copies, folder / "model.safetensors")
-            save_file(moments, folder / "optimizer.safetensors")
+            for name, tensors in (("model", weights), ("optimizer", moments), ("algorithms", kept)):
+                copies = {key: tensor.detach().clone() for key, tensor in tensors.items()}
+                save_file(copies, folder / f"{name}.safetensors")
             (folder / "state.json").write_text(json.dumps(state))
 
         (self.path / "checkpoints").mkdir(exist_ok=True)
@@ -145,10 +147,39 @@ class RunDirectory:
         """Return the complete checkpoints, oldest first."""
         return sorted((self.path / "checkpoints").glob("[0-9]-*"))
 
-    def load_checkpoint(self, folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-        """Read the weights, the optimiser's moments and the state of a checkpoint."""
-        state = json.loads((folder / "state.json").read_text())
-        return load_file(folder / "model.safetensors"), load_file(folder / "optimizer.safetensors"), state
+    def load_checkpoint(self, folder: Path) -> Checkpoint:
+        """Read a checkpoint.
+
+        Raises:
+            RunDirectoryError: If a file of it is missing or damaged, or it was written by another version.
+        """
+        try:
+            state = json.loads((folder / "state.json").read_text())
+            weights, moments, kept = (
+                load_file(folder / f"{name}.safetensors") for name in ("model", "optimizer", "algorithms")
+            )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise RunDirectoryError(
+                f"the checkpoint {folder} cannot be read ({error}): delete it to go on from the one before"
+            ) from error
+        return Checkpoint(weights, moments, kept, state)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run goes on from.
+
+    Attributes:
+        weights: Weights of the policy.
+        moments: Moments of the optimiser.
+        kept: What the algorithms keep between updates.
+        state: Stage, step and counters.
+    """
+
+    weights: Mapping[str, Tensor]
+    moments: Mapping[str, Tensor]
+    kept: Mapping[str, Tensor]
+    state: Mapping[str, Any]
 
 
 def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, float]]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import resource
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,27 +16,23 @@ from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
-from torch import Size
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from torch import Size, Tensor
+from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from agents.scripted import ScriptedPlayer
 from agents.tiny_model import build_model, build_tokenizer, load, save
 from agents.tiny_policy import TinyPolicy
+from baselines.config import TrainConfig
 from baselines.evaluation import Accuracy, evaluate
-from baselines.optimizer import ScheduledAdamW, constant_schedule, cosine_schedule
-from baselines.presets import TrainConfig
+from baselines.learner import Learner, LearnerConfig
+from baselines.policies import CausalLMPolicy
+from baselines.rollout import Rollout
 from baselines.run_directory import RunDirectory, restore_optimizer
+from baselines.samples import Sample
 from baselines.seeding import derive_rng, derive_seed
-from baselines.self_play import Rollout, play_rollout
+from baselines.self_play import SelfPlay
 from baselines.tasks import TaskSource
-from baselines.transcripts import Transcript
-from baselines.update import PolicyUpdate
-from baselines.warm_start import (
-    CloningUpdate,
-    demonstrations,
-    lookup_transcripts,
-    pages_shown,
-)
+from baselines.warm_start import clone, demonstrations, lookup_samples, pages_shown
 from ssp_env.game import PROTOCOLS
 from ssp_env.records import EpisodeWriter, keep_episodes
 from ssp_env.worlds import terse_vocabulary
@@ -71,12 +66,23 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a run: a number of steps with one optimiser."""
+    """A stage of a run: a number of steps with one learner.
+
+    Attributes:
+        name: As people read it.
+        steps: Number of its steps.
+        learner: Its optimiser is part of checkpoints.
+        step: Takes the step of a number and returns its metrics.
+        state: What else is part of checkpoints.
+        restore: Takes such a state back.
+    """
 
     name: str
     steps: int
-    optimizer: ScheduledAdamW
+    learner: Learner
     step: Callable[[int], dict[str, float]]
+    state: Callable[[], Mapping[str, Tensor]] = dict
+    restore: Callable[[Mapping[str, Tensor]], None] = lambda state: None
 
 
 class Training:
@@ -114,7 +120,7 @@ class Training:
         """
         stage_names = ("lookup", "cloning", "self_play")
         checkpoint = self.run.checkpoints()[-1] if self.run.checkpoints() else None
-        first_stage, first_step, moments, groups = self._restore(checkpoint)
+        first_stage, first_step, restore = self._restore(checkpoint)
         with self._deferred_interrupt():
             for index, name in enumerate(stage_names):
                 if index < first_stage:
@@ -123,8 +129,8 @@ class Training:
                     self._save_warm_start()
                 stage = getattr(self, f"_{name}_stage")()
                 done = first_step if index == first_stage else 0
-                if done and moments:
-                    restore_optimizer(stage.optimizer.adamw, moments, groups)
+                if done:
+                    restore(stage)
                 self._run_stage(index, stage, done)
         self.run.publish(FINAL, lambda folder: save(self.model, self.tokenizer, folder))
         after = self._evaluate("after")
@@ -134,20 +140,18 @@ class Training:
 
     def _lookup_stage(self) -> Stage:
         options = self.config.warm_start
-        optimizer = self._supervised_optimizer(options.lookup_steps, options.learning_rate)
-        update = CloningUpdate(self.model, optimizer, micro_batch_tokens=self.config.micro_batch_tokens)
+        learner = self._supervised(options.lookup_steps)
 
         def step(number: int) -> dict[str, float]:
             rng = derive_rng(self.config.seed, "lookup", number)
             pages = pages_shown(number / options.lookup_steps)
-            return update.step(self._lookups(rng, options.lookup_sequences, pages), number)
+            return clone(learner, self._lookups(rng, options.lookup_sequences, pages))
 
-        return Stage("look-ups", options.lookup_steps, optimizer, step)
+        return Stage("look-ups", options.lookup_steps, learner, step)
 
     def _cloning_stage(self) -> Stage:
         options = self.config.warm_start
-        optimizer = self._supervised_optimizer(options.cloning_steps, options.learning_rate)
-        update = CloningUpdate(self.model, optimizer, micro_batch_tokens=self.config.micro_batch_tokens)
+        learner = self._supervised(options.cloning_steps)
         game = replace(self.config.game, attempts=options.cloning_attempts)
 
         def step(number: int) -> dict[str, float]:
@@ -156,14 +160,14 @@ class Training:
             shown = demonstrations(
                 self.source, player, game, self.tokenizer, rng, games=options.cloning_games
             )
-            return update.step(
-                [*shown, *self._lookups(rng, options.rehearsed_sequences, pages_shown(1.0))], number
+            return clone(
+                learner, [*shown, *self._lookups(rng, options.rehearsed_sequences, pages_shown(1.0))]
             )
 
-        return Stage("cloning", options.cloning_steps, optimizer, step)
+        return Stage("cloning", options.cloning_steps, learner, step)
 
-    def _lookups(self, rng: np.random.Generator, sequences: int, pages: int) -> list[Transcript]:
-        return lookup_transcripts(
+    def _lookups(self, rng: np.random.Generator, sequences: int, pages: int) -> list[Sample]:
+        return lookup_samples(
             self.config.world,
             self.protocol,
             self.tokenizer,
@@ -173,54 +177,45 @@ class Training:
             pages=pages,
         )
 
-    def _supervised_optimizer(self, steps: int, learning_rate: float) -> ScheduledAdamW:
-        return ScheduledAdamW(self.model, learning_rate, cosine_schedule(max(1, steps)), weight_decay=0.01)
+    def _supervised(self, steps: int) -> Learner:
+        options = LearnerConfig(
+            learning_rate=self.config.warm_start.learning_rate,
+            betas=self.config.learner.betas,
+            weight_decay=0.01,
+            warmup_steps=max(1, steps // 20),
+            schedule="cosine",
+            floor=0.1,
+            total_steps=max(1, steps),
+            micro_batch_tokens=self.config.learner.micro_batch_tokens,
+        )
+        return Learner(self._policy(), options)
 
     def _self_play_stage(self) -> Stage:
         config = self.config
-        optimizer = ScheduledAdamW(self.model, config.learning_rate, constant_schedule(10))
-        update = PolicyUpdate(
-            self.model,
-            optimizer,
-            temperature=config.temperature,
-            micro_batch_tokens=config.micro_batch_tokens,
-        )
-        frozen = copy.deepcopy(self.model)
-        frozen.load_state_dict(load(self.run.path / WARM_START)[0].state_dict())
+        frozen = None
+        if config.mode != "self-play":
+            frozen = self._policy().duplicate()
+            frozen.model.load_state_dict(load(self.run.path / WARM_START)[0].state_dict())
+        game = SelfPlay(config, self._policy(), frozen)
 
         def step(number: int) -> dict[str, float]:
-            policy = self._policy(self.model, number)
-            opponent = self._policy(frozen, number) if config.mode != "self-play" else policy
-            played = play_rollout(
-                self.source,
-                config.game,
-                proposer=opponent if config.mode == "solver-only" else policy,
-                solver=opponent if config.mode == "proposer-only" else policy,
-                answers=config.answers,
-                seed=config.seed,
-                step=number,
-                scale_by_std=config.scale_by_std,
-                baseline=config.proposer_baseline,
-            )
-            metrics = played.metrics | self._update(update, played, number)
-            if config.validation_every and (number + 1) % config.validation_every == 0:
+            played, metrics = game.step(number)
+            every = config.evaluation.validation_every
+            if every and (number + 1) % every == 0:
                 metrics |= self._validate(number)
                 self._record_episodes(played, number)
             return metrics
 
-        return Stage("self-play", config.steps, optimizer, step)
+        return Stage("self-play", config.steps, game.learner, step, game.state_dict, game.load_state_dict)
 
-    def _update(self, update: PolicyUpdate, played: Rollout, number: int) -> dict[str, float]:
-        experiences = []
-        if self.config.mode != "solver-only":
-            experiences.append(replace(played.proposer, weight=self.config.proposer_weight))
-        if self.config.mode != "proposer-only":
-            experiences.append(played.solver)
-        return update.step(experiences, number)
+    def _policy(self) -> CausalLMPolicy:
+        def player(model: PreTrainedModel, seed: int, version: str) -> TinyPolicy:
+            assert isinstance(model, LlamaForCausalLM)
+            policy = TinyPolicy(model, self.tokenizer, temperature=self.config.temperature, seed=seed)
+            policy.published(version)
+            return policy
 
-    def _policy(self, model: LlamaForCausalLM, number: int) -> TinyPolicy:
-        seed = derive_seed(self.config.seed, "sampling", number)
-        return TinyPolicy(model, self.tokenizer, temperature=self.config.temperature, seed=seed)
+        return CausalLMPolicy(self.model, player, temperature=self.config.temperature)
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -233,7 +228,7 @@ class Training:
             self.observer.step(metrics)
             finished = number + 1 == stage.steps
             if self._stop or finished or (number + 1) % self.config.checkpoint_every == 0:
-                self._checkpoint(index, number + 1, stage.optimizer)
+                self._checkpoint(index, number + 1, stage)
             if self._stop:
                 raise Interrupted(self.run.path)
 
@@ -241,22 +236,35 @@ class Training:
         options = self.config.warm_start
         return sum((options.lookup_steps, options.cloning_steps)[:stage]) + number + 1
 
-    def _checkpoint(self, stage: int, step: int, optimizer: ScheduledAdamW) -> None:
-        extra = {"seconds": self._elapsed(), "global_step": self._global_step(stage, step - 1)}
-        self.run.save_checkpoint(stage, step, self.model.state_dict(), optimizer.adamw, extra)
+    def _checkpoint(self, index: int, step: int, stage: Stage) -> None:
+        state = {
+            "seconds": self._elapsed(),
+            "global_step": self._global_step(index, step - 1),
+            "optimizer_steps": stage.learner.steps,
+        }
+        self.run.save_checkpoint(
+            index, step, self.model.state_dict(), stage.learner.optimizer, state, stage.state()
+        )
 
-    def _restore(self, checkpoint: Path | None) -> tuple[int, int, Any, Any]:
-        if checkpoint is None:
+    def _restore(self, folder: Path | None) -> tuple[int, int, Callable[[Stage], None]]:
+        """Load the weights; return the stage and step to go on from, and what restores the stage."""
+        if folder is None:
             self._drop_rows_after(0)
             if not (self.run.path / WARM_START).exists():
-                return 0, 0, None, None
+                return 0, 0, lambda stage: None
             self.model.load_state_dict(load(self.run.path / WARM_START)[0].state_dict())
-            return 2, 0, None, None
-        weights, moments, state = self.run.load_checkpoint(checkpoint)
-        self.model.load_state_dict(weights)
-        self.seconds = state["seconds"]
-        self._drop_rows_after(state["global_step"])
-        return state["stage"], state["step"], moments, state["optimizer"]
+            return 2, 0, lambda stage: None
+        checkpoint = self.run.load_checkpoint(folder)
+        self.model.load_state_dict(checkpoint.weights)
+        self.seconds = checkpoint.state["seconds"]
+        self._drop_rows_after(checkpoint.state["global_step"])
+
+        def restore(stage: Stage) -> None:
+            restore_optimizer(stage.learner.optimizer, checkpoint.moments, checkpoint.state["optimizer"])
+            stage.learner.steps = checkpoint.state["optimizer_steps"]
+            stage.restore(checkpoint.kept)
+
+        return checkpoint.state["stage"], checkpoint.state["step"], restore
 
     def _drop_rows_after(self, step: int) -> None:
         self.run.truncate_jsonl("metrics.jsonl", step)
@@ -288,21 +296,16 @@ class Training:
 
     def _evaluate(self, what: str) -> dict[int, Accuracy]:
         self.observer.evaluating(f"held-out questions, {what}")
-        policy = TinyPolicy(
-            self.model,
-            self.tokenizer,
-            temperature=self.config.temperature,
-            seed=derive_seed(self.config.seed, what),
-        )
-        questions = self.config.evaluation_questions
-        return dict(evaluate(policy, self.config.world, self.config.game, questions=questions))
+        agent = self._policy().agent(derive_seed(self.config.seed, what))
+        questions = self.config.evaluation.questions
+        return dict(evaluate(agent, self.config.world, self.config.game, questions=questions))
 
     def _validate(self, number: int) -> dict[str, float]:
         results = evaluate(
-            self._policy(self.model, number),
+            self._policy().agent(derive_seed(self.config.seed, "validation", number)),
             self.config.world,
             self.config.game,
-            questions=self.config.validation_questions,
+            questions=self.config.evaluation.validation_questions,
             first_world=VALIDATION_FIRST_WORLD,
         )
         return {f"validation/{hops}_hop": accuracy.pass_at_1 for hops, accuracy in results.items()}
@@ -326,7 +329,7 @@ class Training:
                 "before": json.loads((self.run.path / "heldout_before.json").read_text()),
                 "after": {str(hops): accuracy.to_dict() for hops, accuracy in after.items()},
             },
-            "game": {key: sum(row[key] for row in last) / len(last) for key in keys},
+            "game": {key: _mean(values) for key in keys if (values := [r[key] for r in last if key in r])},
         }
         self.run.write_json("summary.json", summary)
         return summary
@@ -348,11 +351,15 @@ def check_warm_start(folder: Path, config: TrainConfig) -> None:
 
 def _build(config: TrainConfig) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     tokenizer = build_tokenizer(PROTOCOLS[config.game.protocol], terse_vocabulary())
-    return build_model(len(tokenizer), seed=config.seed, **vars(config.model)), tokenizer
+    return build_model(len(tokenizer), seed=config.seed, **config.model.sizes), tokenizer
 
 
 def _shapes(model: LlamaForCausalLM) -> dict[str, Size]:
     return {name: weight.shape for name, weight in model.state_dict().items()}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _peak_rss_mb() -> float:

@@ -10,20 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from agents.scripted.notes import backwards
-from baselines.losses import token_logprobs
-from baselines.optimizer import ScheduledAdamW
+from baselines.learner import Experience, Learner, Loss, Totals
+from baselines.policies import Scores
+from baselines.samples import Batch, ConversationRecorder, Sample, Segment, collate, text_sample
 from baselines.tasks import MAX_TRAIN_WORLDS, TaskSource
-from baselines.transcripts import (
-    ConversationRecorder,
-    Segment,
-    Transcript,
-    collate,
-    micro_batches,
-    text_transcript,
-)
 from ssp_env.game import Game, GameConfig, Protocol
 from ssp_env.play import AnyAgent, play
 from ssp_env.worlds import TerseFact, World, render_question, world_preset
@@ -42,7 +35,7 @@ def pages_shown(progress: float) -> int:
     return 4 if progress < 0.3 else 8
 
 
-def lookup_transcripts(
+def lookup_samples(
     preset: str,
     protocol: Protocol,
     tokenizer: PreTrainedTokenizerFast,
@@ -53,14 +46,14 @@ def lookup_transcripts(
     pages: int,
     recited: int = 2,
     lookups: int = 11,
-) -> list[Transcript]:
+) -> list[Sample]:
     """Make sequences that show some pages, recite a few of them and look facts up in them.
 
     A look-up completes a fact (`tavor mother` gives `belin`), answers a question as a reader does, quoting
     the facts that lead to the answer, or writes one as a proposer does, quoting the facts backwards.
     Only recitations and results of look-ups are trained; titles of pages and cues of look-ups are given.
     """
-    transcripts = []
+    samples = []
     for index in rng.integers(MAX_TRAIN_WORLDS, size=worlds):
         world = World(world_preset(preset, index=int(index)))
         for number in range(per_world):
@@ -78,8 +71,8 @@ def lookup_transcripts(
                 for piece in pieces
                 for text, sampled in zip(piece, (False, True), strict=True)
             )
-            transcripts.append(Transcript(world.id, "lookup", segments))
-    return transcripts
+            samples.append(Sample(world.id, "lookup", segments))
+    return samples
 
 
 def _choose_pages(world: World, count: int, rng: np.random.Generator, kind: PageChoice) -> list[int]:
@@ -163,7 +156,7 @@ def demonstrations(
     rng: np.random.Generator,
     *,
     games: int,
-) -> list[Transcript]:
+) -> list[Sample]:
     """Let a scripted player play whole games and keep every conversation, right or wrong.
 
     Args:
@@ -186,35 +179,20 @@ def demonstrations(
         on_player_error="raise",
     )
     return [
-        text_transcript(messages, tokenizer, game_id, seat)
+        text_sample(messages, tokenizer, game_id, seat)
         for (game_id, seat, _), messages in recorder.conversations.items()
     ]
 
 
-class CloningUpdate:
-    """Minimises the mean negative log-likelihood of the sampled tokens.
+def clone(learner: Learner, samples: Sequence[Sample]) -> dict[str, float]:
+    """Take one optimiser step on the mean negative log-likelihood of the sampled tokens.
 
-    Args:
-        model: The policy.
-        optimizer: The optimiser of its parameters.
-        micro_batch_tokens: Most tokens of a forward pass, padding included.
+    Returns:
+        `loss` in nats per token, and `grad_norm`.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, optimizer: ScheduledAdamW, *, micro_batch_tokens: int = 8192
-    ) -> None:
-        self.model = model
-        self.optimizer = optimizer
-        self.micro_batch_tokens = micro_batch_tokens
+    def loss(batch: Batch, scores: Scores, totals: Totals) -> Loss:
+        return Loss(-scores.logprobs.sum() / totals.tokens)
 
-    def step(self, transcripts: Sequence[Transcript], step: int) -> dict[str, float]:
-        """Take one optimiser step; return `loss` in nats per token and `grad_norm`."""
-        count = sum(transcript.sampled_count for transcript in transcripts)
-        total = 0.0
-        for indices in micro_batches(transcripts, self.micro_batch_tokens):
-            batch = collate([transcripts[i] for i in indices])
-            logits = self.model(input_ids=batch.ids, attention_mask=batch.attention.long()).logits
-            loss = -token_logprobs(logits, batch.ids)[batch.loss_mask].sum() / count
-            loss.backward()
-            total += float(loss.detach())
-        return {"loss": total, "grad_norm": self.optimizer.apply(step)}
+    metrics = learner.fit([Experience("cloning", collate(samples), loss)])
+    return {"loss": metrics["cloning/loss"], "grad_norm": metrics["grad_norm"]}

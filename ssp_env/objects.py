@@ -74,13 +74,26 @@ def load_object(name: str, what: str = "object", adapt: Callable[[Any], Any] | N
     Traceback (most recent call last):
     ValueError: player 'string:digit': the module string has no attribute 'digit'; did you mean 'digits'?
     """
+    found = load_attribute(name, what)
+    try:
+        made = _make(found, name.rpartition(":")[2])
+        return made if adapt is None else adapt(made)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} {name!r}: {error}") from error
+
+
+def load_attribute(name: str, what: str = "object") -> Any:
+    """Import what `package.module:object` names and return it as it is: a class stays a class.
+
+    Raises:
+        ValueError: If there is no such module or attribute, or importing the module raises.
+    """
     match = _OBJECT_NAME.fullmatch(name)
     if match is None:
         raise ValueError(f"{what} {name!r}: expected a name such as package.module:object")
     module_name, path = match.groups()
     try:
-        made = _make(_find(_import(module_name, path), module_name, path), path)
-        return made if adapt is None else adapt(made)
+        return _find(_import(module_name, path), module_name, path)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what} {name!r}: {error}") from error
 

@@ -1,5 +1,6 @@
 """The README agrees with the code: reason codes, rewards, options, extras and make targets it names exist."""
 
+import importlib
 import re
 import shlex
 import typing
@@ -55,7 +56,7 @@ def test_the_first_shell_block_holds_the_two_commands():
 
 
 def test_presets_of_make_train_exist():
-    presets = pytest.importorskip("baselines.presets").PRESETS
+    presets = pytest.importorskip("baselines.config").PRESETS
     named = re.findall(r"^make train .*PRESET=(\w+)", README, flags=re.MULTILINE)
     assert named and set(named) <= set(presets)
 
@@ -83,9 +84,16 @@ def test_reward_shapes_are_listed():
 
 
 def test_options_of_the_comparison_with_the_paper_exist():
-    presets = pytest.importorskip("baselines.presets")
+    presets = pytest.importorskip("baselines.config")
     table = README.split("## Choices where")[1].split("\n## ")[0]
     cells = re.findall(r"\|([^|]*)\|$", table, flags=re.MULTILINE)
     named = {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)}
     known = {field.name for config in (GameConfig, presets.TrainConfig) for field in fields(config)}
     assert named and named <= known
+    dotted = {name for cell in cells for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", cell)}
+    options = {
+        f"solver.{field.name}" for field in fields(importlib.import_module("baselines.grpo").GRPOConfig)
+    }
+    reinforce = importlib.import_module("baselines.reinforce").ReinforceConfig
+    options |= {f"proposer.{field.name}" for field in (*fields(reinforce), *fields(presets.RoleConfig))}
+    assert dotted and dotted <= options

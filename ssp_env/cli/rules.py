@@ -57,18 +57,37 @@ def read_rules(file: Path | None, assignments: Sequence[str] | None, **options: 
     {'solver': {'max_turns': 8}, 'reward': '4p(1-p)', 'top_k': 2}
     """
     rules: dict[str, Any] = {} if file is None else _parse(file.read_text("utf-8"), f"the rules in {file}")
+    read_assignments("--rule", assignments, rules, "min_searches=3")
+    return rules | {name: value for name, value in options.items() if value is not None}
+
+
+def read_assignments(
+    option: str, assignments: Sequence[str] | None, into: dict[str, Any], example: str
+) -> dict[str, Any]:
+    """Add values such as `solver.max_turns=8` to nested mappings, in place, and return them.
+
+    Args:
+        option: The option that the texts were given with, for errors.
+        assignments: Texts of the form NAME=VALUE; dots in the name lead into nested mappings.
+        into: The mappings.
+        example: A right text, for errors.
+
+    Raises:
+        ValueError: If a text has another form, or leads into something that is no mapping.
+    """
     for assignment in assignments or ():
         name, equals, value = assignment.partition("=")
         if not equals or not name.strip():
-            raise ValueError(f"--rule expects NAME=VALUE, such as min_searches=3, got {assignment!r}")
-        seat, dot, limit = name.strip().rpartition(".")
-        target = rules.setdefault(seat, {}) if dot else rules
-        if not isinstance(target, dict):
-            raise ValueError(
-                f"--rule {assignment!r}: expected a table of limits under {seat}, got {target!r}"
-            )
-        target[limit] = _value(value.strip())
-    return rules | {name: value for name, value in options.items() if value is not None}
+            raise ValueError(f"{option} expects NAME=VALUE, such as {example}, got {assignment!r}")
+        *tables, last = name.strip().split(".")
+        target = into
+        for table in tables:
+            inner = target.setdefault(table, {})
+            if not isinstance(inner, dict):
+                raise ValueError(f"{option} {assignment!r}: expected a table under {table}, got {inner!r}")
+            target = inner
+        target[last] = _value(value.strip())
+    return into
 
 
 def given_on_command_line(context: typer.Context, parameter: str) -> bool:

@@ -3,6 +3,8 @@ from .config import GameConfig as GameConfig
 from .game import Game as Game
 from .outcome import Outcome as Outcome
 from .passage import Passage as Passage
+from .prompts import FewShot as FewShot
+from .prompts import Listing as Listing
 from .protocol import PROTOCOLS as PROTOCOLS
 from .protocol import Action as Action
 from .protocol import Protocol as Protocol

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.tiny_model import build_model, build_tokenizer, load, save
-from baselines.presets import PRESETS
+from baselines.config import preset
 from ssp_env.game import PROTOCOLS, Task
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.prompts import prompt_style
@@ -104,7 +104,7 @@ def test_building_leaves_the_global_generator_alone_and_ignores_it():
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_untrained_it_copies_what_follows_two_words_and_what_stands_before_them(backwards: bool):
-    model = build_model(120, **vars(PRESETS["tiny"].model))
+    model = build_model(120, **preset("tiny").model.sizes)
     generator = torch.Generator().manual_seed(0)
     ranks = []
     for _ in range(40):
@@ -119,7 +119,7 @@ def test_untrained_it_copies_what_follows_two_words_and_what_stands_before_them(
 
 
 def test_the_tiny_preset_has_about_a_million_parameters():
-    model = build_model(len(TOKENIZER), **vars(PRESETS["tiny"].model))
+    model = build_model(len(TOKENIZER), **preset("tiny").model.sizes)
     assert 0.5e6 < weights(model).numel() < 1.5e6
 
 

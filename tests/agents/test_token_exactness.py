@@ -16,7 +16,7 @@ from agents.conversation_tokens import ConversationTokens, Prompt
 from agents.kv_cache import KVStore
 from agents.sampling_params import SamplingParams
 from agents.transformers_agent import TransformersAgent
-from baselines.transcripts import game_transcripts
+from baselines.samples import game_samples
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Reply, Task
 from ssp_env.game.passage import Passage
 from ssp_env.play import play
@@ -117,7 +117,7 @@ def play_exactly(agent, games, temperature):
     """Play, and check what a trainer gets; return how many turns and tokens were sampled."""
     tap = Tap(agent.loop)
     play(games, proposer=agent, solver=agent, search=ENGINE, on_player_error="raise")
-    transcripts = [each for game in games for each in game_transcripts(game)]
+    transcripts = [each for game in games for each in game_samples(game)]
     tokens = check_exactness(transcripts, tap.turns, agent.model, temperature)
     return [len(turns) for turns in tap.turns.values()], tokens
 

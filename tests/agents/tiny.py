@@ -8,14 +8,14 @@ import torch
 from transformers import LlamaForCausalLM
 
 from agents.tiny_model import build_model, build_tokenizer
-from baselines.presets import PRESETS
+from baselines.config import preset
 from ssp_env.game import PROTOCOLS, Message, Reply, View
 from ssp_env.worlds import terse_vocabulary
 
 TERSE = PROTOCOLS["terse"]
 VOCABULARY = terse_vocabulary()
 TOKENIZER = build_tokenizer(TERSE, VOCABULARY)
-SIZES = vars(PRESETS["smoke"].model)
+SIZES = preset("smoke").model.sizes
 # An untrained model rarely writes a closing tag; with every fourth word as a stop word turns end anywhere.
 STOP_WORDS = VOCABULARY[::4]
 

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from agents.decode_loop import DecodeLoop, TurnRequest
 from baselines.losses import token_logprobs
-from baselines.transcripts import Batch, Transcript, collate, micro_batches
+from baselines.samples import Batch, Sample, collate, micro_batches
 
 TOLERANCE = 1e-4
 
@@ -34,7 +34,7 @@ class Tap:
 
 
 def check_exactness(
-    transcripts: Sequence[Transcript],
+    samples: Sequence[Sample],
     turns: Mapping[tuple[str, str], Sequence[TurnRequest]],
     model: PreTrainedModel,
     temperature: float,
@@ -44,18 +44,18 @@ def check_exactness(
     Raises:
         NotExact: If an id, the mask or a log-probability differs.
     """
-    if {(each.game_id, each.seat) for each in transcripts} != set(turns):
+    if {(each.game_id, each.seat) for each in samples} != set(turns):
         raise NotExact("other conversations were sampled than those that the trainer gets")
-    for group in micro_batches(transcripts, 20_000):
-        chosen = [transcripts[place] for place in group]
+    for group in micro_batches([sample.length for sample in samples], 20_000):
+        chosen = [samples[place] for place in group]
         batch = collate(chosen)
         with torch.inference_mode():
             logits = model(input_ids=batch.ids, attention_mask=batch.attention.long()).logits
         recomputed = token_logprobs(logits, batch.ids, temperature)
-        for row, transcript in enumerate(chosen):
-            where = f"game {transcript.game_id}, {transcript.seat}"
-            _check_row(batch, row, turns[transcript.game_id, transcript.seat], recomputed[row], where)
-    return sum(transcript.sampled_count for transcript in transcripts)
+        for row, sample in enumerate(chosen):
+            where = f"game {sample.game_id}, {sample.seat}"
+            _check_row(batch, row, turns[sample.game_id, sample.seat], recomputed[row], where)
+    return sum(sample.sampled_count for sample in samples)
 
 
 def _check_row(
@@ -71,9 +71,9 @@ def _check_row(
         if ids[:stop] != [*turn.prompt, *sample.token_ids]:
             raise NotExact(f"{where}: earlier ids changed after they were sampled")
         mask[start:stop], logprobs[start:stop] = True, sample.logprobs
-    if batch.loss_mask[row].tolist() != mask.tolist():
+    if batch.mask[row].tolist() != mask.tolist():
         raise NotExact(f"{where}: other tokens are unmasked than those that were sampled")
-    if not np.allclose(batch.logprobs[row], logprobs, atol=1e-6):
+    if not np.allclose(batch.sampled_logprobs[row], logprobs, atol=1e-6):
         raise NotExact(f"{where}: the log-probabilities are not those that were recorded")
     off = np.abs(recomputed.numpy() - logprobs)[mask].max()
     if not off <= TOLERANCE:

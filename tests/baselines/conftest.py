@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, PreTrainedModel
 
 from agents.tiny_model import build_model, save
-from baselines.optimizer import ScheduledAdamW, cosine_schedule
-from baselines.transcripts import Transcript, text_transcript
-from baselines.warm_start import CloningUpdate
+from agents.tiny_policy import TinyPolicy
+from baselines.learner import Learner, LearnerConfig
+from baselines.policies import CausalLMPolicy
+from baselines.samples import Sample, text_sample
+from baselines.warm_start import clone
 from ssp_env.game import GameConfig, Message
 from ssp_env.worlds import NAME_POOL, TERSE_RELATIONS
 from tests.agents.tiny import SIZES, TERSE, TOKENIZER, asked, said, told
@@ -34,7 +36,7 @@ EASY_GAME = GameConfig(
 CLONING_STEPS = 80
 
 
-def _sample_conversation(rng: np.random.Generator) -> Transcript:
+def _sample_conversation(rng: np.random.Generator) -> Sample:
     """A conversation of either role: the form is right, every word in it is drawn at random."""
 
     def name() -> str:
@@ -50,7 +52,16 @@ def _sample_conversation(rng: np.random.Generator) -> Transcript:
         messages.append(said(TERSE.wrap(TERSE.search, name())))
         messages.append(told(TERSE.wrap(TERSE.observation, " ".join(fact() for _ in range(3)))))
     messages.append(said(TERSE.wrap(*((TERSE.question, question) if proposes else (TERSE.answer, name())))))
-    return text_transcript(messages, TOKENIZER)
+    return text_sample(messages, TOKENIZER)
+
+
+def policy_of(model: LlamaForCausalLM, temperature: float = 1.0) -> CausalLMPolicy:
+    """The policy that trains a model, and plays with it."""
+
+    def player(model: PreTrainedModel, seed: int, version: str) -> TinyPolicy:
+        return TinyPolicy(model, TOKENIZER, temperature=temperature, seed=seed)
+
+    return CausalLMPolicy(model, player, temperature=temperature)
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +71,17 @@ def cloned_model() -> LlamaForCausalLM:
         torch.manual_seed(0)
         model = LlamaForCausalLM(build_model(len(TOKENIZER), **SIZES).config)
     rng = np.random.default_rng(0)
-    update = CloningUpdate(model, ScheduledAdamW(model, 1e-2, cosine_schedule(CLONING_STEPS)))
-    for step in range(CLONING_STEPS):
-        update.step([_sample_conversation(rng) for _ in range(24)], step)
+    options = LearnerConfig(
+        learning_rate=1e-2,
+        betas=(0.9, 0.98),
+        warmup_steps=CLONING_STEPS // 20,
+        schedule="cosine",
+        floor=0.1,
+        total_steps=CLONING_STEPS,
+    )
+    learner = Learner(policy_of(model), options)
+    for _ in range(CLONING_STEPS):
+        clone(learner, [_sample_conversation(rng) for _ in range(24)])
     return model.eval()
 
 

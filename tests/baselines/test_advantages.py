@@ -1,6 +1,7 @@
 """Advantages: the formulas of TRL and verl recomputed in NumPy, and what holds for any rewards."""
 
 from collections.abc import Hashable, Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.advantages import group_means, grpo, mixed_groups, reinforce
+from baselines.advantages import grpo, mixed_groups, reinforce
 
+Scale = Literal["group", "batch", "none"]
 REWARDS = st.floats(-2, 2, width=32)
 ROWS = st.lists(st.tuples(REWARDS, st.sampled_from(["a", "b", 3, ("c", 1)])), min_size=1, max_size=20)
 # Rewards far enough apart for their spread to survive float32, as outcome rewards are.
@@ -57,49 +59,41 @@ def test_the_default_epsilon_is_that_of_verl():
 @given(ROWS)
 def test_without_the_deviation_it_is_dr_grpo(rows: list[tuple[float, Hashable]]):
     rewards, groups = split(rows)
-    got = grpo(rewards, groups, scale_by_std=False)
+    got = grpo(rewards, groups, scale="none")
     np.testing.assert_allclose(got, reference(rewards.tolist(), groups, None), atol=1e-6)
 
 
-@given(COARSE_ROWS, st.booleans())
-def test_advantages_of_a_group_sum_to_zero(rows: list[tuple[float, int]], scale: bool):
+@given(COARSE_ROWS, st.sampled_from(["group", "none"]))
+def test_advantages_of_a_group_sum_to_zero(rows: list[tuple[float, int]], scale: Scale):
     rewards, groups = split(rows)
-    advantages = grpo(rewards, groups, scale_by_std=scale)
+    advantages = grpo(rewards, groups, scale=scale)
     for group in set(groups):
         members = advantages[[g == group for g in groups]]
         if len(members) > 1:
-            assert float(members.mean()) == pytest.approx(0.0, abs=1e-4 if scale else 1e-6)
+            assert float(members.mean()) == pytest.approx(0.0, abs=1e-4 if scale == "group" else 1e-6)
 
 
-@given(COARSE_ROWS, st.booleans(), st.randoms(use_true_random=False))
-def test_the_order_of_the_rewards_plays_no_part(rows: list[tuple[float, int]], scale: bool, random):
+@given(COARSE_ROWS, st.sampled_from(["group", "none"]), st.randoms(use_true_random=False))
+def test_the_order_of_the_rewards_plays_no_part(rows: list[tuple[float, int]], scale: Scale, random):
     order = list(range(len(rows)))
     random.shuffle(order)
     rewards, groups = split(rows)
-    shuffled = grpo(rewards[order], [groups[place] for place in order], scale_by_std=scale)
-    torch.testing.assert_close(
-        shuffled, grpo(rewards, groups, scale_by_std=scale)[order], atol=1e-4, rtol=1e-4
-    )
+    shuffled = grpo(rewards[order], [groups[place] for place in order], scale=scale)
+    torch.testing.assert_close(shuffled, grpo(rewards, groups, scale=scale)[order], atol=1e-4, rtol=1e-4)
 
 
-@given(COARSE_ROWS, st.booleans())
-def test_groups_do_not_see_one_another(rows: list[tuple[float, int]], scale: bool):
+@given(COARSE_ROWS, st.sampled_from(["group", "none"]))
+def test_groups_do_not_see_one_another(rows: list[tuple[float, int]], scale: Scale):
     rewards, groups = split(rows)
     alone = [group == groups[0] for group in groups]
-    own = grpo(rewards[alone], [groups[0]] * sum(alone), scale_by_std=scale)
-    torch.testing.assert_close(grpo(rewards, groups, scale_by_std=scale)[alone], own, atol=1e-5, rtol=1e-5)
+    own = grpo(rewards[alone], [groups[0]] * sum(alone), scale=scale)
+    torch.testing.assert_close(grpo(rewards, groups, scale=scale)[alone], own, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("scale", [True, False])
-def test_a_group_of_one_keeps_its_raw_reward(scale: bool):
-    advantages = grpo(torch.tensor([0.7, 1.0, 0.0]), ["only", "two", "two"], scale_by_std=scale)
+@pytest.mark.parametrize("scale", ["group", "batch", "none"])
+def test_a_group_of_one_keeps_its_raw_reward(scale: Scale):
+    advantages = grpo(torch.tensor([0.7, 1.0, 0.0]), ["only", "two", "two"], scale=scale)
     assert float(advantages[0]) == pytest.approx(0.7, abs=1e-5)
-
-
-def test_group_means_are_aligned_with_the_rewards():
-    mean, deviation = group_means(torch.tensor([3.0, 10.0, 1.0, 20.0]), ["a", "b", "a", "b"])
-    torch.testing.assert_close(mean, torch.tensor([2.0, 15.0, 2.0, 15.0]))
-    torch.testing.assert_close(deviation, torch.tensor([2.0, 50.0, 2.0, 50.0]).sqrt())
 
 
 def test_reinforce_subtracts_the_baseline_and_nothing_by_default():
@@ -116,4 +110,4 @@ def test_mixed_groups_are_those_with_different_rewards(rows: list[tuple[float, i
     assert mixed.tolist() == expected and mixed.dtype == torch.bool
     shared = [groups.count(group) > 1 for group in groups]
     # What is left out of a group of several has no advantage to lose.
-    assert not grpo(rewards, groups, scale_by_std=False)[torch.tensor(shared) & ~mixed].abs().gt(1e-6).any()
+    assert not grpo(rewards, groups, scale="none")[torch.tensor(shared) & ~mixed].abs().gt(1e-6).any()

@@ -11,15 +11,13 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from baselines import commands, compare, curves
-from baselines.presets import preset
+from baselines.config import EvaluationConfig, preset
 
 QUICK = replace(
     preset("smoke"),
     steps=2,
     answers=2,
-    evaluation_questions=2,
-    validation_every=1,
-    validation_questions=1,
+    evaluation=EvaluationConfig(questions=2, validation_every=1, validation_questions=1),
     warm_start=replace(
         preset("smoke").warm_start, lookup_steps=1, lookup_sequences=4, cloning_steps=1, cloning_games=2
     ),
@@ -49,10 +47,12 @@ def test_every_arm_of_a_seed_starts_from_the_same_weights_and_differs_in_one_thi
         ]
         assert all((starts[0][name] == start[name]).all() for start in starts for name in start)
         whole = [config(folder, arm, seed) for arm in arms]
-        assert [run["mode"] for run in whole] == ["self-play", "solver-only", "proposer-only", "self-play"]
+        learning = [(run["solver"]["algorithm"], run["proposer"]["algorithm"]) for run in whole]
+        both = ("grpo", "reinforce")
+        assert learning == [both, ("grpo", "frozen"), ("frozen", "reinforce"), both]
         assert [run["game"]["rag_check"] for run in whole] == [True, True, True, False]
         for run in whole:
-            del run["mode"], run["game"]["rag_check"]
+            del run["solver"], run["proposer"], run["game"]["rag_check"]
         assert whole == whole[:1] * 4
         assert whole[0]["seed"] == seed
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from agents.scripted import ScriptedSolver
+from baselines.config import TERSE_GAME
 from baselines.evaluation import Accuracy, evaluate
-from baselines.presets import TERSE_GAME
 from ssp_env.game import Reply, View
 from ssp_env.scoring import wilson_interval
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from baselines.losses import clipped_policy_loss, token_entropy, token_logprobs
+from baselines.losses import policy_loss, sampled_logprobs_and_entropy, token_logprobs
 
 
 def random_batch(seed: int, batch: int = 3, length: int = 7) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -42,14 +42,14 @@ def test_the_clipped_loss_is_the_written_formula(seed: int, low: float, high: fl
     new, old, advantages, mask = random_batch(seed)
     if per_token:
         advantages = advantages[:, None] * torch.linspace(-1, 1, new.shape[1])
-    got = clipped_policy_loss(new, old, advantages, mask, clip_low=low, clip_high=high)
+    got = policy_loss(new, old, advantages, mask, clip_low=low, clip_high=high).losses
     np.testing.assert_allclose(got, slow_loss(new, old, advantages, mask, low, high), atol=1e-5)
 
 
 def test_the_default_range_is_that_of_dapo():
     new, old, advantages, mask = random_batch(0, 8, 16)
     np.testing.assert_allclose(
-        clipped_policy_loss(new, old, advantages, mask),
+        policy_loss(new, old, advantages, mask).losses,
         slow_loss(new, old, advantages, mask, 0.2, 0.28),
         atol=1e-5,
     )
@@ -69,7 +69,7 @@ def test_the_default_range_is_that_of_dapo():
 def test_the_gradient_stops_where_the_ratio_has_gone_far_enough(ratio: float, advantage: float, passes: bool):
     new = torch.tensor([[math.log(ratio)]], requires_grad=True)
     mask = torch.ones(1, 1, dtype=torch.bool)
-    clipped_policy_loss(new, torch.zeros(1, 1), torch.tensor([advantage]), mask).sum().backward()
+    policy_loss(new, torch.zeros(1, 1), torch.tensor([advantage]), mask).losses.sum().backward()
     assert float(new.grad) == pytest.approx(-ratio * advantage if passes else 0.0)
 
 
@@ -77,7 +77,7 @@ def test_the_gradient_stops_where_the_ratio_has_gone_far_enough(ratio: float, ad
 def test_on_policy_the_gradient_is_that_of_reinforce(seed: int):
     new, _, advantages, mask = random_batch(seed)
     new.requires_grad_()
-    clipped_policy_loss(new, new.detach(), advantages, mask).sum().backward()
+    policy_loss(new, new.detach(), advantages, mask).losses.sum().backward()
     torch.testing.assert_close(new.grad, -advantages[:, None] * mask)
 
 
@@ -85,9 +85,9 @@ def test_on_policy_the_gradient_is_that_of_reinforce(seed: int):
 def test_nothing_outside_the_mask_matters(rubbish: float):
     new, old, advantages, mask = random_batch(1)
     mask[0] = False
-    expected = clipped_policy_loss(new, old, advantages, mask)
+    expected = policy_loss(new, old, advantages, mask).losses
     spoiled = new.clone().requires_grad_()
-    got = clipped_policy_loss(spoiled, torch.where(mask, old, torch.tensor(rubbish)), advantages, mask)
+    got = policy_loss(spoiled, torch.where(mask, old, torch.tensor(rubbish)), advantages, mask).losses
     assert torch.equal(got, expected)
     got.sum().backward()
     assert torch.isfinite(spoiled.grad).all()
@@ -95,6 +95,14 @@ def test_nothing_outside_the_mask_matters(rubbish: float):
 
 
 # -- log-probabilities and entropy ---------------------------------------------------------------------
+
+
+def token_entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Entropies aligned with `token_logprobs`."""
+    batch, length, vocabulary = logits.shape
+    rows = logits[:, :-1].reshape(-1, vocabulary)
+    _, entropy = sampled_logprobs_and_entropy(rows, torch.zeros(len(rows), dtype=torch.long), temperature)
+    return torch.cat([torch.zeros(batch, 1), entropy.view(batch, length - 1)], dim=1)
 
 
 def random_logits(seed: int, batch: int = 2, length: int = 5, vocabulary: int = 6) -> tuple[Tensor, Tensor]:
@@ -148,7 +156,7 @@ def test_on_a_three_armed_bandit_the_expected_gradient_is_the_closed_form(temper
     ids = torch.tensor([[0, 0], [0, 1], [0, 2]])
     logprobs = token_logprobs(scores.expand(3, 2, 3), ids, temperature)
     mask = torch.tensor([[False, True]] * 3)
-    clipped_policy_loss(logprobs, logprobs.detach(), shares * rewards, mask).sum().backward()
+    policy_loss(logprobs, logprobs.detach(), shares * rewards, mask).losses.sum().backward()
     expected = shares * (rewards - (shares * rewards).sum()) / temperature
     torch.testing.assert_close(-scores.grad, expected)
 
@@ -164,7 +172,7 @@ def test_reinforce_finds_the_best_arm():
         logprobs = token_logprobs(scores.expand(16, 2, 3), ids)
         earned = rewards[arms]
         mask = torch.tensor([[False, True]] * 16)
-        loss = clipped_policy_loss(logprobs, logprobs.detach(), earned - earned.mean(), mask).sum() / 16
+        loss = policy_loss(logprobs, logprobs.detach(), earned - earned.mean(), mask).losses.sum() / 16
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

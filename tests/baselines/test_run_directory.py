@@ -10,8 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.optimizer import ScheduledAdamW
-from baselines.presets import preset
+from baselines.config import preset
 from baselines.run_directory import RunDirectory, RunDirectoryError, restore_optimizer
 
 CONFIG = replace(preset("smoke"), seed=3)
@@ -69,7 +68,7 @@ def wrong_type(path: Path) -> None:
 
 
 def wrong_value(path: Path) -> None:
-    path.write_text(json.dumps({**CONFIG.to_dict(), "mode": "both"}))
+    path.write_text(json.dumps({**CONFIG.to_dict(), "updates": "both"}))
 
 
 def no_object(path: Path) -> None:
@@ -156,15 +155,16 @@ def small_model(seed: int = 0) -> torch.nn.Sequential:
         return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
 
 
-def optimizer_of(model: torch.nn.Module) -> ScheduledAdamW:
-    return ScheduledAdamW(model, 0.05, lambda step: 1.0 / (step + 1), weight_decay=0.1)
+def optimizer_of(model: torch.nn.Module) -> torch.optim.AdamW:
+    return torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
 
 
-def train(model: torch.nn.Module, optimizer: ScheduledAdamW, steps: range) -> None:
+def train(model: torch.nn.Module, optimizer: torch.optim.AdamW, steps: range) -> None:
     for step in steps:
         generator = torch.Generator().manual_seed(step)
         model(torch.randn(8, 3, generator=generator)).square().mean().backward()
-        optimizer.apply(step)
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(run: RunDirectory):
@@ -172,20 +172,22 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(run: RunD
     optimizer = optimizer_of(model)
     train(model, optimizer, range(4))
     folder = run.save_checkpoint(
-        1, 4, model.state_dict(), optimizer.adamw, {"seconds": 2.5, "global_step": 9}
+        1, 4, model.state_dict(), optimizer, {"seconds": 2.5, "global_step": 9}, {"baseline": torch.ones(2)}
     )
     train(model, optimizer, range(4, 9))
 
-    weights, moments, state = run.load_checkpoint(folder)
+    found = run.load_checkpoint(folder)
     other = small_model(1)
-    other.load_state_dict(weights)
+    other.load_state_dict(found.weights)
     again = optimizer_of(other)
-    restore_optimizer(again.adamw, moments, state["optimizer"])
+    restore_optimizer(again, found.moments, found.state["optimizer"])
+    state = found.state
+    assert torch.equal(found.kept["baseline"], torch.ones(2))
     train(other, again, range(4, 9))
     assert (state["stage"], state["step"], state["seconds"], state["global_step"]) == (1, 4, 2.5, 9)
     for name, value in model.state_dict().items():
         assert torch.equal(other.state_dict()[name], value)
-    assert again.adamw.param_groups[0]["lr"] == optimizer.adamw.param_groups[0]["lr"]
+    assert again.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
 
 
 def test_without_the_moments_training_would_go_on_differently(run: RunDirectory):
@@ -193,9 +195,9 @@ def test_without_the_moments_training_would_go_on_differently(run: RunDirectory)
     model = small_model()
     optimizer = optimizer_of(model)
     train(model, optimizer, range(4))
-    folder = run.save_checkpoint(1, 4, model.state_dict(), optimizer.adamw, {})
+    folder = run.save_checkpoint(1, 4, model.state_dict(), optimizer, {}, {})
     other = small_model(1)
-    other.load_state_dict(run.load_checkpoint(folder)[0])
+    other.load_state_dict(run.load_checkpoint(folder).weights)
     train(model, optimizer, range(4, 9))
     train(other, optimizer_of(other), range(4, 9))
     assert not torch.equal(other[0].weight, model[0].weight)
@@ -203,7 +205,7 @@ def test_without_the_moments_training_would_go_on_differently(run: RunDirectory)
 
 def save(run: RunDirectory, stage: int, step: int) -> Path:
     model = small_model()
-    return run.save_checkpoint(stage, step, model.state_dict(), optimizer_of(model).adamw, {})
+    return run.save_checkpoint(stage, step, model.state_dict(), optimizer_of(model), {}, {})
 
 
 def test_the_newest_two_checkpoints_are_kept_in_order_of_stage_and_step(run: RunDirectory):
@@ -212,7 +214,7 @@ def test_the_newest_two_checkpoints_are_kept_in_order_of_stage_and_step(run: Run
     for stage, step in places:
         newest = save(run, stage, step)
         assert run.checkpoints()[-1] == newest
-    kept = [run.load_checkpoint(folder)[2] for folder in run.checkpoints()]
+    kept = [run.load_checkpoint(folder).state for folder in run.checkpoints()]
     assert [(state["stage"], state["step"]) for state in kept] == [(2, 5), (2, 1000)]
 
 
@@ -229,9 +231,23 @@ def test_checkpoints_are_safetensors_and_json_alone(run: RunDirectory):
     model = small_model()
     optimizer = optimizer_of(model)
     train(model, optimizer, range(1))
-    folder = run.save_checkpoint(0, 1, model.state_dict(), optimizer.adamw, {})
+    folder = run.save_checkpoint(0, 1, model.state_dict(), optimizer, {}, {})
     assert {path.name for path in folder.iterdir()} == {
+        "algorithms.safetensors",
         "model.safetensors",
         "optimizer.safetensors",
         "state.json",
     }
+
+
+@pytest.mark.parametrize("name", ["state.json", "model.safetensors", "algorithms.safetensors"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_checkpoint_that_is_cut_short_or_lacks_a_file_is_named(run: RunDirectory, name: str, cut: bool):
+    model = small_model()
+    folder = run.save_checkpoint(1, 4, model.state_dict(), optimizer_of(model), {}, {"x": torch.ones(1)})
+    if cut:
+        (folder / name).write_bytes((folder / name).read_bytes()[:9])
+    else:
+        (folder / name).unlink()
+    with pytest.raises(RunDirectoryError, match=f"{folder.name} cannot be read.*delete it"):
+        run.load_checkpoint(folder)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.presets import TERSE_GAME
+from baselines.config import TERSE_GAME
 from baselines.tasks import TaskSource, heldout_games
 from ssp_env.game import Turn
 from ssp_env.scenario import open_scenario

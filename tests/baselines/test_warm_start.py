@@ -11,21 +11,22 @@ import torch
 from transformers import LlamaForCausalLM
 
 from agents.scripted import ScriptedPlayer
+from baselines.config import TERSE_GAME
+from baselines.learner import Learner, LearnerConfig
 from baselines.losses import token_logprobs
-from baselines.optimizer import ScheduledAdamW
-from baselines.presets import TERSE_GAME
+from baselines.samples import Sample, Segment, collate
 from baselines.tasks import TaskSource
-from baselines.transcripts import Segment, Transcript, collate
-from baselines.warm_start import CloningUpdate, demonstrations, lookup_transcripts, pages_shown
+from baselines.warm_start import clone, demonstrations, lookup_samples, pages_shown
 from ssp_env.worlds import World, WorldConfig, parse_facts, parse_question, world_preset
 from tests.agents.tiny import TERSE, TOKENIZER
+from tests.baselines.conftest import policy_of
 
 UNKNOWN = TOKENIZER.unk_token_id
 
 
-def lookups(seed: int = 0, *, worlds: int = 6, per_world: int = 2, pages: int = 5) -> list[Transcript]:
+def lookups(seed: int = 0, *, worlds: int = 6, per_world: int = 2, pages: int = 5) -> list[Sample]:
     rng = np.random.default_rng(seed)
-    return lookup_transcripts("tiny", TERSE, TOKENIZER, rng, worlds=worlds, per_world=per_world, pages=pages)
+    return lookup_samples("tiny", TERSE, TOKENIZER, rng, worlds=worlds, per_world=per_world, pages=pages)
 
 
 def words_of(segment: Segment) -> str:
@@ -33,13 +34,13 @@ def words_of(segment: Segment) -> str:
     return " ".join(TOKENIZER.convert_ids_to_tokens(list(segment.token_ids)))
 
 
-def pieces(transcript: Transcript) -> list[tuple[bool, str]]:
+def pieces(transcript: Sample) -> list[tuple[bool, str]]:
     """The conversation as texts of one origin, sampled or not, in turn."""
     segments = [segment for segment in transcript.segments if segment.token_ids]
     return [(kind, " ".join(map(words_of, run))) for kind, run in groupby(segments, lambda s: s.sampled)]
 
 
-def shown_pages(transcript: Transcript) -> list[str]:
+def shown_pages(transcript: Sample) -> list[str]:
     sampled, opening = pieces(transcript)[0]
     assert not sampled
     before, _, rest = opening.partition(f"<{TERSE.observation}> ")
@@ -48,7 +49,7 @@ def shown_pages(transcript: Transcript) -> list[str]:
     return observed.split(" ; ")
 
 
-def cues_and_results(transcript: Transcript) -> list[tuple[str, str]]:
+def cues_and_results(transcript: Sample) -> list[tuple[str, str]]:
     """Every trained result with the context that calls for it."""
     parts = pieces(transcript)
     cues = [text for sampled, text in parts if not sampled]
@@ -153,14 +154,14 @@ def test_more_pages_are_shown_as_practice_goes_on():
 # -- demonstrations ------------------------------------------------------------------------------------
 
 
-def demos(player: ScriptedPlayer | None = None, seed: int = 0, games: int = 40) -> list[Transcript]:
+def demos(player: ScriptedPlayer | None = None, seed: int = 0, games: int = 40) -> list[Sample]:
     source = TaskSource("tiny", worlds=8)
     config = replace(TERSE_GAME, attempts=2)
     rng = np.random.default_rng(seed)
     return demonstrations(source, player or ScriptedPlayer(), config, TOKENIZER, rng, games=games)
 
 
-def openings(transcripts: Sequence[Transcript]) -> list[str]:
+def openings(transcripts: Sequence[Sample]) -> list[str]:
     return [pieces(transcript)[0][1] for transcript in transcripts]
 
 
@@ -182,7 +183,7 @@ def test_demonstrations_show_all_roles_in_the_protocol():
                 assert text.startswith(f"<{TERSE.observation}>") and text.endswith(f"</{TERSE.observation}>")
 
 
-def hops_and_searches(transcripts: Sequence[Transcript], role: str) -> list[tuple[int, int]]:
+def hops_and_searches(transcripts: Sequence[Sample], role: str) -> list[tuple[int, int]]:
     """Hops of the question asked or solved, and searches made, of every conversation of a role."""
     result = []
     for transcript in transcripts:
@@ -195,7 +196,7 @@ def hops_and_searches(transcripts: Sequence[Transcript], role: str) -> list[tupl
     return result
 
 
-def share_of_chains_cut_short(transcripts: Sequence[Transcript]) -> float:
+def share_of_chains_cut_short(transcripts: Sequence[Sample]) -> float:
     """Share of questions of several hops that the solver answers without a search per hop."""
     chains = [(hops, searches) for hops, searches in hops_and_searches(transcripts, "solve") if hops > 1]
     assert len(chains) > 10
@@ -225,14 +226,14 @@ def test_demonstrations_are_fixed_by_the_generator():
 # -- cloning -------------------------------------------------------------------------------------------
 
 
-def reference_loss(model: LlamaForCausalLM, transcripts: Sequence[Transcript]) -> float:
+def reference_loss(model: LlamaForCausalLM, transcripts: Sequence[Sample]) -> float:
     """Mean negative log-likelihood of the sampled tokens, one conversation at a time."""
     values: list[float] = []
     for transcript in transcripts:
         batch = collate([transcript])
         with torch.no_grad():
             logprobs = token_logprobs(model(input_ids=batch.ids).logits, batch.ids)
-        values += (-logprobs[batch.loss_mask]).tolist()
+        values += (-logprobs[batch.mask]).tolist()
     return float(np.mean(values))
 
 
@@ -242,10 +243,8 @@ def test_the_loss_is_the_mean_over_sampled_tokens_whatever_the_micro_batches(
 ):
     shown = [*demos(games=4), *lookups(worlds=1)]
     expected = reference_loss(learner, shown)
-    update = CloningUpdate(
-        learner, ScheduledAdamW(learner, 0.0, lambda step: 1.0), micro_batch_tokens=micro_batch_tokens
-    )
-    metrics = update.step(shown, 0)
+    options = LearnerConfig(learning_rate=1e-9, micro_batch_tokens=micro_batch_tokens)
+    metrics = clone(Learner(policy_of(learner), options), shown)
     assert metrics["loss"] == pytest.approx(expected, rel=1e-4)
     assert metrics["grad_norm"] > 0
 
@@ -254,8 +253,8 @@ def test_the_loss_is_the_mean_over_sampled_tokens_whatever_the_micro_batches(
 def test_a_few_steps_lower_the_loss_on_what_is_shown(learner: LlamaForCausalLM, kind: str):
     shown = lookups(worlds=2) if kind == "lookups" else demos(games=8)
     before = reference_loss(learner, shown)
-    update = CloningUpdate(learner, ScheduledAdamW(learner, 3e-3, lambda step: 1.0))
-    losses = [update.step(shown, step)["loss"] for step in range(6)]
+    update = Learner(policy_of(learner), LearnerConfig(learning_rate=3e-3))
+    losses = [clone(update, shown)["loss"] for _ in range(6)]
     assert losses[0] == pytest.approx(before, rel=1e-4)
     assert losses == sorted(losses, reverse=True)
     assert reference_loss(learner, shown) < before - 0.05

@@ -62,7 +62,7 @@ def test_an_unknown_command_is_a_usage_error(ssp):
         (["world", "huge"], "huge"),
         (["search", "a query", "--world", "huge"], "huge"),
         (["play", "--world", "huge"], "huge"),
-        (["train", "--preset", "huge"], "unknown preset 'huge'; there are: tiny, smoke"),
+        (["train", "--preset", "huge"], "unknown preset 'huge'; there are: smoke, tiny"),
         (["train", "--mode", "judge-only"], "'judge-only'"),
         (["train", "--resume", "nowhere"], "no run in nowhere"),
         (["eval", "nowhere"], "nowhere"),

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-import torch
 from transformers import LlamaForCausalLM
 
 from agents.scripted import ScriptedPlayer
 from agents.tiny_policy import TinyPolicy
-from baselines.advantages import grpo
-from baselines.presets import TERSE_GAME
-from baselines.self_play import Rollout, play_rollout
+from baselines.config import TERSE_GAME
+from baselines.rollout import Rollout, play_rollout
+from baselines.samples import TokensMissing, game_samples
 from baselines.tasks import TaskSource
 from ssp_env.game import Game, GameConfig, Outcome, Task
 from ssp_env.game.events import TurnTaken
@@ -29,7 +28,7 @@ GAME = replace(TERSE_GAME, attempts=4, reward="1-acc")
 def play(
     player: ScriptedPlayer, config: GameConfig = GAME, *, answers: int = 16, step: int = 0, **options: object
 ) -> Rollout:
-    options = {"source": SOURCE, "seed": 0, **options}
+    options = {"source": SOURCE, "seed": 0, "learning": (), **options}
     return play_rollout(config=config, proposer=player, solver=player, answers=answers, step=step, **options)  # type: ignore[arg-type]
 
 
@@ -56,7 +55,7 @@ def test_a_perfect_solver_earns_all_and_leaves_its_proposer_nothing():
     assert metrics["valid_rate"] > 0.8
     assert (metrics["solver_reward"], metrics["label_truth"]) == (1.0, 1.0)
     assert metrics["proposer_reward"] == 0.0
-    assert metrics["mixed_groups"] == 0.0 and not played.solver.transcripts
+    assert metrics["mixed_groups"] == 0.0
     assert metrics["malformed_turns"] == 0.0
 
 
@@ -133,66 +132,63 @@ def test_metrics_of_mixed_play_are_recounted_from_the_outcomes():
 
 
 @pytest.mark.parametrize("shape", REWARD_SHAPES)
-def test_every_proposal_is_experience_the_invalid_ones_too(shape: str):
-    played = play(MIXED, replace(GAME, reward=shape), answers=30, baseline=False)
-    experience = played.proposer
-    assert [t.seat for t in experience.transcripts] == ["proposer_0"] * 30
+def test_every_proposal_is_a_sample_the_invalid_ones_too(shape: str):
+    played = play(MIXED, replace(GAME, reward=shape), answers=30, learning=())
     by_game = {game.id: game.outcome for game in played.games}
-    for transcript, advantage in zip(experience.transcripts, experience.advantages.tolist()):
-        outcome = by_game[transcript.game_id]
+    for game in played.games:
+        (proposal,) = [sample for sample in game_samples(game) if sample.role == "proposer"]
+        outcome = by_game[proposal.game_id]
         assert outcome is not None
         rate = outcome.success_rate
-        expected = 0.0 if rate is None else proposer_reward(shape, rate)
-        assert advantage == pytest.approx(expected)
+        assert proposal.reward == pytest.approx(0.0 if rate is None else proposer_reward(shape, rate))
     assert {o.verdict for o in outcomes(played)} == {"valid", "invalid"}
 
 
-def test_the_baseline_is_the_mean_reward_of_the_round():
-    plain, centred = (play(MIXED, answers=30, baseline=b).proposer.advantages for b in (False, True))
-    torch.testing.assert_close(centred, plain - plain.mean())
-    assert float(plain.mean()) > 0.05
-
-
-@pytest.mark.parametrize("scale", [False, True])
-def test_attempts_at_one_question_form_a_group_and_unanimous_groups_are_left_out(scale: bool):
-    played = play(MIXED, answers=30, scale_by_std=scale)
-    members: dict[str, dict[str, float]] = defaultdict(dict)
-    for transcript, advantage in zip(played.solver.transcripts, played.solver.advantages.tolist()):
-        members[transcript.game_id][transcript.seat] = advantage
-    for game in played.games:
-        rate = game.outcome.success_rate if game.outcome else None
-        assert (game.id in members) == (rate not in (None, 0.0, 1.0))
-        if game.id in members:
-            seats = members[game.id]
-            assert set(seats) == {"solver_0", "solver_1", "solver_2", "solver_3"}
-            rewards = torch.tensor([game.outcome.rewards[seat] for seat in seats])  # type: ignore[union-attr]
-            expected = grpo(rewards, [0] * 4, scale_by_std=scale)
-            torch.testing.assert_close(torch.tensor(list(seats.values())), expected)
-
-
-def test_the_normaliser_counts_the_tokens_of_unanimous_groups_too(
+def test_samples_of_a_policy_are_all_proposals_and_all_attempts_at_valid_questions(
     cloned_model: LlamaForCausalLM, easy_game: GameConfig, lenient_scores: None
 ):
     policy = TinyPolicy(cloned_model, TOKENIZER, seed=5)
     config = replace(easy_game, attempts=2)
     played = play_rollout(SOURCE, config, proposer=policy, solver=policy, answers=12, seed=1, step=0)
-    kept = sum(t.sampled_count for t in played.solver.transcripts)
     turns = [event for game in played.games for event in game.events if isinstance(event, TurnTaken)]
-    sampled: Counter[bool] = Counter()
-    for turn in turns:
-        sampled[turn.seat == "proposer_0"] += len(turn.reply.token_ids)
-    assert 0 < kept < played.solver.token_count == sampled[False]
-    assert played.proposer.token_count == sampled[True]
-    assert sum(t.sampled_count for t in played.proposer.transcripts) == sampled[True]
+    for role, samples in played.samples.items():
+        seats = [event for event in turns if (event.seat == "proposer_0") == (role == "proposer")]
+        assert sum(s.sampled_count for s in samples) == sum(len(event.reply.token_ids) for event in seats)
+        assert {sample.role for sample in samples} == {role}
+    valid = sum(o.verdict == "valid" for o in outcomes(played))
+    assert (len(played.samples["proposer"]), len(played.samples["solver"])) == (12, 2 * valid)
 
 
-def test_a_round_without_a_valid_question_has_nothing_for_the_solver():
-    played = play(ScriptedPlayer(proposer={"no_search": 1.0}), answers=5)
+def test_several_proposals_for_one_answer_are_a_group(
+    cloned_model: LlamaForCausalLM, easy_game: GameConfig, lenient_scores: None
+):
+    policy = TinyPolicy(cloned_model, TOKENIZER, seed=5)
+    played = play_rollout(
+        SOURCE, easy_game, proposer=policy, solver=policy, answers=3, proposals=4, seed=1, step=0
+    )
+    groups = Counter(sample.group for sample in played.samples["proposer"])
+    assert sorted(groups.values()) == [4, 4, 4]
+    answers: dict[str, set[str]] = defaultdict(set)
+    for game in played.games:
+        answers[game.id.split("/")[0]].add(game.task.answer)
+    assert all(len(shared) == 1 for shared in answers.values())
+    # Attempts at different questions are never compared.
+    assert {sample.group for sample in played.samples["solver"]} <= {game.id for game in played.games}
+
+
+def test_a_rollout_without_a_valid_question_has_nothing_for_the_solver():
+    played = play(ScriptedPlayer(proposer={"no_search": 1.0}), answers=5, learning=())
     assert (
         played.metrics["valid_rate"] == played.metrics["solver_reward"] == played.metrics["mean_hops"] == 0.0
     )
-    assert not played.solver.transcripts and len(played.solver.advantages) == 0
-    assert len(played.proposer.transcripts) == 5 and not played.proposer.advantages.any()
+    assert not played.samples["solver"] and "label_truth" not in played.metrics
+
+
+def test_players_without_tokens_are_refused_only_if_they_are_to_learn():
+    player = ScriptedPlayer(proposer="perfect", solver="perfect")
+    with pytest.raises(TokensMissing, match=r"proposer.*token_ids"):
+        play(player, answers=2, learning=("proposer",))
+    assert play(player, answers=2, learning=()).games
 
 
 # -- failures ------------------------------------------------------------------------------------------
@@ -221,15 +217,24 @@ class HalfBroken:
         return tasks, sites | {down: Scenario(broken.config, broken.world, Broken(), "broken")}  # type: ignore[arg-type]
 
 
-def test_games_that_failed_teach_nothing():
-    played = play(
-        ScriptedPlayer(proposer="perfect", solver="hopeless"), source=HalfBroken(SOURCE), baseline=False
+def test_games_that_failed_teach_nothing(
+    cloned_model: LlamaForCausalLM, easy_game: GameConfig, lenient_scores: None
+):
+    policy = TinyPolicy(cloned_model, TOKENIZER, seed=5)
+    played = play_rollout(
+        HalfBroken(SOURCE),  # type: ignore[arg-type]
+        easy_game,
+        proposer=policy,
+        solver=policy,
+        answers=16,
+        seed=0,
+        step=0,
     )
     failed = {game.id for game in played.games if game.outcome and game.outcome.verdict == "error"}
-    assert len(failed) == 4
-    assert len(played.proposer.transcripts) == 12
-    assert not failed & {t.game_id for t in played.proposer.transcripts}
-    assert played.metrics["invalid/error"] == 4 / 16
+    assert 0 < len(failed) < 16
+    assert len(played.samples["proposer"]) == 16 - len(failed)
+    assert not failed & {sample.game_id for samples in played.samples.values() for sample in samples}
+    assert played.metrics["invalid/error"] == len(failed) / 16
 
 
 # -- determinism ---------------------------------------------------------------------------------------
@@ -243,7 +248,6 @@ def test_a_round_is_fixed_by_seed_and_step():
     one, same = play(MIXED, seed=3, step=5), play(MIXED, seed=3, step=5)
     assert facts(one.games) == facts(same.games)
     assert one.metrics == same.metrics
-    assert torch.equal(one.solver.advantages, same.solver.advantages)
     for other in (play(MIXED, seed=4, step=5), play(MIXED, seed=3, step=6)):
         assert not {game.task.corpus for game in one.games} & {game.task.corpus for game in other.games}
 

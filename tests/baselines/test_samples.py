@@ -1,4 +1,4 @@
-"""Transcripts: every token once, sampled or context, from conversations played in tokens or in text."""
+"""Samples: every token once, sampled or context, from conversations played in tokens or in text."""
 
 import numpy as np
 import pytest
@@ -9,16 +9,17 @@ from transformers import LlamaForCausalLM
 
 from agents.scripted import ScriptedPlayer
 from agents.tiny_policy import TinyPolicy
-from baselines.tasks import TaskSource
-from baselines.transcripts import (
+from baselines.samples import (
     ConversationRecorder,
+    Sample,
     Segment,
-    Transcript,
+    TokensMissing,
     collate,
-    game_transcripts,
+    game_samples,
     micro_batches,
-    text_transcript,
+    text_sample,
 )
+from baselines.tasks import TaskSource
 from ssp_env.game import Game, GameConfig, Message, Reply, Task
 from ssp_env.game.events import TurnTaken
 from ssp_env.play import AnyAgent, play
@@ -27,22 +28,22 @@ from tests.game.doubles import rules
 
 
 @st.composite
-def transcripts(draw: st.DrawFn) -> Transcript:
+def samples(draw: st.DrawFn) -> Sample:
     """Context and sampled segments in turn, some of them empty; never nothing at all."""
     segments = []
     for turn in range(draw(st.integers(1, 4))):
-        context = draw(st.lists(st.integers(1, 99), min_size=turn == 0, max_size=6))
+        context = draw(st.lists(st.integers(1, 99), min_size=int(turn == 0), max_size=6))
         sampled = draw(st.lists(st.integers(1, 99), max_size=6))
         logprobs = tuple(-0.01 * id_ for id_ in sampled)
         segments += [Segment(tuple(context), False), Segment(tuple(sampled), True, logprobs)]
-    return Transcript("g", "solver_0", tuple(segments))
+    return Sample("g", "solver_0", tuple(segments))
 
 
-def rows_of(transcript: Transcript) -> tuple[list[int], list[bool], list[float]]:
+def rows_of(sample: Sample) -> tuple[list[int], list[bool], list[float]]:
     """Ids, mask and log-probabilities, token by token."""
     tokens = [
         (id_, segment.sampled, segment.logprobs[place] if segment.sampled else 0.0)
-        for segment in transcript.segments
+        for segment in sample.segments
         for place, id_ in enumerate(segment.token_ids)
     ]
     ids, sampled, logprobs = zip(*tokens)
@@ -52,31 +53,35 @@ def rows_of(transcript: Transcript) -> tuple[list[int], list[bool], list[float]]
 # -- batches -------------------------------------------------------------------------------------------
 
 
-@given(st.lists(transcripts(), min_size=1, max_size=5))
-def test_a_batch_holds_every_token_with_its_kind_and_pads_on_the_right(batch: list[Transcript]):
+@given(st.lists(samples(), min_size=1, max_size=5))
+def test_a_batch_holds_every_token_with_its_kind_and_pads_on_the_right(batch: list[Sample]):
     got = collate(batch)
-    width = max(len(rows_of(transcript)[0]) for transcript in batch)
-    for tensor in (got.ids, got.attention, got.loss_mask, got.logprobs):
+    width = max(len(rows_of(sample)[0]) for sample in batch)
+    for tensor in (got.ids, got.attention, got.mask, got.sampled_logprobs):
         assert tensor.shape == (len(batch), width)
-    for row, transcript in enumerate(batch):
-        ids, sampled, logprobs = rows_of(transcript)
+    for row, sample in enumerate(batch):
+        ids, sampled, logprobs = rows_of(sample)
         rest = width - len(ids)
         assert got.ids[row].tolist() == ids + [0] * rest
         assert got.attention[row].tolist() == [True] * len(ids) + [False] * rest
-        assert got.loss_mask[row].tolist() == sampled + [False] * rest
-        torch.testing.assert_close(got.logprobs[row], torch.tensor(logprobs + [0.0] * rest))
-        assert transcript.sampled_count == sum(sampled)
+        assert got.mask[row].tolist() == sampled + [False] * rest
+        turns = [number for number, s in enumerate(s for s in sample.segments if s.sampled and s.token_ids)
+                 for _ in s.token_ids]  # fmt: skip
+        assert got.turns[row][got.mask[row]].tolist() == turns
+        assert (got.turns[row] == -1).tolist() == (~got.mask[row]).tolist()
+        torch.testing.assert_close(got.sampled_logprobs[row], torch.tensor(logprobs + [0.0] * rest))
+        assert sample.sampled_count == sum(sampled)
 
 
 def test_segments_without_logprobs_are_masked_like_the_others():
-    batch = collate([Transcript("g", "s", (Segment((5, 6), False), Segment((7, 8), True)))])
-    assert batch.loss_mask.tolist() == [[False, False, True, True]]
-    assert not batch.logprobs.any()
+    batch = collate([Sample("g", "s", (Segment((5, 6), False), Segment((7, 8), True)))])
+    assert batch.mask.tolist() == [[False, False, True, True]]
+    assert not batch.sampled_logprobs.any()
 
 
-@given(st.lists(transcripts(), max_size=12), st.integers(1, 80))
-def test_micro_batches_cover_every_transcript_once_within_the_limit(batch: list[Transcript], limit: int):
-    groups = micro_batches(batch, limit)
+@given(st.lists(samples(), max_size=12), st.integers(1, 80))
+def test_micro_batches_cover_every_sample_once_within_the_limit(batch: list[Sample], limit: int):
+    groups = micro_batches([sample.length for sample in batch], limit)
     assert sorted(place for group in groups for place in group) == list(range(len(batch)))
     for group in groups:
         padded = collate([batch[place] for place in group]).ids.numel()
@@ -84,16 +89,19 @@ def test_micro_batches_cover_every_transcript_once_within_the_limit(batch: list[
 
 
 def test_micro_batches_put_like_lengths_together():
-    batch = [Transcript("g", "s", (Segment((1,) * length, True),)) for length in (9, 1, 10, 2)]
-    assert [sorted(group) for group in micro_batches(batch, 20)] == [[1, 3], [0, 2]]
+    batch = [Sample("g", "s", (Segment((1,) * length, False),)) for length in (9, 1, 10, 2)]
+    assert [sorted(group) for group in micro_batches([sample.length for sample in batch], 20)] == [
+        [1, 3],
+        [0, 2],
+    ]
 
 
 # -- conversations played in text ----------------------------------------------------------------------
 
 
-def test_a_text_transcript_is_the_conversation_in_tokens():
+def test_a_text_sample_is_the_conversation_in_tokens():
     messages = [asked("propose 2 : none"), said("<search> none </search>"), told("limit"), said("limit none")]
-    got = text_transcript(messages, TOKENIZER, "game", "proposer_0")
+    got = text_sample(messages, TOKENIZER, "game", "proposer_0")
     assert (got.game_id, got.seat) == ("game", "proposer_0")
     assert [segment.sampled for segment in got.segments] == [False, True, False, True]
     assert [list(segment.token_ids) for segment in got.segments] == [ids_of(m.content) for m in messages]
@@ -143,7 +151,7 @@ def test_a_game_played_in_tokens_gives_every_seats_conversation_token_by_token(
 ):
     recorder = ConversationRecorder(TinyPolicy(cloned_model, TOKENIZER, seed=1))
     games = play_games(recorder, easy_game)
-    collected = {(t.game_id, t.seat): t for game in games for t in game_transcripts(game)}
+    collected = {(t.game_id, t.seat): t for game in games for t in game_samples(game)}
     talks = {
         (game_id, seat): messages
         for (game_id, seat, phase), messages in recorder.conversations.items()
@@ -164,32 +172,78 @@ def test_segments_name_the_weights_that_sampled_them():
     for turn, version in enumerate(("step 1", "step 2")):
         reply = Reply("hm", (5,), (-0.5,), (7,), weights_version=version)
         game.submit(f"proposer_0/turn/{turn}", reply)
-    (transcript,) = game_transcripts(game)
-    assert [segment.weights_version for segment in transcript.segments] == ["", "step 1", "", "step 2"]
+    (sample,) = game_samples(game)
+    assert [segment.weights_version for segment in sample.segments] == ["", "step 1", "", "step 2"]
 
 
-def contents(transcript: Transcript) -> list[tuple[bool, str]]:
+def contents(sample: Sample) -> list[tuple[bool, str]]:
     return [
         (segment.sampled, " ".join(TOKENIZER.convert_ids_to_tokens(list(segment.token_ids))))
-        for segment in transcript.segments
+        for segment in sample.segments
     ]
 
 
-def test_the_rag_check_is_nobodys_transcript(cloned_model: LlamaForCausalLM, lenient_scores: None):
+def test_the_rag_check_is_nobodys_sample(cloned_model: LlamaForCausalLM, lenient_scores: None):
     games = play_games(TinyPolicy(cloned_model, TOKENIZER), rules(**RULES, min_searches=0, retries=2))
     assert any(game.outcome and game.question for game in games)
-    opening = [contents(t)[0][1].split()[0] for game in games for t in game_transcripts(game)]
+    opening = [contents(t)[0][1].split()[0] for game in games for t in game_samples(game)]
     assert "propose" in opening and "read" not in opening
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_text_and_token_transcripts_of_one_conversation_agree(cloned_model: LlamaForCausalLM, count: int):
+def test_text_and_token_samples_of_one_conversation_agree(cloned_model: LlamaForCausalLM, count: int):
     policy = TinyPolicy(cloned_model, TOKENIZER, temperature=0.0)
     recorder = ConversationRecorder(policy)
     games = play_games(recorder, rules(**RULES), count)
     for game in games:
-        (transcript,) = [t for t in game_transcripts(game) if t.seat == "proposer_0"]
+        (sample,) = [t for t in game_samples(game) if t.seat == "proposer_0"]
         messages: tuple[Message, ...] = recorder.conversations[game.id, "proposer_0", "propose"]
-        from_text = text_transcript(messages, TOKENIZER)
-        assert torch.equal(collate([from_text]).ids, collate([transcript]).ids)
-        assert torch.equal(collate([from_text]).loss_mask, collate([transcript]).loss_mask)
+        from_text = text_sample(messages, TOKENIZER)
+        assert torch.equal(collate([from_text]).ids, collate([sample]).ids)
+        assert torch.equal(collate([from_text]).mask, collate([sample]).mask)
+
+
+# -- rewards and what is missing -------------------------------------------------------------------------
+
+
+def test_a_sample_knows_its_role_its_group_and_what_it_was_paid(
+    cloned_model: LlamaForCausalLM, easy_game: GameConfig, lenient_scores: None
+):
+    games = play_games(TinyPolicy(cloned_model, TOKENIZER, seed=1), easy_game)
+    for game in games:
+        assert game.outcome is not None
+        for sample in game_samples(game):
+            assert sample.role == ("proposer" if sample.seat == "proposer_0" else "solver")
+            assert sample.group == game.id and sample.hops == game.task.hops
+            assert sample.reward == game.outcome.rewards[sample.seat]
+            last = [e for e in game.events if isinstance(e, TurnTaken) and e.seat == sample.seat][-1]
+            assert sample.truncated == (last.action.kind not in ("question", "answer"))
+            assert sample.complete
+
+
+def test_proposals_for_one_answer_form_a_group():
+    for number in range(2):
+        game = Game(Task("Tavor"), rules(**RULES), game_id=f"7/{number}")
+        game.submit("proposer_0/turn/0", Reply("hm", (5,), (-0.5,), (7,)))
+        assert game_samples(game)[0].group == "7"
+
+
+def test_a_turn_without_tokens_makes_a_sample_incomplete():
+    game = Game(Task("Tavor"), rules(**RULES, min_searches=0, retries=2))
+    game.submit("proposer_0/turn/0", Reply("hm", (5,), (-0.5,), (7,)))
+    game.submit("proposer_0/turn/1", Reply("hm"))
+    assert not game_samples(game)[0].complete
+
+
+def test_a_token_that_was_sampled_from_nothing_is_refused():
+    with pytest.raises(TokensMissing, match="context_ids"):
+        collate([Sample("g", "solver_0", (Segment((1, 2), True),))])
+
+
+def test_selected_rows_are_cut_to_the_longest_of_them():
+    lengths = (3, 9, 5)
+    batch = collate([Sample("g", "s", (Segment((1,) * length, False),)) for length in lengths])
+    batch = batch.with_extras(numbers=torch.arange(27).view(3, 9))
+    chosen = batch.select([2, 0])
+    assert chosen.ids.shape == (2, 5) and chosen.attention.sum(1).tolist() == [5, 3]
+    assert chosen["numbers"].tolist() == [[18, 19, 20, 21, 22], [0, 1, 2, 3, 4]]

@@ -1,0 +1,15 @@
+from .config import TrainConfig as TrainConfig
+from .config import preset as preset
+from .grpo import GRPO as GRPO
+from .grpo import GRPOConfig as GRPOConfig
+from .learner import Experience as Experience
+from .learner import Learner as Learner
+from .learner import LearnerConfig as LearnerConfig
+from .policies import CausalLMPolicy as CausalLMPolicy
+from .ppo import PPO as PPO
+from .ppo import PPOConfig as PPOConfig
+from .reinforce import Reinforce as Reinforce
+from .reinforce import ReinforceConfig as ReinforceConfig
+from .samples import Sample as Sample
+from .samples import Segment as Segment
+from .samples import game_samples as game_samples

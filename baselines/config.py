@@ -1,0 +1,335 @@
+"""The configuration of a training run: read from TOML, checked, and written to JSON and back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import dacite
+
+from baselines.learner import LearnerConfig
+from ssp_env.game import GameConfig
+from ssp_env.game.config import TERSE_RULES, check_names
+from ssp_env.game.rewards import NEED_ATTEMPTS
+from ssp_env.objects import is_object_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Mode = Literal["self-play", "solver-only", "proposer-only"]
+MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")
+FROZEN = "frozen"
+ALGORITHM_NAMES = ("reinforce", "grpo", "ppo")
+
+TERSE_GAME = replace(TERSE_RULES, attempts=8, reward="4p(1-p)")
+"""The game for tiny models. A reward of 1 - p pays most for the questions nobody can answer that slip through
+the RAG check of a tiny policy, so here both extremes pay nothing."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The policy.
+
+    Attributes:
+        path: Folder of a causal language model of transformers, or `smollm2`; empty for a tiny Llama of the
+            sizes below.
+        hidden_size: Width of the tiny Llama.
+        layers: Its layers.
+        heads: Its attention heads.
+        intermediate_size: Width of its feed-forward layers.
+        context: Most tokens of a conversation.
+    """
+
+    path: str = ""
+    hidden_size: int = 128
+    layers: int = 4
+    heads: int = 4
+    intermediate_size: int = 384
+    context: int = 512
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of the tiny Llama, as `build_model` takes them."""
+        return {name: value for name, value in asdict(self).items() if name != "path"}
+
+
+@dataclass(frozen=True)
+class WarmStartConfig:
+    """The warm start: reading practice, then cloning of weak scripted play.
+
+    Attributes:
+        lookup_steps: Optimiser steps on dense look-ups.
+        lookup_sequences: Sequences per look-up step, a multiple of 4.
+        rehearsed_sequences: Look-up sequences added to every cloning step, a multiple of 4.
+        cloning_steps: Optimiser steps on demonstrations.
+        cloning_games: Scripted games per cloning step.
+        cloning_attempts: Demonstrated solver attempts per game.
+        learning_rate: Peak learning rate of each stage.
+    """
+
+    lookup_steps: int = 320
+    lookup_sequences: int = 40
+    rehearsed_sequences: int = 4
+    cloning_steps: int = 280
+    cloning_games: int = 56
+    cloning_attempts: int = 1
+    learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True)
+class RoleConfig:
+    """How one role learns.
+
+    Attributes:
+        algorithm: `reinforce`, `grpo`, `ppo`; `module:object` with an algorithm or an advantage function of
+            one's own; or `frozen`, which plays as the warm start does and learns nothing.
+        weight: Factor on the role's loss where both roles are updated together.
+        options: Options of the algorithm by name.
+    """
+
+    algorithm: str = "grpo"
+    weight: float = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not is_object_name(self.algorithm):
+            check_names([self.algorithm], [*ALGORITHM_NAMES, FROZEN], "algorithm")
+        if not self.weight >= 0:
+            raise ValueError(f"the weight of a role must not be negative, got {self.weight}")
+
+    @property
+    def learns(self) -> bool:
+        """Whether the role is updated."""
+        return self.algorithm != FROZEN
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """When the solver is measured, and on how many questions.
+
+    Attributes:
+        questions: Held-out questions per hop count, before and after.
+        validation_every: Steps between points of the learning curve; 0 for none.
+        validation_questions: Questions per hop count and point, from worlds of their own.
+    """
+
+    questions: int = 240
+    validation_every: int = 20
+    validation_questions: int = 80
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run.
+
+    Attributes:
+        preset: Name of the preset that this configuration started from.
+        seed: Fixes every random choice of the run.
+        world: Name in `WORLD_PRESETS`.
+        hops: Numbers of hops that are asked for, drawn equally often.
+        steps: Self-play steps.
+        answers: Answers drawn per step.
+        proposals: Proposals per answer; a group of the proposer's GRPO.
+        temperature: Sampling temperature in training and evaluation.
+        updates: `combined` takes one optimiser step for both roles if they share a policy and their
+            algorithms are ours; `separate` updates the solver, then the proposer.
+        checkpoint_every: Steps between checkpoints.
+        game: Rules of the game.
+        model: The policy.
+        warm_start: The stages before self-play.
+        learner: How the policy is updated.
+        solver: How the solver learns.
+        proposer: How the proposer learns.
+        evaluation: When and how the solver is measured.
+    """
+
+    preset: str = "tiny"
+    seed: int = 0
+    world: str = "tiny"
+    hops: tuple[int, ...] = (1, 2, 3)
+    steps: int = 220
+    answers: int = 32
+    proposals: int = 1
+    temperature: float = 1.0
+    updates: Literal["combined", "separate"] = "combined"
+    checkpoint_every: int = 20
+    game: GameConfig = TERSE_GAME
+    model: ModelConfig = ModelConfig()
+    warm_start: WarmStartConfig = WarmStartConfig()
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    solver: RoleConfig = RoleConfig()
+    proposer: RoleConfig = RoleConfig("reinforce")
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def __post_init__(self) -> None:
+        if self.game.reward in NEED_ATTEMPTS and self.game.attempts < 2:
+            raise ValueError(
+                f"reward {self.game.reward!r} pays nothing with one attempt; set attempts to 2 or more, got 1"
+            )
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
+        if not (self.solver.learns or self.proposer.learns):
+            raise ValueError("somebody must learn, but solver and proposer are both frozen")
+        for name in ("steps", "answers", "proposals", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.evaluation.questions < 1:
+            raise ValueError(f"evaluation.questions must be at least 1, got {self.evaluation.questions}")
+        if not self.hops or min(self.hops) < 1:
+            raise ValueError(f"hops must be numbers from 1 up, at least one of them, got {list(self.hops)}")
+
+    @property
+    def mode(self) -> Mode:
+        """Who learns, in a word."""
+        if not self.proposer.learns:
+            return "solver-only"
+        return "self-play" if self.solver.learns else "proposer-only"
+
+    def in_mode(self, mode: str) -> TrainConfig:
+        """Return the configuration with one of the roles frozen, or as it is for `self-play`.
+
+        Raises:
+            ValueError: If there is no such mode.
+        """
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        frozen = RoleConfig(FROZEN)
+        return {
+            "self-play": self,
+            "solver-only": replace(self, proposer=frozen),
+            "proposer-only": replace(self, solver=frozen),
+        }[mode]
+
+    def changed(self, changes: Mapping[str, Any]) -> TrainConfig:
+        """Return the configuration with the values of a nested mapping, as TOML or a command line gives it.
+
+        `rules` holds rules of the game, see `GameConfig.changed`. In `solver` and `proposer`, names other
+        than `algorithm` and `weight` are options of the algorithm; another algorithm starts without options.
+
+        Raises:
+            ValueError: If a name is unknown (the nearest one is named), or a value is of another kind than
+                expected or out of its range.
+        """
+        changes = dict(changes)
+        game = self.game.changed(changes.pop("rules", {}))
+        for role in ("solver", "proposer"):
+            if isinstance(changes.get(role), str):
+                changes[role] = {"algorithm": changes[role]}
+            if role in changes:
+                changes[role] = _role(getattr(self, role), changes[role])
+        data = _merged(_plain(self), changes, "")
+        data["game"] = game
+        return _from_plain(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**_plain(self), "game": self.game.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
+        """Invert `to_dict`.
+
+        Raises:
+            ValueError: If a key is missing or unknown.
+        """
+        known = {item.name for item in fields(cls)}
+        if set(data) != known:
+            wrong = ", ".join(sorted(set(data) ^ known))
+            raise ValueError(f"expected a configuration of this version, got one with other keys: {wrong}")
+        return _from_plain({**data, "game": GameConfig.from_dict(data["game"])})
+
+
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    return asdict(replace(config, game=GameConfig())) | {"game": None}
+
+
+def _role(role: RoleConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a role's configuration as plain data; names that are not its own are the algorithm's."""
+    values = dict(changes)
+    algorithm = values.pop("algorithm", role.algorithm)
+    kept = role.options if algorithm == role.algorithm else {}
+    return {
+        "algorithm": algorithm,
+        "weight": values.pop("weight", role.weight),
+        "options": {**kept, **values.pop("options", {}), **values},
+    }
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return nested plain data with changes; options of algorithms are checked by the algorithm."""
+    check_names(changes, [*base], f"option{where}")
+    result = dict(base)
+    for name, value in changes.items():
+        nested = isinstance(base[name], Mapping) and name not in ("solver", "proposer")
+        if nested and not isinstance(value, Mapping):
+            raise ValueError(f"{name} is a table of options, expected a mapping, got {value!r}")
+        result[name] = _merged(base[name], value, f" of {name}") if nested else value
+    return result
+
+
+def _from_plain(data: Mapping[str, Any]) -> TrainConfig:
+    settings = dacite.Config(strict=True, cast=[tuple], type_hooks={float: _number})
+    try:
+        return dacite.from_dict(TrainConfig, data, settings)
+    except dacite.DaciteError as error:
+        raise ValueError(f"the configuration does not fit: {error}") from error
+
+
+def _number(value: Any) -> Any:
+    """Take whole numbers where a number is expected, as TOML and JSON write them."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def algorithm_options(config_class: type, options: Mapping[str, Any], what: str) -> Any:
+    """Build the options of an algorithm from a mapping.
+
+    Raises:
+        ValueError: If a name is unknown (the nearest one is named), or a value of another kind than expected.
+    """
+    assert is_dataclass(config_class)
+    check_names(options, [*get_type_hints(config_class)], f"option of {what}")
+    settings = dacite.Config(strict=True, cast=[tuple], type_hooks={float: _number})
+    try:
+        return dacite.from_dict(config_class, options, settings)
+    except dacite.DaciteError as error:
+        raise ValueError(f"the options of {what} do not fit: {error}") from error
+
+
+# -- presets -----------------------------------------------------------------------------------------------
+
+_FOLDER = files("baselines") / "presets"
+PRESETS: tuple[str, ...] = tuple(
+    sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml"))
+)
+
+
+@cache
+def preset(name: str) -> TrainConfig:
+    """Return the preset called `name`, a file in `baselines/presets`.
+
+    Raises:
+        ValueError: If there is none; the message lists them.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; there are: {', '.join(PRESETS)}")
+    text = (_FOLDER / f"{name}.toml").read_text("utf-8")
+    return TrainConfig(preset=name).changed(tomllib.loads(text))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read changes to a preset from a TOML file.
+
+    Raises:
+        ValueError: If it cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"expected a TOML file with options of a run in {path}: {error}") from error

@@ -1,0 +1,347 @@
+"""Optimiser steps on samples: epochs, minibatches and micro-batches, with guards against bad input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from baselines.losses import importance_weights, kl
+from baselines.policies import Policy, Scores
+from baselines.samples import Batch, Sample, TokensMissing, collate, has_logprobs, micro_batches
+from baselines.seeding import derive_rng
+
+OldLogprobs = Literal["sampled", "recomputed"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How a policy is updated, whatever the algorithm.
+
+    Attributes:
+        learning_rate: Peak learning rate of AdamW. 2e-4 suits the tiny model, 1e-4 LoRA, 1e-6 billions of
+            parameters.
+        betas: Decay rates of AdamW's moments.
+        weight_decay: Decoupled weight decay.
+        max_grad_norm: The gradient is clipped to this norm.
+        warmup_steps: Optimiser steps over which the learning rate rises from 0.
+        schedule: What the learning rate does then: stay, or fall until `total_steps`.
+        total_steps: Optimiser steps of the whole run; needed unless the schedule is `constant`.
+        floor: Share of the peak that a falling learning rate ends at.
+        epochs: Times that the samples of an update are gone through.
+        minibatches: Optimiser steps per epoch.
+        micro_batch_tokens: Most tokens of a forward pass, padding included; results do not depend on it.
+        old_logprobs: `sampled` takes the sampler's log-probabilities as those of the old policy; `recomputed`
+            computes them before the first step, which sampling in bfloat16 or by another engine needs.
+        importance_cap: With `recomputed`, each token's loss is multiplied by min(old / sampled, cap),
+            truncated importance sampling; None for no correction.
+        seed: Seed of the order in which samples fall into minibatches.
+    """
+
+    learning_rate: float = 1e-6
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    warmup_steps: int = 0
+    schedule: Schedule = "constant"
+    total_steps: int = 0
+    floor: float = 0.0
+    epochs: int = 1
+    minibatches: int = 1
+    micro_batch_tokens: int = 2048
+    old_logprobs: OldLogprobs = "sampled"
+    importance_cap: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("epochs", "minibatches", "micro_batch_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.schedule != "constant" and self.total_steps < 1:
+            raise ValueError(
+                f"a {self.schedule} schedule needs total_steps of at least 1, got {self.total_steps}"
+            )
+        if self.importance_cap is not None and self.old_logprobs != "recomputed":
+            raise ValueError(
+                "importance_cap corrects recomputed log-probabilities: set old_logprobs to 'recomputed'"
+            )
+
+
+class Totals(NamedTuple):
+    """What a loss is divided by: over the whole minibatch, whatever the micro-batches are.
+
+    Attributes:
+        tokens: Sampled tokens.
+        sequences: Samples with a sampled token.
+    """
+
+    tokens: float
+    sequences: float
+
+
+class Loss(NamedTuple):
+    """The loss of a micro-batch and figures to log.
+
+    Attributes:
+        value: The scalar that is minimised; losses of micro-batches are added.
+        sums: Sums over sampled tokens by metric name; they are divided by the number of sampled tokens.
+    """
+
+    value: Tensor
+    sums: Mapping[str, Tensor] = {}  # never changed
+
+
+LossFunction = Callable[[Batch, Scores, Totals], Loss]
+
+
+@dataclass(frozen=True)
+class Experience:
+    """Samples that are ready to be learnt from.
+
+    Attributes:
+        name: Prefix of its metrics, the role that played for example.
+        batch: The samples, with `advantages` and `old_logprobs` and whatever else the loss reads in `extras`.
+        loss: The loss of an algorithm.
+        weight: Factor on the loss.
+        needed: Rows that have a gradient; the others are left out of the forward passes, and count in what
+            the loss is divided by. None for all.
+        metrics: Figures that are known before the first step.
+    """
+
+    name: str
+    batch: Batch
+    loss: LossFunction
+    weight: float = 1.0
+    needed: Tensor | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Learner:
+    """Changes the weights of one policy.
+
+    Args:
+        policy: The policy.
+        config: How it is updated.
+
+    Attributes:
+        reference: Frozen policy that a KL penalty refers to; None without one.
+        steps: Optimiser steps taken so far.
+    """
+
+    def __init__(self, policy: Policy, config: LearnerConfig) -> None:
+        self.policy = policy
+        self.config = config
+        self.reference: Policy | None = None
+        self.steps = 0
+        self.optimizer = torch.optim.AdamW(
+            list(policy.trainable_parameters()),
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+        )
+
+    def add_parameters(self, parameters: Sequence[nn.Parameter], learning_rate: float) -> None:
+        """Let the optimiser change further parameters, of a critic say, at a learning rate of their own."""
+        self.optimizer.add_param_group({"params": list(parameters), "lr": learning_rate})
+        self.optimizer.param_groups[-1]["peak"] = learning_rate
+
+    # -- before the update -----------------------------------------------------------------------------
+
+    def prepare(self, samples: Sequence[Sample]) -> tuple[Batch, dict[str, float]]:
+        """Collate samples and add what losses refer to: `old_logprobs`, `importance` and `reference`.
+
+        Returns:
+            The batch, and the mismatch between sampler and trainer where it is known: `mismatch_mean` and
+            `mismatch_max` of |old / sampled - 1|.
+
+        Raises:
+            TokensMissing: If log-probabilities of the sampler are needed and missing.
+        """
+        batch = collate(samples)
+        sampled_known = has_logprobs(samples)
+        if self.config.old_logprobs == "sampled" and not sampled_known:
+            raise TokensMissing(
+                "the player returned token ids without log-probabilities: return `Reply.logprobs` with them, "
+                "or set old_logprobs to 'recomputed'"
+            )
+        metrics: dict[str, float] = {}
+        old = batch.sampled_logprobs
+        if self.config.old_logprobs == "recomputed":
+            old = self.scored(batch, self.policy)
+            if sampled_known and batch.mask.any():
+                error = (old - batch.sampled_logprobs)[batch.mask].exp().sub(1.0).abs()
+                metrics = {"mismatch_mean": float(error.mean()), "mismatch_max": float(error.max())}
+        extras = {"old_logprobs": old}
+        if self.config.importance_cap is not None and sampled_known:
+            extras["importance"] = importance_weights(
+                old, batch.sampled_logprobs, batch.mask, cap=self.config.importance_cap
+            )
+        if self.reference is not None:
+            extras["reference"] = self.scored(batch, self.reference)
+            distance = kl(old, extras["reference"], batch.mask, estimator="k3")
+            metrics["reference_kl"] = float(distance.sum() / batch.mask.sum().clamp(min=1))
+        return batch.with_extras(**extras), metrics
+
+    @torch.no_grad()
+    def scored(self, batch: Batch, policy: Policy) -> Tensor:
+        """Return a policy's log-probabilities of all sampled tokens, (batch, length), without a gradient."""
+        return self.map_micro_batches(batch, lambda micro: policy.score(micro).logprobs)
+
+    @torch.no_grad()
+    def map_micro_batches(self, batch: Batch, function: Callable[[Batch], Tensor]) -> Tensor:
+        """Apply a function of micro-batches to all rows; its results are (rows, length) each."""
+        result = torch.zeros(batch.ids.shape)
+        for rows in self.micro_batches(batch):
+            value = function(batch.select(rows))
+            result[torch.tensor(rows), : value.shape[1]] = value.to(result)
+        return result
+
+    def micro_batches(self, batch: Batch, rows: Sequence[int] | None = None) -> Iterator[list[int]]:
+        """Yield rows whose samples go through the model together."""
+        chosen = range(len(batch.ids)) if rows is None else rows
+        lengths = batch.attention.sum(1)[list(chosen)].tolist()
+        for group in micro_batches(lengths, self.config.micro_batch_tokens):
+            yield [chosen[i] for i in group]
+
+    # -- the update ------------------------------------------------------------------------------------
+
+    def fit(self, experiences: Sequence[Experience]) -> dict[str, float]:
+        """Go through the experiences of one or more roles and take the optimiser steps.
+
+        Every step adds the gradients of a minibatch of each experience, each divided by its own totals.
+
+        Returns:
+            By experience, as `name/metric`: `entropy` and what its loss reports, means over sampled tokens;
+            `loss`, the mean of the optimiser steps; `max_ratio_error`, the largest |ratio - 1| in the first
+            minibatch, 0 where sampler and trainer agree; `trained_tokens`; and its own `metrics`. Besides
+            `grad_norm`, the mean of the optimiser steps. Without a gradient no step is taken.
+
+        Raises:
+            ValueError: If an advantage is NaN or infinite; nothing was changed.
+        """
+        for experience in experiences:
+            _refuse_non_finite(experience.batch)
+        logs = [_Log() for _ in experiences]
+        norms: list[float] = []
+        for epoch in range(self.config.epochs):
+            orders = [self._order(len(e.batch.ids), epoch, number) for number, e in enumerate(experiences)]
+            for part in range(self.config.minibatches):
+                trained = False
+                for experience, order, log in zip(experiences, orders, logs, strict=True):
+                    rows = order[part :: self.config.minibatches]
+                    trained |= self._accumulate(experience, rows, log, first=epoch == part == 0)
+                if trained:
+                    norms.append(self.step())
+        metrics = {"grad_norm": sum(norms) / max(1, len(norms))}
+        for experience, log in zip(experiences, logs, strict=True):
+            measured = {**experience.metrics, **log.means(max(1, len(norms)))}
+            metrics |= {f"{experience.name}/{name}": value for name, value in measured.items()}
+        return metrics
+
+    def _order(self, count: int, epoch: int, number: int) -> list[int]:
+        if self.config.minibatches == 1:
+            return list(range(count))
+        rng = derive_rng(self.config.seed, self.steps, epoch, number, "minibatches")
+        return [int(row) for row in rng.permutation(count)]
+
+    def _accumulate(self, experience: Experience, rows: Sequence[int], log: _Log, *, first: bool) -> bool:
+        batch = experience.batch
+        mask = batch.mask[list(rows)]
+        totals = Totals(max(1.0, float(mask.sum())), max(1.0, float(mask.any(1).sum())))
+        needed = experience.needed
+        kept = [row for row in rows if (needed is None or needed[row]) and batch.mask[row].any()]
+        for group in self.micro_batches(batch, kept):
+            micro = batch.select(group)
+            scores = self.policy.score(micro)
+            loss = experience.loss(micro, scores, totals)
+            value = experience.weight * loss.value
+            self.backward(value)
+            log.add(value, loss.sums, scores, micro, first=first)
+        return bool(kept)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of a loss.
+
+        Raises:
+            ValueError: If the loss is NaN or infinite; the gradients so far are dropped.
+        """
+        if not bool(torch.isfinite(loss)):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise ValueError(
+                f"the loss of a micro-batch is {float(loss)}: expected a finite number; look at its rewards, "
+                "advantages and log-probabilities"
+            )
+        loss.backward()
+
+    def step(self) -> float:
+        """Clip the gradients, take an optimiser step and clear them; return their norm before clipping."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = float(nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group.get("peak", self.config.learning_rate) * self._schedule(self.steps)
+        if math.isfinite(norm):
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+        return norm
+
+    def _schedule(self, step: int) -> float:
+        config = self.config
+        warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+        if config.schedule == "constant":
+            return warm
+        done = min(1.0, step / config.total_steps)
+        left = 1.0 - done if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+        return min(warm, config.floor + (1.0 - config.floor) * left)
+
+
+class _Log:
+    """Adds up what the micro-batches of an update report."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {"entropy": 0.0}
+        self._loss = self._tokens = self._ratio_error = 0.0
+
+    @torch.no_grad()
+    def add(
+        self, loss: Tensor, sums: Mapping[str, Tensor], scores: Scores, batch: Batch, *, first: bool
+    ) -> None:
+        self._loss += float(loss)
+        self._tokens += float(batch.mask.sum())
+        self._sums["entropy"] += float(scores.entropy[batch.mask].sum())
+        for name, value in sums.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+        if first and "old_logprobs" in batch.extras:
+            error = (scores.logprobs - batch["old_logprobs"])[batch.mask].exp().sub(1.0).abs()
+            self._ratio_error = max(self._ratio_error, float(error.max()))
+
+    def means(self, steps: int) -> dict[str, float]:
+        tokens = max(1.0, self._tokens)
+        return {
+            **{name: value / tokens for name, value in self._sums.items()},
+            "loss": self._loss / steps,
+            "max_ratio_error": self._ratio_error,
+            "trained_tokens": self._tokens,
+        }
+
+
+def _refuse_non_finite(batch: Batch) -> None:
+    for name in ("advantages", "returns"):
+        values = batch.extras.get(name)
+        if values is None:
+            continue
+        wrong = ~torch.isfinite(values) & batch.mask
+        if wrong.any():
+            row = int(wrong.any(1).nonzero()[0])
+            raise ValueError(
+                f"{name} of sample {row} are not finite: expected numbers, got {float(values[wrong][0])}; "
+                "samples that could not be scored need an advantage of 0"
+            )

@@ -1,0 +1,165 @@
+"""What GRPO, REINFORCE and PPO share: shaped rewards and the surrogate loss, and their options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from baselines.learner import Experience, Learner, Loss, Totals
+from baselines.losses import aggregate, kl, policy_loss
+from baselines.policies import Scores
+from baselines.samples import Batch, Sample
+
+Surrogate = Literal["clip", "gspo", "cispo"]
+Normaliser = Literal["token", "sequence", "constant"]
+
+
+@dataclass(frozen=True)
+class PolicyGradientConfig:
+    """Options of the policy loss.
+
+    Attributes:
+        surrogate: `clip` (PPO), `gspo` (one ratio per conversation) or `cispo` (clipped weight on the
+            log-probability).
+        clip_low: The ratio is clipped below 1 - clip_low.
+        clip_high: The ratio is clipped above 1 + clip_high; 0.28 from DAPO, 0.285 in SSP's code.
+        dual_clip: Bound c of the loss where the advantage is negative, min(-cA, .); None for none (verl: 3).
+        normaliser: `token` divides the sum over all sampled tokens by their number (DAPO), `sequence` takes
+            means of conversations first (GRPO's paper), `constant` divides by conversations x
+            `constant_length` (Dr. GRPO).
+        constant_length: Tokens that `constant` divides by.
+        entropy_coefficient: Factor of the entropy bonus.
+        kl_coefficient: Factor of the KL divergence from the reference; 0 needs no reference.
+        kl_estimator: `k1`, `k2` or `k3` (Schulman).
+        kl_in: Whether the divergence is part of the `loss` or of the `reward`.
+        truncated: `train` learns from conversations that ended at a limit, `mask` leaves them out of the loss
+            (TRL's mask_truncated_completions); their rewards count in baselines either way.
+        length_limit: With `length_buffer`, DAPO's overlong penalty: from limit - buffer sampled tokens on,
+            the reward falls linearly by up to 1 at the limit; 0 for none.
+        length_buffer: Tokens over which the penalty grows.
+    """
+
+    surrogate: Surrogate = "clip"
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    dual_clip: float | None = None
+    normaliser: Normaliser = "token"
+    constant_length: int = 0
+    entropy_coefficient: float = 0.0
+    kl_coefficient: float = 0.0
+    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    kl_in: Literal["loss", "reward"] = "loss"
+    truncated: Literal["train", "mask"] = "train"
+    length_limit: int = 0
+    length_buffer: int = 0
+
+    def __post_init__(self) -> None:
+        if self.normaliser == "constant" and self.constant_length < 1:
+            raise ValueError("normaliser 'constant' needs constant_length, the tokens that it divides by")
+        if bool(self.length_limit) != bool(self.length_buffer) or self.length_buffer > self.length_limit:
+            raise ValueError(
+                "the overlong penalty needs 0 < length_buffer <= length_limit, got "
+                f"{self.length_buffer} and {self.length_limit}"
+            )
+        for name in ("clip_low", "clip_high", "entropy_coefficient", "kl_coefficient"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+    @property
+    def has_loss_beyond_advantages(self) -> bool:
+        """Whether a sample with advantage 0 has a gradient: from an entropy bonus or a KL penalty."""
+        return self.entropy_coefficient > 0 or (self.kl_coefficient > 0 and self.kl_in == "loss")
+
+
+def prepare(
+    samples: Sequence[Sample], learner: Learner, config: PolicyGradientConfig
+) -> tuple[Batch, dict[str, float]]:
+    """Return the batch with the log-probabilities that the loss needs; see `Learner.prepare`."""
+    if config.kl_coefficient and learner.reference is None:
+        learner.reference = learner.policy.duplicate(trainable=False)
+    return learner.prepare(samples)
+
+
+def shaped_rewards(
+    samples: Sequence[Sample], batch: Batch, config: PolicyGradientConfig
+) -> tuple[Tensor, Tensor]:
+    """Return the outcome rewards, with the overlong penalty, and the penalties per token.
+
+    Returns:
+        Rewards (n,), float32, NaN where a sample could not be scored, and the KL penalty that each sampled
+        token adds to the reward, (n, length), 0 everywhere unless `kl_in` is `reward`.
+    """
+    rewards = torch.tensor([float(sample.reward + sum(sample.turn_rewards)) for sample in samples])
+    if config.length_limit:
+        lengths = batch.mask.sum(1)
+        excess = lengths - (config.length_limit - config.length_buffer)
+        rewards = rewards - (excess / config.length_buffer).clamp(0.0, 1.0)
+    penalties = torch.zeros(batch.ids.shape)
+    if config.kl_coefficient and config.kl_in == "reward":
+        estimate = kl(batch["old_logprobs"], batch["reference"], batch.mask, estimator=config.kl_estimator)
+        penalties = -config.kl_coefficient * estimate
+    return rewards, penalties
+
+
+def experience(
+    name: str,
+    samples: Sequence[Sample],
+    batch: Batch,
+    advantages: Tensor,
+    config: PolicyGradientConfig,
+    metrics: dict[str, float],
+) -> Experience:
+    """Return samples with advantages as experience for the surrogate loss.
+
+    Args:
+        name: Prefix of the metrics.
+        samples: The samples of the batch.
+        batch: See `prepare`.
+        advantages: One advantage per sample, (n,), or per token, (n, length).
+        config: The options.
+        metrics: Figures to log beside those of the loss.
+    """
+    if advantages.dim() == 1:
+        advantages = advantages[:, None] * batch.mask
+    if config.truncated == "mask":
+        advantages = advantages * torch.tensor([not sample.truncated for sample in samples])[:, None]
+    needed = None if config.has_loss_beyond_advantages else (advantages * batch.mask).ne(0).any(1)
+
+    def loss(micro: Batch, scores: Scores, totals: Totals) -> Loss:
+        return surrogate_loss(micro, scores, totals, config)
+
+    return Experience(name, batch.with_extras(advantages=advantages), loss, needed=needed, metrics=metrics)
+
+
+def surrogate_loss(batch: Batch, scores: Scores, totals: Totals, config: PolicyGradientConfig) -> Loss:
+    """Return the policy loss of a micro-batch, with `clip_fraction` and `kl` (old to new, k3) to log."""
+    mask, old = batch.mask, batch["old_logprobs"]
+    policy = policy_loss(
+        scores.logprobs,
+        old,
+        batch["advantages"],
+        mask,
+        kind=config.surrogate,
+        clip_low=config.clip_low,
+        clip_high=config.clip_high,
+        dual_clip=config.dual_clip,
+    )
+    losses = policy.losses * batch.extras.get("importance", 1.0)
+    losses = losses - config.entropy_coefficient * scores.entropy
+    if config.kl_coefficient and config.kl_in == "loss":
+        distance = kl(scores.logprobs, batch["reference"], mask, estimator=config.kl_estimator)
+        losses = losses + config.kl_coefficient * distance
+    value = aggregate(
+        losses,
+        mask,
+        normaliser=config.normaliser,
+        tokens=totals.tokens,
+        sequences=totals.sequences,
+        length=config.constant_length,
+    )
+    moved = kl(scores.logprobs.detach(), old, mask, estimator="k3")
+    return Loss(value, {"clip_fraction": policy.clipped.sum(), "update_kl": moved.sum()})

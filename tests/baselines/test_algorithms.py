@@ -1,0 +1,356 @@
+"""GRPO, REINFORCE and PPO: advantages, state, algorithms of one's own, and learning."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from agents.tiny_model import build_model
+from baselines.advantages import gae, whiten
+from baselines.algorithms import build_algorithm
+from baselines.config import RoleConfig
+from baselines.grpo import GRPO, GRPOConfig
+from baselines.learner import Learner, LearnerConfig
+from baselines.ppo import PPO, PPOConfig
+from baselines.reinforce import Reinforce, ReinforceConfig
+from baselines.samples import Sample, Segment
+from tests.agents.tiny import SIZES
+from tests.baselines.conftest import policy_of
+
+VOCABULARY = 8
+
+
+def fresh_model(seed: int = 0) -> LlamaForCausalLM:
+    """A model of eight words, which learns in seconds."""
+    return build_model(VOCABULARY, **SIZES, seed=seed)
+
+
+def learner_of(model: LlamaForCausalLM, **options: object) -> Learner:
+    return Learner(policy_of(model), LearnerConfig(**{"learning_rate": 3e-3, **options}))  # type: ignore[arg-type]
+
+
+def two_turns(reward: float, group: str = "g", *, truncated: bool = False, hops: int = 1) -> Sample:
+    """Prompt, two tokens, a result of three, two tokens."""
+    log = math.log(1 / VOCABULARY)
+    return Sample(
+        f"{group}", "solver_0",
+        (Segment((1, 2), False), Segment((3, 4), True, (log, log)), Segment((5, 6, 7), False),
+         Segment((3, 2), True, (log, log))),
+        role="solver", group=group, reward=reward, truncated=truncated, hops=hops,
+    )  # fmt: skip
+
+
+SAMPLES = [two_turns(1.0), two_turns(0.0), two_turns(0.0), two_turns(1.0, "h", hops=2)]
+
+
+def per_sample(advantages: torch.Tensor, mask: torch.Tensor) -> list[float]:
+    """The advantage of each sample, which all its sampled tokens share."""
+    for row, kept in zip(advantages, mask):
+        assert row[kept].unique().numel() == 1 and not row[~kept].any()
+    return [float(row[kept][0]) for row, kept in zip(advantages, mask)]
+
+
+# -- advantages ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"scale": "none"}, [2 / 3, -1 / 3, -1 / 3, 1.0]),
+        ({"scale": "group"}, [1.1547, -0.5774, -0.5774, 1.0]),
+        ({"estimator": "rloo"}, [1.0, -0.5, -0.5, 1.0]),
+        ({"estimator": "maxrl"}, [2.0, -1.0, -1.0, 0.0]),
+        ({"scale": "none", "group_by": "hops"}, [2 / 3, -1 / 3, -1 / 3, 1.0]),
+        ({"scale": "none", "length_limit": 4, "length_buffer": 2}, [2 / 3, -1 / 3, -1 / 3, 0.0]),
+    ],
+)
+def test_grpo_compares_the_members_of_a_group(options: dict[str, object], expected: list[float]):
+    learner = learner_of(fresh_model())
+    experience = GRPO(learner, GRPOConfig(**options)).experience(SAMPLES)  # type: ignore[arg-type]
+    got = per_sample(experience.batch["advantages"], experience.batch.mask)
+    assert got == pytest.approx(expected, abs=1e-3)
+
+
+def test_truncated_conversations_count_in_the_mean_and_may_be_left_out_of_the_loss():
+    samples = [two_turns(1.0), two_turns(0.0, truncated=True)]
+    experience = GRPO(learner_of(fresh_model()), GRPOConfig(scale="none", truncated="mask")).experience(
+        samples
+    )
+    assert per_sample(experience.batch["advantages"], experience.batch.mask) == pytest.approx([0.5, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"baseline": "none"}, [1.0, 0.0, 0.0, 1.0]),
+        ({"baseline": "batch"}, [0.5, -0.5, -0.5, 0.5]),
+        ({"baseline": "batch", "by_hops": True}, [2 / 3, -1 / 3, -1 / 3, 0.0]),
+        ({"baseline": "moving"}, [1.0, 0.0, 0.0, 1.0]),
+    ],
+)
+def test_reinforce_subtracts_its_baseline(options: dict[str, object], expected: list[float]):
+    experience = Reinforce(learner_of(fresh_model()), ReinforceConfig(**options)).experience(SAMPLES)  # type: ignore[arg-type]
+    assert per_sample(experience.batch["advantages"], experience.batch.mask) == pytest.approx(expected)
+
+
+def test_a_moving_baseline_remembers_and_survives_a_checkpoint():
+    learner = learner_of(fresh_model())
+    config = ReinforceConfig(baseline="moving", decay=0.5)
+    one, other = Reinforce(learner, config), Reinforce(learner, config)
+    one.experience(SAMPLES[:1])
+    other.load_state_dict(one.state_dict())
+    for algorithm in (one, other):
+        experience = algorithm.experience(SAMPLES[:1])
+        assert per_sample(experience.batch["advantages"], experience.batch.mask) == pytest.approx([0.5])
+
+
+def test_ppo_steps_over_observations_and_whitens_over_sampled_tokens():
+    learner = learner_of(fresh_model())
+    ppo = PPO(learner, PPOConfig(lam=0.9, discount=0.95))
+    with torch.no_grad():
+        ppo.head.bias.fill_(0.25)
+    experience = ppo.experience(SAMPLES)
+    batch = experience.batch
+    rewards = torch.zeros(4, 9)
+    rewards[:, 8] = torch.tensor([1.0, 0.0, 0.0, 1.0])
+    values = torch.where(batch.mask, 0.25, 0.0)
+    raw, returns = gae(rewards, values, batch.mask, discount=0.95, lam=0.9)
+    torch.testing.assert_close(batch["advantages"], whiten(raw, batch.mask))
+    torch.testing.assert_close(batch["returns"], returns)
+    assert not batch["advantages"][~batch.mask].any()
+
+
+def test_in_turn_mode_the_tokens_of_a_turn_share_advantage_and_return():
+    ppo = PPO(learner_of(fresh_model()), PPOConfig(step="turn", discount=0.5, whiten=False))
+    batch = ppo.experience([two_turns(1.0)]).batch
+    assert batch["advantages"][0].tolist() == pytest.approx([0, 0, 0.5, 0.5, 0, 0, 0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("bootstrap", [True, False])
+def test_a_truncated_conversation_may_go_on_in_the_critics_mind(bootstrap: bool):
+    ppo = PPO(learner_of(fresh_model()), PPOConfig(bootstrap=bootstrap, whiten=False))
+    with torch.no_grad():
+        ppo.head.bias.fill_(0.3)
+    batch = ppo.experience([two_turns(0.0, truncated=True)]).batch
+    assert float(batch["returns"][0, 8]) == pytest.approx(0.3 if bootstrap else 0.0)
+
+
+@pytest.mark.parametrize("algorithm", [GRPO, Reinforce, PPO])
+def test_a_sample_whose_scorer_failed_changes_nobody_elses_advantage(algorithm: type[GRPO | Reinforce | PPO]):
+    failed = two_turns(math.nan)
+    without, with_it = (
+        algorithm(learner_of(fresh_model())).experience(samples).batch["advantages"]
+        for samples in (SAMPLES, [*SAMPLES, failed])
+    )
+    torch.testing.assert_close(with_it[:4], without)
+    assert not with_it[4].any()
+
+
+# -- the critic ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("critic", ["head", "model"])
+def test_the_critic_learns_alone_first_and_then_explains_the_returns(critic: str):
+    model = fresh_model()
+    learner = learner_of(model)
+    ppo = PPO(learner, PPOConfig(critic=critic, critic_learning_rate=3e-2, warmup_updates=5))  # type: ignore[arg-type]
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    rest = two_turns(0).segments[1:]
+    samples = [
+        replace(two_turns(float(n % 2)), segments=(Segment((1, 2 + n % 2), False), *rest)) for n in range(8)
+    ]
+    first = ppo.update(samples)
+    assert first["solver/critic_warmup"] == 1.0
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    explained = [ppo.update(samples)["solver/explained_variance"] for _ in range(30)]
+    assert explained[-1] > 0.5
+    assert not all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize("critic", ["head", "model"])
+def test_a_critic_comes_back_from_a_checkpoint(critic: str):
+    one = PPO(learner_of(fresh_model()), PPOConfig(critic=critic))  # type: ignore[arg-type]
+    for _ in range(3):
+        one.update(SAMPLES)
+    other = PPO(learner_of(fresh_model()), PPOConfig(critic=critic))  # type: ignore[arg-type]
+    other.load_state_dict(one.state_dict())
+    state = other.state_dict()
+    assert state.keys() == one.state_dict().keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in one.state_dict().items())
+
+
+# -- KL and entropy --------------------------------------------------------------------------------------
+
+
+def test_a_reference_is_kept_from_the_first_update_and_pulls_back():
+    model = fresh_model()
+    learner = learner_of(model, old_logprobs="recomputed")
+    grpo = GRPO(learner, GRPOConfig(scale="none", kl_coefficient=0.5))
+    first = grpo.update(SAMPLES)
+    assert first["solver/reference_kl"] == pytest.approx(0.0, abs=1e-6)
+    later = [grpo.update(SAMPLES)["solver/reference_kl"] for _ in range(5)]
+    assert later[-1] > 0.0
+    free = GRPO(
+        learner_of(fresh_model(), old_logprobs="recomputed"), GRPOConfig(scale="none", kl_coefficient=1e-9)
+    )
+    distances = [free.update(SAMPLES)["solver/reference_kl"] for _ in range(6)]
+    assert later[-1] < distances[-1]
+
+
+def test_a_penalty_in_the_reward_lowers_the_advantage_of_what_has_moved():
+    learner = learner_of(fresh_model())
+    grpo = GRPO(learner, GRPOConfig(scale="none", kl_coefficient=1.0, kl_in="reward", kl_estimator="k1"))
+    grpo.experience(SAMPLES)
+    assert learner.reference is not None
+    with torch.no_grad():
+        learner.policy.model.model.norm.weight.mul_(3.0)  # type: ignore[attr-defined]
+    recomputing = learner_of(fresh_model())
+    assert recomputing.reference is None
+    moved = replace(learner.config, old_logprobs="recomputed")
+    learner.config = moved
+    experience = grpo.experience(SAMPLES[:3])
+    batch = experience.batch
+    divergence = ((batch["old_logprobs"] - batch["reference"]) * batch.mask).sum(1)
+    rewards = torch.tensor([1.0, 0.0, 0.0]) - divergence
+    expected = (rewards - rewards.mean()).tolist()
+    assert per_sample(batch["advantages"], batch.mask) == pytest.approx(expected, abs=1e-5)
+
+
+# -- by name, and one's own ------------------------------------------------------------------------------
+
+
+def test_ours_are_found_by_name_with_their_options():
+    learner = learner_of(fresh_model())
+    assert isinstance(build_algorithm(RoleConfig("ppo", options={"lam": 0.95}), learner), PPO)
+    assert isinstance(build_algorithm(RoleConfig("reinforce"), learner), Reinforce)
+    with pytest.raises(ValueError, match="unknown option of grpo 'scael': did you mean 'scale'"):
+        build_algorithm(RoleConfig("grpo", options={"scael": "none"}), learner)
+
+
+OWN = """
+class Own:
+    def __init__(self, learner, gain=1.0):
+        self.learner, self.gain = learner, gain
+
+    def update(self, samples):
+        batch, metrics = self.learner.prepare(samples)
+        rows = [[index for index, sample in enumerate(samples) if sample.reward > 0]]
+        for row in rows:
+            micro = batch.select(row)
+            loss = -self.gain * self.learner.policy.score(micro).logprobs.sum() / len(row)
+            self.learner.backward(loss)
+        return {"praised": float(len(rows[0])), "grad_norm": self.learner.step()}
+
+
+def advantages(samples):
+    return [sample.reward - 0.5 for sample in samples]
+
+
+def too_few(samples):
+    return [1.0]
+
+
+class Idle:
+    def __init__(self, learner):
+        pass
+
+
+class Greedy:
+    def __init__(self):
+        pass
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_algorithms.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("own")
+def test_an_algorithm_of_ones_own_is_named_and_given_its_options():
+    model = fresh_model()
+    before = model.model.norm.weight.clone()
+    algorithm = build_algorithm(RoleConfig("own_algorithms:Own", options={"gain": 2.0}), learner_of(model))
+    metrics = algorithm.update(SAMPLES)
+    assert metrics["praised"] == 2.0 and metrics["grad_norm"] > 0
+    assert not torch.equal(model.model.norm.weight, before)
+
+
+@pytest.mark.usefixtures("own")
+def test_a_function_of_ones_own_gives_the_advantages():
+    algorithm = build_algorithm(RoleConfig("own_algorithms:advantages"), learner_of(fresh_model()))
+    assert isinstance(algorithm, Reinforce)
+    experience = algorithm.experience(SAMPLES)
+    assert per_sample(experience.batch["advantages"], experience.batch.mask) == [0.5, -0.5, -0.5, 0.5]
+    few = build_algorithm(RoleConfig("own_algorithms:too_few"), learner_of(fresh_model()))
+    with pytest.raises(ValueError, match="one advantage per sample, 4, got 1"):
+        few.update(SAMPLES)
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("own_algorithms:Idle", "must have update"),
+        ("own_algorithms:Greedy", "must take the learner"),
+        ("own_algorithms:Missing", "no attribute 'Missing'"),
+        ("no_such_module:Own", "no module"),
+        ("math:pi", "without `update`"),
+    ],
+)
+def test_what_is_no_algorithm_is_refused_with_what_was_expected(name: str, said: str):
+    with pytest.raises(ValueError, match=said):
+        build_algorithm(RoleConfig(name), learner_of(fresh_model()))
+
+
+# -- learning ------------------------------------------------------------------------------------------
+
+
+def attempts(learner: Learner, step: int, count: int = 32) -> Sequence[Sample]:
+    """One token answers a prompt of two; right is to repeat the second."""
+    generator = torch.Generator().manual_seed(step)
+    samples = []
+    for number in range(count // 8):
+        prompt = torch.randint(2, VOCABULARY, (2,), generator=generator)
+        with torch.no_grad():
+            logprobs = learner.policy.model(input_ids=prompt[None]).logits[0, -1].log_softmax(-1)  # type: ignore[attr-defined]
+        for token in torch.multinomial(logprobs.exp(), 8, replacement=True, generator=generator).tolist():
+            segments = (
+                Segment(tuple(prompt.tolist()), False),
+                Segment((token,), True, (float(logprobs[token]),)),
+            )
+            reward = float(token == int(prompt[1]))
+            samples.append(Sample(f"{step}/{number}", "solver_0", segments, group=str(number), reward=reward))
+    return samples
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        RoleConfig("reinforce"),
+        RoleConfig("reinforce", options={"plus_plus": True}),
+        RoleConfig("grpo"),
+        RoleConfig("grpo", options={"surrogate": "gspo"}),
+        RoleConfig("grpo", options={"surrogate": "cispo", "clip_high": 5.0}),
+        RoleConfig("ppo", options={"critic_learning_rate": 1e-2}),
+    ],
+    ids=lambda role: "-".join([role.algorithm, *map(str, role.options.values())]),
+)
+def test_every_algorithm_learns_to_copy_a_word_from_its_prompt(role: RoleConfig):
+    # Whitened advantages make larger steps where nearly all is right: PPO is unstable at 1e-2.
+    rate, steps = (3e-3, 120) if role.algorithm == "ppo" else (1e-2, 80)
+    learner = learner_of(fresh_model(), learning_rate=rate)
+    algorithm = build_algorithm(role, learner)
+    rewards = []
+    for step in range(steps):
+        samples = attempts(learner, step)
+        rewards.append(sum(sample.reward for sample in samples) / len(samples))
+        algorithm.update(samples)
+    assert sum(rewards[:5]) / 5 < 0.6
+    assert sum(rewards[-10:]) / 10 > 0.95
