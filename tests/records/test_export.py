@@ -54,7 +54,7 @@ def test_every_conversation_of_any_game_is_a_trajectory(game):
     for trajectory in found:
         assert trajectory.messages[-1].role == "assistant"
         assert trajectory.reward == game.outcome.rewards.get(trajectory.seat)
-        assert len(trajectory.input_ids) == len(trajectory.mask)
+        assert len(trajectory.input_ids) == len(trajectory.loss_mask)
 
 
 def test_tokens_are_read_and_sampled_in_the_order_of_the_conversation():
@@ -64,7 +64,7 @@ def test_tokens_are_read_and_sampled_in_the_order_of_the_conversation():
     game.submit("solver_0/turn/1", Reply("<answer> Tavor </answer>", (8,), (-1.0,), (7,)))
     (trajectory,) = trajectories(retold(Episode.of(game)))
     assert trajectory.input_ids == (1, 2, 5, 6, 7, 8)
-    assert trajectory.mask == (0, 0, 1, 1, 0, 1)
+    assert trajectory.loss_mask == (0, 0, 1, 1, 0, 1)
     assert trajectory.logprobs == (0.0, 0.0, -0.5, -0.25, 0.0, -1.0)
 
 
@@ -132,7 +132,7 @@ def test_trajectories_come_back_with_messages_and_tokens(tmp_path):
         "tool_calls": "",
         "tool_call_id": "",
     }
-    assert (rows[-1]["input_ids"], rows[-1]["mask"], rows[-1]["logprobs"]) == ([1, 5], [0, 1], [0, -0.5])
+    assert (rows[-1]["input_ids"], rows[-1]["loss_mask"], rows[-1]["logprobs"]) == ([1, 5], [0, 1], [0, -0.5])
 
 
 def test_many_games_are_written_in_batches(tmp_path):
