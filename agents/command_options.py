@@ -11,19 +11,34 @@ from rich.console import Console
 
 from agents.player_names import Prompts
 from agents.sampling_params import ENDPOINT_MAX_NEW_TOKENS, LOCAL_MAX_NEW_TOKENS
+from agents.scripted import SCRIPTED
 from ssp_env.cli.options import search_option
 from ssp_env.game.prompts import PROMPT_STYLES
 from ssp_env.scenario import Scenario, open_scenario
+from ssp_env.search.opening import needs_passages
 from ssp_env.worlds import MAX_HOPS, WORLD_PRESETS
 from ssp_env.worlds.config import Split
 
-WorldPreset = Annotated[str, typer.Option(help=f"World to search in: {', '.join(WORLD_PRESETS)}.")]
+DEFAULT_WORLD = "tiny"
+OPTION_OF_ROLE = {role: f"--{role}" for role in (*SCRIPTED, "judge")}
+"""The options that name players and the judge, as error messages call them."""
+
+WorldPreset = Annotated[
+    str | None,
+    typer.Option(
+        help=f"World to search in: {', '.join(WORLD_PRESETS)}; {DEFAULT_WORLD} if there is nothing else to "
+        "search in."
+    ),
+]
 WorldIndex = Annotated[
     int | None, typer.Option(help="Number of the world; by default that of the seed.", min=0)
 ]
 Answers = Annotated[
     Path | None,
-    typer.Option(help="Answers to ask questions about; by default short passage titles of the corpus."),
+    typer.Option(
+        help="Answers to ask questions about; by default names in the world, or short passage titles of the "
+        "corpus. An index and an engine of your own have no default."
+    ),
 ]
 JudgeName = Annotated[
     str | None,
@@ -67,7 +82,7 @@ def checked_prompts(prompts: str) -> Prompts | None:
 
 def open_from_options(
     *,
-    world: str,
+    world: str | None,
     split: Split,
     world_index: int | None,
     corpus: Path | None,
@@ -86,12 +101,20 @@ def open_from_options(
     """
     if (answers or questions) and not (corpus or index or search):
         raise ValueError("--answers and --questions need something to search in: add --corpus or --index")
-    own = any((corpus, index, answers, questions))
-    with Console(stderr=True).status(f"Opening {corpus or index or f'the world {world}'}"):
+    # An index and an engine of the user's own bring their passages, but no answers.
+    searcher = None if needs_passages(search) else search
+    if (index or searcher) and not any((world, corpus, answers, questions)):
+        raise ValueError(
+            f"{'--index' if index else '--search'} {index or search} says what is searched, but not what is "
+            "asked for: add --answers FILE, or --corpus FILE or --world NAME for the answers of these"
+        )
+    own = any((corpus, index, searcher, answers, questions))
+    world = world or (None if own else DEFAULT_WORLD)
+    with Console(stderr=True).status(f"Opening {corpus or index or searcher or f'the world {world}'}"):
         return open_scenario(
-            None if own else world,
-            split="train" if own else split,
-            index=0 if own else seed if world_index is None else world_index,
+            world,
+            split=split if world else "train",
+            index=0 if not world else seed if world_index is None else world_index,
             corpus=corpus,
             search=search_option(index, search),
             answers=answers,

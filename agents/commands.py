@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from agents.command_options import (
+    OPTION_OF_ROLE,
     Answers,
     APIKeyVariable,
     Concurrency,
@@ -25,7 +26,7 @@ from agents.command_options import (
     open_from_options,
 )
 from agents.judges import judge_by_name
-from agents.player_names import PlayerOptions, is_local_model, possible_names
+from agents.player_names import PlayerOptions, Prompts, is_local_model, possible_names
 from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.session import play_session
@@ -33,6 +34,7 @@ from agents.smollm2 import SmolLM2Missing
 from ssp_env.cli.options import Corpus, IndexDirectory, Search
 from ssp_env.cli.rules import Attempts, MaxTurns, RAGCheck, RulesFile, RuleValues, TopK, read_rules
 from ssp_env.game import PROTOCOLS
+from ssp_env.play import ReplyError
 
 if TYPE_CHECKING:
     from agents.chat_endpoint import Ledger
@@ -68,7 +70,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print the table only, not 
 
 
 def play(
-    world: WorldPreset = "tiny",
+    world: WorldPreset = None,
     world_index: WorldIndex = None,
     corpus: Corpus = None,
     index: IndexDirectory = None,
@@ -98,7 +100,7 @@ def play(
     out: Out = None,
     quiet: Quiet = False,
 ) -> None:
-    """Play games of search self-play and show them."""
+    """Play games of search self-play and show them; the exit status is 1 if every game failed."""
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")
     own = {"attempts": attempts, "top_k": top_k, "max_turns": max_turns, "rag_check": rag_check}
@@ -113,36 +115,41 @@ def play(
         options = PlayerOptions(
             prompts=checked_prompts(prompts), protocol=given.get("protocol", "default"),
             api_key_variable=api_key_variable, concurrency=concurrency,
-            ledger=_ledger(names, prices, max_cost),
+            ledger=_ledger(names, prices, max_cost), labels=OPTION_OF_ROLE,
         )  # fmt: skip
         players = _cast(
-            names, scenario.is_terse, options,
+            names, scenario.rules.prompts, options,
             seed=seed, temperature=temperature, max_new_tokens=max_new_tokens,
         )  # fmt: skip
     scenario = scenario.with_prompts(players.prompts)
     named = ", ".join(f"{role} {name}" for role, name in names.items())
     console.print(f"{named}; {scenario.description}; seed {seed}", highlight=False, markup=False)
-    table = play_session(
-        console,
-        players,
-        scenario,
-        scenario.draw_tasks(games, seed),
-        judge=judge_by_name(judge, options) if judge else None,
-        seed=seed,
-        out=out,
-        quiet=quiet,
-    )
+    try:
+        table, has_failed = play_session(
+            console,
+            players,
+            scenario,
+            scenario.draw_tasks(games, seed),
+            judge=judge_by_name(judge, options) if judge else None,
+            seed=seed,
+            out=out,
+            quiet=quiet,
+        )
+    except ReplyError as error:
+        raise ValueError(str(error)) from error
     _print_figures(console, table, options.ledger, out)
+    if has_failed:
+        raise typer.Exit(1)
 
 
-def _cast(names: dict[str, str], terse: bool, options: PlayerOptions, **sampling: Any) -> Cast:
+def _cast(names: dict[str, str], prompts: str, options: PlayerOptions, **sampling: Any) -> Cast:
     if any(map(is_local_model, names.values())):
         import transformers
 
         # Its bars would be drawn across ours.
         transformers.utils.logging.disable_progress_bar()
     try:
-        return Cast(names, options=options, default_prompts="terse" if terse else "english", **sampling)
+        return Cast(names, options=options, default_prompts=cast(Prompts, prompts), **sampling)
     except SmolLM2Missing as missing:
         sys.exit(f"ssp: {missing}")
 

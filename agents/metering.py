@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from threading import Lock
 from time import perf_counter
 from types import SimpleNamespace
@@ -47,8 +48,8 @@ class Meter:
                     self.seconds += perf_counter() - self._since
 
     def count(self, said: str | Reply | Sequence[str | Reply]) -> None:
-        """Count one reply or several, and their tokens; text has none."""
-        replies = [said] if isinstance(said, str | Reply) else list(said)
+        """Count one reply or several, and their tokens; text has none. Others check what an agent returns."""
+        replies = said if isinstance(said, Sequence) and not isinstance(said, str) else [said]
         tokens = sum(len(reply.token_ids) for reply in replies if isinstance(reply, Reply))
         with self._lock:
             self.turns += len(replies)
@@ -60,12 +61,14 @@ def metered(agent: AnyAgent | AnyAsyncAgent, meter: Meter) -> Any:
     name = "act_batch" if hasattr(agent, "act_batch") else "act"
     function = getattr(agent, name)
 
+    @wraps(function)
     def act(asked: Any) -> Any:
         with meter.call():
             said = function(asked)
         meter.count(said)
         return said
 
+    @wraps(function)
     async def async_act(asked: Any) -> Any:
         with meter.call():
             said = await function(asked)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -44,6 +46,8 @@ class PlayerOptions:
         api_key_variable: Environment variable with the key of chat endpoints.
         concurrency: Most requests that a chat endpoint gets at a time.
         ledger: Where the usage of all chat endpoints is added up; each has one of its own if None.
+        labels: How error messages name the player of a role, by its option for instance; by the role itself
+            if nothing is said.
     """
 
     sampling: SamplingParams = SamplingParams()  # noqa: RUF009 - frozen
@@ -52,6 +56,11 @@ class PlayerOptions:
     api_key_variable: str = "OPENAI_API_KEY"
     concurrency: int = 16
     ledger: Ledger | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def label(self, role: str) -> str:
+        """Return how error messages name the player of a role."""
+        return self.labels.get(role, role)
 
     def protocol_for(self, prompts: Prompts) -> Protocol:
         """Return the protocol of games with prompts of that style."""
@@ -106,6 +115,16 @@ def is_local_model(name: str) -> bool:
     return name == SMOLLM2 or Path(name).is_dir()
 
 
+def stands_for_player(name: str) -> bool:
+    """Whether a name is that of a player whatever folders there are.
+
+    >>> stands_for_player("weak"), stands_for_player("chat:llama"), stands_for_player("runs/first")
+    (True, True, False)
+    """
+    by_name = {SMOLLM2, HUMAN, *chain.from_iterable(SCRIPTED.values())}
+    return name in by_name or name.partition(":")[0] in BACK_ENDS or is_object_name(name)
+
+
 def default_max_new_tokens(name: str) -> int:
     """Return the most tokens of one turn of a player, unless somebody says otherwise.
 
@@ -138,7 +157,7 @@ def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
     """Make the player that a name stands for; scripted and human players are none of them.
 
     Args:
-        role: Whom it shall play, for error messages.
+        role: What it shall play; error messages name it as `options.label` says.
         name: See `possible_names`.
         options: What it is told.
 
@@ -159,11 +178,21 @@ def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
     if folder.is_dir():
         found = _shortened(sorted(path.name for path in folder.iterdir())) or "nothing"
         problem = f"expected config.json, weights and a tokenizer in it, found {found}"
-        raise ValueError(f"--{role}: there is no model in the folder {name!r}: {problem}")
+        raise ValueError(f"{options.label(role)}: there is no model in the folder {name!r}: {problem}")
     if is_object_name(name):
         return load_object(name, role, lambda given: own_player(given, role, options, name))
     missing = "; there is no folder of that name" if "/" in name or "\\" in name else ""
-    raise ValueError(f"--{role} must be one of {possible_names(role)}, got {name!r}{missing}")
+    hint = missing or _meant(role, name)
+    raise ValueError(f"{options.label(role)} must be one of {possible_names(role)}, got {name!r}{hint}")
+
+
+def _meant(role: str, name: str) -> str:
+    """Suggest an object's name for one with dots alone, or the nearest name of a player."""
+    module, dot, attribute = name.rpartition(".")
+    if dot and name.replace(".", "").isidentifier():
+        return f"; did you mean {module}:{'OBJECT' if attribute == 'py' else attribute}, with a colon?"
+    near = get_close_matches(name, [*SCRIPTED.get(role, ()), SMOLLM2, HUMAN], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def model_of_run(folder: Path, part: str = "final") -> Path:
@@ -304,7 +333,7 @@ def _vllm_player(rest: str, options: PlayerOptions) -> MadePlayer:
     model, root = ("", folder) if folder else first_served(addresses)
     if root is None:
         raise ValueError(f"{addresses[0]} does not tell its model's folder: write {VLLM_FORM}")
-    where = Path(root)
+    where = model_of_run(Path(root))
     if not (where / "config.json").is_file():
         raise ValueError(
             f"expected {VLLM_FORM}, with a model and its tokenizer in the folder, got {rest!r} ({where})"

@@ -87,7 +87,7 @@ class Cast:
             for role, one in made.items()
             if one.prompts
         }
-        self.prompts = _common_style(styles) or options.prompts or default_prompts
+        self.prompts = _common_style(styles, options) or options.prompts or default_prompts
         person = HumanPlayer(protocol=options.protocol_for(self.prompts))
         self.people = [person] if len(made) < len(players) else []
         self.players = {role: made[role].player if role in made else person for role in players}
@@ -109,10 +109,10 @@ class Cast:
         return self._models[player]
 
 
-def _common_style(styles: Mapping[str, tuple[str, Prompts]]) -> Prompts | None:
+def _common_style(styles: Mapping[str, tuple[str, Prompts]], options: PlayerOptions) -> Prompts | None:
     """The one prompt style of players that have one; None if there are none."""
     # Backwards, so that an error names the first role of a style, which is one the user chose.
-    by_style = {style: f"--{role} {name}" for role, (name, style) in list(styles.items())[::-1]}
+    by_style = {style: f"{options.label(role)} {name}" for role, (name, style) in list(styles.items())[::-1]}
     if len(by_style) <= 1:
         return next(iter(by_style), None)
     if "terse" in by_style:

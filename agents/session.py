@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     SpinnerColumn,
     TextColumn,
@@ -28,6 +27,7 @@ from rich.text import Text
 from agents.metering import Meter, metered
 from agents.players import Cast
 from ssp_env import play as driver
+from ssp_env.cli.options import progress_bar
 from ssp_env.game import Game, Task
 from ssp_env.objects import is_async
 from ssp_env.play import AsyncJudgeFunction, JudgeFunction
@@ -49,7 +49,7 @@ def play_session(
     seed: int,
     out: Path | None = None,
     quiet: bool = False,
-) -> Table:
+) -> tuple[Table, bool]:
     """Play one game per task.
 
     Args:
@@ -63,7 +63,7 @@ def play_session(
         quiet: Print no games.
 
     Returns:
-        The figures over all games.
+        The figures over all games, and whether every game failed and nobody left on purpose.
 
     Raises:
         FileExistsError: If `out` exists.
@@ -87,7 +87,9 @@ def play_session(
             f"{count} of {len(games)} games failed: {failure}", style="red", highlight=False, markup=False
         )
     games.sort(key=lambda game: int(game.id))
-    return summary_table(games, meter.seconds, meter.tokens, _cut_prompts(cast))
+    failed = all(game.outcome is not None and game.outcome.verdict == "error" for game in games)
+    has_failed = failed and not any(person.has_left for person in cast.people)
+    return summary_table(games, meter.seconds, meter.tokens, _cut_prompts(cast)), has_failed
 
 
 def _play(
@@ -154,7 +156,7 @@ def _recording(path: Path | None, engine: SearchEngine) -> Iterator[Callable[[Ga
 def _progress(console: Console, games: int, meter: Meter) -> Iterator[Callable[[], None]]:
     """Show a progress bar once the games have taken `PATIENCE_SECONDS`."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeElapsedColumn(), _Turns(meter), console=console, transient=True)
+    bar = progress_bar(console, *columns, TimeElapsedColumn(), _Turns(meter))
     task = bar.add_task("games over", total=games)
     patience = threading.Timer(PATIENCE_SECONDS, bar.start)
     patience.daemon = True

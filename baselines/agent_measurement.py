@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from agents.judges import judge_by_name
 from agents.metering import Meter, metered
-from agents.player_names import PlayerOptions, default_max_new_tokens
+from agents.player_names import PlayerOptions, Prompts, default_max_new_tokens
 from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from baselines.agent_figures import AgentFigures, count_figures
@@ -107,27 +107,27 @@ class Measurement:
         """
         names = names_by_role(name, name, self.reader)
         ledger = _ledger(names)
-        cast = Cast(
+        players = Cast(
             names,
             seed=self.seed,
             temperature=self.temperature,
             max_new_tokens=self.max_new_tokens,
             options=replace(self.players, ledger=ledger),
-            default_prompts="terse" if self.tasks.scenario.is_terse else "english",
+            default_prompts=cast(Prompts, self.tasks.scenario.rules.prompts),
         )
-        asked, known = self.tasks.open_games(cast.prompts, self.seed)
+        asked, known = self.tasks.open_games(players.prompts, self.seed)
         meter = Meter()
         # Another reader's tokens and time are not the agent's.
-        own = [cast.players[role] for role in ("proposer", "solver")]
+        own = [players.players[role] for role in ("proposer", "solver")]
         measured = {id(player): metered(player, meter) for player in own}
-        players = {role: measured.get(id(player), player) for role, player in cast.players.items()}
-        games = self._play(names, [*asked, *known], players, advance)
+        by_role = {role: measured.get(id(player), player) for role, player in players.players.items()}
+        games = self._play(names, [*asked, *known], by_role, advance)
         # Chat endpoints return no token ids, but report how many there were.
         tokens = meter.tokens or _tokens_of_endpoints(ledger, reads="reader" not in names)
         figures = count_figures(
             games[: len(asked)], games[len(asked) :], tokens=tokens, seconds=meter.seconds
         )
-        model, back_end = cast.sources["solver"]
+        model, back_end = players.sources["solver"]
         return replace(figures, model=model, back_end=back_end)
 
     def options(self) -> dict[str, Any]:

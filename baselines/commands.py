@@ -47,7 +47,10 @@ __all__ = ["evaluate", "train"]
 def train(
     context: typer.Context,
     preset: Annotated[str, typer.Option(help=f"Configuration to start from: {', '.join(PRESETS)}.")] = "tiny",
-    name: Annotated[str, typer.Option(help="Name of the run; its folder is runs/NAME.")] = "",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the run, whose folder is runs/NAME; by default PRESET-MODE-seedSEED."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Fixes every random choice of the run.", min=0)] = 0,
     mode: Annotated[
         str,
@@ -90,32 +93,61 @@ def train(
     threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
 ) -> None:
     """Train a tiny policy by search self-play and report held-out accuracy before and after."""
-    from baselines.run_directory import RunDirectory
-
     changes = read_rules(
         rules, rule, attempts=attempts, top_k=top_k, max_turns=max_turns, rag_check=rag_check
     )
-    if resume is not None:
-        run, config = RunDirectory.open(resume)
-        _check_resumed(context, resume, config, changes)
-        config = run.extend(config, steps)
-    else:
-        config = find_preset(preset).in_mode(mode).changed(read_config(config_file) if config_file else {})
-        given = {"seed": seed, "steps": steps, "solver": solver, "proposer": proposer, "rules": changes}
-        config = config.changed({name: value for name, value in given.items() if value is not None})
-        config = config.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
-        folder = _run_folder(name or f"{preset}-{mode}-seed{seed}")
-        if warm_start is not None:
-            from baselines.train import check_warm_start
+    console, run = Console(), None
+    try:
+        from baselines.run_directory import RunDirectory
 
-            warm_start = model_of_run(warm_start, "warm-start")
-            check_warm_start(warm_start, config)
-        run = RunDirectory.create(folder, config)
-    console = Console()
-    print_text(console, f"run folder: {run.path} ({config.mode}, seed {config.seed})")
-    summary = run_training(config, run, console, warm_start, threads)
+        if resume is not None:
+            _check_is_run(resume)
+            run, config = RunDirectory.open(resume)
+            _check_resumed(context, resume, config, changes)
+            config = run.extend(config, steps)
+        else:
+            config = (
+                find_preset(preset).in_mode(mode).changed(read_config(config_file) if config_file else {})
+            )
+            given = {"seed": seed, "steps": steps, "solver": solver, "proposer": proposer, "rules": changes}
+            config = config.changed({name: value for name, value in given.items() if value is not None})
+            config = config.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
+            folder = _run_folder(f"{preset}-{mode}-seed{seed}" if name is None else name)
+            if warm_start is not None:
+                from baselines.train import check_warm_start
+
+                warm_start = model_of_run(warm_start, "warm-start")
+                check_warm_start(warm_start, config)
+            run = RunDirectory.create(folder, config)
+        print_text(console, f"run folder: {run.path} ({config.mode}, seed {config.seed})")
+        summary = run_training(config, run, console, warm_start, threads)
+    except KeyboardInterrupt:
+        print(f"\nssp: {_way_on(None if run is None else run.path, warm_start)}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     console.print(_table(summary))
     print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}")
+
+
+def _check_is_run(folder: Path) -> None:
+    """Refuse a folder without a run.
+
+    Raises:
+        ValueError: If it has no configuration; the message says what was expected.
+    """
+    if not (folder / "config.json").is_file():
+        missing = "has no config.json" if folder.is_dir() else "is no folder"
+        raise ValueError(
+            f"no run in {folder}: --resume expects the folder of a run, such as runs/NAME; this {missing}"
+        )
+
+
+def _way_on(run: Path | None, warm_start: Path | None) -> str:
+    """Say what to do after Ctrl-C where a run could not save anything any more, or not yet."""
+    if run is None:
+        return "stopped before the run began: nothing was written"
+    if warm_start is not None and not (run / "warm-start").exists():
+        return f"stopped before the warm start was copied: delete {run} and give the same command again"
+    return f"stopped; continue with: ssp train --resume {run}"
 
 
 def _run_folder(name: str) -> Path:
@@ -124,7 +156,7 @@ def _run_folder(name: str) -> Path:
     Raises:
         ValueError: If the name is not that of one folder in `runs/`.
     """
-    if Path(name).name != name or name in (".", ".."):
+    if Path(name).name != name or name in ("", ".", ".."):
         raise ValueError(f"--name must be the name of a folder in {RUNS}/, without slashes, got {name!r}")
     return RUNS / name
 

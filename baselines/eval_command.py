@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from agents.command_options import (
+    DEFAULT_WORLD,
+    OPTION_OF_ROLE,
     Answers,
     APIKeyVariable,
     Concurrency,
@@ -27,9 +29,9 @@ from agents.command_options import (
     checked_prompts,
     open_from_options,
 )
-from agents.player_names import PlayerOptions, is_local_model, model_of_run
+from agents.player_names import PlayerOptions, is_local_model, model_of_run, stands_for_player
 from agents.sampling_params import DEFAULT_TEMPERATURE
-from ssp_env.cli.options import Corpus, IndexDirectory, Search, print_text
+from ssp_env.cli.options import Corpus, IndexDirectory, Search, print_text, progress_bar
 from ssp_env.cli.rules import (
     Attempts,
     MaxTurns,
@@ -103,7 +105,7 @@ def evaluate(
     context: typer.Context,
     players: Players,
     games: Games = None,
-    world: WorldPreset = "tiny",
+    world: WorldPreset = None,
     world_index: WorldIndex = None,
     corpus: Corpus = None,
     index: IndexDirectory = None,
@@ -130,13 +132,17 @@ def evaluate(
     out: Out = None,
     json_file: JSONFile = None,
 ) -> None:
-    """Compare players in both roles (--games), or measure a tiny policy on held-out questions by hops."""
+    """Compare players in both roles (--games), or measure a tiny policy on held-out questions by hops.
+
+    The exit status is 1 if every game failed.
+    """
     own = {"attempts": attempts, "top_k": top_k, "max_turns": max_turns, "rag_check": rag_check}
     given = read_rules(rules, rule, **own, judge=True if judge else None)
     if games is None:
         _check_by_hops(context, players)
         temperature = 1.0 if temperature is None else temperature
-        _print_by_hops(players[0], world, known or HELDOUT_QUESTIONS, temperature, seed, threads, given)
+        known = known or HELDOUT_QUESTIONS
+        _print_by_hops(players[0], world or DEFAULT_WORLD, known, temperature, seed, threads, given)
         return
     _check_side_by_side(players, games, known, questions)
     scenario = open_from_options(
@@ -149,6 +155,7 @@ def evaluate(
     options = PlayerOptions(
         prompts=checked_prompts(prompts), protocol=given.get("protocol", "default"),
         api_key_variable=api_key_variable, concurrency=concurrency,
+        labels={**OPTION_OF_ROLE, "proposer": "player", "solver": "player"},
     )  # fmt: skip
     measurement = _measurement(scenario, games, known, seed, reader=reader, players=options, folder=out,
         judge=judge or "", max_new_tokens=max_new_tokens,
@@ -200,13 +207,15 @@ def _print_side_by_side(measurement: Measurement, players: list[str], json_file:
     for player, figures in rows.items():
         for failure, count in figures.failures.items():
             print_text(console, f"{player}: {count} failed of {failure}", style="red")
+    if all(figures.errors == len(asked) + len(known) > 0 for figures in rows.values()):
+        raise typer.Exit(1)
 
 
 @contextmanager
 def _bar(player: str, games: int) -> Iterator[Callable[[], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # The bar goes to stderr, so that stdout holds the table alone.
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar(Console(stderr=True), *columns) as bar:
         task = bar.add_task(player, total=games)
         yield lambda: bar.advance(task)
 
@@ -235,6 +244,12 @@ def _check_by_hops(context: typer.Context, players: list[str]) -> None:
     if len(players) > 1:
         raise ValueError(
             f"expected one run folder or folder of a tiny model, or --games N, got {len(players)} players"
+        )
+    if stands_for_player(players[0]) and not Path(players[0]).is_dir():
+        raise ValueError(
+            f"{players[0]} is measured in games: add --games N, for N games in which it proposes and solves "
+            "and as many known questions, or --games 0 --known N for known questions alone. Without --games "
+            "a run folder or the folder of a tiny model is expected"
         )
 
 

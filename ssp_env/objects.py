@@ -102,15 +102,25 @@ def _import(module_name: str, path: str) -> ModuleType:
     if module_name.endswith(".py") or "/" in module_name or "\\" in module_name:
         stem = PureWindowsPath(module_name).stem  # reads both kinds of slashes
         raise ValueError(f"expected a module, got a file: call it {stem}:{path} in the folder that has it")
-    here = os.getcwd()
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
+    here = add_current_folder()
     try:
         if not _is_missing(module_name):
             return import_module(module_name)
     except _FAULTS as error:
-        raise ValueError(f"importing {module_name} raised {_described(error)}") from error
-    raise ValueError(f"there is no module {module_name}: {_where_it_was_sought(module_name, here)}")
+        hidden = _hidden_folder(error.name, here) if isinstance(error, ImportError) and error.name else ""
+        raise ValueError(
+            f"importing {module_name} raised {_described(error)}" + f"; {hidden}" * bool(hidden)
+        ) from error
+    sought = f"sought in {here} and among the installed packages"
+    raise ValueError(f"there is no module {module_name}: {_hidden_folder(module_name, here) or sought}")
+
+
+def add_current_folder() -> str:
+    """Let modules of the current working directory be imported, as `python -m` does; return its path."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    return here
 
 
 def _is_missing(module_name: str) -> bool:
@@ -126,13 +136,17 @@ def _is_missing(module_name: str) -> bool:
         return True
 
 
-def _where_it_was_sought(module_name: str, here: str) -> str:
+def _hidden_folder(module_name: str, here: str) -> str:
+    """Say that a package that is loaded hides a folder of the user's of the same name; empty if none does."""
     package = module_name.partition(".")[0]
     loaded = getattr(sys.modules.get(package), "__file__", None) or ""
     own = os.path.join(here, package)
     if loaded and os.path.isdir(own) and not loaded.startswith(own + os.sep):
-        return f"the folder {own} is hidden by {os.path.dirname(loaded)}, which is loaded already; rename it"
-    return f"sought in {here} and among the installed packages"
+        return (
+            f"the folder {own} is hidden by {os.path.dirname(loaded)}, which is loaded already: rename it, "
+            f"or put it into a package of your own, such as my_project/{package}"
+        )
+    return ""
 
 
 def _find(module: ModuleType, module_name: str, path: str) -> Any:

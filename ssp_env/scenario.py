@@ -17,8 +17,9 @@ from ssp_env.game import Budget, Game, GameConfig, Task
 from ssp_env.game.audit import Oracle
 from ssp_env.game.config import TERSE_RULES, check_names
 from ssp_env.game.passage import Passage
+from ssp_env.game.rewards import written_reward
 from ssp_env.objects import load_object
-from ssp_env.search.adapters import as_engine
+from ssp_env.search.adapters import as_engine, name_of_engine
 from ssp_env.search.corpus_source import open_source
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.opening import needs_passages, open_engine
@@ -58,6 +59,7 @@ class ScenarioConfig:
 
         Raises:
             TypeError: If an engine or an oracle was given as an object: name it as `module:object` instead.
+            ValueError: If the reward is a function that other processes cannot import.
         """
         values = {option.name: _plain(option.name, getattr(self, option.name)) for option in fields(self)}
         given = {name: value for name, value in values.items() if value not in (None, {})}
@@ -332,13 +334,15 @@ def _engine(config: ScenarioConfig, world: World | None, watch: Watch | None) ->
     """Open what searches, and say what it searches."""
     if isinstance(config.search, Mapping):
         return {corpus: as_engine(engine) for corpus, engine in config.search.items()}, "engines by corpus"
-    name = f"world {world.id}" if world else os.path.basename(os.fspath(config.corpus or "")) or "own corpus"
+    searcher = "" if config.search in (None, "bm25") else name_of_engine(config.search)
+    name = f"world {world.id}" if world else os.path.basename(os.fspath(config.corpus or "")) or searcher
     engine = open_engine(
         config.search,
         lambda: _passages(config, world) if watch is None else watch(_passages(config, world)),
         **bm25_options(world),
     )
-    return engine, f"{name}, {len(engine):,} passages" if isinstance(engine, Sized) else name
+    size = f", {len(engine):,} passages" if isinstance(engine, Sized) else ""
+    return engine, name + size + (f", searched by {searcher}" if searcher not in ("", name) else "")
 
 
 def _passages(config: ScenarioConfig, world: World | None) -> Iterable[Passage]:
@@ -429,7 +433,8 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, GameConfig):
         return value.to_dict()
     if isinstance(value, Mapping) and name == "rules":
-        return {key: asdict(rule) if isinstance(rule, Budget) else rule for key, rule in value.items()}
+        rules = {key: asdict(rule) if isinstance(rule, Budget) else rule for key, rule in value.items()}
+        return rules | ({"reward": written_reward(value["reward"])} if "reward" in value else {})
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [asdict(entry) if isinstance(entry, Task) else entry for entry in value]
     if value is None or isinstance(value, str | int):

@@ -53,7 +53,8 @@ for what was cut. The prompt is empty before the agent's first turn comes up. `p
 `infos[agent]["messages"]` is the same conversation as chat messages, `{"role": ..., "content": ...}`, for
 agents with a chat template; further `turns` and `searches` count what the agent did, `cut_action_chars` what
 was cut of its actions, `cut_passage_chars` what was cut of the passages it was shown (see
-`GameConfig.max_passage_chars`), and `cut_prompt_chars` what the present `prompt` lacks of the conversation.
+`GameConfig.max_passage_chars`), and `cut_prompt_chars` what the present `prompt` lacks of the conversation;
+in the final `metrics` it is the sum over all agents.
 When the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells
 what was rejected and why and, where an oracle knows, whether the label is true (see `ssp_env.game.audit`).
 Neither observation nor infos of a solver ever hold the answer or the proposer's words other than the

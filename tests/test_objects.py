@@ -147,6 +147,12 @@ def test_what_cannot_be_loaded_says_what_was_expected_and_what_came(project, nam
     assert problem.format(here=project) in str(refused.value)
 
 
+def test_a_hidden_folder_is_named_where_a_module_imports_from_it(project):
+    (project / "own_importer.py").write_text("from agents.mine import player\n")
+    with pytest.raises(ValueError, match=r"agents is hidden by .*: rename it, or put it into a package"):
+        load_object("own_importer:player")
+
+
 def test_the_current_folder_is_found_by_a_script_that_is_installed_elsewhere(project):
     code = "import sys; sys.path[0] = '/nowhere'; from ssp_env.objects import load_object as load; "
     code += "load('own_players:quiet')"

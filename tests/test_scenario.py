@@ -1,6 +1,7 @@
 """Scenarios: what games are played in, opened in one place, as objects and as plain data."""
 
 import json
+import math
 import pickle
 import re
 from dataclasses import replace
@@ -267,3 +268,16 @@ def test_its_games_are_played(corpus):
     scenario = open_scenario(corpus=corpus)
     outcomes = play(scenario.games(), proposer=Silent(), solver=Silent(), search=scenario.search)
     assert {outcome.reason for outcome in outcomes} == {"malformed"}
+
+
+def test_a_reward_function_of_a_scenario_is_written_by_its_name():
+    written = open_scenario("tiny", rules={"reward": math.sqrt}).to_dict()
+    assert written["rules"]["reward"] == "math:sqrt"
+    assert Scenario.from_dict(written).rules.reward == "math:sqrt"
+
+
+def test_an_engine_of_ones_own_is_named_in_the_description():
+    def my_finder(query):
+        return []
+
+    assert open_scenario("tiny", search=my_finder).description.endswith(", searched by my_finder")

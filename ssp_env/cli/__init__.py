@@ -6,8 +6,11 @@ under the entry-point group `ssp.commands`.
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssp_env.objects import missing_extra
@@ -26,6 +29,8 @@ world they are played in). Every command explains itself: `ssp COMMAND --help`."
 
 def main() -> None:
     """Run the command line; user errors print one message, and neither they nor Ctrl-C print a traceback."""
+    # The commands print failed games themselves.
+    logging.getLogger("ssp_env.play").addHandler(logging.NullHandler())
     try:
         build_app()()
     except KeyboardInterrupt:
@@ -70,8 +75,25 @@ def build_app() -> typer.Typer:
         app.command()(command)
     app.add_typer(index_app, name="index")
     for entry in sorted(entry_points(group=COMMAND_GROUP), key=lambda entry: entry.name):
+        _check_not_hidden(entry.module.partition(".")[0])
         app.command(entry.name)(entry.load())
     return app
+
+
+def _check_not_hidden(package: str) -> None:
+    """Refuse a folder of the user's that hides a package installed beside this one.
+
+    Raises:
+        ValueError: If there is one; the message names it and says what to do.
+    """
+    spec, ours = find_spec(package), Path(__file__).resolve().parents[2] / package
+    found = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
+    if ours.is_dir() and found and ours not in (folder.resolve() for folder in found):
+        raise ValueError(
+            f"the folder {found[0]} hides the package {package} of ssp-env, as it comes first on Python's "
+            "path: leave its parent out of PYTHONPATH, rename the folder, or put it into a package of your "
+            f"own, such as my_project/{package}"
+        )
 
 
 def _with_remedy(error: ModuleNotFoundError) -> ModuleNotFoundError:

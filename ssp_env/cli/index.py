@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ssp_env.cli.options import Heldout, WorldIndex, open_world
+from ssp_env.cli.options import Heldout, WorldIndex, open_world, progress_bar
 from ssp_env.scenario import bm25_options
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import Manifest, check_index, read_manifest
@@ -165,7 +165,8 @@ class _BadLines:
 
 
 def _bar(console: Console) -> Progress:
-    return Progress(
+    return progress_bar(
+        console,
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
@@ -173,8 +174,6 @@ def _bar(console: Console) -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=console,
-        transient=True,
     )
 
 

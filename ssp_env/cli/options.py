@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, ProgressColumn, track
 from rich.text import Text
 
 import ssp_env
+from ssp_env.objects import add_current_folder
 from ssp_env.records import Episode, numbered_episodes
 from ssp_env.scenario import open_scenario
 from ssp_env.search.engine import SearchEngine
@@ -91,14 +92,17 @@ def open_engine(
     if len(given) > 1:
         raise ValueError(f"expected one of --world, --corpus and --index, got {' and '.join(given)}")
     own = corpus is not None or index is not None
+    # The bar goes to stderr, so that JSON on stdout stays JSON.
+    console = Console(stderr=True)
     return open_scenario(
         None if own else world or DEFAULT_WORLD,
         split="heldout" if heldout else "train",
         index=world_index,
         corpus=corpus,
         search=search_option(index, search),
-        # The bar goes to stderr, so that JSON on stdout stays JSON.
-        watch=partial(track, description="Indexing", console=Console(stderr=True), transient=True),
+        watch=partial(
+            track, description="Indexing", console=console, transient=True, disable=not console.is_terminal
+        ),
     ).engine
 
 
@@ -113,8 +117,15 @@ def search_option(index: Path | None, search: str | None) -> Path | str | None:
     return index or search
 
 
+def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
+    """Return a bar that vanishes when it ends, and that nothing is seen of where there is no terminal."""
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 def read_recorded(file: Path) -> Iterator[tuple[int, Episode]]:
     """Stream recorded games with their line numbers; an incomplete last line is skipped with a warning."""
+    # Recorded rules may name a reward function of the user's own.
+    add_current_folder()
     warn = partial(print_text, Console(stderr=True), style="yellow")
     yield from numbered_episodes(file, on_torn=lambda torn: warn(f"ssp: {torn}; the line is skipped"))
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ssp_env.objects import add_current_folder
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -51,14 +53,17 @@ def read_rules(file: Path | None, assignments: Sequence[str] | None, **options: 
         options: Rules that have an option of their own, which override both; None if it was not given.
 
     Raises:
-        ValueError: If the file is not valid TOML, or an assignment has another form.
+        ValueError: If the file cannot be read or is not valid TOML, or an assignment has another form.
 
     >>> read_rules(None, ["solver.max_turns=8", "reward=4p(1-p)"], top_k=2, attempts=None)
     {'solver': {'max_turns': 8}, 'reward': '4p(1-p)', 'top_k': 2}
     """
-    rules: dict[str, Any] = {} if file is None else _parse(file.read_text("utf-8"), f"the rules in {file}")
+    rules: dict[str, Any] = {} if file is None else _read(file)
     read_assignments("--rule", assignments, rules, "min_searches=3")
-    return rules | {name: value for name, value in options.items() if value is not None}
+    rules |= {name: value for name, value in options.items() if value is not None}
+    if ":" in str(rules.get("reward", "")):
+        add_current_folder()
+    return rules
 
 
 def read_assignments(
@@ -104,8 +109,18 @@ def _value(text: str) -> Any:
         return text
 
 
-def _parse(text: str, what: str) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{what} are not valid TOML: {error}") from error
+        rules = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(
+            f"--rules expects a TOML file, but {file} cannot be read: {error.strerror}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"the rules in {file} are not valid TOML: {error}") from error
+    if isinstance(rules.get("rules"), dict):
+        raise ValueError(
+            f"expected the rules at the top level of {file}, got a table [rules]: leave out its heading; the "
+            "only tables are [proposer] and [solver]"
+        )
+    return rules

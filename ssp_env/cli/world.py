@@ -43,7 +43,9 @@ def world(
             )
     console.print(f"fingerprint {made.fingerprint()}", highlight=False)
     if out is not None:
-        _write_passages(track(made.passages(), "Writing", total=len(made), console=console), out)
+        hidden = not console.is_terminal
+        passages_written = track(made.passages(), "Writing", len(made), console=console, disable=hidden)
+        _write_passages(passages_written, out)
         console.print(f"wrote {len(made):,} passages to {out}", highlight=False)
 
 

@@ -61,7 +61,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
     """The environment itself; the docstring of `ssp_env.search_self_play_v0` is its rule book.
 
     Args:
-        scenario: What is played in: engine, answers, rules and oracle; by default the tiny training world.
+        scenario: What is played in: engine, answers, rules and oracle, or the name of a generated world; by
+            default the tiny training world.
         tasks: Answers to draw from in place of a scenario; needs `search`.
         search: Engine, or engines by `Task.corpus`, of any kind that `as_engine` takes; needs `tasks`.
         config: Rules in place of the scenario's; with `tasks`, the published ones by default. Where they say
@@ -87,7 +88,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
     def __init__(
         self,
         *,
-        scenario: Scenario | None = None,
+        scenario: Scenario | str | None = None,
         tasks: Sequence[Task] | None = None,
         search: AnySearch | None = None,
         config: GameConfig | None = None,
@@ -294,6 +295,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         outcome = self.game.outcome
         assert outcome is not None
         broken = outcome.verdict == "error"
+        self._cut_prompt_chars = float(sum(self._prompt(view)[1] for view in self._views.values()))
         # The one pay day of a game: until now all rewards were zero.
         self.rewards = dict(outcome.rewards)
         self._accumulate_rewards()
@@ -334,7 +336,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             info["reason"] = outcome.reason
             info["failure"] = outcome.failure
             info["success_rate"] = outcome.success_rate
-            info["metrics"] = dict(outcome.metrics)
+            info["metrics"] = {**outcome.metrics, "cut_prompt_chars": self._cut_prompt_chars}
             info["audit"] = audit(self.game, self._oracle)
         return info
 
@@ -349,7 +351,10 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
 
     def _described(self, start: int) -> str:
         """Task line, event lines and outcome line, from the `start`-th of these parts on."""
-        parts = [render_task(self.game.task), *(render_events([event]) for event in self.game.events)]
+        parts = [
+            render_task(self.game.task),
+            *(render_events([event], self.config) for event in self.game.events),
+        ]
         if self.game.outcome is not None:
             parts.append(render_outcome(self.game.outcome))
         return "".join(parts[start:])
@@ -390,7 +395,7 @@ def default_scenario() -> Scenario:
 
 
 def choose_scenario(
-    scenario: Scenario | None,
+    scenario: Scenario | str | None,
     tasks: Sequence[Task] | None,
     search: AnySearch | None,
     config: GameConfig | None,
@@ -400,8 +405,15 @@ def choose_scenario(
     Raises:
         ValueError: If a scenario comes with tasks or an engine, one of these comes without the other, there
             is no task, or a task's corpus has no engine.
-        TypeError: If `tasks` holds anything but tasks.
+        TypeError: If `tasks` holds anything but tasks, or `scenario` is neither a scenario nor a name.
     """
+    if isinstance(scenario, str):
+        scenario = open_scenario(scenario)
+    if not isinstance(scenario, Scenario | None):
+        raise TypeError(
+            "scenario must be a Scenario, as open_scenario opens it, or the name of a world such as 'tiny', "
+            f"got {type(scenario).__name__}"
+        )
     if (tasks is None) != (search is None):
         given, missing = ("tasks", "search") if search is None else ("search", "tasks")
         raise ValueError(

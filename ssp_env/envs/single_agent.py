@@ -148,7 +148,8 @@ class SolverEnv(_OneSeatEnv):
     `reset` raises a `RuntimeError` that counts the reasons.
 
     Args:
-        scenario: What is played in: engine, answers, questions and rules; by default the tiny training world.
+        scenario: What is played in: engine, answers, questions and rules, or the name of a generated world;
+            by default the tiny training world.
         questions: Questions to draw from: tasks with a question, or pairs of a question and its answer. By
             default those of the scenario.
         proposer: Frozen player that writes the questions instead.
@@ -169,7 +170,7 @@ class SolverEnv(_OneSeatEnv):
     def __init__(
         self,
         *,
-        scenario: Scenario | None = None,
+        scenario: Scenario | str | None = None,
         questions: Sequence[Task | QuestionAndAnswer] | None = None,
         proposer: Player | None = None,
         tasks: Sequence[Task] | None = None,
@@ -234,7 +235,8 @@ class ProposerEnv(_OneSeatEnv):
     """`SearchSelfPlay/Proposer-v0`: write questions that a frozen solver should fail to answer.
 
     Args:
-        scenario: What is played in: engine, answers and rules; by default the tiny training world.
+        scenario: What is played in: engine, answers and rules, or the name of a generated world; by default
+            the tiny training world.
         tasks: Answers to draw from in place of a scenario; needs `search`.
         search: Engine, or engines by `Task.corpus`; needs `tasks` and `solver`.
         config: Rules; by default those of the scenario, or the published ones with `search`.
@@ -250,7 +252,7 @@ class ProposerEnv(_OneSeatEnv):
     def __init__(
         self,
         *,
-        scenario: Scenario | None = None,
+        scenario: Scenario | str | None = None,
         tasks: Sequence[Task] | None = None,
         search: AnySearch | None = None,
         config: GameConfig | None = None,

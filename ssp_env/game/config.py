@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from ssp_env.game.protocol import PROTOCOLS
-from ssp_env.game.rewards import RewardFunction, named_reward, proposer_reward
+from ssp_env.game.rewards import RewardFunction, named_reward, proposer_reward, written_reward
 from ssp_env.game.view import PROPOSER_SEAT, Probe
 
 PROMPT_STYLES = ("english", "few_shot", "drawn", "terse")
@@ -149,12 +149,7 @@ class GameConfig:
         Raises:
             ValueError: If the reward is a function that other processes cannot import.
         """
-        if callable(self.reward):
-            raise ValueError(
-                f"rules can be written only if their reward can be imported, got {self.reward!r}: "
-                "define it at the top of a module, or name it as package.module:function"
-            )
-        return asdict(self)
+        return asdict(self) | {"reward": written_reward(self.reward)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GameConfig:

@@ -40,7 +40,7 @@ def proposer_reward(reward: str | RewardFunction, success_rate: float) -> float:
         success_rate: p, mean success of the solver's attempts, in [0, 1].
 
     Raises:
-        ValueError: If there is no such shape or function, or it gives a number that is not finite.
+        ValueError: If there is no such shape or function, or it raises or gives a number that is not finite.
         TypeError: If it is no function, or gives something other than a number.
 
     >>> [proposer_reward("4p(1-p)", k / 5) for k in (0, 5)]
@@ -50,7 +50,14 @@ def proposer_reward(reward: str | RewardFunction, success_rate: float) -> float:
     >>> proposer_reward("math:sqrt", 0.25), proposer_reward(lambda p: p < 0.5 and 2.0, 0.25)
     (0.5, 2.0)
     """
-    value: object = _function(reward)(success_rate)
+    function = _function(reward)
+    try:
+        value: object = function(success_rate)
+    except Exception as error:
+        raised = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"the reward {reward!r} raised {raised}, for the success rate {success_rate:g}"
+        ) from error
     given = f"got {value!r} from {reward!r} for the success rate {success_rate:g}"
     if not isinstance(value, Real):
         raise TypeError(f"a reward must be a number, {given}")
@@ -79,6 +86,21 @@ def named_reward(reward: str | RewardFunction) -> str | RewardFunction:
         return name if pkgutil.resolve_name(name) is reward else reward
     except (ImportError, AttributeError, ValueError):
         return reward
+
+
+def written_reward(reward: str | RewardFunction) -> str:
+    """Return the name of a reward for plain data.
+
+    Raises:
+        ValueError: If the reward is a function that other processes cannot import.
+    """
+    name = named_reward(reward)
+    if isinstance(name, str):
+        return name
+    raise ValueError(
+        f"rules can be written only if their reward can be imported, got {reward!r}: "
+        "define it at the top of a module, or name it as package.module:function"
+    )
 
 
 def _function(reward: str | RewardFunction) -> RewardFunction:

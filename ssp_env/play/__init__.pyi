@@ -12,6 +12,7 @@ from .players import AsyncBatchAgent as AsyncBatchAgent
 from .players import AsyncJudgeFunction as AsyncJudgeFunction
 from .players import BatchAgent as BatchAgent
 from .players import JudgeFunction as JudgeFunction
+from .players import ReplyError as ReplyError
 from .players import Runnable as Runnable
 from .players import act_all as act_all
 from .players import as_agent as as_agent

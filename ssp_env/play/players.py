@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import reprlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, update_wrapper
 from types import SimpleNamespace
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -102,7 +103,7 @@ def as_agent(player: AnyPlayer, name: str = "player") -> AnyAgent | AnyAsyncAgen
     if hasattr(player, "invoke"):
         return cast("AnyAgent", FunctionAgent(partial(_invoke, player)))
     if callable(player):
-        told = partial(_tell_async if is_async(player) else _tell, player)
+        told = _named_as(player, partial(_tell_async if is_async(player) else _tell, player))
         return cast("AnyAgent", FunctionAgent(told if _first_parameter(player) == "messages" else player))
     raise TypeError(
         f"{name} must be an agent with act(view), a function of a View or of messages, "
@@ -110,11 +111,20 @@ def as_agent(player: AnyPlayer, name: str = "player") -> AnyAgent | AnyAsyncAgen
     )
 
 
+class ReplyError(TypeError):
+    """A player returned something other than text or a `Reply`; the message says what, and which player."""
+
+
 @dataclass(frozen=True, eq=False)
 class FunctionAgent:
     """An agent whose `act` is a function or a coroutine function of the view."""
 
     act: PlayerFunction
+
+
+def _named_as(function: PlayerFunction, adapter: partial[Any]) -> Any:
+    """Let error messages call an adapter by the name of the function that it calls."""
+    return update_wrapper(adapter, function, updated=())
 
 
 def _tell(function: PlayerFunction, view: View) -> Any:
@@ -206,21 +216,50 @@ def act_all(agent: AnyAgent, views: Sequence[View]) -> list[Reply]:
         TypeError: If a reply is neither text nor a `Reply`.
     """
     if hasattr(agent, "act_batch"):
-        return as_replies(agent.act_batch(views), len(views))
-    return [as_reply(agent.act(view)) for view in views]
+        return as_replies(agent.act_batch(views), len(views), agent.act_batch)
+    return [reply_of(agent.act(view), agent.act) for view in views]
 
 
-def as_replies(replies: Sequence[str | Reply], expected: int) -> list[Reply]:
-    """Check what a batch agent returned.
+def reply_of(said: object, method: Callable[..., Any] | None) -> Reply:
+    """Check what a player returned from one of its methods, or from the function that it is.
+
+    Raises:
+        ReplyError: If it is neither text nor a `Reply`; the message names the method.
+    """
+    if isinstance(said, str | Reply):
+        return as_reply(said)
+    raise ReplyError(f"{_name_of(method)} must return text or a Reply, got {reprlib.repr(said)}")
+
+
+def as_replies(
+    replies: Sequence[str | Reply], expected: int, method: Callable[..., Any] | None = None
+) -> list[Reply]:
+    """Check what a batch agent returned; error messages name its `method`.
 
     Raises:
         ValueError: If there are more or fewer than `expected` replies.
         TypeError: If a reply is neither text nor a `Reply`.
     """
+    if isinstance(replies, str | Reply) or not isinstance(replies, Iterable):
+        raise ReplyError(
+            f"{_name_of(method)} must return a list with text or a Reply for each view, "
+            f"got {reprlib.repr(replies)}"
+        )
     replies = list(replies)
     if len(replies) != expected:
         raise ValueError(f"the agent was asked for {expected} replies and gave {len(replies)}")
-    return [as_reply(reply) for reply in replies]
+    return [reply_of(reply, method) for reply in replies]
+
+
+def _name_of(method: Callable[..., Any] | None) -> str:
+    """Return the name of a function, or of a method with that of its class."""
+    if method is None:
+        return "the agent"
+    function: Any = inspect.unwrap(method)
+    while isinstance(function, partial):
+        function = function.func
+    name: str = getattr(function, "__qualname__", type(function).__name__)
+    return name.rpartition("<locals>.")[2]
 
 
 @contextmanager
@@ -248,4 +287,5 @@ def blocking(player: AnyPlayer) -> Iterator[AnyAgent]:
         raise TypeError(f"expected an asynchronous agent, got a blocking one: {type(agent).__name__}")
     name = "act_batch" if hasattr(agent, "act_batch") else "act"
     with start_blocking_portal() as portal:
-        yield cast("AnyAgent", SimpleNamespace(**{name: partial(portal.call, getattr(agent, name))}))
+        act = getattr(agent, name)
+        yield cast("AnyAgent", SimpleNamespace(**{name: _named_as(act, partial(portal.call, act))}))

@@ -6,6 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from ssp_env.game.passage import Passage
 from ssp_env.game.requests import source_of
 from ssp_env.objects import describe
 from ssp_env.play.players import JudgeFunction
+from ssp_env.search.adapters import name_of_engine
 from ssp_env.search.engine import PassageSampler, SearchEngine
 
 Value = TypeVar("Value")
@@ -114,8 +116,19 @@ def sample_noise(
 ) -> list[Passage] | Failure:
     """Draw random passages from the engine's corpus; return none if the engine cannot sample."""
     if not isinstance(engine, PassageSampler):
+        warn_of_missing_noise(name_of_engine(engine))
         return []
     return guarded("noise", lambda: as_passages(engine.sample(rng, count, exclude)))
+
+
+@cache
+def warn_of_missing_noise(engine: str) -> None:
+    """Log once for each engine that the RAG check cannot draw noise from its corpus."""
+    logging.getLogger("ssp_env.noise").warning(
+        "the search engine %s has no method sample(rng, count, exclude): the RAG check has no noise from its "
+        "corpus, only passages that other games found, if there are any",
+        engine,
+    )
 
 
 def ask_judge(judge: JudgeFunction | None, request: Judge) -> bool | Failure:

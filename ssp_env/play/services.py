@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 from ssp_env.game import Game, Judge, Noise, Read, Search, Task, Turn
 from ssp_env.game.passage import Passage
 from ssp_env.game.requests import Result, source_of
-from ssp_env.game.view import PROPOSER_SEAT, as_reply
+from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.objects import is_async
 from ssp_env.play.players import (
     AnyAgent,
@@ -24,10 +24,18 @@ from ssp_env.play.players import (
     as_judge,
     as_replies,
     is_async_agent,
+    reply_of,
 )
-from ssp_env.play.results import as_passages, as_search_results, as_verdict, as_verdicts, failure
+from ssp_env.play.results import (
+    as_passages,
+    as_search_results,
+    as_verdict,
+    as_verdicts,
+    failure,
+    warn_of_missing_noise,
+)
 from ssp_env.play.schedule import Ask
-from ssp_env.search.adapters import as_engine
+from ssp_env.search.adapters import as_engine, name_of_engine
 from ssp_env.search.engine import PassageSampler, SearchEngine
 
 Engine = TypeVar("Engine")
@@ -253,8 +261,10 @@ class Services:
         playing = not injected or any(isinstance(ask.request, Turn) for ask in asks)
         propagate = playing and self.on_player_error == "raise"
         if hasattr(agent, "act_batch"):
-            return Call(asks, partial(act, views), lambda replies: as_replies(replies, len(views)), propagate)
-        return Call(asks, partial(act, views[0]), lambda reply: [as_reply(reply)], propagate)
+            return Call(
+                asks, partial(act, views), lambda replies: as_replies(replies, len(views), act), propagate
+            )
+        return Call(asks, partial(act, views[0]), lambda reply: [reply_of(reply, act)], propagate)
 
     def _search_call(self, asks: Sequence[Ask], top_k: int, prefer_async: bool) -> Call:
         engine = self._engine(asks[0])
@@ -267,10 +277,12 @@ class Services:
     def _noise_call(self, ask: Ask, request: Noise) -> Call:
         engine = self._engine(ask)
         draw = ask.pool.draw(ask.game, request, self.seed)
-        if draw.missing <= 0 or not isinstance(engine, PassageSampler):
-            return Call([ask], None, lambda _: [draw.passages])
-        fetch = partial(engine.sample, draw.rng, draw.missing, draw.known)
-        return Call([ask], fetch, lambda sampled: [draw.passages + as_passages(sampled)])
+        if draw.missing > 0 and isinstance(engine, PassageSampler):
+            fetch = partial(engine.sample, draw.rng, draw.missing, draw.known)
+            return Call([ask], fetch, lambda sampled: [draw.passages + as_passages(sampled)])
+        if draw.missing > 0:
+            warn_of_missing_noise(name_of_engine(engine))
+        return Call([ask], None, lambda _: [draw.passages])
 
     def _engine(self, ask: Ask) -> SearchEngine | AsyncSearchEngine:
         return cast("SearchEngine | AsyncSearchEngine", engine_of(ask.game.task, self.search))

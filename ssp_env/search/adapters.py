@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
+
+from anyio.from_thread import start_blocking_portal
 
 from ssp_env.game.passage import Passage
 from ssp_env.objects import is_async
@@ -65,8 +68,15 @@ def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
     label = fingerprint or _Unversioned.of(type(source).__name__)
     if find_async is None:
         assert find is not None
-        return _OneByOne(find, label)
-    return _AsyncOneByOne(find, find_async, label)
+        return _OneByOne(find, label, name_of_engine(source))
+    return _AsyncOneByOne(find, find_async, label, name_of_engine(source))
+
+
+def name_of_engine(search: Any) -> str:
+    """Return the name by which a user chose an engine, or the name of a function or of an object's class."""
+    if isinstance(search, str | os.PathLike):
+        return os.fspath(search)
+    return str(getattr(search, "source_name", None) or getattr(search, "__name__", type(search).__name__))
 
 
 def as_passage(item: Any) -> Passage:
@@ -118,7 +128,8 @@ def as_passages(found: Any, top_k: int) -> list[Passage]:
 class _OneByOne:
     """An engine that asks its source one query at a time."""
 
-    def __init__(self, find: Callable[..., Any], fingerprint: str) -> None:
+    def __init__(self, find: Callable[..., Any], fingerprint: str, source_name: str) -> None:
+        self.source_name = source_name
         self._find = find
         self._extra = _takes_top_k(find)
         self._fingerprint = fingerprint
@@ -139,16 +150,20 @@ class _AsyncOneByOne:
         find: Callable[..., Any] | None,
         find_async: Callable[..., Awaitable[Any]],
         fingerprint: str,
+        source_name: str,
     ) -> None:
+        self.source_name = source_name
         self._find_async = find_async
         self._extra = _takes_top_k(find_async)
         self._fingerprint = fingerprint
-        self._blocking = None if find is None else _OneByOne(find, fingerprint)
+        self._blocking = None if find is None else _OneByOne(find, fingerprint, source_name)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         if self._blocking is not None:
             return self._blocking.search(queries, top_k)
-        return asyncio.run(self.asearch(queries, top_k))
+        # In a thread of its own, because the caller may stand in a running event loop, as in a notebook.
+        with start_blocking_portal() as portal:
+            return portal.call(self.asearch, queries, top_k)
 
     async def asearch(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         extra = {"top_k": top_k} if self._extra else {}

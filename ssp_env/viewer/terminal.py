@@ -46,12 +46,13 @@ def print_game(console: Console, game: Game) -> None:
     """
     assert game.outcome is not None
     console.print(Text(visible(f"\ngame {game.id}: {describe_task(game.task)}"), style="bold"))
-    for description in (*map(describe_event, game.events), describe_outcome(game.outcome)):
+    events = (describe_event(event, game.config) for event in game.events)
+    for description in (*events, describe_outcome(game.outcome)):
         console.print(_row(description, game.protocol))
 
 
 def summary_table(games: Sequence[Game], seconds: float, tokens: int, cut_prompts: int = 0) -> Table:
-    """Return the figures over finished games.
+    """Return the figures over finished games; a failed one tells nothing about the share of valid questions.
 
     Args:
         games: Games with an outcome.
@@ -63,7 +64,8 @@ def summary_table(games: Sequence[Game], seconds: float, tokens: int, cut_prompt
     table = Table(title=title, show_header=False, title_justify="left")
     outcomes = [game.outcome for game in games if game.outcome is not None]
     rates = [outcome.success_rate for outcome in outcomes if outcome.success_rate is not None]
-    table.add_row("valid questions", _share(len(rates), len(outcomes)))
+    sound = sum(outcome.verdict != "error" for outcome in outcomes)
+    table.add_row("valid questions", _share(len(rates), sound))
     for reason, count in Counter(outcome.reason for outcome in outcomes).most_common():
         table.add_row(f"  {reason}", str(count))
     for role in ("proposer", "solver"):

@@ -6,10 +6,12 @@ This is the spectator's view, which shows every role everything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
+from ssp_env.game.config import GameConfig
 from ssp_env.game.events import (
     AnswerScored,
     Event,
@@ -25,6 +27,7 @@ from ssp_env.game.events import (
 from ssp_env.game.outcome import Outcome
 from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import Action
+from ssp_env.game.shortening import shown_evidence, shown_result
 from ssp_env.game.task import Task
 
 SPEAKER_WIDTH = 11
@@ -60,13 +63,14 @@ class Description:
     parts: tuple[Part, ...]
 
 
-def describe_event(event: Event) -> Description:
-    """Describe one event of a game."""
+def describe_event(event: Event, config: GameConfig | None = None) -> Description:
+    """Describe one event of a game; with its rules, passages that were cut for the player are marked."""
     match event:
         case TurnTaken():
             return Description(event.seat, tuple(_written(event.action)))
         case SearchReturned():
-            found = _passages("passage", event.passages) or (Part("bad", "nothing found"),)
+            shown = event.passages if config is None else shown_result(event.passages, config).passages
+            found = _passages("passage", event.passages, shown) or (Part("bad", "nothing found"),)
             return Description("search", (Part("detail", f"for {event.seat}: {event.query}"), *found))
         case NoticeGiven():
             return _remark("notice", "bad", f"to {event.seat}: {event.notice}")
@@ -78,7 +82,8 @@ def describe_event(event: Event) -> Description:
         case EvidenceMixed():
             kept = len(event.passages) - len(event.noise_ids)
             counts = f"evidence: {kept} retrieved, {len(event.noise_ids)} noise"
-            evidence = _passages("evidence", event.passages, event.noise_ids)
+            shown = event.passages if config is None else shown_evidence(event.passages, config).passages
+            evidence = _passages("evidence", event.passages, shown, event.noise_ids)
             return Description("RAG check", (Part("detail", counts), *evidence))
         case ReadingGiven():
             speaker = "reader" if event.probe == "recovery" else event.probe.replace("_", " ")
@@ -113,17 +118,18 @@ def render_task(task: Task) -> str:
     return visible(f"task: {describe_task(task)}") + "\n"
 
 
-def render_events(events: Iterable[Event]) -> str:
+def render_events(events: Iterable[Event], config: GameConfig | None = None) -> str:
     """Write events as plain text, one after the other; a list rendered in parts gives the same text.
 
     Args:
         events: Events of one game, in order.
+        config: The rules of the game; with them, passages that were cut for the player are marked.
 
     Returns:
         Whole lines, the last one closed. Only the first line of an event begins at the margin, with who acted
         or judged. What players wrote is indented by two more spaces than what the environment says.
     """
-    return "".join(_plain(describe_event(event)) for event in events)
+    return "".join(_plain(describe_event(event, config)) for event in events)
 
 
 def render_outcome(outcome: Outcome) -> str:
@@ -173,13 +179,22 @@ def _written(action: Action) -> Iterator[Part]:
 
 
 def _passages(
-    kind: Kind, passages: Iterable[Passage], noise_ids: frozenset[str] = frozenset()
+    kind: Kind,
+    passages: Sequence[Passage],
+    shown: Sequence[Passage],
+    noise_ids: frozenset[str] = frozenset(),
 ) -> tuple[Part, ...]:
-    """One part per passage, named by its title, or by its id if it has none."""
-    return tuple(
-        Part(
-            kind,
-            f"[{passage.title or passage.id}{', noise' if passage.id in noise_ids else ''}] {passage.text}",
-        )
-        for passage in passages
-    )
+    """One part per passage, named by its title or else its id, and a remark where it was cut."""
+    parts = []
+    for passage, seen in zip(passages, shown, strict=True):
+        noise = ", noise" if passage.id in noise_ids else ""
+        parts.append(Part(kind, f"[{passage.title or passage.id}{noise}] {passage.text}"))
+        if seen != passage:
+            kept = _common(passage.title, seen.title) + _common(passage.text, seen.text)
+            whole = len(passage.title) + len(passage.text)
+            parts.append(Part("bad", f"(cut: the player was shown {kept:,} of {whole:,} characters)"))
+    return tuple(parts)
+
+
+def _common(text: str, shown: str) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, shown)))

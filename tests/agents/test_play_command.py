@@ -22,7 +22,7 @@ from agents.player_names import MadePlayer, PlayerOptions
 from agents.players import Cast
 from agents.tiny_policy import TinyPolicy
 from agents.transformers_agent import TransformersAgent
-from ssp_env.game import PROTOCOLS, Game, GameConfig, Reply, Task
+from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Reply, Task
 from ssp_env.play import play as drive
 from ssp_env.records import first_difference, read_episodes
 from ssp_env.scenario import open_scenario
@@ -210,6 +210,8 @@ def test_what_was_played_before_an_interruption_is_kept(corpus, smollm2_is, tmp_
         (["--world", "small"], "choose the world 'tiny', or players that are language models"),
         (["--corpus", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
         (["--answers", "answers.txt"], "add --corpus or --index"),
+        (["--search", "own:engine"], "--search own:engine says what is searched, but not what is asked for"),
+        (["--solver", "own.player"], "did you mean own:player, with a colon?"),
         (["--proposer", "smollm2"], "--solver weak plays the terse game only, --proposer smollm2 does not"),
     ],
 )
@@ -332,7 +334,7 @@ def test_a_dead_endpoint_ends_games_as_error_and_keeps_them(corpus, tmp_path):
         result = run(
             "--corpus", corpus, "--proposer", f"chat:x@{url}", "--solver", f"chat:x@{url}", "--out", out
         )
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     assert result.output.count("is the key right") == 4
     assert "3 of 3 games failed: proposer: ChatRefused: " in " ".join(result.output.split())
     assert [episode.outcome["verdict"] for episode in read_episodes(out)] == ["error"] * 3
@@ -419,6 +421,13 @@ def test_accuracy_is_not_made_up_where_nobody_solved():
     text = shown(summary_table(games, seconds=0.0, tokens=0))
     assert "not_recovered" in text
     assert "none played" in text
+
+
+def test_failed_games_say_nothing_about_the_share_of_valid_questions():
+    games = finished(Author("Funen"), rag_check=False)
+    (request,) = (broken := Game(Task("Odense"), GameConfig())).requests()
+    broken.submit(request.id, Failure("proposer: gone"))
+    assert re.search(r"valid questions +│ 2 of 2 ", shown(summary_table([*games, broken], 1.0, 0)))
 
 
 def test_a_bar_is_shown_only_if_it_takes_long(monkeypatch):

@@ -94,7 +94,7 @@ def test_all_players_of_a_game_read_prompts_of_one_style(own, proposer, solver, 
     }
     options = PlayerOptions(prompts=prompts)
     if style is None:
-        with pytest.raises(ValueError, match=r"plays the terse game only, --\w+ own_agents:\w+ does not"):
+        with pytest.raises(ValueError, match=r"plays the terse game only, \w+ own_agents:\w+ does not"):
             Cast(players, options=options, default_prompts=default)
     else:
         assert Cast(players, options=options, default_prompts=default).prompts == style
@@ -123,11 +123,18 @@ def test_scripted_objects_read_terse_prompts_only():
             "own_agents",
             r"must be one of .* of your own as package\.module:object, got 'own_agents'",
         ),
+        ("own_agents.Mine", r"^solver must be .*; did you mean own_agents:Mine, with a colon\?"),
+        ("hopeles", r"^solver must be one of .*; did you mean 'hopeless'\?"),
     ],
 )
 def test_what_is_no_player_is_refused_with_its_name(own, name, problem):
     with pytest.raises(ValueError, match=problem):
         player_by_name("solver", name, OPTIONS)
+
+
+def test_errors_call_a_role_as_the_options_say():
+    with pytest.raises(ValueError, match=r"^--solver must be one of"):
+        player_by_name("solver", "nobody", PlayerOptions(labels={"solver": "--solver"}))
 
 
 def test_back_ends_and_folders_come_before_objects(own, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from baselines import commands
 from baselines.commands import SHOWN, ProgressDisplay
 from ssp_env import cli
 
@@ -173,3 +174,41 @@ def test_the_numbers_that_matter_are_there(terminal: bool):
 def test_a_resumed_stage_counts_on_from_where_it_was():
     assert "self-play 50/50" in shown(50, terminal=False, done=45)
     assert "40/50" not in shown(50, terminal=False, done=45)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--name", ""], "--name must be the name of a folder in runs/, without slashes, got ''"),
+        (["--resume", "nowhere"], "no run in nowhere: --resume expects the folder of a run"),
+        (["--resume", "."], "such as runs/NAME; this has no config.json"),
+    ],
+)
+def test_a_run_has_a_name_and_a_configuration(
+    tmp_path: Path, options: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+):
+    assert said in refusal(monkeypatch, tmp_path, "train", *options)
+
+
+@pytest.mark.parametrize(
+    ("warm_start", "said"),
+    [
+        ([], "stopped; continue with: ssp train --resume runs/mine"),
+        (["--warm-start", "model"], "stopped before the warm start was copied: delete runs/mine"),
+    ],
+)
+def test_ctrl_c_before_training_says_how_to_go_on(
+    tmp_path: Path,
+    warm_start: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "run_training", interrupted)
+    monkeypatch.setattr(commands, "model_of_run", lambda folder, part: folder)
+    monkeypatch.setattr("baselines.train.check_warm_start", lambda folder, config: None)
+    refused = refusal(monkeypatch, tmp_path, "train", "--preset", "smoke", "--name", "mine", *warm_start)
+    assert refused == "130" and said in capsys.readouterr().err

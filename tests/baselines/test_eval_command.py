@@ -408,7 +408,7 @@ def test_the_command_prints_a_row_per_player_and_writes_it_as_json(tmp_path):
 def test_failures_are_printed_with_their_reason(casting, tmp_path):
     casting["author"] = Author(lambda view: True)
     result = run("author", "--games", 4)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     assert "author: 4 failed of proposer: ConnectionError: the model is down" in result.output
 
 
@@ -423,6 +423,8 @@ def test_players_measured_before_one_that_is_unknown_are_in_the_file(tmp_path):
     [
         (["perfect", "perfect", "--games", "2"], "expected different players, got perfect more than once"),
         (["perfect", "guess"], "a tiny model, or --games N, got 2 players"),
+        (["perfect"], "perfect is measured in games: add --games N"),
+        (["nobody", "--games", "2"], "player must be one of"),
         (["perfect", "--reader", "guess", "--json", "x"], "--json, --reader can only be used with --games N"),
         (["perfect", "--games", "2", "--questions", "x"], "add --corpus or --index"),
         (["perfect", "--games", "2", "--world", "moon"], "known presets: large, small, tiny"),

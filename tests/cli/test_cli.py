@@ -4,6 +4,8 @@ import json
 import re
 import sys
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 
@@ -200,3 +202,16 @@ def test_a_number_is_no_index_directory(ssp, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     message, _ = ssp("search", "x", "--index", "3")
     assert message.startswith("ssp: ") and "3" in message
+
+
+def test_a_folder_that_hides_a_package_of_the_commands_is_named(ssp, monkeypatch, tmp_path):
+    (tmp_path / "agents").mkdir()
+    hiding = SimpleNamespace(submodule_search_locations=[str(tmp_path / "agents")])
+    monkeypatch.setattr(cli, "find_spec", lambda name: hiding if name == "agents" else find_spec(name))
+    status, _ = ssp("world")
+    assert f"the folder {tmp_path / 'agents'} hides the package agents" in status
+
+
+def test_no_bar_is_drawn_where_there_is_no_terminal(ssp, tmp_path):
+    status, printed = ssp("index", "build", "--world", "tiny", "--out", tmp_path / "index")
+    assert status == 0 and "\u2501" not in printed.out + printed.err

@@ -117,6 +117,7 @@ def test_damage_is_one_message(ssp, tmp_path):
         (["build", "missing", "--out", "index"], "missing: cannot be read"),
         (["build", "--world", "tiny", "--out", "index", "--title-boost", "0"], "title_boost must be above 0"),
         (["build", "--world", "tiny", "--out", "."], "expected a new or empty directory"),
+        (["build", "--world", "tiny", "--out", "."], "with: ssp index add . SOURCE"),
         (["info", "."], "expected an index made by ssp index build"),
         (["check", "."], "expected an index made by ssp index build"),
     ],

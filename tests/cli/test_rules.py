@@ -1,6 +1,7 @@
 """Rules on the command line."""
 
 import re
+import sys
 from dataclasses import fields
 
 import pytest
@@ -80,3 +81,20 @@ def test_a_file_that_is_no_toml_is_named(tmp_path):
     file.write_text("attempts: 4")
     with pytest.raises(ValueError, match=r"rules\.toml are not valid TOML"):
         read_rules(file, None)
+
+
+def test_a_file_that_is_missing_and_a_table_of_rules_are_refused_with_a_remedy(tmp_path):
+    with pytest.raises(ValueError, match=r"--rules expects a TOML file, but .*none\.toml cannot be read"):
+        read_rules(tmp_path / "none.toml", None)
+    file = tmp_path / "rules.toml"
+    file.write_text("[rules]\nattempts = 4")
+    with pytest.raises(ValueError, match=r"at the top level of .*, got a table \[rules\]: leave out"):
+        read_rules(file, None)
+
+
+def test_a_reward_of_ones_own_is_found_in_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "own_reward.py").write_text("def half(p):\n    return p / 2\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    config = GameConfig().changed(read_rules(None, ["reward=own_reward:half"]))
+    assert config.reward == "own_reward:half"

@@ -92,6 +92,10 @@ def test_what_was_cut_is_counted_for_each_agent():
     assert shown.endswith(conversation[-40_000:])
     for line in (search("belin"), question(), answer(), answer("x")):
         env.step(line)
+    metrics = env.infos["proposer_0"]["metrics"]
+    assert (
+        metrics["cut_prompt_chars"] == sum(env.infos[agent]["cut_prompt_chars"] for agent in env.agents) > 0
+    )
     assert env.infos["solver_0"]["cut_passage_chars"] >= lost
     assert env.infos["proposer_0"]["metrics"]["cut_passage_chars"] >= 3 * lost
 

@@ -767,3 +767,11 @@ def test_a_long_reply_is_cut_like_a_long_text():
     env = started(max_action_chars=20)
     env.step(Reply("x" * 30 + question(), (1,)))
     assert env.infos["proposer_0"]["cut_action_chars"] == 10 + len(question())
+
+
+def test_a_world_is_named_in_place_of_a_scenario_and_nothing_else_is_taken():
+    env = search_self_play_v0.env(scenario="tiny")
+    env.reset(seed=0)
+    assert env.agents
+    with pytest.raises(TypeError, match=r"must be a Scenario, .* or the name of a world .* got int"):
+        search_self_play_v0.env(scenario=7)

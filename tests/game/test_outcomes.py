@@ -316,3 +316,8 @@ def test_bad_rewards_are_refused_when_the_rules_are_made(reward, error, match):
 def test_any_finite_reward_is_paid_as_it_is(value, attempts):
     config = GameConfig(reward=lambda p: value, attempts=attempts)
     assert proposer_reward(config.reward, 1.0) == value
+
+
+def test_a_reward_function_that_raises_is_named_with_its_error():
+    with pytest.raises(ValueError, match=r"the reward 'math:log' raised ValueError: .*success rate 0"):
+        GameConfig(reward="math:log")

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import re
 import weakref
+from contextlib import nullcontext
 
 import pytest
 
 from ssp_env.game import Game, GameConfig, Reply, Task
 from ssp_env.game.events import EvidenceMixed, GameBroken
 from ssp_env.game.passage import Passage
-from ssp_env.play import Driver, Services, act_all, count_failures, play, play_async
+from ssp_env.play import Driver, Services, act_all, blocking, count_failures, play, play_async
 from tests.game.doubles import (
     HOPELESS,
     PERFECT,
@@ -355,7 +356,36 @@ def test_a_reply_that_is_not_text_is_the_players_failure():
 
     games = make_games(1)
     play(games, proposer=Numbers(), solver=PERFECT, search=Shelf())
-    assert games[0].events[-1].detail == "proposer: TypeError: a reply must be a string, got int"
+    assert games[0].events[-1].detail == (
+        "proposer: ReplyError: Numbers.act must return text or a Reply, got 7"
+    )
+
+
+def forgets(messages):
+    return None
+
+
+async def forgets_later(messages):
+    return None
+
+
+@pytest.mark.parametrize("function", [forgets, forgets_later])
+def test_a_function_that_returns_nothing_is_named(function):
+    games = make_games(1)
+    with blocking(function) if function is forgets_later else nullcontext(function) as proposer:
+        play(games, proposer=proposer, solver=PERFECT, search=Shelf())
+    said = f"proposer: ReplyError: {function.__name__} must return text or a Reply, got None"
+    assert games[0].events[-1].detail == said
+
+
+def test_one_reply_in_place_of_a_batch_is_refused():
+    class Single:
+        def act_batch(self, views):
+            return "hm"
+
+    games = make_games(1)
+    play(games, proposer=Single(), solver=PERFECT, search=Shelf())
+    assert "Single.act_batch must return a list with text or a Reply" in games[0].events[-1].detail
 
 
 def test_the_traceback_of_a_player_goes_to_the_debug_log(caplog):

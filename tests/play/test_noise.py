@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from ssp_env.game import Game, GameConfig, Noise, Task
 from ssp_env.game.passage import Passage
+from ssp_env.play import play
 from ssp_env.play.noise import EvidencePool
-from tests.game.doubles import new_game, say, search
+from tests.game.doubles import PERFECT, PROPOSAL, Script, Shelf, new_game, say, search
 
 
 class Pages:
@@ -120,3 +121,18 @@ def test_without_other_games_random_passages_stand_in_for_each_unit():
     request = Noise("noise", 3, frozenset({"a", "b"}), "evidence")
     draw = pool_of(games).draw(games[0], request, 0)
     assert (ids(draw), draw.missing, draw.known) == ([], 6, {"a", "b"})
+
+
+def test_an_engine_that_cannot_sample_is_named_once(caplog):
+    def find_without_noise(query):
+        return Shelf().search([query], 5)[0]
+
+    for _ in range(2):
+        play(
+            [new_game(noise_passages=1)],
+            proposer=Script(*PROPOSAL),
+            solver=PERFECT,
+            search=find_without_noise,
+        )
+    (record,) = [record for record in caplog.records if record.name == "ssp_env.noise"]
+    assert "the search engine find_without_noise has no method sample" in record.getMessage()

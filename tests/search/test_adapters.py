@@ -1,5 +1,6 @@
 """Anything that finds texts becomes an engine, and anything that is a result a passage."""
 
+import asyncio
 import hashlib
 from types import SimpleNamespace
 
@@ -112,6 +113,13 @@ def test_an_adapted_engine_is_an_engine_like_any_other():
         )
 
     check_engine(adapted)
+
+
+def test_a_coroutine_function_is_searched_from_a_running_event_loop():
+    async def searched():
+        return as_engine(awaited).search(["whale"], top_k=1)
+
+    assert asyncio.run(searched())[0][0].text == "about whale"
 
 
 def test_sources_without_a_fingerprint_never_share_results():

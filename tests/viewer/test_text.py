@@ -100,3 +100,12 @@ def test_tasks_and_pages_are_escaped_too():
     game.submit(turn_of(game, "proposer_0").id, search("x"))
     game.submit(game.requests()[0].id, [Passage("p", "T\r", "\x07bell"), Passage("p1", "", "untitled")])
     assert "[T\\r] \\x07bell\n            [p1] untitled\n" in render_events(game.events)
+
+
+def test_a_passage_that_was_cut_for_the_player_is_marked():
+    game = new_game(max_passage_chars=10)
+    propose(game, search("belin"))
+    assert re.search(
+        r"\(cut: the player was shown \d+ of \d+ characters\)", render_events(game.events, game.config)
+    )
+    assert "(cut:" not in render_events(game.events)

@@ -81,7 +81,10 @@ def build_index(
     """
     target, settings = Path(path).resolve(), settings or BM25Settings()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise IndexDirectoryError(f"expected a new or empty directory for the index, got {path}")
+        raise IndexDirectoryError(
+            f"expected a new or empty directory for the index, got {path}: choose another one, delete this "
+            f"one, or add passages to the index in it with: ssp index add {path} SOURCE"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     workshop = unfinished_build(target)
     workshop.mkdir(exist_ok=True)
