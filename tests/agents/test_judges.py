@@ -352,8 +352,10 @@ def test_a_judge_is_made_by_name(tmp_path, monkeypatch):
     assert strict(Judge("j", "Who?", "Tavor", ("Sarn",))) is False
     with pytest.raises(ValueError, match="judge 'named_judges:Reader': judge must be a function"):
         judge_by_name("named_judges:Reader", PlayerOptions())
-    with pytest.raises(ValueError, match="--judge must be one of"):
+    with pytest.raises(ValueError, match=r"^judge must be one of"):
         judge_by_name("nobody", PlayerOptions())
+    with pytest.raises(ValueError, match=r"^--judge must be one of"):
+        judge_by_name("nobody", PlayerOptions(labels={"judge": "--judge"}))
 
 
 def test_a_language_model_judges_greedily(monkeypatch):
