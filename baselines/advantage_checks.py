@@ -239,10 +239,7 @@ def _by_outcome(function: Callable[[Tensor, Sequence[str]], Tensor]) -> Estimato
 
 
 def _gae(rewards: Tensor, values: Tensor, mask: Tensor, groups: Sequence[str]) -> Tensor:
-    scored = ~torch.where(mask, rewards, 0.0).isnan().any(1)
-    known = mask & scored[:, None]
-    found, _ = advantages.gae(rewards.nan_to_num(0.0), values, mask, discount=DISCOUNT, lam=LAMBDA)
-    return torch.where(known, found, 0.0)
+    return advantages.gae(rewards, values, mask, discount=DISCOUNT, lam=LAMBDA)[0]
 
 
 def _plus_plus_baseline(rewards: Tensor, values: Tensor, mask: Tensor, groups: Sequence[str]) -> Tensor:
@@ -258,6 +255,7 @@ ESTIMATORS: dict[str, tuple[Kind, Estimator]] = {
     "RLOO": ("group", _by_outcome(advantages.rloo)),
     "MaxRL": ("group", _by_outcome(advantages.maxrl)),
     "REINFORCE": ("group", _by_outcome(lambda r, g: advantages.reinforce(r))),
+    "REINFORCE++": ("group", lambda r, v, m, g: advantages.reinforce_plus_plus(r, m)),
     "REINFORCE++ baseline": ("group", _plus_plus_baseline),
 }
 """Our estimators, by name."""

@@ -25,6 +25,21 @@ def _members(groups: Sequence[Hashable]) -> Tensor:
     return torch.tensor([index[group] for group in groups], dtype=torch.long)
 
 
+def _extremes(rewards: Tensor, members: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return the lowest and the highest scored reward of each reward's group; inf and -inf without any."""
+    infinity = torch.full((size,), float("inf"), dtype=rewards.dtype)
+    lowest = infinity.scatter_reduce(0, members, torch.where(rewards.isnan(), float("inf"), rewards), "amin")
+    highest = (-infinity).scatter_reduce(
+        0, members, torch.where(rewards.isnan(), float("-inf"), rewards), "amax"
+    )
+    return lowest[members], highest[members]
+
+
+def _scored(advantages: Tensor, rewards: Tensor) -> Tensor:
+    """Return advantages with 0 where the reward is NaN; what is infinite stays, for the learner to refuse."""
+    return torch.where(rewards.isnan(), torch.zeros_like(advantages), advantages)
+
+
 def _group_statistics(rewards: Tensor, groups: Sequence[Hashable]) -> tuple[Tensor, Tensor, Tensor]:
     """Return the count, mean and unbiased deviation of the scored members of each reward's group."""
     members, scored = _members(groups), ~rewards.isnan()
@@ -33,6 +48,9 @@ def _group_statistics(rewards: Tensor, groups: Sequence[Hashable]) -> tuple[Tens
     zeros = torch.zeros(size, dtype=rewards.dtype)
     count = zeros.index_add(0, members, scored.to(rewards.dtype))[members]
     mean = zeros.index_add(0, members, known)[members] / count.clamp(min=1)
+    lowest, highest = _extremes(rewards, members, size)
+    # The mean of equal rewards is that reward, not what rounding makes of their sum.
+    mean = torch.where(lowest == highest, lowest, mean)
     squared = torch.where(scored, (known - mean) ** 2, 0.0)
     deviation = (zeros.index_add(0, members, squared)[members] / (count - 1).clamp(min=1)).sqrt()
     return count, mean, deviation
@@ -67,7 +85,7 @@ def grpo(
     # verl takes mean 0 and deviation 1 for a group of one.
     single = rewards / (1.0 + epsilon) if scale == "group" else rewards
     advantages = torch.where(alone, single if leave_singletons else torch.zeros_like(rewards), advantages)
-    return advantages.nan_to_num(0.0)
+    return _scored(advantages, rewards)
 
 
 def hrpo(rewards: Tensor, hops: Sequence[Hashable], *, epsilon: float = 1e-6) -> Tensor:
@@ -80,7 +98,7 @@ def rloo(rewards: Tensor, groups: Sequence[Hashable]) -> Tensor:
     rewards = _floating(rewards)
     count, mean, _ = _group_statistics(rewards, groups)
     others = (rewards - mean) * count / (count - 1).clamp(min=1)
-    return torch.where(count == 1, rewards, others).nan_to_num(0.0)
+    return _scored(torch.where(count == 1, rewards, others), rewards)
 
 
 def maxrl(rewards: Tensor, groups: Sequence[Hashable], *, epsilon: float = 1e-6) -> Tensor:
@@ -88,12 +106,13 @@ def maxrl(rewards: Tensor, groups: Sequence[Hashable], *, epsilon: float = 1e-6)
     rewards = _floating(rewards)
     _, mean, _ = _group_statistics(rewards, groups)
     advantages = (rewards - mean) / mean.clamp(min=epsilon)
-    return torch.where(mean > epsilon, advantages, torch.zeros_like(rewards)).nan_to_num(0.0)
+    return _scored(torch.where(mean > epsilon, advantages, torch.zeros_like(rewards)), rewards)
 
 
 def reinforce(rewards: Tensor, *, baseline: float | Tensor = 0.0) -> Tensor:
     """Return the advantage R - b of REINFORCE (SSP equation 5 has b = 0), (n,)."""
-    return (_floating(rewards) - baseline).nan_to_num(0.0)
+    rewards = _floating(rewards)
+    return _scored(rewards - baseline, rewards)
 
 
 class MovingBaseline:
@@ -136,7 +155,9 @@ class MovingBaseline:
 
 def mixed_groups(rewards: Tensor, groups: Sequence[Hashable]) -> Tensor:
     """Return True where the scored rewards of a reward's group differ, (n,): only those have a gradient."""
-    return _group_statistics(_floating(rewards), groups)[2] > 0
+    rewards, members = _floating(rewards), _members(groups)
+    lowest, highest = _extremes(rewards, members, int(members.max()) + 1 if len(members) else 0)
+    return lowest < highest
 
 
 # -- over tokens -------------------------------------------------------------------------------------------
@@ -160,11 +181,15 @@ def token_rewards(
 
     Returns:
         (n, length); a row without a sampled token has no reward.
+
+    Raises:
+        ValueError: If there are rewards of turns, and no turns.
     """
     rewards = _floating(rewards)
     placed = torch.where(_last(mask), rewards[:, None], 0.0)
     if turn_rewards is not None:
-        assert turns is not None
+        if turns is None:
+            raise ValueError("turn_rewards need `turns`, the number of the turn of each token; got None")
         following = torch.cat([turns[:, 1:], torch.full_like(turns[:, :1], -1)], dim=1)
         ends = mask & (following != turns)
         placed = placed + torch.where(ends, turn_rewards.gather(1, turns.clamp(min=0)), 0.0)
@@ -175,6 +200,11 @@ def _last(mask: Tensor) -> Tensor:
     """Return True on the last sampled token of each row."""
     after = mask.flip(1).cumsum(1).flip(1)
     return mask & (after == 1)
+
+
+def unscored_rows(token_rewards: Tensor, mask: Tensor) -> Tensor:
+    """Return True for rows with a NaN reward on a sampled token, (batch, 1): they could not be scored."""
+    return (mask & token_rewards.isnan()).any(1, keepdim=True)
 
 
 def gae(
@@ -200,9 +230,11 @@ def gae(
         bootstrap: Value after the last sampled token of each row, (batch,); 0 if None, the end of a game.
 
     Returns:
-        Advantages and returns A + V, both (batch, length) and 0 outside the mask.
+        Advantages and returns A + V, both (batch, length), without a gradient, and 0 outside the mask. A row
+        with a NaN reward has advantage 0, and the values themselves as returns.
     """
-    next_value = torch.zeros_like(values[:, 0]) if bootstrap is None else bootstrap.to(values)
+    values, unscored = values.detach(), unscored_rows(token_rewards, mask)
+    next_value = torch.zeros_like(values[:, 0]) if bootstrap is None else bootstrap.detach().to(values)
     next_advantage = torch.zeros_like(next_value)
     advantages = torch.zeros_like(values)
     for t in range(values.shape[1] - 1, -1, -1):
@@ -212,6 +244,7 @@ def gae(
         next_advantage = torch.where(sampled, advantage, next_advantage)
         next_value = torch.where(sampled, values[:, t], next_value)
         advantages[:, t] = torch.where(sampled, advantage, 0.0)
+    advantages = torch.where(unscored, 0.0, advantages)
     return advantages, torch.where(mask, advantages + values, 0.0)
 
 
@@ -261,7 +294,9 @@ def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
     """Return values with variance 1, and mean 0 if `shift_mean`, over the mask; 0 outside it.
 
     (x - mean) / sqrt(variance + 1e-8) with the unbiased variance, as in verl. Fewer than two values stay.
+    NaN, on tokens that could not be scored, is left out and becomes 0.
     """
+    mask = mask & ~values.isnan()
     known = values[mask]
     if len(known) < 2:
         return torch.where(mask, values, 0.0)
@@ -276,8 +311,7 @@ def reinforce_plus_plus(token_rewards: Tensor, mask: Tensor, *, discount: float 
     The return of a token adds the rewards from it on, discounted per sampled token; it is carried over what
     tools wrote. Rows with a NaN reward have advantage 0 and are in nobody's mean.
     """
-    scored = ~torch.where(mask, token_rewards, 0.0).isnan().any(1)
-    known = mask & scored[:, None]
+    known = mask & ~unscored_rows(token_rewards, mask)
     zeros = torch.zeros_like(token_rewards)
     returns, _ = gae(torch.where(known, token_rewards, 0.0), zeros, mask, discount=discount, lam=1.0)
     return whiten(returns, known)

@@ -166,7 +166,11 @@ def kl(
 def value_loss(
     values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, *, clip: float | None = 0.5
 ) -> Tensor:
-    """Return 1/2 max((V - R)^2, (clip(V) - R)^2) per token, with V clipped to old_values +- clip."""
+    """Return 1/2 max((V - R)^2, (clip(V) - R)^2) per token, with V clipped to old_values +- clip.
+
+    A token whose return is NaN could not be scored: its loss is 0.
+    """
+    mask = mask & ~returns.isnan()
     values, old_values, returns = (torch.where(mask, t, 0.0) for t in (values, old_values, returns))
     errors = (values - returns).square()
     if clip is not None:

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from baselines.losses import policy_loss, sampled_logprobs_and_entropy, token_logprobs
+from baselines.losses import (
+    aggregate,
+    importance_weights,
+    kl,
+    policy_loss,
+    sampled_logprobs_and_entropy,
+    token_logprobs,
+    value_loss,
+)
 
 
 def random_batch(seed: int, batch: int = 3, length: int = 7) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -177,3 +185,65 @@ def test_reinforce_finds_the_best_arm():
         loss.backward()
         optimizer.step()
     assert float(scores.detach().softmax(0)[1]) > 0.9
+
+
+# -- the other losses ----------------------------------------------------------------------------------
+
+
+def test_the_first_ratio_is_exactly_1_and_nothing_is_clipped():
+    new, _, advantages, mask = random_batch(0)
+    for kind in ("clip", "gspo", "cispo"):
+        found = policy_loss(new, new, advantages, mask, kind=kind, clip_high=5.0 if kind == "cispo" else 0.28)
+        assert torch.equal(found.ratio, torch.ones_like(new)) and not found.clipped.any()
+
+
+def test_kl_estimates_are_schulmans():
+    new, old, _, mask = random_batch(0)
+    log_ratio = (new - old)[mask]
+    expected = {"k1": log_ratio, "k2": log_ratio**2 / 2, "k3": (-log_ratio).exp() - 1 + log_ratio}
+    for estimator, numbers in expected.items():
+        got = kl(new, torch.where(mask, old, float("nan")), mask, estimator=estimator)
+        torch.testing.assert_close(got[mask], numbers)
+        assert not got[~mask].any()
+
+
+def test_the_value_loss_is_the_larger_of_the_two_and_of_sampled_and_scored_tokens_only():
+    values = torch.tensor([[1.0, 0.2, 5.0, 1.0]], requires_grad=True)
+    old = torch.tensor([[0.0, 0.0, 9.0, 0.0]])
+    returns = torch.tensor([[1.0, 1.0, float("nan"), float("nan")]])
+    mask = torch.tensor([[True, True, False, True]])
+    losses = value_loss(values, old, returns, mask, clip=0.5)
+    torch.testing.assert_close(losses, torch.tensor([[0.125, 0.32, 0.0, 0.0]]))
+    losses.sum().backward()
+    torch.testing.assert_close(values.grad, torch.tensor([[0.0, -0.8, 0.0, 0.0]]))
+    assert float(value_loss(values.detach(), old, returns, mask, clip=None)[0, 0]) == 0.0
+
+
+def test_importance_weights_are_capped_and_carry_no_gradient():
+    old = torch.tensor([[0.0, -1.0, -1.0]], requires_grad=True)
+    sampled = torch.tensor([[float("nan"), -1.5, -2.5]])
+    mask = torch.tensor([[False, True, True]])
+    by_token = importance_weights(old, sampled, mask)
+    torch.testing.assert_close(by_token, torch.tensor([[1.0, math.exp(0.5), 2.0]]))
+    by_sequence = importance_weights(old, sampled, mask, level="sequence", cap=100.0)
+    torch.testing.assert_close(by_sequence, torch.tensor([[1.0, math.exp(2.0), math.exp(2.0)]]))
+    assert not by_token.requires_grad
+
+
+@pytest.mark.parametrize("normaliser", ["token", "sequence", "constant"])
+def test_micro_batches_with_global_totals_add_up(normaliser: str):
+    generator = torch.Generator().manual_seed(0)
+    losses, mask = torch.randn(6, 5, generator=generator), torch.rand(6, 5, generator=generator) < 0.5
+    mask[2] = False
+    totals = {"tokens": float(mask.sum()), "sequences": float(mask.any(1).sum()), "length": 5.0}
+    parts = [
+        aggregate(losses[rows], mask[rows], normaliser=normaliser, **totals)
+        for rows in (slice(0, 2), slice(2, 3), slice(3, 6))
+    ]
+    whole = aggregate(losses, mask, normaliser=normaliser, length=5.0)
+    torch.testing.assert_close(sum(parts), whole)
+
+
+def test_a_constant_normaliser_needs_its_length():
+    with pytest.raises(ValueError, match="needs the length"):
+        aggregate(torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool), normaliser="constant")
