@@ -71,6 +71,7 @@ class _RowsLayer(DynamicLayer):
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
+        """Write keys and values of new tokens into the window; return all columns that its rows see."""
         window = self.window
         self.reserve(window.rows.stop, window.used, key_states)
         keys, values = self.keys[window.rows], self.values[window.rows]  # type: ignore[index]

@@ -68,7 +68,8 @@ def grpo(
 
     Args:
         rewards: Rewards, (n,).
-        groups: Group of each reward; attempts at one question form a group.
+        groups: Group of each reward: attempts at one question (GRPO), or all samples of as many hops (HRPO of
+            Dr. Zero).
         scale: Divide by the unbiased standard deviation of the `group` (GRPO; SSP's released code), of the
             `batch` (Liu et al. 2025), or not at all, `none` (Dr. GRPO; SSP's equation 4).
         epsilon: 1e-6 in verl, 1e-4 in TRL.
@@ -86,11 +87,6 @@ def grpo(
     single = rewards / (1.0 + epsilon) if scale == "group" else rewards
     advantages = torch.where(alone, single if leave_singletons else torch.zeros_like(rewards), advantages)
     return _scored(advantages, rewards)
-
-
-def hrpo(rewards: Tensor, hops: Sequence[Hashable], *, epsilon: float = 1e-6) -> Tensor:
-    """Return GRPO's advantage with all samples of as many hops as a group (Dr. Zero), (n,)."""
-    return grpo(rewards, hops, epsilon=epsilon)
 
 
 def rloo(rewards: Tensor, groups: Sequence[Hashable]) -> Tensor:

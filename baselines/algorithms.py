@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
@@ -50,8 +51,8 @@ class StatefulAlgorithm(Protocol):
 OURS: Mapping[str, type[GRPO | PPO | Reinforce]] = {"grpo": GRPO, "ppo": PPO, "reinforce": Reinforce}
 
 
-def build_algorithm(role: RoleConfig, learner: Learner) -> Algorithm:
-    """Return the algorithm of a role.
+def find_algorithm(role: RoleConfig) -> Callable[[Learner], Algorithm]:
+    """Return what makes the algorithm of a role, so that a run is refused before it begins.
 
     `module:object` is a class that is called with the learner and the options of the role, an object with
     `update(samples)`, or a function `advantages(samples)` that returns one number per sample, which REINFORCE
@@ -62,25 +63,30 @@ def build_algorithm(role: RoleConfig, learner: Learner) -> Algorithm:
     """
     if role.algorithm in OURS:
         ours: Any = OURS[role.algorithm]
-        built: Algorithm = ours(learner, algorithm_options(ours.config_class, role.options, role.algorithm))
-        return built
+        config = algorithm_options(ours.config_class, role.options, role.algorithm)
+        return lambda learner: ours(learner, config)
     found: Any = load_attribute(role.algorithm, "algorithm")
-    if inspect.isclass(found):
-        make: Any = found
-        try:
-            found = make(learner, **role.options)
-        except TypeError as error:
-            raise ValueError(
-                f"algorithm {role.algorithm!r} must take the learner, then its options by name "
-                f"({', '.join(role.options) or 'none given'}): {error}"
-            ) from error
-    elif inspect.isfunction(found):
-        options = algorithm_options(ReinforceConfig, role.options, role.algorithm)
-        return Reinforce(learner, options, advantages=found)
+    if inspect.isfunction(found):
+        own_config = algorithm_options(ReinforceConfig, role.options, role.algorithm)
+        return lambda learner: Reinforce(learner, own_config, advantages=found)
     if not callable(getattr(found, "update", None)):
         raise ValueError(
             f"algorithm {role.algorithm!r} must have update(samples) -> metrics, or be a function "
-            f"advantages(samples) -> numbers; got {type(found).__name__} without `update`"
+            f"advantages(samples) -> numbers; got {found if inspect.isclass(found) else type(found)} without "
+            "`update`"
         )
-    algorithm: Algorithm = found
-    return algorithm
+    if not inspect.isclass(found):
+        return lambda learner: cast(Algorithm, found)
+    try:
+        inspect.signature(found).bind(None, **role.options)
+    except TypeError as error:
+        raise ValueError(
+            f"algorithm {role.algorithm!r} must take the learner, then its options by name "
+            f"({', '.join(role.options) or 'none given'}): {error}"
+        ) from error
+    return partial(cast(Any, found), **role.options)
+
+
+def build_algorithm(role: RoleConfig, learner: Learner) -> Algorithm:
+    """Return the algorithm of a role; see `find_algorithm`."""
+    return find_algorithm(role)(learner)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from agents.player_names import model_of_run
-from baselines.config import MODES, PRESETS, TrainConfig, read_config
+from baselines.config import MODES, PRESETS, TrainConfig
 from baselines.config import preset as find_preset
 from baselines.eval_command import evaluate
 from ssp_env.cli import INTERRUPTED
@@ -37,7 +37,11 @@ from ssp_env.cli.rules import (
     given_on_command_line,
     read_assignments,
     read_rules,
+    read_toml,
 )
+
+if TYPE_CHECKING:
+    from baselines.run_directory import RunDirectory
 
 RUNS = Path("runs")
 
@@ -98,27 +102,18 @@ def train(
     )
     console, run = Console(), None
     try:
-        from baselines.run_directory import RunDirectory
-
         if resume is not None:
-            _check_is_run(resume)
-            run, config = RunDirectory.open(resume)
-            _check_resumed(context, resume, config, changes)
+            run, config = _resumed_run(context, resume, changes)
             config = run.extend(config, steps)
         else:
-            config = (
-                find_preset(preset).in_mode(mode).changed(read_config(config_file) if config_file else {})
-            )
+            changed = find_preset(preset).in_mode(mode)
+            if config_file is not None:
+                changed = changed.changed(read_toml(config_file, "options of a run"))
             given = {"seed": seed, "steps": steps, "solver": solver, "proposer": proposer, "rules": changes}
-            config = config.changed({name: value for name, value in given.items() if value is not None})
-            config = config.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
-            folder = _run_folder(f"{preset}-{mode}-seed{seed}" if name is None else name)
-            if warm_start is not None:
-                from baselines.train import check_warm_start
-
-                warm_start = model_of_run(warm_start, "warm-start")
-                check_warm_start(warm_start, config)
-            run = RunDirectory.create(folder, config)
+            changed = changed.changed({key: value for key, value in given.items() if value is not None})
+            config = changed.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
+            warm_start = warm_start and model_of_run(warm_start, "warm-start")
+            run = _new_run(f"{preset}-{mode}-seed{seed}" if name is None else name, config, warm_start)
         print_text(console, f"run folder: {run.path} ({config.mode}, seed {config.seed})")
         summary = run_training(config, run, console, warm_start, threads)
     except KeyboardInterrupt:
@@ -126,6 +121,33 @@ def train(
         sys.exit(INTERRUPTED)
     console.print(_table(summary))
     print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}")
+
+
+def _new_run(name: str, config: TrainConfig, warm_start: Path | None) -> RunDirectory:
+    """Create the folder of a run, once everything that the run needs has been found to be there."""
+    from baselines.algorithms import find_algorithm
+    from baselines.run_directory import RunDirectory
+    from baselines.train import check_warm_start
+
+    folder = _run_folder(name)
+    for role in (config.solver, config.proposer):
+        if role.learns:
+            find_algorithm(role)
+    if warm_start is not None:
+        check_warm_start(warm_start, config)
+    return RunDirectory.create(folder, config)
+
+
+def _resumed_run(
+    context: typer.Context, folder: Path, changes: Mapping[str, Any]
+) -> tuple[RunDirectory, TrainConfig]:
+    """Open the run that is to be continued, unless options contradict it."""
+    from baselines.run_directory import RunDirectory
+
+    _check_is_run(folder)
+    run, config = RunDirectory.open(folder)
+    _check_resumed(context, folder, config, changes)
+    return run, config
 
 
 def _check_is_run(folder: Path) -> None:
@@ -183,8 +205,8 @@ def _check_resumed(
                 f"--{option} {context.params[option]} contradicts the run in {folder}, which has {its}: "
                 "leave it out to continue the run, or start another one without --resume"
             )
-    for option in ("config", "set"):
-        if context.params[{"config": "config_file", "set": "options"}[option]]:
+    for option, parameter in (("config", "config_file"), ("set", "options")):
+        if context.params[parameter]:
             raise ValueError(f"the run in {folder} has its configuration: leave out --{option}")
     if context.params["warm_start"] is not None:
         raise ValueError(f"the run in {folder} has a warm start of its own: leave out --warm-start")

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import dacite
 
-from baselines.learner import LearnerConfig
+from ssp_env.cli.rules import read_toml
 from ssp_env.game import GameConfig
 from ssp_env.game.config import TERSE_RULES, check_names
 from ssp_env.game.rewards import NEED_ATTEMPTS
 from ssp_env.objects import is_object_name
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+OldLogprobs = Literal["sampled", "recomputed"]
+Schedule = Literal["constant", "linear", "cosine"]
+T = TypeVar("T")
 Mode = Literal["self-play", "solver-only", "proposer-only"]
 MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")
 FROZEN = "frozen"
@@ -35,29 +31,21 @@ the RAG check of a tiny policy, so here both extremes pay nothing."""
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The policy.
+    """Size of the tiny Llama.
 
     Attributes:
-        path: Folder of a causal language model of transformers, or `smollm2`; empty for a tiny Llama of the
-            sizes below.
-        hidden_size: Width of the tiny Llama.
+        hidden_size: Its width.
         layers: Its layers.
         heads: Its attention heads.
         intermediate_size: Width of its feed-forward layers.
         context: Most tokens of a conversation.
     """
 
-    path: str = ""
     hidden_size: int = 128
     layers: int = 4
     heads: int = 4
     intermediate_size: int = 384
     context: int = 512
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The sizes of the tiny Llama, as `build_model` takes them."""
-        return {name: value for name, value in asdict(self).items() if name != "path"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +69,62 @@ class WarmStartConfig:
     cloning_games: int = 56
     cloning_attempts: int = 1
     learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How a policy is updated, whatever the algorithm.
+
+    Attributes:
+        learning_rate: Peak learning rate of AdamW. 2e-4 suits the tiny model, 1e-4 LoRA, 1e-6 billions of
+            parameters.
+        betas: Decay rates of AdamW's moments.
+        weight_decay: Decoupled weight decay.
+        max_grad_norm: The gradient is clipped to this norm.
+        warmup_steps: Optimiser steps over which the learning rate rises from 0.
+        schedule: What the learning rate does then: stay, or fall until `total_steps`.
+        total_steps: Optimiser steps of the whole run; needed unless the schedule is `constant`.
+        floor: Share of the peak that a falling learning rate ends at.
+        epochs: Times that the samples of an update are gone through.
+        minibatches: Optimiser steps per epoch.
+        micro_batch_tokens: Most tokens of a forward pass, padding included; results do not depend on it.
+        old_logprobs: `sampled` takes the sampler's log-probabilities as those of the old policy; `recomputed`
+            computes them before the first step, which sampling in bfloat16 or by another engine needs.
+        importance_cap: With `recomputed`, each token's loss is multiplied by min(old / sampled, cap),
+            truncated importance sampling; None for no correction.
+        seed: Seed of the order in which samples fall into minibatches.
+    """
+
+    learning_rate: float = 1e-6
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    warmup_steps: int = 0
+    schedule: Schedule = "constant"
+    total_steps: int = 0
+    floor: float = 0.0
+    epochs: int = 1
+    minibatches: int = 1
+    micro_batch_tokens: int = 2048
+    old_logprobs: OldLogprobs = "sampled"
+    importance_cap: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("epochs", "minibatches", "micro_batch_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.schedule != "constant" and self.total_steps < 1:
+            raise ValueError(
+                f"a {self.schedule} schedule needs total_steps of at least 1, got {self.total_steps}"
+            )
+        if self.importance_cap is not None and self.old_logprobs != "recomputed":
+            raise ValueError(
+                "importance_cap corrects recomputed log-probabilities: set old_logprobs to 'recomputed'"
+            )
 
 
 @dataclass(frozen=True)
@@ -163,7 +207,7 @@ class TrainConfig:
     game: GameConfig = TERSE_GAME
     model: ModelConfig = ModelConfig()
     warm_start: WarmStartConfig = WarmStartConfig()
-    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    learner: LearnerConfig = LearnerConfig()
     solver: RoleConfig = RoleConfig()
     proposer: RoleConfig = RoleConfig("reinforce")
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -224,9 +268,7 @@ class TrainConfig:
                 changes[role] = {"algorithm": changes[role]}
             if role in changes:
                 changes[role] = _role(getattr(self, role), changes[role])
-        data = _merged(_plain(self), changes, "")
-        data["game"] = game
-        return _from_plain(data)
+        return _from_plain({**_merged(_plain(self), changes, ""), "game": game})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -247,7 +289,12 @@ class TrainConfig:
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
-    return asdict(replace(config, game=GameConfig())) | {"game": None}
+    """Return the configuration as nested plain data, without the rules of the game."""
+    values = {item.name: getattr(config, item.name) for item in fields(config) if item.name != "game"}
+    return {
+        name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        for name, value in values.items()
+    }
 
 
 def _role(role: RoleConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,11 +322,15 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> 
 
 
 def _from_plain(data: Mapping[str, Any]) -> TrainConfig:
+    return _built(TrainConfig, data, "the configuration does")
+
+
+def _built(kind: type[T], data: Mapping[str, Any], what: str) -> T:
     settings = dacite.Config(strict=True, cast=[tuple], type_hooks={float: _number})
     try:
-        return dacite.from_dict(TrainConfig, data, settings)
+        return dacite.from_dict(kind, data, settings)
     except dacite.DaciteError as error:
-        raise ValueError(f"the configuration does not fit: {error}") from error
+        raise ValueError(f"{what} not fit: {error}") from error
 
 
 def _number(value: Any) -> Any:
@@ -287,27 +338,20 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def algorithm_options(config_class: type, options: Mapping[str, Any], what: str) -> Any:
+def algorithm_options(config_class: type[T], options: Mapping[str, Any], what: str) -> T:
     """Build the options of an algorithm from a mapping.
 
     Raises:
         ValueError: If a name is unknown (the nearest one is named), or a value of another kind than expected.
     """
-    assert is_dataclass(config_class)
     check_names(options, [*get_type_hints(config_class)], f"option of {what}")
-    settings = dacite.Config(strict=True, cast=[tuple], type_hooks={float: _number})
-    try:
-        return dacite.from_dict(config_class, options, settings)
-    except dacite.DaciteError as error:
-        raise ValueError(f"the options of {what} do not fit: {error}") from error
+    return _built(config_class, options, f"the options of {what} do")
 
 
 # -- presets -----------------------------------------------------------------------------------------------
 
-_FOLDER = files("baselines") / "presets"
-PRESETS: tuple[str, ...] = tuple(
-    sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml"))
-)
+_FOLDER = Path(__file__).parent / "presets"
+PRESETS: tuple[str, ...] = tuple(sorted(file.stem for file in _FOLDER.glob("*.toml")))
 
 
 @cache
@@ -319,17 +363,4 @@ def preset(name: str) -> TrainConfig:
     """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}; there are: {', '.join(PRESETS)}")
-    text = (_FOLDER / f"{name}.toml").read_text("utf-8")
-    return TrainConfig(preset=name).changed(tomllib.loads(text))
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read changes to a preset from a TOML file.
-
-    Raises:
-        ValueError: If it cannot be read or is no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"expected a TOML file with options of a run in {path}: {error}") from error
+    return TrainConfig(preset=name).changed(read_toml(_FOLDER / f"{name}.toml", "the preset"))

@@ -70,14 +70,11 @@ class GRPO:
     def experience(self, samples: Sequence[Sample]) -> Experience:
         """Return the samples with their advantages; roles that share a policy are fitted together."""
         batch, metrics = policy_gradient.prepare(samples, self.learner, self.config)
-        rewards, penalties = policy_gradient.shaped_rewards(samples, batch, self.config)
-        rewards = rewards + penalties.sum(1)
+        rewards, by_token = policy_gradient.shaped_rewards(samples, batch, self.config)
+        rewards = rewards + by_token.sum(1)
         groups = self._groups(samples)
         mixed = estimators.mixed_groups(rewards, groups)
-        metrics |= {
-            "reward": float(rewards.nanmean()),
-            "mixed_groups": float(mixed.float().mean()),
-        }
+        metrics["mixed_groups"] = float(mixed.float().mean())
         advantages = self._advantages(rewards, groups)
         return policy_gradient.experience(samples[0].role, samples, batch, advantages, self.config, metrics)
 

@@ -5,74 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from baselines.config import LearnerConfig
 from baselines.losses import importance_weights, kl
 from baselines.policies import Policy, Scores
 from baselines.samples import Batch, Sample, TokensMissing, collate, has_logprobs, micro_batches
 from baselines.seeding import derive_rng
-
-OldLogprobs = Literal["sampled", "recomputed"]
-Schedule = Literal["constant", "linear", "cosine"]
-
-
-@dataclass(frozen=True)
-class LearnerConfig:
-    """How a policy is updated, whatever the algorithm.
-
-    Attributes:
-        learning_rate: Peak learning rate of AdamW. 2e-4 suits the tiny model, 1e-4 LoRA, 1e-6 billions of
-            parameters.
-        betas: Decay rates of AdamW's moments.
-        weight_decay: Decoupled weight decay.
-        max_grad_norm: The gradient is clipped to this norm.
-        warmup_steps: Optimiser steps over which the learning rate rises from 0.
-        schedule: What the learning rate does then: stay, or fall until `total_steps`.
-        total_steps: Optimiser steps of the whole run; needed unless the schedule is `constant`.
-        floor: Share of the peak that a falling learning rate ends at.
-        epochs: Times that the samples of an update are gone through.
-        minibatches: Optimiser steps per epoch.
-        micro_batch_tokens: Most tokens of a forward pass, padding included; results do not depend on it.
-        old_logprobs: `sampled` takes the sampler's log-probabilities as those of the old policy; `recomputed`
-            computes them before the first step, which sampling in bfloat16 or by another engine needs.
-        importance_cap: With `recomputed`, each token's loss is multiplied by min(old / sampled, cap),
-            truncated importance sampling; None for no correction.
-        seed: Seed of the order in which samples fall into minibatches.
-    """
-
-    learning_rate: float = 1e-6
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    warmup_steps: int = 0
-    schedule: Schedule = "constant"
-    total_steps: int = 0
-    floor: float = 0.0
-    epochs: int = 1
-    minibatches: int = 1
-    micro_batch_tokens: int = 2048
-    old_logprobs: OldLogprobs = "sampled"
-    importance_cap: float | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("epochs", "minibatches", "micro_batch_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.schedule != "constant" and self.total_steps < 1:
-            raise ValueError(
-                f"a {self.schedule} schedule needs total_steps of at least 1, got {self.total_steps}"
-            )
-        if self.importance_cap is not None and self.old_logprobs != "recomputed":
-            raise ValueError(
-                "importance_cap corrects recomputed log-probabilities: set old_logprobs to 'recomputed'"
-            )
 
 
 class Totals(NamedTuple):
@@ -282,7 +224,11 @@ class Learner:
         loss.backward()
 
     def step(self) -> float:
-        """Clip the gradients, take an optimiser step and clear them; return their norm before clipping."""
+        """Clip the gradients, take an optimiser step and clear them.
+
+        Returns:
+            The norm of the gradients before clipping. If it is NaN or infinite the weights stay as they are.
+        """
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         norm = float(nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm))
         for group in self.optimizer.param_groups:
@@ -314,6 +260,7 @@ class _Log:
     def add(
         self, loss: Tensor, sums: Mapping[str, Tensor], scores: Scores, batch: Batch, *, first: bool
     ) -> None:
+        """Take in the loss of a micro-batch and what it reports."""
         self._loss += float(loss)
         self._tokens += float(batch.mask.sum())
         self._sums["entropy"] += float(scores.entropy[batch.mask].sum())
@@ -324,6 +271,7 @@ class _Log:
             self._ratio_error = max(self._ratio_error, float(error.max()))
 
     def means(self, steps: int) -> dict[str, float]:
+        """Return sums divided by sampled tokens, and the loss divided by optimiser steps."""
         tokens = max(1.0, self._tokens)
         return {
             **{name: value / tokens for name, value in self._sums.items()},

@@ -31,25 +31,6 @@ def sampled_logprobs_and_entropy(
     return logprobs.gather(-1, ids[:, None])[:, 0], entropy
 
 
-def token_logprobs(logits: Tensor, ids: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return the log-probability of every token given the tokens before it.
-
-    Args:
-        logits: (batch, length, vocabulary), position t predicting token t + 1.
-        ids: (batch, length).
-        temperature: The sampling temperature; it must divide the logits here too.
-
-    Returns:
-        (batch, length); the first column is 0, because nothing predicts the first token.
-    """
-    vocabulary = logits.shape[-1]
-    picked, _ = sampled_logprobs_and_entropy(
-        logits[:, :-1].reshape(-1, vocabulary), ids[:, 1:].reshape(-1), temperature
-    )
-    picked = picked.view(len(ids), -1)
-    return torch.cat([torch.zeros_like(picked[:, :1]), picked], dim=1)
-
-
 class PolicyLoss(NamedTuple):
     """A policy loss per token.
 

@@ -198,10 +198,13 @@ class CausalLMPolicy:
     def score(self, batch: Batch) -> Scores:
         """Score the sampled tokens of a batch with the present weights."""
         # transformers keeps activations unless the model trains; there is no dropout that this turns on.
-        self.model.train(self._checkpoints and torch.is_grad_enabled())
+        recompute = self._checkpoints and torch.is_grad_enabled()
+        if recompute:
+            self.model.train()
         with self._precision():
             logprobs, entropy, states = self.scorer(batch.ids, batch.attention, batch.mask, self.temperature)
-        self.model.eval()
+        if recompute:
+            self.model.eval()
         return Scores(scatter(logprobs, batch.mask), scatter(entropy, batch.mask), states)
 
     def states(self, batch: Batch) -> Tensor:

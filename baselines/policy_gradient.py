@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from baselines.advantages import token_rewards
 from baselines.learner import Experience, Learner, Loss, Totals
 from baselines.losses import aggregate, kl, policy_loss
 from baselines.policies import Scores
@@ -87,22 +89,31 @@ def prepare(
 def shaped_rewards(
     samples: Sequence[Sample], batch: Batch, config: PolicyGradientConfig
 ) -> tuple[Tensor, Tensor]:
-    """Return the outcome rewards, with the overlong penalty, and the penalties per token.
+    """Return what conversations are paid, with the overlong penalty, and what single tokens are paid.
 
     Returns:
-        Rewards (n,), float32, NaN where a sample could not be scored, and the KL penalty that each sampled
-        token adds to the reward, (n, length), 0 everywhere unless `kl_in` is `reward`.
+        Rewards (n,), float32, NaN where a sample could not be scored; and (n, length) the reward of each turn
+        on its last sampled token, less the KL penalty of each sampled token if `kl_in` is `reward`.
     """
-    rewards = torch.tensor([float(sample.reward + sum(sample.turn_rewards)) for sample in samples])
+    rewards = torch.tensor([float(sample.reward) for sample in samples])
     if config.length_limit:
         lengths = batch.mask.sum(1)
         excess = lengths - (config.length_limit - config.length_buffer)
         rewards = rewards - (excess / config.length_buffer).clamp(0.0, 1.0)
-    penalties = torch.zeros(batch.ids.shape)
+    turns = max(1, int(batch.turns.max()) + 1)
+    by_turn = torch.zeros(len(samples), turns)
+    for row, sample in enumerate(samples):
+        if len(sample.turn_rewards) > turns:
+            raise ValueError(
+                f"expected at most one of turn_rewards per sampled turn, {turns}, got "
+                f"{len(sample.turn_rewards)} from {sample.seat} in game {sample.game_id!r}"
+            )
+        by_turn[row, : len(sample.turn_rewards)] = torch.tensor(sample.turn_rewards)
+    by_token = token_rewards(torch.zeros(len(samples)), batch.mask, turns=batch.turns, turn_rewards=by_turn)
     if config.kl_coefficient and config.kl_in == "reward":
         estimate = kl(batch["old_logprobs"], batch["reference"], batch.mask, estimator=config.kl_estimator)
-        penalties = -config.kl_coefficient * estimate
-    return rewards, penalties
+        by_token = by_token - config.kl_coefficient * estimate
+    return rewards, by_token
 
 
 def experience(
@@ -121,8 +132,11 @@ def experience(
         batch: See `prepare`.
         advantages: One advantage per sample, (n,), or per token, (n, length).
         config: The options.
-        metrics: Figures to log beside those of the loss.
+        metrics: Figures to log beside those of the loss and `reward`, the mean of what was scored.
     """
+    paid = [total for s in samples if not math.isnan(total := s.reward + sum(s.turn_rewards))]
+    if paid:
+        metrics["reward"] = sum(paid) / len(paid)
     if advantages.dim() == 1:
         advantages = advantages[:, None] * batch.mask
     if config.truncated == "mask":

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines import policy_gradient
-from baselines.advantages import gae, gae_by_turn, token_rewards, whiten
+from baselines.advantages import gae, gae_by_turn, token_rewards, unscored_rows, whiten
 from baselines.learner import Experience, Learner, Loss, Totals
 from baselines.losses import aggregate, value_loss
 from baselines.policies import Policy, Scores, scatter
@@ -117,20 +117,18 @@ class PPO:
     def experience(self, samples: Sequence[Sample]) -> Experience:
         """Return the samples with advantages and returns; roles that share a policy are fitted together."""
         batch, metrics = policy_gradient.prepare(samples, self.learner, self.config)
-        rewards, penalties = policy_gradient.shaped_rewards(samples, batch, self.config)
+        rewards, by_token = policy_gradient.shaped_rewards(samples, batch, self.config)
         values = self.learner.map_micro_batches(batch, self._old_values)
-        scored = torch.isfinite(rewards)
-        paid = token_rewards(rewards.nan_to_num(), batch.mask) + penalties
+        paid = token_rewards(rewards, batch.mask) + by_token
         advantages, returns = self._advantages(samples, batch, paid, values)
         # A sample whose scorer failed teaches neither the policy nor the critic, and is in nobody's mean.
-        known = batch.mask & scored[:, None]
+        known = batch.mask & ~unscored_rows(paid, batch.mask)
         explained = _explained_variance(values[known], returns[known])
         if self.config.whiten:
             advantages = whiten(advantages, known)
         self._updates += 1
         self._warm = self._warm or explained > 0.0 or self._updates > self.config.warmup_updates
         metrics |= {
-            "reward": float(rewards.nanmean()),
             "explained_variance": explained,
             "value": float(values[known].mean()) if known.any() else 0.0,
             "critic_warmup": float(not self._warm),
@@ -142,8 +140,7 @@ class PPO:
         return Experience(base.name, base.batch, self.loss, metrics=metrics)
 
     def _old_values(self, micro: Batch) -> Tensor:
-        states = self.critic.states(micro) if self.critic else self.learner.policy.score(micro).states
-        return self._values(states, micro)
+        return self._values((self.critic or self.learner.policy).states(micro), micro)
 
     def _values(self, states: Tensor, batch: Batch) -> Tensor:
         return scatter(self.head(states.float())[:, 0], batch.mask)

@@ -83,13 +83,12 @@ class Reinforce:
     def experience(self, samples: Sequence[Sample]) -> Experience:
         """Return the samples with their advantages; roles that share a policy are fitted together."""
         batch, metrics = policy_gradient.prepare(samples, self.learner, self.config)
-        rewards, penalties = policy_gradient.shaped_rewards(samples, batch, self.config)
-        metrics["reward"] = float(rewards.nanmean())
-        advantages = self._advantages(samples, batch, rewards, penalties)
+        rewards, by_token = policy_gradient.shaped_rewards(samples, batch, self.config)
+        advantages = self._advantages(samples, batch, rewards, by_token)
         return policy_gradient.experience(samples[0].role, samples, batch, advantages, self.config, metrics)
 
     def _advantages(
-        self, samples: Sequence[Sample], batch: Batch, rewards: Tensor, penalties: Tensor
+        self, samples: Sequence[Sample], batch: Batch, rewards: Tensor, by_token: Tensor
     ) -> Tensor:
         if self._function is not None:
             given = self._function(samples)
@@ -97,9 +96,9 @@ class Reinforce:
                 raise ValueError(f"expected one advantage per sample, {len(samples)}, got {len(given)}")
             return torch.tensor([float(value) for value in given])
         if not self.config.plus_plus:
-            return self._above_baseline(samples, rewards + penalties.sum(1))
+            return self._above_baseline(samples, rewards + by_token.sum(1))
         token_rewards = (
-            estimators.token_rewards(self._above_baseline(samples, rewards), batch.mask) + penalties
+            estimators.token_rewards(self._above_baseline(samples, rewards), batch.mask) + by_token
         )
         return estimators.reinforce_plus_plus(token_rewards, batch.mask, discount=self.config.discount)
 
@@ -113,7 +112,8 @@ class Reinforce:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the moving averages."""
-        return {key: torch.tensor(value) for key, value in self._moving.state_dict().items()}
+        averages = self._moving.state_dict()
+        return {key: torch.tensor(value, dtype=torch.float64) for key, value in averages.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Invert `state_dict`."""

@@ -63,14 +63,9 @@ def play_rollout(
         TokensMissing: If a role is to learn and none of its samples has the tokens of all its turns.
     """
     drawn, scenarios = source.draw(derive_rng(seed, step, "tasks"), answers)
-    tasks = [
-        replace(task, id=f"{task.id}/{number}") if proposals > 1 else task
-        for task in drawn
-        for number in range(proposals)
-    ]
     games = [
-        Game(task, config, derive_rng(seed, step, index, "game"), game_id=task.id)
-        for index, task in enumerate(tasks)
+        Game(task, config, derive_rng(seed, step, index, "game"), game_id=str(index))
+        for index, task in enumerate(task for task in drawn for _ in range(proposals))
     ]
     engines: dict[str, SearchEngine] = {key: scenario.engine for key, scenario in scenarios.items()}
     play(
@@ -85,7 +80,9 @@ def play_rollout(
     for game in games:
         if game.outcome is not None and game.outcome.verdict != "error":
             for sample in game_samples(game):
-                samples[sample.role].append(sample)
+                # Proposals are compared with others for the same answer, attempts within their game.
+                group = f"answer {game.task.id}" if sample.role == "proposer" else sample.group
+                samples[sample.role].append(replace(sample, group=group))
     metrics = _metrics(games, {key: scenario.world for key, scenario in scenarios.items() if scenario.world})
     metrics["incomplete_samples"] = sum(not sample.complete for role in learning for sample in samples[role])
     usable = {role: _usable(role, found, role in learning) for role, found in samples.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -104,20 +104,13 @@ class Batch:
         """Return some of the samples, cut to the longest of them."""
         index = torch.tensor(rows)
         length = int(self.attention[index].sum(1).max())
-        return self._mapped(lambda tensor: tensor[index, :length])
-
-    def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on a device."""
-        return self._mapped(lambda tensor: tensor.to(device))
-
-    def _mapped(self, function: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(
-            function(self.ids),
-            function(self.attention),
-            function(self.mask),
-            function(self.turns),
-            function(self.sampled_logprobs),
-            {name: function(tensor) for name, tensor in self.extras.items()},
+            self.ids[index, :length],
+            self.attention[index, :length],
+            self.mask[index, :length],
+            self.turns[index, :length],
+            self.sampled_logprobs[index, :length],
+            {name: tensor[index, :length] for name, tensor in self.extras.items()},
         )
 
 
@@ -126,7 +119,7 @@ class TokensMissing(ValueError):
 
 
 def game_samples(game: Game) -> list[Sample]:
-    """Collect the conversation of every seat of a game that played at least one turn."""
+    """Collect the conversations of all seats that played a turn; the game is the group of all of them."""
     turns: dict[str, list[TurnTaken]] = {}
     for event in game.events:
         if isinstance(event, TurnTaken):
@@ -135,14 +128,12 @@ def game_samples(game: Game) -> list[Sample]:
 
 
 def _sample(game: Game, seat: str, turns: Sequence[TurnTaken]) -> Sample:
-    proposes = seat == PROPOSER_SEAT
     return Sample(
         game.id,
         seat,
         _segments(turn.reply for turn in turns),
-        role="proposer" if proposes else "solver",
-        # Proposals for one answer are numbered "answer/proposal".
-        group=game.id.rsplit("/", 1)[0] if proposes else game.id,
+        role="proposer" if seat == PROPOSER_SEAT else "solver",
+        group=game.id,
         reward=game.outcome.rewards[seat] if game.outcome else float("nan"),
         hops=game.task.hops or 0,
         truncated=turns[-1].action.kind not in ("question", "answer"),

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -22,9 +22,9 @@ from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerF
 from agents.scripted import ScriptedPlayer
 from agents.tiny_model import build_model, build_tokenizer, load, save
 from agents.tiny_policy import TinyPolicy
-from baselines.config import TrainConfig
+from baselines.config import LearnerConfig, TrainConfig
 from baselines.evaluation import Accuracy, evaluate
-from baselines.learner import Learner, LearnerConfig
+from baselines.learner import Learner
 from baselines.policies import CausalLMPolicy
 from baselines.rollout import Rollout
 from baselines.run_directory import RunDirectory, restore_optimizer
@@ -105,6 +105,7 @@ class Training:
         self.protocol = PROTOCOLS[config.game.protocol]
         self.source = TaskSource(config.world, hops=config.hops)
         self.model, self.tokenizer = _build(config)
+        self.policy = CausalLMPolicy(self.model, self._player, temperature=config.temperature)
         if warm_start:
             check_warm_start(warm_start, config)
             run.publish(WARM_START, lambda folder: shutil.copytree(warm_start, folder, dirs_exist_ok=True))
@@ -188,15 +189,15 @@ class Training:
             total_steps=max(1, steps),
             micro_batch_tokens=self.config.learner.micro_batch_tokens,
         )
-        return Learner(self._policy(), options)
+        return Learner(self.policy, options)
 
     def _self_play_stage(self) -> Stage:
         config = self.config
         frozen = None
         if config.mode != "self-play":
-            frozen = self._policy().duplicate()
+            frozen = self.policy.duplicate()
             frozen.model.load_state_dict(load(self.run.path / WARM_START)[0].state_dict())
-        game = SelfPlay(config, self._policy(), frozen)
+        game = SelfPlay(config, self.policy, frozen)
 
         def step(number: int) -> dict[str, float]:
             played, metrics = game.step(number)
@@ -208,14 +209,10 @@ class Training:
 
         return Stage("self-play", config.steps, game.learner, step, game.state_dict, game.load_state_dict)
 
-    def _policy(self) -> CausalLMPolicy:
-        def player(model: PreTrainedModel, seed: int, version: str) -> TinyPolicy:
-            assert isinstance(model, LlamaForCausalLM)
-            policy = TinyPolicy(model, self.tokenizer, temperature=self.config.temperature, seed=seed)
-            policy.published(version)
-            return policy
-
-        return CausalLMPolicy(self.model, player, temperature=self.config.temperature)
+    def _player(self, model: PreTrainedModel, seed: int, version: str) -> TinyPolicy:
+        player = TinyPolicy(model, self.tokenizer, temperature=self.config.temperature, seed=seed)
+        player.published(version)
+        return player
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -296,13 +293,15 @@ class Training:
 
     def _evaluate(self, what: str) -> dict[int, Accuracy]:
         self.observer.evaluating(f"held-out questions, {what}")
-        agent = self._policy().agent(derive_seed(self.config.seed, what))
+        # A run that is resumed here has published nothing yet, and must draw the same numbers.
+        self.policy.published(what)
+        agent = self.policy.agent(derive_seed(self.config.seed, what))
         questions = self.config.evaluation.questions
         return dict(evaluate(agent, self.config.world, self.config.game, questions=questions))
 
     def _validate(self, number: int) -> dict[str, float]:
         results = evaluate(
-            self._policy().agent(derive_seed(self.config.seed, "validation", number)),
+            self.policy.agent(derive_seed(self.config.seed, "validation", number)),
             self.config.world,
             self.config.game,
             questions=self.config.evaluation.validation_questions,
@@ -351,7 +350,7 @@ def check_warm_start(folder: Path, config: TrainConfig) -> None:
 
 def _build(config: TrainConfig) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     tokenizer = build_tokenizer(PROTOCOLS[config.game.protocol], terse_vocabulary())
-    return build_model(len(tokenizer), seed=config.seed, **config.model.sizes), tokenizer
+    return build_model(len(tokenizer), seed=config.seed, **asdict(config.model)), tokenizer
 
 
 def _shapes(model: LlamaForCausalLM) -> dict[str, Size]:

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ssp_env.data import read_answers, read_questions
+from ssp_env.data import read_answers, read_questions, short_titles
+from ssp_env.data.answers import MAX_TITLE_WORDS, MIN_TEXT_WORDS
 from ssp_env.game import Budget, Game, GameConfig, Task
 from ssp_env.game.audit import Oracle
 from ssp_env.game.config import TERSE_RULES, check_names
@@ -30,8 +31,6 @@ from ssp_env.worlds.questions import Compositions
 SCENARIO_VERSION = 1
 HOPS = (1, 2, 3)
 QUESTIONS_PER_HOPS = 40
-MAX_TITLE_WORDS = 3
-MIN_TEXT_WORDS = 30
 
 Engines: TypeAlias = SearchEngine | Mapping[str, SearchEngine]
 Rules: TypeAlias = GameConfig | Mapping[str, Any]
@@ -404,24 +403,6 @@ def _short_titles(scenario: Scenario) -> list[str]:
             f"{MIN_TEXT_WORDS} to ask for: give answers of your own"
         )
     return titles
-
-
-def short_titles(passages: Iterable[Passage]) -> list[str]:
-    """Return the titles that make good answers, sorted: short names of passages with a proper text.
-
-    >>> passages = [Passage("0", "Odense", "word " * 40), Passage("1", "Odense (ship)", "word " * 40)]
-    >>> short_titles([*passages, Passage("2", "Funen", "A stub.")])
-    ['Odense']
-    """
-    return sorted(
-        {
-            passage.title
-            for passage in passages
-            if 1 <= len(passage.title.split()) <= MAX_TITLE_WORDS
-            and "(" not in passage.title
-            and len(passage.text.split()) >= MIN_TEXT_WORDS
-        }
-    )
 
 
 # -- plain data ------------------------------------------------------------------------------------------

@@ -109,15 +109,28 @@ def _value(text: str) -> Any:
         return text
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_toml(file: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Args:
+        file: The file.
+        what: What it holds, for errors.
+
+    Raises:
+        ValueError: If it cannot be read or is not valid TOML.
+    """
     try:
-        rules = tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise ValueError(
-            f"--rules expects a TOML file, but {file} cannot be read: {error.strerror}"
+            f"expected a TOML file with {what}, but {file} cannot be read: {error.strerror}"
         ) from error
     except ValueError as error:
-        raise ValueError(f"the rules in {file} are not valid TOML: {error}") from error
+        raise ValueError(f"{what} in {file} are not valid TOML: {error}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    rules = read_toml(file, "the rules")
     if isinstance(rules.get("rules"), dict):
         raise ValueError(
             f"expected the rules at the top level of {file}, got a table [rules]: leave out its heading; the "

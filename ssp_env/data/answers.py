@@ -1,13 +1,17 @@
-"""Answer sets: the ground truths that proposers write questions for, as tasks."""
+"""Answer sets: the ground truths that proposers write questions for, from files or titles of passages."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from ssp_env.data.lines import DataFileError, parse_texts, read_lines, read_records, shown
+from ssp_env.game.passage import Passage
 from ssp_env.game.task import Task
 
+MAX_TITLE_WORDS = 3
+MIN_TEXT_WORDS = 30
 _JSONL_SUFFIXES = (".jsonl", ".jsonl.gz")
 
 
@@ -68,3 +72,21 @@ def _task(record: dict[str, Any], number: int, default_hops: int) -> Task:
     if hops is not None and (isinstance(hops, bool) or not isinstance(hops, int) or hops < 1):
         raise ValueError(f'expected an integer "hops" of at least 1, got {shown(hops)}')
     return Task(answer, aliases, default_hops if hops is None else hops, id=str(number))
+
+
+def short_titles(passages: Iterable[Passage]) -> list[str]:
+    """Return the titles that make good answers, sorted: short names of passages with a proper text.
+
+    >>> passages = [Passage("0", "Odense", "word " * 40), Passage("1", "Odense (ship)", "word " * 40)]
+    >>> short_titles([*passages, Passage("2", "Funen", "A stub.")])
+    ['Odense']
+    """
+    return sorted(
+        {
+            passage.title
+            for passage in passages
+            if 1 <= len(passage.title.split()) <= MAX_TITLE_WORDS
+            and "(" not in passage.title
+            and len(passage.text.split()) >= MIN_TEXT_WORDS
+        }
+    )

@@ -7,8 +7,8 @@ import torch
 from transformers import PreTrainedModel
 
 from agents.decode_loop import DecodeLoop, TurnRequest
-from baselines.losses import token_logprobs
 from baselines.samples import Batch, Sample, collate, micro_batches
+from tests.logprobs import token_logprobs
 
 TOLERANCE = 1e-4
 

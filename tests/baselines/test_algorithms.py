@@ -12,9 +12,9 @@ from transformers import LlamaForCausalLM
 from agents.tiny_model import build_model
 from baselines.advantages import gae, whiten
 from baselines.algorithms import build_algorithm
-from baselines.config import RoleConfig
+from baselines.config import LearnerConfig, RoleConfig
 from baselines.grpo import GRPO, GRPOConfig
-from baselines.learner import Learner, LearnerConfig
+from baselines.learner import Learner
 from baselines.ppo import PPO, PPOConfig
 from baselines.reinforce import Reinforce, ReinforceConfig
 from baselines.samples import Sample, Segment
@@ -158,6 +158,8 @@ def test_the_critic_learns_alone_first_and_then_explains_the_returns(critic: str
     model = fresh_model()
     learner = learner_of(model)
     ppo = PPO(learner, PPOConfig(critic=critic, critic_learning_rate=3e-2, warmup_updates=5))  # type: ignore[arg-type]
+    # A head of zeros has no gradient to give to the trunk, and would not show whether it is let through.
+    torch.nn.init.normal_(ppo.head.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     rest = two_turns(0).segments[1:]
     samples = [
@@ -262,6 +264,9 @@ class Idle:
 class Greedy:
     def __init__(self):
         pass
+
+    def update(self, samples):
+        return {}
 """
 
 
@@ -354,3 +359,30 @@ def test_every_algorithm_learns_to_copy_a_word_from_its_prompt(role: RoleConfig)
         algorithm.update(samples)
     assert sum(rewards[:5]) / 5 < 0.6
     assert sum(rewards[-10:]) / 10 > 0.95
+
+
+# -- rewards of turns, and the state that a checkpoint keeps -------------------------------------------------
+
+
+def test_rewards_of_turns_stand_at_the_end_of_their_turn_for_ppo_and_add_up_for_the_others():
+    sample = replace(two_turns(1.0), turn_rewards=(0.5, 0.25))
+    ppo = PPO(learner_of(fresh_model()), PPOConfig(whiten=False))
+    returns = ppo.experience([sample]).batch["returns"][0].tolist()
+    assert returns == pytest.approx([0, 0, 1.75, 1.75, 0, 0, 0, 1.25, 1.25])
+    experience = Reinforce(learner_of(fresh_model()), ReinforceConfig(baseline="none")).experience([sample])
+    assert per_sample(experience.batch["advantages"], experience.batch.mask) == pytest.approx([1.75])
+    assert experience.metrics["reward"] == pytest.approx(1.75)
+
+
+def test_more_rewards_than_turns_are_refused():
+    with pytest.raises(ValueError, match=r"turn_rewards per sampled turn, 2, got 3 from solver_0"):
+        GRPO(learner_of(fresh_model())).experience([replace(two_turns(1.0), turn_rewards=(1.0, 1.0, 1.0))])
+
+
+def test_a_moving_baseline_comes_back_to_the_last_digit():
+    one = Reinforce(learner_of(fresh_model()), ReinforceConfig(baseline="moving"))
+    one.experience([two_turns(0.1), two_turns(0.7)])
+    other = Reinforce(learner_of(fresh_model()), ReinforceConfig(baseline="moving"))
+    other.load_state_dict(one.state_dict())
+    assert other.state_dict() == one.state_dict()
+    assert one._moving.state_dict() == other._moving.state_dict()

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from baselines import commands
 from baselines.commands import SHOWN, ProgressDisplay
+from baselines.config import RoleConfig, TrainConfig, preset
 from ssp_env import cli
 
 RUN = "runs/mine"
@@ -98,6 +99,9 @@ def test_a_wrong_warm_start_is_refused_before_a_run_folder_is_made(
             ["--mode", "solver-only"],
             "--mode solver-only contradicts the run in runs/mine",
         ),
+        (["--solver", "ppo"], "--solver ppo contradicts the run in runs/mine, which has grpo"),
+        (["--set", "answers=3"], "has its configuration: leave out --set"),
+        (["--config", "more.toml"], "has its configuration: leave out --config"),
         (["--warm-start", "nowhere"], "has a warm start of its own"),
         (["--rule", "attempts=3"], "has other rules (attempts is 4, not 3)"),
         (["--no-rag-check"], "has other rules (rag_check is True, not False)"),
@@ -212,3 +216,56 @@ def test_ctrl_c_before_training_says_how_to_go_on(
     monkeypatch.setattr("baselines.train.check_warm_start", lambda folder, config: None)
     refused = refusal(monkeypatch, tmp_path, "train", "--preset", "smoke", "--name", "mine", *warm_start)
     assert refused == "130" and said in capsys.readouterr().err
+
+
+# -- who learns, and every option --------------------------------------------------------------------------
+
+
+def test_a_file_the_options_and_single_values_make_up_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Later ones come before earlier ones: preset, file, options, --set."""
+    begun: list[TrainConfig] = []
+
+    def stop(config: TrainConfig, *rest: object) -> None:
+        begun.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "run_training", stop)
+    (tmp_path / "mine.toml").write_text(
+        "answers = 3\nhops = [2]\n[rules]\nattempts = 5\n[learner]\nepochs = 2\n"
+        '[solver]\nalgorithm = "ppo"\nlam = 0.9\n'
+    )
+    options = ["--config", "mine.toml", "--attempts", "3", "--proposer", "frozen", "--set", "solver.lam=0.5"]
+    refusal(
+        monkeypatch, tmp_path, "train", "--preset", "smoke", "--name", "mine", *options, "--set", "answers=2"
+    )
+    (config,) = begun
+    assert (config.answers, config.hops, config.learner.epochs, config.game.attempts) == (2, (2,), 2, 3)
+    assert config.solver == RoleConfig("ppo", options={"lam": 0.5})
+    assert config.mode == "solver-only" and config.steps == preset("smoke").steps
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--solver", "pppo"], "unknown algorithm 'pppo': did you mean 'ppo'"),
+        (["--set", "learner.epoch=2"], "did you mean 'epochs'"),
+        (["--set", "solver.scael=none"], "unknown option of grpo 'scael': did you mean 'scale'"),
+        (["--set", "steps"], "--set expects NAME=VALUE, such as learner.learning_rate=1e-4, got 'steps'"),
+        (["--config", "missing.toml"], "missing.toml cannot be read"),
+        (["--solver", "no_such_module:Mine"], "no module no_such_module"),
+        (["--solver", "frozen", "--proposer", "frozen"], "somebody must learn"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_before_it_begins(
+    tmp_path: Path, options: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+):
+    assert said in refusal(monkeypatch, tmp_path, "train", "--preset", "smoke", "--name", "mine", *options)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_line_is_there_before_torch_is():
+    """Every command waits for what the modules of the others import."""
+    code = "import sys, baselines.commands; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0

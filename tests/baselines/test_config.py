@@ -13,7 +13,6 @@ from baselines.config import (
     TrainConfig,
     algorithm_options,
     preset,
-    read_config,
 )
 from baselines.ppo import PPOConfig
 from ssp_env.game import GameConfig
@@ -136,13 +135,6 @@ def test_options_of_an_algorithm_are_checked_by_name_and_kind():
         algorithm_options(PPOConfig, {"lambda": 0.95}, "ppo")
     with pytest.raises(ValueError, match="lam"):
         algorithm_options(PPOConfig, {"lam": "high"}, "ppo")
-
-
-def test_a_file_that_is_no_toml_is_named(tmp_path: Path):
-    (tmp_path / "run.toml").write_text("steps = ")
-    for name in ("run.toml", "missing.toml"):
-        with pytest.raises(ValueError, match=name):
-            read_config(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from agents.tiny_policy import TinyPolicy
+from baselines.config import LearnerConfig
 from baselines.grpo import GRPO, GRPOConfig
-from baselines.learner import Experience, Learner, LearnerConfig
-from baselines.losses import token_logprobs
+from baselines.learner import Experience, Learner
 from baselines.policies import CausalLMPolicy
 from baselines.reinforce import Reinforce
 from baselines.rollout import Rollout, play_rollout
@@ -24,6 +24,7 @@ from baselines.tasks import TaskSource
 from ssp_env.game import GameConfig
 from tests.agents.tiny import TOKENIZER
 from tests.baselines.conftest import policy_of
+from tests.logprobs import token_logprobs
 
 
 class GradientRecorder(Learner):
@@ -234,6 +235,15 @@ def test_a_sampler_that_differs_is_seen_and_its_tokens_are_weighted(
     assert metrics["mismatch_mean"] == pytest.approx(math.e - 1, rel=1e-3)
     assert metrics["mismatch_max"] == pytest.approx(math.e - 1, rel=1e-3)
     torch.testing.assert_close(batch["importance"][batch.mask], torch.full((int(batch.mask.sum()),), 2.0))
+
+
+def test_weights_of_tokens_multiply_their_loss(rollout: Rollout, learner: LlamaForCausalLM):
+    recorder = GradientRecorder(policy_of(learner))
+    (plain,) = experiences(recorder, rollout, "proposer")
+    halved = plain.batch.with_extras(importance=torch.full(plain.batch.ids.shape, 0.5))
+    recorder.fit([plain])
+    recorder.fit([replace(plain, batch=halved)])
+    assert_same_gradient(recorder.gradients[1], 0.5 * recorder.gradients[0])
 
 
 # -- schedule and step -----------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from baselines.losses import (
     kl,
     policy_loss,
     sampled_logprobs_and_entropy,
-    token_logprobs,
     value_loss,
 )
 
@@ -105,12 +104,22 @@ def test_nothing_outside_the_mask_matters(rubbish: float):
 # -- log-probabilities and entropy ---------------------------------------------------------------------
 
 
-def token_entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Entropies aligned with `token_logprobs`."""
+def over_sequence(logits: Tensor, ids: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and entropies of every token given those before it; 0 for the first."""
     batch, length, vocabulary = logits.shape
     rows = logits[:, :-1].reshape(-1, vocabulary)
-    _, entropy = sampled_logprobs_and_entropy(rows, torch.zeros(len(rows), dtype=torch.long), temperature)
-    return torch.cat([torch.zeros(batch, 1), entropy.view(batch, length - 1)], dim=1)
+    found = sampled_logprobs_and_entropy(rows, ids[:, 1:].reshape(-1), temperature)
+    first = torch.zeros(batch, 1)
+    logprobs, entropy = (torch.cat([first, each.view(batch, length - 1)], dim=1) for each in found)
+    return logprobs, entropy
+
+
+def token_logprobs(logits: Tensor, ids: Tensor, temperature: float = 1.0) -> Tensor:
+    return over_sequence(logits, ids, temperature)[0]
+
+
+def token_entropy(logits: Tensor) -> Tensor:
+    return over_sequence(logits, torch.zeros(logits.shape[:2], dtype=torch.long))[1]
 
 
 def random_logits(seed: int, batch: int = 2, length: int = 5, vocabulary: int = 6) -> tuple[Tensor, Tensor]:
@@ -125,7 +134,7 @@ def test_token_logprobs_and_entropy_are_those_of_the_tempered_softmax_before_the
     seed: int, temperature: float
 ):
     logits, ids = random_logits(seed)
-    logprobs, entropy = token_logprobs(logits, ids, temperature), token_entropy(logits, temperature)
+    logprobs, entropy = over_sequence(logits, ids, temperature)
     assert logprobs.shape == entropy.shape == ids.shape
     assert not logprobs[:, 0].any() and not entropy[:, 0].any()
     scores = np.exp(logits.double().numpy() / temperature)

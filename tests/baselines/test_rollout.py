@@ -170,8 +170,9 @@ def test_several_proposals_for_one_answer_are_a_group(
     assert sorted(groups.values()) == [4, 4, 4]
     answers: dict[str, set[str]] = defaultdict(set)
     for game in played.games:
-        answers[game.id.split("/")[0]].add(game.task.answer)
-    assert all(len(shared) == 1 for shared in answers.values())
+        answers[f"answer {game.task.id}"].add(game.task.answer)
+    assert set(answers) == set(groups) and all(len(shared) == 1 for shared in answers.values())
+    assert len({game.id for game in played.games}) == 12
     # Attempts at different questions are never compared.
     assert {sample.group for sample in played.samples["solver"]} <= {game.id for game in played.games}
 

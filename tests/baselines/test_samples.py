@@ -221,13 +221,6 @@ def test_a_sample_knows_its_role_its_group_and_what_it_was_paid(
             assert sample.complete
 
 
-def test_proposals_for_one_answer_form_a_group():
-    for number in range(2):
-        game = Game(Task("Tavor"), rules(**RULES), game_id=f"7/{number}")
-        game.submit("proposer_0/turn/0", Reply("hm", (5,), (-0.5,), (7,)))
-        assert game_samples(game)[0].group == "7"
-
-
 def test_a_turn_without_tokens_makes_a_sample_incomplete():
     game = Game(Task("Tavor"), rules(**RULES, min_searches=0, retries=2))
     game.submit("proposer_0/turn/0", Reply("hm", (5,), (-0.5,), (7,)))

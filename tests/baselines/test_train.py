@@ -378,6 +378,27 @@ def test_an_extended_run_is_the_run_that_was_longer_from_the_start(
         run.extend(LEARNING, 1)
 
 
+def test_critics_references_and_baselines_come_back_with_a_resumed_run(
+    tmp_path: Path, warm_start: Path, lenient_scores: None
+):
+    config = LEARNING.changed(
+        {
+            "steps": 4,
+            "evaluation": {"validation_every": 2},
+            "solver": {"algorithm": "ppo", "warmup_updates": 1, "kl_coefficient": 0.1},
+            "proposer": {"algorithm": "reinforce", "baseline": "moving", "by_hops": True},
+            "learner": {"minibatches": 2, "epochs": 2},
+        }
+    )
+    whole = train(config, tmp_path / "whole", warm_start=warm_start)
+    path = tmp_path / "stopped"
+    with pytest.raises(Interrupted):
+        train(config, path, Watcher("self-play 2", press_ctrl_c), warm_start)
+    resume(path)
+    assert_same_run(path, whole)
+    assert rows(path)[-1]["solver/critic_warmup"] == 0.0 and rows(path)[-1]["solver/reference_kl"] > 0
+
+
 # -- bad warm starts -----------------------------------------------------------------------------------
 
 
@@ -388,7 +409,7 @@ def test_a_missing_warm_start_is_named(tmp_path: Path):
 
 @pytest.mark.parametrize("what", ["size", "vocabulary"])
 def test_a_warm_start_of_another_size_is_refused(tmp_path: Path, what: str):
-    size = ModelConfig().sizes if what == "size" else SHORT.model.sizes
+    size = vars(ModelConfig()) if what == "size" else vars(SHORT.model)
     save(build_model(len(TOKENIZER) + (what == "vocabulary"), **size), TOKENIZER, tmp_path / "large")
     with pytest.raises(ValueError, match="large"):
         train(SHORT, tmp_path / "run", warm_start=tmp_path / "large")

@@ -11,15 +11,15 @@ import torch
 from transformers import LlamaForCausalLM
 
 from agents.scripted import ScriptedPlayer
-from baselines.config import TERSE_GAME
-from baselines.learner import Learner, LearnerConfig
-from baselines.losses import token_logprobs
+from baselines.config import TERSE_GAME, LearnerConfig
+from baselines.learner import Learner
 from baselines.samples import Sample, Segment, collate
 from baselines.tasks import TaskSource
 from baselines.warm_start import clone, demonstrations, lookup_samples, pages_shown
 from ssp_env.worlds import World, WorldConfig, parse_facts, parse_question, world_preset
 from tests.agents.tiny import TERSE, TOKENIZER
 from tests.baselines.conftest import policy_of
+from tests.logprobs import token_logprobs
 
 UNKNOWN = TOKENIZER.unk_token_id
 

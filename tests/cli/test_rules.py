@@ -84,7 +84,9 @@ def test_a_file_that_is_no_toml_is_named(tmp_path):
 
 
 def test_a_file_that_is_missing_and_a_table_of_rules_are_refused_with_a_remedy(tmp_path):
-    with pytest.raises(ValueError, match=r"--rules expects a TOML file, but .*none\.toml cannot be read"):
+    with pytest.raises(
+        ValueError, match=r"expected a TOML file with the rules, but .*none\.toml cannot be read"
+    ):
         read_rules(tmp_path / "none.toml", None)
     file = tmp_path / "rules.toml"
     file.write_text("[rules]\nattempts = 4")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from baselines.losses import aggregate, kl, policy_loss, token_logprobs
+from baselines.losses import aggregate, kl, policy_loss
+from tests.logprobs import token_logprobs
 
 trl = pytest.importorskip("trl", reason="needs trl: pip install 'ssp-env[trl]'")
 pytestmark = pytest.mark.filterwarnings("default")
