@@ -21,7 +21,12 @@ def interrupted(*arguments, ready):
     try:
         opened = ready(process)
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        try:
+            _, error = process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            # Python sees a signal that comes just before a blocking read only when the read is interrupted.
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
     finally:
         process.kill()
     if opened is not None:
