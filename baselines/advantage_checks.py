@@ -1,11 +1,12 @@
 """A conformance kit for advantage estimators in games with tool results.
 
-Run `python -m baselines.advantage_checks` for a table of ours.
+Run `python -m baselines.advantage_checks` for a table of ours, and of verl's where it is installed.
 
 An estimator is a function of rewards per token (batch, length), values per token, a mask that is True on
 sampled tokens, and the group of each row; it returns advantages (batch, length). Estimators that use values
-are checked as `critic`, those that compare the members of a group as `group`. The cases are those in which
-published trainers differ: tokens that a tool wrote between two turns, episodes that end with such tokens,
+are checked as `critic`, or as `turn` where a turn is one step, with the value at its first token; those that
+compare the members of a group are checked as `group`. The cases are those in which published trainers differ:
+tokens that a tool wrote between two turns, episodes that end with such tokens, rewards that stand on them,
 episodes without any reward.
 """
 
@@ -19,12 +20,12 @@ import torch
 from torch import Tensor
 
 from baselines import advantages
+from baselines.verl_estimators import Estimator, verl_estimators
 
-Estimator = Callable[[Tensor, Tensor, Tensor, Sequence[str]], Tensor]
-Kind = Literal["critic", "group"]
+Kind = Literal["critic", "turn", "group"]
 
 DISCOUNT, LAMBDA = 1.0, 0.95
-"""Estimators with a critic are checked at these."""
+"""Estimators with a critic, by token or by turn, are checked at these."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class _Case:
     name: str
     explanation: str
     kinds: tuple[Kind, ...]
-    check: Callable[[Estimator], str]
+    check: Callable[[Estimator, Kind], str]
 
 
 def check_estimator(estimator: Estimator, kind: Kind) -> list[CheckResult]:
@@ -57,7 +58,7 @@ def check_estimator(estimator: Estimator, kind: Kind) -> list[CheckResult]:
 
     Args:
         estimator: See the module. With a critic it must use discount 1 and lambda 0.95, and not whiten.
-        kind: `critic` or `group`.
+        kind: `critic`, `turn` or `group`.
 
     Returns:
         One result per case, in a fixed order; an estimator that raises has failed the case.
@@ -72,7 +73,7 @@ def check_estimator(estimator: Estimator, kind: Kind) -> list[CheckResult]:
     for case in _CASES:
         if kind in case.kinds:
             try:
-                got = case.check(estimator)
+                got = case.check(estimator, kind)
             except Exception as error:
                 got = f"raised {type(error).__name__}: {error}"
             results.append(CheckResult(case.name, not got, case.explanation, got))
@@ -101,63 +102,92 @@ def _differs(got: Tensor, expected: Sequence[Sequence[float]]) -> str:
     return f"expected {[list(row) for row in expected]}, got {numbers}"
 
 
-def _brute_force(rewards: Tensor, values: Tensor, places: Sequence[int]) -> list[float]:
-    """Return the sum of discounted deltas over sampled places, written out."""
+def _brute_force(rewards: Tensor, values: Tensor, steps: Sequence[Sequence[int]]) -> list[float]:
+    """Return the sum of discounted deltas over steps, each of one or more sampled places, written out."""
     deltas = []
-    for number, place in enumerate(places):
-        following = float(values[places[number + 1]]) if number + 1 < len(places) else 0.0
-        deltas.append(float(rewards[place]) + DISCOUNT * following - float(values[place]))
+    for number, places in enumerate(steps):
+        following = float(values[steps[number + 1][0]]) if number + 1 < len(steps) else 0.0
+        paid = sum(float(rewards[place]) for place in places)
+        deltas.append(paid + DISCOUNT * following - float(values[places[0]]))
     return [
         sum((DISCOUNT * LAMBDA) ** (k - start) * deltas[k] for k in range(start, len(deltas)))
         for start in range(len(deltas))
     ]
 
 
-def _expected(rewards: Tensor, values: Tensor, mask: Tensor) -> list[list[float]]:
+def _steps(mask: Tensor, kind: Kind) -> list[list[int]]:
+    """Return the sampled places of a row by step: one by one, or consecutive ones together."""
+    steps: list[list[int]] = []
+    for place in mask.nonzero()[:, 0].tolist():
+        if kind == "turn" and steps and steps[-1][-1] == place - 1:
+            steps[-1].append(place)
+        else:
+            steps.append([place])
+    return steps
+
+
+def _expected(rewards: Tensor, values: Tensor, mask: Tensor, kind: Kind) -> list[list[float]]:
     rows = []
     for row in range(len(mask)):
-        places = mask[row].nonzero()[:, 0].tolist()
-        found = dict(zip(places, _brute_force(rewards[row], values[row], places), strict=True))
+        steps = _steps(mask[row], kind)
+        by_step = zip(steps, _brute_force(rewards[row], values[row], steps), strict=True)
+        found = {place: value for places, value in by_step for place in places}
         rows.append([found.get(place, 0.0) for place in range(mask.shape[1])])
     return rows
 
 
-def _against_brute_force(estimator: Estimator, rewards: Tensor, values: Tensor, mask: Tensor) -> str:
+def _against_brute_force(
+    estimator: Estimator, kind: Kind, rewards: Tensor, values: Tensor, mask: Tensor
+) -> str:
     groups = [str(row) for row in range(len(mask))]
-    return _differs(estimator(rewards, values, mask, groups), _expected(rewards, values, mask))
+    return _differs(estimator(rewards, values, mask, groups), _expected(rewards, values, mask, kind))
 
 
-def _gap(estimator: Estimator) -> str:
+def _gap(estimator: Estimator, kind: Kind) -> str:
     rewards = torch.tensor([[0.0, 0, 0, 0, 0, 1]])
-    values = torch.tensor([[0.5, 0.5, 9, 9, 0.5, 0.5]])
-    return _against_brute_force(estimator, rewards, values, _GAP)
+    values = torch.tensor([[0.5, 0.25, 9, 9, 0.5, 0.75]])
+    return _against_brute_force(estimator, kind, rewards, values, _GAP)
 
 
-def _observation_at_the_end(estimator: Estimator) -> str:
+def _observation_at_the_end(estimator: Estimator, kind: Kind) -> str:
     mask = torch.tensor([[True, True, False, False]])
     rewards, values = torch.tensor([[0.0, 1, 0, 0]]), torch.tensor([[0.5, 0.5, 9, 9]])
-    return _against_brute_force(estimator, rewards, values, mask)
+    return _against_brute_force(estimator, kind, rewards, values, mask)
 
 
-def _all_zero(estimator: Estimator) -> str:
+def _paid_on_an_observation(estimator: Estimator, kind: Kind) -> str:
+    paid, moved = torch.zeros(2, 6), torch.zeros(2, 6)
+    paid[0, 3], moved[0, 1] = 1.0, 1.0
+    values, mask = torch.zeros(2, 6), _GAP.expand(2, 6)
+    try:
+        got = estimator(paid, values, mask, ["a", "a"])
+    except ValueError:
+        return ""
+    if kind == "group":
+        larger = bool(got[0, 0] > got[1, 0])
+        return "" if larger else f"the reward is lost: {[round(v, 3) for v in got[0].tolist()]}"
+    return _differs(got, _expected(moved, values, mask, kind))
+
+
+def _all_zero(estimator: Estimator, kind: Kind) -> str:
     got = estimator(torch.zeros(2, 6), torch.zeros(2, 6), _GAP.expand(2, 6), ["a", "a"])
     return _differs(got, [[0.0] * 6] * 2)
 
 
-def _zero_turn(estimator: Estimator) -> str:
+def _zero_turn(estimator: Estimator, kind: Kind) -> str:
     mask = torch.tensor([[True, False, True, False, True]])
     rewards, values = torch.tensor([[0.5, 0, 0, 0, 1]]), torch.tensor([[0.25, 9, 0.5, 9, 0.75]])
-    return _against_brute_force(estimator, rewards, values, mask)
+    return _against_brute_force(estimator, kind, rewards, values, mask)
 
 
-def _truncation(estimator: Estimator) -> str:
+def _truncation(estimator: Estimator, kind: Kind) -> str:
     mask = torch.tensor([[True, True, False, True, True], [True, True, False, False, False]])
     rewards = torch.tensor([[0.0, 0, 0, 0, 1], [0.0, 0, 0, 0, 0]])
     values = torch.tensor([[0.5, 0.5, 9, 0.5, 0.5], [0.5, 0.5, 9, 9, 9]])
-    return _against_brute_force(estimator, rewards, values, mask)
+    return _against_brute_force(estimator, kind, rewards, values, mask)
 
 
-def _outside(estimator: Estimator) -> str:
+def _outside(estimator: Estimator, kind: Kind) -> str:
     rewards = torch.tensor([[0.0, 0, 0, 0, 0, 1], [0.0, 0, 0, 0, 0, 0]])
     values, mask = torch.full((2, 6), 0.5), _GAP.expand(2, 6)
     clean = estimator(rewards, values, mask, ["a", "a"])
@@ -167,14 +197,16 @@ def _outside(estimator: Estimator) -> str:
     return _differs(spoiled, clean.tolist())
 
 
-def _outcome(estimator: Estimator) -> str:
+def _outcome(estimator: Estimator, kind: Kind) -> str:
     rewards = torch.tensor([[0.0, 0, 0, 0, 0, 1]])
     got = estimator(rewards, torch.zeros(1, 6), _GAP, _ONE)
     decay = DISCOUNT * LAMBDA
+    if kind == "turn":
+        return _differs(got, [[decay, decay, 0.0, 0.0, 1.0, 1.0]])
     return _differs(got, [[decay**3, decay**2, 0.0, 0.0, decay, 1.0]])
 
 
-def _same_on_every_token(estimator: Estimator) -> str:
+def _same_on_every_token(estimator: Estimator, kind: Kind) -> str:
     rewards = torch.tensor([[0.0, 0, 0, 0, 0, 1], [0.0, 0, 0, 0, 0, 0]])
     got = estimator(rewards, torch.zeros(2, 6), _GAP.expand(2, 6), ["a", "a"])
     for row in got:
@@ -183,14 +215,14 @@ def _same_on_every_token(estimator: Estimator) -> str:
     return "" if float(got[0, 0]) > float(got[1, 0]) else "the better conversation has no larger advantage"
 
 
-def _penalty(estimator: Estimator) -> str:
+def _penalty(estimator: Estimator, kind: Kind) -> str:
     mask = _GAP.expand(2, 6)
     rewards = torch.where(mask, -0.1, 0.0) + torch.tensor([[0.0, 0, 0, 0, 0, 1], [0.0] * 6])
     got = estimator(rewards, torch.zeros(2, 6), mask, ["a", "b"])
     return "tokens that were not sampled have an advantage" if got[~mask].any() else ""
 
 
-def _failed_scorer(estimator: Estimator) -> str:
+def _failed_scorer(estimator: Estimator, kind: Kind) -> str:
     rewards = torch.zeros(3, 6)
     rewards[0, 5], rewards[2, 5] = 1.0, float("nan")
     values, mask = torch.zeros(3, 6), _GAP.expand(3, 6)
@@ -201,25 +233,33 @@ def _failed_scorer(estimator: Estimator) -> str:
     return _differs(got[:2], without.tolist())
 
 
+_STEPS: tuple[Kind, ...] = ("critic", "turn")
+_ALL: tuple[Kind, ...] = ("critic", "turn", "group")
 _CASES = (
-    _Case("gap", "what a tool wrote is stepped over, also with lambda below 1", ("critic",), _gap),
+    _Case("gap", "what a tool wrote is stepped over, also with lambda below 1", _STEPS, _gap),
     _Case(
         "observation at the end",
         "a reward on the last sampled token survives observations after it",
-        ("critic",),
+        _STEPS,
         _observation_at_the_end,
     ),
-    _Case("all rewards zero", "an episode that is paid nothing is no error", ("critic", "group"), _all_zero),
-    _Case("zero-reward turn", "a turn without a reward in the middle is a turn", ("critic",), _zero_turn),
-    _Case("truncation", "rows of different lengths do not touch each other", ("critic",), _truncation),
-    _Case("mask", "nothing outside the mask influences a result", ("critic", "group"), _outside),
-    _Case("outcome", "without a critic the outcome reaches every sampled token", ("critic",), _outcome),
+    _Case(
+        "reward on an observation",
+        "what stands on a tool's tokens pays the sampled tokens before them, or is refused; it is not lost",
+        _ALL,
+        _paid_on_an_observation,
+    ),
+    _Case("all rewards zero", "an episode that is paid nothing is no error", _ALL, _all_zero),
+    _Case("zero-reward turn", "a turn without a reward in the middle is a turn", _STEPS, _zero_turn),
+    _Case("truncation", "rows of different lengths do not touch each other", _STEPS, _truncation),
+    _Case("mask", "nothing outside the mask influences a result", _ALL, _outside),
+    _Case("outcome", "without a critic the outcome reaches every sampled token", _STEPS, _outcome),
     _Case("one advantage", "all sampled tokens share the advantage", ("group",), _same_on_every_token),
-    _Case("KL in the reward", "penalties land on sampled tokens only", ("critic", "group"), _penalty),
+    _Case("KL in the reward", "penalties land on sampled tokens only", _ALL, _penalty),
     _Case(
         "failed scorer",
         "a sample with a NaN reward has no advantage and changes nobody else's",
-        ("critic", "group"),
+        _ALL,
         _failed_scorer,
     ),
 )
@@ -228,46 +268,74 @@ _CASES = (
 # -- ours ----------------------------------------------------------------------------------------------------
 
 
+def _placed(rewards: Tensor, mask: Tensor) -> Tensor:
+    """Move what stands on observations to the sampled token before them, as our trainers place rewards."""
+    columns = torch.arange(mask.shape[1]).expand(mask.shape)
+    before = torch.where(mask, columns, 0).cummax(1).values
+    return torch.zeros_like(rewards).scatter_add(1, before, rewards) * mask
+
+
 def _by_outcome(function: Callable[[Tensor, Sequence[str]], Tensor]) -> Estimator:
     """Return an estimator over tokens for one over the rewards of whole conversations."""
 
     def estimator(rewards: Tensor, values: Tensor, mask: Tensor, groups: Sequence[str]) -> Tensor:
-        outcomes = torch.where(mask, rewards, 0.0).sum(1)
-        return advantages.broadcast(function(outcomes, groups), mask)
+        return advantages.broadcast(function(rewards.sum(1), groups), mask)
 
     return estimator
 
 
 def _gae(rewards: Tensor, values: Tensor, mask: Tensor, groups: Sequence[str]) -> Tensor:
-    return advantages.gae(rewards, values, mask, discount=DISCOUNT, lam=LAMBDA)[0]
+    return advantages.gae(_placed(rewards, mask), values, mask, discount=DISCOUNT, lam=LAMBDA)[0]
+
+
+def _gae_by_turn(rewards: Tensor, values: Tensor, mask: Tensor, groups: Sequence[str]) -> Tensor:
+    starts = mask & ~torch.cat([torch.zeros_like(mask[:, :1]), mask[:, :-1]], dim=1)
+    turns = torch.where(mask, starts.cumsum(1) - 1, -1)
+    paid = _placed(rewards, mask)
+    return advantages.gae_by_turn(paid, values, mask, turns, discount=DISCOUNT, lam=LAMBDA)[0]
+
+
+def _plus_plus(rewards: Tensor, values: Tensor, mask: Tensor, groups: Sequence[str]) -> Tensor:
+    return advantages.reinforce_plus_plus(_placed(rewards, mask), mask)
 
 
 def _plus_plus_baseline(rewards: Tensor, values: Tensor, mask: Tensor, groups: Sequence[str]) -> Tensor:
-    outcomes = torch.where(mask, rewards, 0.0).sum(1)
-    return advantages.reinforce_plus_plus_baseline(outcomes, groups, mask)
+    return advantages.reinforce_plus_plus_baseline(rewards.sum(1), groups, mask)
+
+
+def _moving_baseline(rewards: Tensor, groups: Sequence[str]) -> Tensor:
+    return advantages.MovingBaseline().advantages(rewards, groups)
+
+
+def _by_hops(rewards: Tensor, groups: Sequence[str]) -> Tensor:
+    """HRPO: the groups are those of questions with as many hops, whatever their answers."""
+    return advantages.grpo(rewards, [f"{group} hops" for group in groups])
 
 
 ESTIMATORS: dict[str, tuple[Kind, Estimator]] = {
     "GAE": ("critic", _gae),
+    "GAE by turn": ("turn", _gae_by_turn),
     "GRPO": ("group", _by_outcome(advantages.grpo)),
     "Dr. GRPO": ("group", _by_outcome(lambda r, g: advantages.grpo(r, g, scale="none"))),
     "GRPO, scale of the batch": ("group", _by_outcome(lambda r, g: advantages.grpo(r, g, scale="batch"))),
+    "HRPO": ("group", _by_outcome(_by_hops)),
     "RLOO": ("group", _by_outcome(advantages.rloo)),
     "MaxRL": ("group", _by_outcome(advantages.maxrl)),
     "REINFORCE": ("group", _by_outcome(lambda r, g: advantages.reinforce(r))),
-    "REINFORCE++": ("group", lambda r, v, m, g: advantages.reinforce_plus_plus(r, m)),
+    "REINFORCE, moving baseline": ("group", _by_outcome(_moving_baseline)),
+    "REINFORCE++": ("group", _plus_plus),
     "REINFORCE++ baseline": ("group", _plus_plus_baseline),
 }
 """Our estimators, by name."""
 
 
 def main() -> None:
-    """Print which cases our estimators pass."""
+    """Print which cases our estimators pass, and verl's."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table("estimator", "checked as", "cases passed", "cases failed")
-    for name, (kind, estimator) in ESTIMATORS.items():
+    for name, (kind, estimator) in {**ESTIMATORS, **verl_estimators(DISCOUNT, LAMBDA)}.items():
         results = check_estimator(estimator, kind)
         failed = [result.case for result in results if not result.passed]
         passed = f"{len(results) - len(failed)} of {len(results)}"

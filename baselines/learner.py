@@ -69,6 +69,9 @@ class Experience:
 class Learner:
     """Changes the weights of one policy.
 
+    Batches are made, and advantages computed, on the CPU; one micro-batch at a time goes to the device of the
+    policy.
+
     Args:
         policy: The policy.
         config: How it is updated.
@@ -139,12 +142,19 @@ class Learner:
 
     @torch.no_grad()
     def map_micro_batches(self, batch: Batch, function: Callable[[Batch], Tensor]) -> Tensor:
-        """Apply a function of micro-batches to all rows; its results are (rows, length) each."""
-        result = torch.zeros(batch.ids.shape)
+        """Apply a function of micro-batches to all rows; its results are (rows, length) each.
+
+        The function is given micro-batches on the device of the policy; the result is where the batch is.
+        """
+        result = torch.zeros(batch.ids.shape, device=batch.ids.device)
         for rows in self.micro_batches(batch):
-            value = function(batch.select(rows))
+            value = function(self.micro_batch(batch, rows))
             result[torch.tensor(rows), : value.shape[1]] = value.to(result)
         return result
+
+    def micro_batch(self, batch: Batch, rows: Sequence[int]) -> Batch:
+        """Return some of the samples on the device of the policy, where losses are computed."""
+        return batch.select(rows).to(self.policy.device)
 
     def micro_batches(self, batch: Batch, rows: Sequence[int] | None = None) -> Iterator[list[int]]:
         """Yield rows whose samples go through the model together."""
@@ -201,7 +211,7 @@ class Learner:
         needed = experience.needed
         kept = [row for row in rows if (needed is None or needed[row]) and batch.mask[row].any()]
         for group in self.micro_batches(batch, kept):
-            micro = batch.select(group)
+            micro = self.micro_batch(batch, group)
             scores = self.policy.score(micro)
             loss = experience.loss(micro, scores, totals)
             value = experience.weight * loss.value

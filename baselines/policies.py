@@ -42,6 +42,11 @@ class Policy(Protocol):
     temperature: float
     hidden_size: int
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are; `score` and `states` return tensors there."""
+        ...
+
     def agent(self, seed: int) -> AnyAgent:
         """Return a player that samples with the published weights."""
         ...
@@ -183,6 +188,12 @@ class CausalLMPolicy:
         # A frozen copy has the same state, and nothing in it requires a gradient.
         self._trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = self.model.device
+        return device
+
     def agent(self, seed: int) -> AnyAgent:
         """Return a new player: it holds no cache of earlier weights and draws numbers of its own."""
         return self._make_agent(self.model, seed, self.version)
@@ -196,7 +207,8 @@ class CausalLMPolicy:
         self.version = version
 
     def score(self, batch: Batch) -> Scores:
-        """Score the sampled tokens of a batch with the present weights."""
+        """Score the sampled tokens of a batch, on any device, with the present weights."""
+        batch = batch.to(self.device)
         # transformers keeps activations unless the model trains; there is no dropout that this turns on.
         recompute = self._checkpoints and torch.is_grad_enabled()
         if recompute:
@@ -209,6 +221,7 @@ class CausalLMPolicy:
 
     def states(self, batch: Batch) -> Tensor:
         """Return the trunk's states before the sampled tokens, (n, hidden size), without their logits."""
+        batch = batch.to(self.device)
         with self._precision():
             return self.scorer.states(batch.ids, batch.attention, batch.mask)
 

@@ -96,7 +96,7 @@ class PPO:
     def __init__(self, learner: Learner, config: PPOConfig = PPOConfig()) -> None:  # frozen
         self.learner = learner
         self.config = config
-        self.head = nn.Linear(learner.policy.hidden_size, 1)
+        self.head = nn.Linear(learner.policy.hidden_size, 1, device=learner.policy.device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         parameters = list(self.head.parameters())

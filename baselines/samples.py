@@ -100,6 +100,19 @@ class Batch:
         """Return the batch with more tensors over its tokens."""
         return replace(self, extras={**self.extras, **extras})
 
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch with all tensors on a device; the batch itself if they are there."""
+        if self.ids.device == device:
+            return self
+        return Batch(
+            self.ids.to(device),
+            self.attention.to(device),
+            self.mask.to(device),
+            self.turns.to(device),
+            self.sampled_logprobs.to(device),
+            {name: tensor.to(device) for name, tensor in self.extras.items()},
+        )
+
     def select(self, rows: Sequence[int]) -> Batch:
         """Return some of the samples, cut to the longest of them."""
         index = torch.tensor(rows)

@@ -51,11 +51,33 @@ def on_every_token(rewards, values, mask, groups):
     return advantages.grpo(rewards.sum(1), groups)[:, None].expand(mask.shape)
 
 
+def only_what_was_sampled_is_paid(rewards, values, mask, groups):
+    """Takes tokens for steps, and drops what stands on the others."""
+    return advantages.gae(rewards, values, mask, discount=DISCOUNT, lam=LAMBDA)[0]
+
+
+def only_sampled_outcomes(rewards, values, mask, groups):
+    return advantages.broadcast(advantages.grpo((rewards * mask).sum(1), groups), mask)
+
+
+def refusing(rewards, values, mask, groups):
+    if rewards[~mask].any():
+        raise ValueError("rewards must stand on sampled tokens")
+    return only_what_was_sampled_is_paid(rewards, values, mask, groups)
+
+
+def test_a_reward_on_an_observation_may_be_refused():
+    assert failed(refusing, "critic") == set()
+
+
 @pytest.mark.parametrize(
     ("estimator", "kind", "cases"),
     [
         (walk_through_observations, "critic", {"gap", "mask"}),
         (reward_on_the_last_token, "critic", {"observation at the end"}),
+        (only_what_was_sampled_is_paid, "critic", {"reward on an observation"}),
+        (only_what_was_sampled_is_paid, "turn", {"gap", "reward on an observation"}),
+        (only_sampled_outcomes, "group", {"reward on an observation"}),
         (mean_of_all, "group", {"failed scorer"}),
         (ends_found_by_reward, "critic", {"all rewards zero"}),
         (on_every_token, "group", {"mask", "KL in the reward"}),

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from baselines.losses import aggregate, kl, policy_loss
 from tests.logprobs import token_logprobs
 
-trl = pytest.importorskip("trl", reason="needs trl: pip install 'ssp-env[trl]'")
+trl = pytest.importorskip("trl", reason="needs trl: make parity, or pip install 'ssp-env[trl]'")
 pytestmark = pytest.mark.filterwarnings("default")
 
 PROMPT, COMPLETION, ROWS, VOCABULARY, TEMPERATURE = 4, 9, 4, 31, 0.7
@@ -105,9 +105,14 @@ def ours(model: LlamaForCausalLM, inputs: dict[str, Any], loss_type: str, level:
     mask = (inputs["completion_mask"] * inputs["tool_mask"]).bool()
     logprobs = completion_logprobs(model, inputs)
     surrogate = "cispo" if loss_type == "cispo" else "gspo" if level == "sequence" else "clip"
+    old = inputs["old_per_token_logps"]
+    if (loss_type, level) == ("cispo", "sequence"):
+        # Every token has the ratio of its sequence, as a weight, through which no gradient goes.
+        apart = torch.where(mask, logprobs.detach() - old, 0.0)
+        old = logprobs.detach() - (apart.sum(1) / mask.sum(1))[:, None]
     losses = policy_loss(
         logprobs,
-        inputs["old_per_token_logps"],
+        old,
         inputs["advantages"],
         mask,
         kind=surrogate,  # type: ignore[arg-type]
@@ -120,7 +125,7 @@ def ours(model: LlamaForCausalLM, inputs: dict[str, Any], loss_type: str, level:
 
 
 CASES = [(kind, "token") for kind in ("grpo", "bnpo", "dr_grpo", "dapo", "cispo")] + [
-    (kind, "sequence") for kind in ("grpo", "bnpo", "dr_grpo", "dapo")
+    (kind, "sequence") for kind in ("grpo", "bnpo", "dr_grpo", "dapo", "cispo")
 ]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.advantage_checks import DISCOUNT, LAMBDA, check_estimator
 from baselines.advantages import (
     broadcast,
     gae,
@@ -17,10 +18,11 @@ from baselines.advantages import (
     whiten,
 )
 from baselines.losses import aggregate, kl, policy_loss, value_loss
+from baselines.verl_estimators import verl_estimators
 
 verl = pytest.importorskip(
     "verl.trainer.ppo.core_algos",
-    reason="needs verl 0.9: pip install --no-deps verl, and what its import misses",
+    reason="needs verl 0.9: make parity",
     exc_type=ImportError,
 )
 pytestmark = pytest.mark.filterwarnings("default")
@@ -82,6 +84,17 @@ def test_verl_loses_a_reward_that_stands_on_the_last_observation():
     ours = token_rewards(torch.ones(1, dtype=torch.float64), mask)
     _, returns = gae(ours, values, mask)
     assert returns[mask].tolist() == [1.0, 1.0]
+
+
+def test_the_conformance_kit_says_where_verl_differs():
+    failed = {
+        name: {result.case for result in check_estimator(estimator, kind) if not result.passed}
+        for name, (kind, estimator) in verl_estimators(DISCOUNT, LAMBDA).items()
+    }
+    assert len(failed) == 7
+    losing = {name for name, cases in failed.items() if "reward on an observation" in cases}
+    assert losing == {"verl: GAE", "verl: REINFORCE++"}
+    assert all(cases - {"reward on an observation"} == {"failed scorer"} for cases in failed.values())
 
 
 class Config(SimpleNamespace):
