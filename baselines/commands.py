@@ -96,7 +96,7 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
 ) -> None:
-    """Train a tiny policy by search self-play and report held-out accuracy before and after."""
+    """Train a model by search self-play and report held-out accuracy before and after."""
     changes = read_rules(
         rules, rule, attempts=attempts, top_k=top_k, max_turns=max_turns, rag_check=rag_check
     )
@@ -126,15 +126,15 @@ def train(
 def _new_run(name: str, config: TrainConfig, warm_start: Path | None) -> RunDirectory:
     """Create the folder of a run, once everything that the run needs has been found to be there."""
     from baselines.algorithms import find_algorithm
+    from baselines.models import check_model
     from baselines.run_directory import RunDirectory
-    from baselines.train import check_warm_start
 
     folder = _run_folder(name)
     for role in (config.solver, config.proposer):
         if role.learns:
             find_algorithm(role)
     if warm_start is not None:
-        check_warm_start(warm_start, config)
+        check_model(warm_start, config)
     return RunDirectory.create(folder, config)
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import dacite
 
+from baselines.model_config import ModelConfig, RolloutConfig
+from baselines.tasks import SourceConfig
 from ssp_env.cli.rules import read_toml
 from ssp_env.game import GameConfig
 from ssp_env.game.config import TERSE_RULES, check_names
@@ -30,30 +32,14 @@ the RAG check of a tiny policy, so here both extremes pay nothing."""
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Size of the tiny Llama.
-
-    Attributes:
-        hidden_size: Its width.
-        layers: Its layers.
-        heads: Its attention heads.
-        intermediate_size: Width of its feed-forward layers.
-        context: Most tokens of a conversation.
-    """
-
-    hidden_size: int = 128
-    layers: int = 4
-    heads: int = 4
-    intermediate_size: int = 384
-    context: int = 512
-
-
-@dataclass(frozen=True)
 class WarmStartConfig:
-    """The warm start: reading practice, then cloning of weak scripted play.
+    """The warm start: reading practice, then cloning of scripted play.
+
+    The tiny model practises look-ups and clones weak players; a language model clones a player who knows the
+    answers to questions of generated worlds.
 
     Attributes:
-        lookup_steps: Optimiser steps on dense look-ups.
+        lookup_steps: Optimiser steps on dense look-ups; only the tiny model takes any.
         lookup_sequences: Sequences per look-up step, a multiple of 4.
         rehearsed_sequences: Look-up sequences added to every cloning step, a multiple of 4.
         cloning_steps: Optimiser steps on demonstrations.
@@ -176,7 +162,7 @@ class TrainConfig:
     Attributes:
         preset: Name of the preset that this configuration started from.
         seed: Fixes every random choice of the run.
-        world: Name in `WORLD_PRESETS`.
+        world: Name in `WORLD_PRESETS`, unless `source` names a corpus.
         hops: Numbers of hops that are asked for, drawn equally often.
         steps: Self-play steps.
         answers: Answers drawn per step.
@@ -186,7 +172,9 @@ class TrainConfig:
             algorithms are ours; `separate` updates the solver, then the proposer.
         checkpoint_every: Steps between checkpoints.
         game: Rules of the game.
+        source: Where tasks come from.
         model: The policy.
+        rollout: What samples its games.
         warm_start: The stages before self-play.
         learner: How the policy is updated.
         solver: How the solver learns.
@@ -205,7 +193,9 @@ class TrainConfig:
     updates: Literal["combined", "separate"] = "combined"
     checkpoint_every: int = 20
     game: GameConfig = TERSE_GAME
-    model: ModelConfig = ModelConfig()
+    source: SourceConfig = field(default_factory=SourceConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
     warm_start: WarmStartConfig = WarmStartConfig()
     learner: LearnerConfig = LearnerConfig()
     solver: RoleConfig = RoleConfig()
@@ -221,6 +211,15 @@ class TrainConfig:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
         if not (self.solver.learns or self.proposer.learns):
             raise ValueError("somebody must learn, but solver and proposer are both frozen")
+        if self.source.has_questions and (self.proposer.learns or not self.solver.learns):
+            raise ValueError(
+                "tasks with questions are for the solver alone: set proposer to 'frozen' (--mode solver-only)"
+            )
+        if self.model.is_tiny and (self.source.over_corpus or self.game.prompts != "terse"):
+            raise ValueError(
+                "the tiny model reads terse worlds only: set model.name to smollm2 or the folder of a "
+                "model, or leave out source.corpus, source.search and rules.prompts"
+            )
         for name in ("steps", "answers", "proposals", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -256,13 +255,16 @@ class TrainConfig:
 
         `rules` holds rules of the game, see `GameConfig.changed`. In `solver` and `proposer`, names other
         than `algorithm` and `weight` are options of the algorithm; another algorithm starts without options.
+        Where `rules.prompts` leaves the terse prompts, or turns to them, all other rules start from the usual
+        ones of the new style.
 
         Raises:
             ValueError: If a name is unknown (the nearest one is named), or a value is of another kind than
                 expected or out of its range.
         """
         changes = dict(changes)
-        game = self.game.changed(changes.pop("rules", {}))
+        rules = changes.pop("rules", {})
+        game = _usual_rules(self.game, rules).changed(rules)
         for role in ("solver", "proposer"):
             if isinstance(changes.get(role), str):
                 changes[role] = {"algorithm": changes[role]}
@@ -286,6 +288,14 @@ class TrainConfig:
             wrong = ", ".join(sorted(set(data) ^ known))
             raise ValueError(f"expected a configuration of this version, got one with other keys: {wrong}")
         return _from_plain({**data, "game": GameConfig.from_dict(data["game"])})
+
+
+def _usual_rules(game: GameConfig, changes: Mapping[str, Any]) -> GameConfig:
+    """Return the rules that changes start from: tiny models and language models play under others."""
+    prompts = changes.get("prompts", game.prompts)
+    if (prompts == "terse") == (game.prompts == "terse"):
+        return game
+    return TERSE_GAME if prompts == "terse" else GameConfig(prompts=prompts)
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:

@@ -1,14 +1,15 @@
-"""Held-out accuracy of a solver: sampled pass@1 on questions from worlds that nothing trains on."""
+"""Held-out accuracy of a solver: sampled pass@1 on questions that nothing trains on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from baselines.tasks import heldout_games
+from baselines.tasks import HeldOut, Source, WorldSource
 from ssp_env.game import GameConfig
 from ssp_env.play import AnyAgent, play
 from ssp_env.scoring import wilson_interval
+from ssp_env.search.engine import SearchEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,43 +35,48 @@ class Accuracy:
 
 def evaluate(
     solver: AnyAgent,
-    preset: str,
+    source: Source | str,
     config: GameConfig,
     *,
     hops: Sequence[int] = (1, 2, 3),
     questions: int = 240,
     batch: int = 240,
-    first_world: int = 0,
-) -> Mapping[int, Accuracy]:
-    """Measure a solver on held-out questions of each number of hops.
+    validation: bool = False,
+) -> dict[str, Accuracy]:
+    """Measure a solver on held-out questions.
 
     Args:
         solver: The agent; its own sampling settings apply.
-        preset: World preset.
+        source: Where the questions come from: a source, or the preset of generated worlds.
         config: Rules of the games; its `attempts` is ignored, because each question is attempted once.
-        hops: Numbers of hops.
-        questions: Questions per number of hops.
+        hops: Numbers of hops, if `source` is a preset.
+        questions: Most questions of a set.
         batch: Number of games that are played together.
-        first_world: Index of the first held-out world.
+        validation: Take the questions that are for learning curves.
+
+    Returns:
+        The accuracy on each set by its name, which for generated worlds is the number of hops.
     """
-    results = {}
+    opened = WorldSource(source, hops=hops) if isinstance(source, str) else source
     single = replace(config, attempts=1)
-    for count in hops:
-        games, scenarios = heldout_games(preset, count, questions, single, first_world=first_world)
-        engines = {key: scenario.engine for key, scenario in scenarios.items()}
-        outcomes = []
-        for start in range(0, len(games), batch):
-            outcomes += play(
-                games[start : start + batch],
-                proposer=solver,
-                solver=solver,
-                search=engines,
-                on_player_error="raise",
-            )
-            if hasattr(solver, "forget"):
-                solver.forget()
-        solved = sum(outcome.success_rate == 1.0 for outcome in outcomes)
-        searches = sum(outcome.metrics["solver_searches"] for outcome in outcomes) / len(outcomes)
-        accuracy = solved / len(outcomes)
-        results[count] = Accuracy(accuracy, wilson_interval(solved, len(outcomes)), len(outcomes), searches)
-    return results
+    sets = opened.heldout(single, questions, validation=validation)
+    return {each.name: _accuracy(solver, each, batch) for each in sets}
+
+
+def _accuracy(solver: AnyAgent, heldout: HeldOut, batch: int) -> Accuracy:
+    engines: dict[str, SearchEngine] = {key: scenario.engine for key, scenario in heldout.scenarios.items()}
+    outcomes = []
+    for start in range(0, len(heldout.games), batch):
+        outcomes += play(
+            heldout.games[start : start + batch],
+            proposer=solver,
+            solver=solver,
+            search=engines,
+            on_player_error="raise",
+        )
+        if hasattr(solver, "forget"):
+            solver.forget()
+    solved = sum(outcome.success_rate == 1.0 for outcome in outcomes)
+    searches = sum(outcome.metrics["solver_searches"] for outcome in outcomes) / len(outcomes)
+    interval = wilson_interval(solved, len(outcomes))
+    return Accuracy(solved / len(outcomes), interval, len(outcomes), searches)

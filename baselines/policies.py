@@ -154,6 +154,8 @@ class CausalLMPolicy:
         chunk_tokens: See `TokenScorer`.
         autocast: Run the model in bfloat16 while the weights stay as they are, in float32.
         gradient_checkpointing: Compute activations again in the backward pass instead of keeping them.
+        push: Sends the present weights under a version to wherever the player samples; None if it reads them
+            from the model.
 
     Raises:
         ValueError: If the temperature is not above 0, or the model has dropout that would make scores
@@ -169,6 +171,7 @@ class CausalLMPolicy:
         chunk_tokens: int = 1024,
         autocast: bool = False,
         gradient_checkpointing: bool = False,
+        push: Callable[[str], None] | None = None,
     ) -> None:
         if not temperature > 0:
             raise ValueError(f"a policy is trained at a temperature above 0, got {temperature}")
@@ -184,6 +187,7 @@ class CausalLMPolicy:
         self.scorer = TokenScorer(model, chunk_tokens)
         self._make_agent = make_agent
         self._autocast = autocast
+        self._push = push
         self._checkpoints = gradient_checkpointing
         # A frozen copy has the same state, and nothing in it requires a gradient.
         self._trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
@@ -204,6 +208,8 @@ class CausalLMPolicy:
         Players of this process read the weights themselves, so only the name changes; a policy that samples
         on a server sends them there.
         """
+        if self._push is not None:
+            self._push(version)
         self.version = version
 
     def score(self, batch: Batch) -> Scores:
@@ -243,6 +249,8 @@ class CausalLMPolicy:
         weights = dict(self.model.named_parameters())
         shared = {id(weight): weight for name, weight in weights.items() if name not in self._trained}
         duplicate = copy.copy(self)
+        # What samples elsewhere holds the weights of one policy; copies play in this process.
+        duplicate._push = None
         duplicate.model = copy.deepcopy(self.model, shared)
         for name, weight in duplicate.model.named_parameters():
             if name in self._trained:

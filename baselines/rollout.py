@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from baselines.samples import Sample, TokensMissing, game_samples
 from baselines.seeding import derive_rng, derive_seed
-from baselines.tasks import TaskSource
+from baselines.tasks import Source
 from ssp_env.game import Game, GameConfig, Role
 from ssp_env.game.audit import audit
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyAgent, play
+from ssp_env.scenario import Scenario
 from ssp_env.search.engine import SearchEngine
-from ssp_env.worlds import World
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Rollout:
 
 
 def play_rollout(
-    source: TaskSource,
+    source: Source,
     config: GameConfig,
     *,
     proposer: AnyAgent,
@@ -83,7 +83,7 @@ def play_rollout(
                 # Proposals are compared with others for the same answer, attempts within their game.
                 group = f"answer {game.task.id}" if sample.role == "proposer" else sample.group
                 samples[sample.role].append(replace(sample, group=group))
-    metrics = _metrics(games, {key: scenario.world for key, scenario in scenarios.items() if scenario.world})
+    metrics = _metrics(games, scenarios)
     metrics["incomplete_samples"] = sum(not sample.complete for role in learning for sample in samples[role])
     usable = {role: _usable(role, found, role in learning) for role, found in samples.items()}
     return Rollout(games, engines, usable, metrics)
@@ -100,31 +100,39 @@ def _usable(role: Role, samples: Sequence[Sample], learns: bool) -> Sequence[Sam
     return complete
 
 
-def _metrics(games: Sequence[Game], worlds: Mapping[str, World]) -> dict[str, float]:
+def _metrics(games: Sequence[Game], scenarios: Mapping[str, Scenario]) -> dict[str, float]:
     outcomes = [game.outcome for game in games if game.outcome is not None]
     valid = [game for game in games if game.outcome is not None and game.outcome.verdict == "valid"]
-    asked = [hops for game in valid if (hops := worlds[game.task.corpus].hops_of(game.question))]
-    audits = [audit(game, worlds[game.task.corpus].answers_to) for game in valid]
+    proposed = [game.outcome for game in games if game.outcome is not None and not game.task.question]
+    audits = [audit(game, scenarios[game.task.corpus].oracle) for game in valid]
     solved = [game.outcome.success_rate or 0.0 for game in valid if game.outcome]
     solver_games = max(1, sum(game.config.attempts for game in valid))
     metrics = {
         "solver_reward": _mean(solved),
-        "proposer_reward": _mean([outcome.rewards[PROPOSER_SEAT] for outcome in outcomes]),
         "valid_rate": len(valid) / len(games),
-        "mean_hops": _mean(asked),
         "mixed_groups": _mean([0.0 < rate < 1.0 for rate in solved]),
-        "proposer_searches": _mean([outcome.metrics["proposer_searches"] for outcome in outcomes]),
         "solver_searches": sum(outcome.metrics["solver_searches"] for outcome in outcomes) / solver_games,
         "malformed_turns": _mean([outcome.metrics["malformed_turns"] for outcome in outcomes]),
     }
+    if proposed:
+        metrics["proposer_reward"] = _mean([outcome.rewards[PROPOSER_SEAT] for outcome in proposed])
+        metrics["proposer_searches"] = _mean([outcome.metrics["proposer_searches"] for outcome in proposed])
     # Without a valid question there is no share of true ones.
     if labels := [found["label_true"] for found in audits if "label_true" in found]:
         metrics["label_truth"] = _mean(labels)
-    for hops in (1, 2, 3):
-        metrics[f"asked_{hops}_hop"] = sum(hop == hops for hop in asked) / max(1, len(valid))
     for reason in sorted({outcome.reason for outcome in outcomes if outcome.verdict != "valid"}):
         metrics[f"invalid/{reason}"] = sum(outcome.reason == reason for outcome in outcomes) / len(outcomes)
-    return metrics
+    return metrics | _hops_asked(valid, scenarios)
+
+
+def _hops_asked(valid: Sequence[Game], scenarios: Mapping[str, Scenario]) -> dict[str, float]:
+    """Return how many hops the questions have, where generated worlds tell."""
+    worlds = {key: scenario.world for key, scenario in scenarios.items() if scenario.world is not None}
+    if not worlds:
+        return {}
+    asked = [hops for game in valid if (hops := worlds[game.task.corpus].hops_of(game.question))]
+    shares = {f"asked_{n}_hop": sum(hops == n for hops in asked) / max(1, len(valid)) for n in (1, 2, 3)}
+    return {"mean_hops": _mean(asked), **shares}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ from baselines.learner import Experience, Learner
 from baselines.policies import CausalLMPolicy
 from baselines.rollout import Rollout, play_rollout
 from baselines.seeding import derive_seed
-from baselines.tasks import TaskSource
+from baselines.tasks import open_source
 from ssp_env.game import Role
 
 ROLES: tuple[Role, ...] = ("solver", "proposer")
@@ -37,7 +37,7 @@ class SelfPlay:
         self.config = config
         self.policy = policy
         self.frozen = frozen
-        self.source = TaskSource(config.world, hops=config.hops)
+        self.source = open_source(config.source, config.world, config.hops, config.game)
         self.learner = Learner(policy, replace(config.learner, seed=derive_seed(config.seed, "learner")))
         self.algorithms: dict[Role, Algorithm] = {
             role: build_algorithm(getattr(config, role), self.learner)

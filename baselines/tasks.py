@@ -1,19 +1,139 @@
-"""Tasks over generated worlds: those of training, and those that are held out."""
+"""Where the tasks of a run come from: generated worlds, a corpus with answers, or a question file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from ssp_env.data import read_questions
 from ssp_env.game import Game, GameConfig, Task
 from ssp_env.scenario import Scenario, open_scenario
-from ssp_env.worlds import World
+from ssp_env.worlds import WORLD_PRESETS, KnownQuestion, World
 from ssp_env.worlds.config import Split
 
 MAX_TRAIN_WORLDS = 1_000_000
+VALIDATION_FIRST_WORLD = 1_000_000
+"""Held-out worlds from this number on are for learning curves, those before for final figures."""
+
+
+class HeldOut(NamedTuple):
+    """Questions that nothing trains on.
+
+    Attributes:
+        name: Their number of hops, or `questions` for those of a file.
+        games: One solver game per question.
+        scenarios: What they are played in, by `Task.corpus`.
+    """
+
+    name: str
+    games: list[Game]
+    scenarios: Mapping[str, Scenario]
+
+
+class Source(Protocol):
+    """Gives a run its tasks, and the questions on which its solver is measured."""
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Scenario]]:
+        """Draw tasks; return them, and by `Task.corpus` the scenarios that they are played in.
+
+        A task that has a question is played by the solver alone.
+        """
+        ...
+
+    def heldout(self, config: GameConfig, questions: int, *, validation: bool) -> Iterator[HeldOut]:
+        """Yield sets of at most so many questions: for the learning curve, or for the final figures."""
+        ...
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """What is played over instead of generated worlds, and how worlds are spread.
+
+    Attributes:
+        corpus: File or folder of passages; empty for generated worlds.
+        search: What searches, as `open_scenario` takes it: nothing for BM25, an index directory, the URL of a
+            search server, `dense:MODEL`, or `module:object`.
+        answers: File of answers for the proposer; by default short titles of the corpus.
+        questions: File of questions with known answers, which the solver is trained on without a proposer.
+        validation: File of questions for the learning curve; none is drawn without it.
+        heldout: File of questions for the figures before and after training.
+        known_questions: Train on the questions with known answers that generated worlds have, without a
+            proposer: what labelled data would give.
+        worlds: Number of generated worlds that the tasks of a step are spread over.
+        questions_per_world: Held-out questions from each generated world and number of hops.
+    """
+
+    corpus: str = ""
+    search: str = ""
+    answers: str = ""
+    questions: str = ""
+    validation: str = ""
+    heldout: str = ""
+    known_questions: bool = False
+    worlds: int = 8
+    questions_per_world: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("worlds", "questions_per_world"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"source.{name} must be at least 1, got {getattr(self, name)}")
+        files = [name for name in ("answers", "questions", "validation", "heldout") if getattr(self, name)]
+        if files and not self.over_corpus:
+            raise ValueError(
+                f"source.{files[0]} needs passages to search: set source.corpus to a file or folder of "
+                "passages, or source.search to an index, a server's URL or module:object"
+            )
+        if self.over_corpus and self.known_questions:
+            raise ValueError("source.known_questions is for generated worlds: set source.questions to a file")
+        if self.answers and self.questions:
+            raise ValueError(
+                "source.answers and source.questions exclude each other: the proposer writes questions for "
+                "answers, and questions are for the solver alone"
+            )
+
+    @property
+    def over_corpus(self) -> bool:
+        """Whether games are played over passages of the user's own."""
+        return bool(self.corpus or self.search)
+
+    @property
+    def has_questions(self) -> bool:
+        """Whether every task has its question, so that no proposer plays."""
+        return bool(self.questions) or self.known_questions
+
+
+def open_source(config: SourceConfig, world: str, hops: Sequence[int], rules: GameConfig) -> Source:
+    """Return the source that a configuration names.
+
+    Args:
+        config: What it names.
+        world: Name in `WORLD_PRESETS`, for generated worlds.
+        hops: Numbers of hops to ask for.
+        rules: Rules of the games.
+
+    Raises:
+        ValueError: If there is no such world, or a file is malformed.
+    """
+    if config.over_corpus:
+        scenario = open_scenario(
+            corpus=config.corpus or None,
+            search=config.search or None,
+            answers=config.answers or None,
+            questions=config.questions or None,
+            hops=hops,
+            rules=rules,
+        )
+        return CorpusSource(scenario, config)
+    if world not in WORLD_PRESETS:
+        raise ValueError(f"unknown world preset {world!r}; known presets: {', '.join(sorted(WORLD_PRESETS))}")
+    return WorldSource(world, config.worlds, hops, config.known_questions, config.questions_per_world)
+
+
+# -- generated worlds --------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=512)
@@ -25,27 +145,32 @@ def open_world(preset: str, split: Split, index: int) -> tuple[World, Scenario]:
 
 
 @dataclass(frozen=True)
-class TaskSource:
+class WorldSource:
     """Draws tasks from the training worlds of a preset.
 
     Attributes:
         preset: Name in `WORLD_PRESETS`.
         worlds: Number of worlds that a batch is spread over.
         hops: Numbers of hops, drawn equally often.
+        known_questions: Draw questions whose answer is known, instead of answers.
+        per_world: Held-out questions from each world and number of hops.
     """
 
     preset: str = "tiny"
     worlds: int = 8
     hops: Sequence[int] = (1, 2, 3)
+    known_questions: bool = False
+    per_world: int = 4
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Scenario]]:
         """Draw tasks; return them, and by `Task.corpus` the scenarios that they are played in."""
-        indexes = rng.integers(MAX_TRAIN_WORLDS, size=min(self.worlds, count))
-        opened = {
-            world.id: (world, scenario)
-            for world, scenario in (open_world(self.preset, "train", int(index)) for index in indexes)
-        }
-        worlds = [world for world, _ in opened.values()]
+        if self.known_questions:
+            known, scenarios = self.draw_known(rng, count)
+            return [
+                replace(question.task, id=str(number), corpus=corpus)
+                for number, (question, corpus) in enumerate(known)
+            ], scenarios
+        worlds, scenarios = self._draw_worlds(rng, count)
         tasks = []
         for number in range(count):
             world = worlds[number % len(worlds)]
@@ -53,7 +178,40 @@ class TaskSource:
             answers = world.answers(hops)
             answer = answers[int(rng.integers(len(answers)))]
             tasks.append(Task(answer, hops=hops, id=str(number), corpus=world.id))
-        return tasks, {key: scenario for key, (_, scenario) in opened.items()}
+        return tasks, scenarios
+
+    def draw_known(
+        self, rng: np.random.Generator, count: int
+    ) -> tuple[list[tuple[KnownQuestion, str]], dict[str, Scenario]]:
+        """Draw questions with known answers, each with the key of its scenario.
+
+        None has a pair of relations that is held out for evaluation.
+        """
+        worlds, scenarios = self._draw_worlds(rng, count)
+        drawn = []
+        for number in range(count):
+            world = worlds[number % len(worlds)]
+            (known,) = world.questions(int(rng.choice(list(self.hops))), 1, rng, "train")
+            drawn.append((known, world.id))
+        return drawn, scenarios
+
+    def _draw_worlds(self, rng: np.random.Generator, count: int) -> tuple[list[World], dict[str, Scenario]]:
+        indexes = rng.integers(MAX_TRAIN_WORLDS, size=min(self.worlds, count))
+        opened = {
+            world.id: (world, scenario)
+            for world, scenario in (open_world(self.preset, "train", int(index)) for index in indexes)
+        }
+        scenarios = {key: scenario for key, (_, scenario) in opened.items()}
+        return [world for world, _ in opened.values()], scenarios
+
+    def heldout(self, config: GameConfig, questions: int, *, validation: bool) -> Iterator[HeldOut]:
+        """Yield as many questions for each number of hops, from worlds of the held-out split."""
+        first = VALIDATION_FIRST_WORLD if validation else 0
+        for hops in sorted(set(self.hops)):
+            found = heldout_games(
+                self.preset, hops, questions, config, per_world=self.per_world, first_world=first
+            )
+            yield HeldOut(str(hops), *found)
 
 
 def heldout_games(
@@ -81,3 +239,34 @@ def heldout_games(
             games.append(Game(task, config))
         index += 1
     return games, scenarios
+
+
+# -- a corpus of one's own ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CorpusSource:
+    """Draws answers, or questions whose answer is known, that are played over one corpus.
+
+    Attributes:
+        scenario: Corpus, search engine and tasks.
+        config: Names the files of questions.
+    """
+
+    scenario: Scenario
+    config: SourceConfig = field(default_factory=SourceConfig)
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Scenario]]:
+        """Draw tasks, each once before any comes again; the one corpus has the key ""."""
+        tasks = self.scenario.questions if self.config.questions else self.scenario.tasks
+        rounds = -(-count // len(tasks))
+        order = np.concatenate([rng.permutation(len(tasks)) for _ in range(rounds)])[:count]
+        drawn = [replace(tasks[int(place)], id=str(number), corpus="") for number, place in enumerate(order)]
+        return drawn, {"": self.scenario}
+
+    def heldout(self, config: GameConfig, questions: int, *, validation: bool) -> Iterator[HeldOut]:
+        """Yield the first questions of the file for this purpose, if there is one."""
+        file = self.config.validation if validation else self.config.heldout
+        if file:
+            tasks = [replace(task, corpus="") for task in read_questions(file)[:questions]]
+            yield HeldOut("questions", [Game(task, config) for task in tasks], {"": self.scenario})

@@ -10,34 +10,35 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
-from torch import Size, Tensor
-from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from torch import Tensor
 
 from agents.scripted import ScriptedPlayer
-from agents.tiny_model import build_model, build_tokenizer, load, save
-from agents.tiny_policy import TinyPolicy
 from baselines.config import LearnerConfig, TrainConfig
 from baselines.evaluation import Accuracy, evaluate
 from baselines.learner import Learner
-from baselines.policies import CausalLMPolicy
+from baselines.models import TinyModel, open_model
 from baselines.rollout import Rollout
 from baselines.run_directory import RunDirectory, restore_optimizer
 from baselines.samples import Sample
 from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play import SelfPlay
-from baselines.tasks import TaskSource
-from baselines.warm_start import clone, demonstrations, lookup_samples, pages_shown
+from baselines.tasks import WorldSource, open_source
+from baselines.warm_start import (
+    clone,
+    demonstrations,
+    lookup_samples,
+    oracle_demonstrations,
+    pages_shown,
+)
 from ssp_env.game import PROTOCOLS
 from ssp_env.records import EpisodeWriter, keep_episodes
-from ssp_env.worlds import terse_vocabulary
 
-VALIDATION_FIRST_WORLD = 1_000_000
 WARM_START = "warm-start"
 FINAL = "final"
 EPISODES = "episodes.jsonl"
@@ -103,11 +104,10 @@ class Training:
         self.run = run
         self.observer = observer
         self.protocol = PROTOCOLS[config.game.protocol]
-        self.source = TaskSource(config.world, hops=config.hops)
-        self.model, self.tokenizer = _build(config)
-        self.policy = CausalLMPolicy(self.model, self._player, temperature=config.temperature)
+        self.source = open_source(config.source, config.world, config.hops, config.game)
+        self.opened = open_model(config, run.path)
+        self.policy = self.opened.policy
         if warm_start:
-            check_warm_start(warm_start, config)
             run.publish(WARM_START, lambda folder: shutil.copytree(warm_start, folder, dirs_exist_ok=True))
         self.seconds = 0.0
         self._started = time.monotonic()
@@ -133,45 +133,54 @@ class Training:
                 if done:
                     restore(stage)
                 self._run_stage(index, stage, done)
-        self.run.publish(FINAL, lambda folder: save(self.model, self.tokenizer, folder))
+        self.run.publish(FINAL, self.opened.save)
         after = self._evaluate("after")
         return self._summarise(after)
 
     # -- stages ----------------------------------------------------------------------------------------
 
     def _lookup_stage(self) -> Stage:
-        options = self.config.warm_start
-        learner = self._supervised(options.lookup_steps)
+        steps = self.config.warm_start.lookup_steps if self.config.model.is_tiny else 0
+        learner = self._supervised(steps)
 
         def step(number: int) -> dict[str, float]:
             rng = derive_rng(self.config.seed, "lookup", number)
-            pages = pages_shown(number / options.lookup_steps)
-            return clone(learner, self._lookups(rng, options.lookup_sequences, pages))
+            pages = pages_shown(number / steps)
+            return clone(learner, self._lookups(rng, self.config.warm_start.lookup_sequences, pages))
 
-        return Stage("look-ups", options.lookup_steps, learner, step)
+        return Stage("look-ups", steps, learner, step)
 
     def _cloning_stage(self) -> Stage:
-        options = self.config.warm_start
-        learner = self._supervised(options.cloning_steps)
-        game = replace(self.config.game, attempts=options.cloning_attempts)
+        steps = self.config.warm_start.cloning_steps
+        learner = self._supervised(steps)
 
         def step(number: int) -> dict[str, float]:
-            rng = derive_rng(self.config.seed, "cloning", number)
-            player = ScriptedPlayer(seed=derive_seed(self.config.seed, "cloning", number))
-            shown = demonstrations(
-                self.source, player, game, self.tokenizer, rng, games=options.cloning_games
-            )
-            return clone(
-                learner, [*shown, *self._lookups(rng, options.rehearsed_sequences, pages_shown(1.0))]
-            )
+            return clone(learner, self._shown(number))
 
-        return Stage("cloning", options.cloning_steps, learner, step)
+        return Stage("cloning", steps, learner, step)
+
+    def _shown(self, number: int) -> list[Sample]:
+        """Return the demonstrations of a step of cloning."""
+        options, seed = self.config.warm_start, self.config.seed
+        game = replace(self.config.game, attempts=options.cloning_attempts)
+        rng = derive_rng(seed, "cloning", number)
+        if isinstance(self.opened, TinyModel):
+            player = ScriptedPlayer(seed=derive_seed(seed, "cloning", number))
+            shown = demonstrations(
+                self.source, player, game, self.opened.tokenizer, rng, games=options.cloning_games
+            )
+            return [*shown, *self._lookups(rng, options.rehearsed_sequences, pages_shown(1.0))]
+        # Demonstrations come from generated worlds, whatever is played over later.
+        worlds = WorldSource(self.config.world, self.config.source.worlds, self.config.hops)
+        conversations = self.opened.conversations()
+        return oracle_demonstrations(worlds, game, conversations, rng, games=options.cloning_games)
 
     def _lookups(self, rng: np.random.Generator, sequences: int, pages: int) -> list[Sample]:
+        assert isinstance(self.opened, TinyModel)
         return lookup_samples(
             self.config.world,
             self.protocol,
-            self.tokenizer,
+            self.opened.tokenizer,
             rng,
             worlds=sequences // 4,
             per_world=4,
@@ -196,7 +205,7 @@ class Training:
         frozen = None
         if config.mode != "self-play":
             frozen = self.policy.duplicate()
-            frozen.model.load_state_dict(load(self.run.path / WARM_START)[0].state_dict())
+            self.opened.restore(frozen, self.run.path / WARM_START)
         game = SelfPlay(config, self.policy, frozen)
 
         def step(number: int) -> dict[str, float]:
@@ -208,11 +217,6 @@ class Training:
             return metrics
 
         return Stage("self-play", config.steps, game.learner, step, game.state_dict, game.load_state_dict)
-
-    def _player(self, model: PreTrainedModel, seed: int, version: str) -> TinyPolicy:
-        player = TinyPolicy(model, self.tokenizer, temperature=self.config.temperature, seed=seed)
-        player.published(version)
-        return player
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -240,7 +244,7 @@ class Training:
             "optimizer_steps": stage.learner.steps,
         }
         self.run.save_checkpoint(
-            index, step, self.model.state_dict(), stage.learner.optimizer, state, stage.state()
+            index, step, self.policy.state_dict(), stage.learner.optimizer, state, stage.state()
         )
 
     def _restore(self, folder: Path | None) -> tuple[int, int, Callable[[Stage], None]]:
@@ -249,10 +253,10 @@ class Training:
             self._drop_rows_after(0)
             if not (self.run.path / WARM_START).exists():
                 return 0, 0, lambda stage: None
-            self.model.load_state_dict(load(self.run.path / WARM_START)[0].state_dict())
+            self.opened.restore(self.policy, self.run.path / WARM_START)
             return 2, 0, lambda stage: None
         checkpoint = self.run.load_checkpoint(folder)
-        self.model.load_state_dict(checkpoint.weights)
+        self.policy.load_state_dict(checkpoint.weights)
         self.seconds = checkpoint.state["seconds"]
         self._drop_rows_after(checkpoint.state["global_step"])
 
@@ -285,29 +289,31 @@ class Training:
 
     def _save_warm_start(self) -> None:
         if not (self.run.path / WARM_START).exists():
-            self.run.publish(WARM_START, lambda folder: save(self.model, self.tokenizer, folder))
+            self.run.publish(WARM_START, self.opened.save)
         if not (self.run.path / "heldout_before.json").exists():
             before = self._evaluate("before")
-            rows = {str(hops): accuracy.to_dict() for hops, accuracy in before.items()}
+            rows = {name: accuracy.to_dict() for name, accuracy in before.items()}
             self.run.write_json("heldout_before.json", rows)
 
-    def _evaluate(self, what: str) -> dict[int, Accuracy]:
+    def _evaluate(self, what: str) -> dict[str, Accuracy]:
         self.observer.evaluating(f"held-out questions, {what}")
         # A run that is resumed here has published nothing yet, and must draw the same numbers.
         self.policy.published(what)
         agent = self.policy.agent(derive_seed(self.config.seed, what))
         questions = self.config.evaluation.questions
-        return dict(evaluate(agent, self.config.world, self.config.game, questions=questions))
+        return evaluate(agent, self.source, self.config.game, questions=questions)
 
     def _validate(self, number: int) -> dict[str, float]:
+        # Players that sample elsewhere have the weights of before this step's update.
+        self.policy.published(f"validation-{number}")
         results = evaluate(
             self.policy.agent(derive_seed(self.config.seed, "validation", number)),
-            self.config.world,
+            self.source,
             self.config.game,
             questions=self.config.evaluation.validation_questions,
-            first_world=VALIDATION_FIRST_WORLD,
+            validation=True,
         )
-        return {f"validation/{hops}_hop": accuracy.pass_at_1 for hops, accuracy in results.items()}
+        return {f"validation/{_metric(name)}": accuracy.pass_at_1 for name, accuracy in results.items()}
 
     def _record_episodes(self, played: Rollout, number: int) -> None:
         extra = {"step": self._global_step(2, number)}
@@ -315,7 +321,7 @@ class Training:
             for game in played.games:
                 writer.write(game, played.engines[game.task.corpus].fingerprint(), extra)
 
-    def _summarise(self, after: dict[int, Accuracy]) -> dict[str, Any]:
+    def _summarise(self, after: dict[str, Accuracy]) -> dict[str, Any]:
         rows = [row for row in self.run.read_jsonl("metrics.jsonl") if row["stage"] == "self-play"]
         last = rows[-max(1, len(rows) // 8) :]
         keys = ("valid_rate", "mean_hops", "solver_reward", "proposer_reward", "label_truth", "mixed_groups")
@@ -326,7 +332,7 @@ class Training:
             "peak_rss_mb": _peak_rss_mb(),
             "heldout": {
                 "before": json.loads((self.run.path / "heldout_before.json").read_text()),
-                "after": {str(hops): accuracy.to_dict() for hops, accuracy in after.items()},
+                "after": {name: accuracy.to_dict() for name, accuracy in after.items()},
             },
             "game": {key: _mean(values) for key in keys if (values := [r[key] for r in last if key in r])},
         }
@@ -337,24 +343,9 @@ class Training:
         return self.seconds + time.monotonic() - self._started
 
 
-def check_warm_start(folder: Path, config: TrainConfig) -> None:
-    """Check that a run can start from the model in a folder.
-
-    Raises:
-        FileNotFoundError: If the folder holds no checkpoint.
-        ValueError: If the checkpoint cannot be read, or is of another size than the configuration's.
-    """
-    if _shapes(load(folder)[0]) != _shapes(_build(config)[0]):
-        raise ValueError(f"the model in {folder} has other sizes than those of the preset {config.preset!r}")
-
-
-def _build(config: TrainConfig) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    tokenizer = build_tokenizer(PROTOCOLS[config.game.protocol], terse_vocabulary())
-    return build_model(len(tokenizer), seed=config.seed, **asdict(config.model)), tokenizer
-
-
-def _shapes(model: LlamaForCausalLM) -> dict[str, Size]:
-    return {name: weight.shape for name, weight in model.state_dict().items()}
+def _metric(name: str) -> str:
+    """Return the name of a set of questions in metrics; generated worlds name sets by hops."""
+    return f"{name}_hop" if name.isdigit() else name
 
 
 def _mean(values: Sequence[float]) -> float:

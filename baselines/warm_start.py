@@ -1,25 +1,37 @@
-"""The warm start: reading practice by dense look-ups, then behaviour cloning of weak scripted play.
+"""The warm start: reading practice by dense look-ups, then behaviour cloning of scripted play.
 
 Only training worlds are used. The look-ups stand in for the reading ability that a large model brings from
-pre-training; the demonstrations bring the protocol. Both are supervised, neither shows strong play.
+pre-training; the demonstrations bring the protocol. Both are supervised. Tiny models see weak play; a
+language model sees games of a player who knows the answers, because hardly any game of its own is valid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
+from agents.conversation_tokens import ConversationTokens
+from agents.oracle_play import OraclePlayer
 from agents.scripted.notes import backwards
 from baselines.learner import Experience, Learner, Loss, Totals
 from baselines.policies import Scores
-from baselines.samples import Batch, ConversationRecorder, Sample, Segment, collate, text_sample
-from baselines.tasks import MAX_TRAIN_WORLDS, TaskSource
-from ssp_env.game import Game, GameConfig, Protocol
+from baselines.samples import (
+    Batch,
+    ConversationRecorder,
+    Sample,
+    Segment,
+    collate,
+    game_samples,
+    text_sample,
+)
+from baselines.tasks import MAX_TRAIN_WORLDS, Source, WorldSource
+from ssp_env.game import Game, GameConfig, Protocol, Reply, View
 from ssp_env.play import AnyAgent, play
-from ssp_env.worlds import TerseFact, World, render_question, world_preset
+from ssp_env.worlds import KnownQuestion, TerseFact, World, render_question, world_preset
 
 PageChoice = Literal["alike", "random", "linked"]
 Fact: TypeAlias = tuple[str, str]  # subject and relation, which determine the object
@@ -149,7 +161,7 @@ def _chain(facts: Mapping[Fact, str], hops: int, rng: np.random.Generator) -> li
 
 
 def demonstrations(
-    source: TaskSource,
+    source: Source,
     player: AnyAgent,
     config: GameConfig,
     tokenizer: PreTrainedTokenizerFast,
@@ -182,6 +194,66 @@ def demonstrations(
         text_sample(messages, tokenizer, game_id, seat)
         for (game_id, seat, _), messages in recorder.conversations.items()
     ]
+
+
+class Demonstrator:
+    """Plays known questions, and returns the tokens that a language model would have had to sample.
+
+    Args:
+        known: The question of each game, by the game's id.
+        conversations: The model's record of conversations as token ids.
+    """
+
+    def __init__(self, known: Mapping[str, KnownQuestion], conversations: ConversationTokens) -> None:
+        self._players = {game_id: OraclePlayer(question) for game_id, question in known.items()}
+        self._conversations = conversations
+        end = conversations.tokenizer.eos_token_id
+        self._end = (end,) if conversations.rendering == "chat" and isinstance(end, int) else ()
+
+    def act_batch(self, views: Sequence[View]) -> list[Reply]:
+        """Return one turn per view, with its tokens and no log-probabilities."""
+        return [self._turn(view) for view in views]
+
+    def _turn(self, view: View) -> Reply:
+        prompt = self._conversations.prompt(view)
+        text = self._players[view.game_id].act(view)
+        ids = self._conversations.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self._conversations.reply(view, prompt, (*ids, *self._end), ())
+
+
+def oracle_demonstrations(
+    source: WorldSource,
+    config: GameConfig,
+    conversations: ConversationTokens,
+    rng: np.random.Generator,
+    *,
+    games: int,
+) -> list[Sample]:
+    """Play known questions of generated worlds in both roles, and keep every conversation that is whole.
+
+    Args:
+        source: Draws the questions.
+        config: Rules of the games; a conversation whose question breaks one is kept as well.
+        conversations: See `Demonstrator`.
+        rng: Random generator of all draws.
+        games: Number of games.
+    """
+    drawn, scenarios = source.draw_known(rng, games)
+    known = {str(number): question for number, (question, _) in enumerate(drawn)}
+    player = Demonstrator(known, conversations)
+    opened = [
+        Game(replace(question.task, question="", id=str(number), corpus=corpus), config, rng, str(number))
+        for number, (question, corpus) in enumerate(drawn)
+    ]
+    play(
+        opened,
+        proposer=player,
+        solver=player,
+        search={key: scenario.engine for key, scenario in scenarios.items()},
+        seed=int(rng.integers(2**32)),
+        on_player_error="raise",
+    )
+    return [sample for game in opened for sample in game_samples(game) if sample.complete]
 
 
 def clone(learner: Learner, samples: Sequence[Sample]) -> dict[str, float]:

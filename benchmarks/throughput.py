@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agents.scripted import ScriptedPlayer
-from baselines.tasks import TaskSource
+from baselines.tasks import WorldSource
 from benchmarks.other_libraries import (
     NEEDS,
     pettingzoo_turns_per_second,
@@ -134,7 +134,7 @@ class _AsyncPlayer:
 
 
 def _terse_games(count: int) -> tuple[list[Game], dict[str, object]]:
-    tasks, scenarios = TaskSource().draw(np.random.default_rng(0), count)
+    tasks, scenarios = WorldSource().draw(np.random.default_rng(0), count)
     opened = [Game(task, TERSE_RULES, rng=index) for index, task in enumerate(tasks)]
     return opened, {key: scenario.engine for key, scenario in scenarios.items()}
 

@@ -69,6 +69,8 @@ class EngineAgent(ABC):
         self._end_ids = end_ids_of(tokenizer)
         self._protocol = protocol
         self.weights_version = weights_version
+        # The version that was loaded since the engine was opened, which draws random numbers of its own.
+        self._loaded = ""
         self.conversations = ConversationTokens(
             tokenizer,
             protocol=protocol,
@@ -103,6 +105,7 @@ class EngineAgent(ABC):
             stop=stop_texts(self._protocol, view),
             end_ids=self._end_ids,
             is_finished=lambda ids: self.conversations.is_finished(view, ids),
+            weights_version=self._loaded,
         )
         return prompt, turn
 
@@ -156,7 +159,7 @@ class VLLMEngineAgent(EngineAgent):
         self._engine.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
         if not self._engine.reset_prefix_cache():
             raise VLLMError("the engine did not reset its prefix cache after new weights")
-        self.weights_version = version
+        self.weights_version = self._loaded = version
 
 
 class AsyncVLLMEngineAgent(EngineAgent):
@@ -191,7 +194,7 @@ class AsyncVLLMEngineAgent(EngineAgent):
         try:
             await engine.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
             await engine.reset_prefix_cache()
-            self.weights_version = version
+            self.weights_version = self._loaded = version
         finally:
             await engine.resume_generation()
 

@@ -207,6 +207,7 @@ class VLLMServerAgent:
             stop=stop_texts(self.protocol, view),
             end_ids=self._end_ids,
             is_finished=lambda ids: self.conversations.is_finished(view, ids),
+            weights_version=self.weights.loaded,
         )
         restarts = 0
         while not turn.done:

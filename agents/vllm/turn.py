@@ -151,6 +151,7 @@ class SampledTurn:
         stop: Closing tags that may complete an action.
         end_ids: Ids that end a turn.
         is_finished: Whether a turn is over after these ids.
+        weights_version: Version of the weights, where each shall draw random numbers of its own.
 
     Attributes:
         token_ids: The ids so far.
@@ -168,11 +169,12 @@ class SampledTurn:
         stop: Sequence[str],
         end_ids: Sequence[int],
         is_finished: Callable[[Sequence[int]], bool],
+        weights_version: str = "",
     ) -> None:
         self._prompt_ids = tuple(prompt_ids)
         self._sampling = sampling
         self._limit = sampling.limit(view)
-        self._seed = sampling.turn_seed(view)
+        self._seed = sampling.turn_seed(view, weights_version)
         self._stop = stop
         self._end_ids = end_ids
         self._is_finished = is_finished

@@ -41,6 +41,15 @@ class ServedWeights:
     folder: Path | None = None
     adapters: dict[str, tuple[Path, str]] = field(default_factory=dict)
 
+    @property
+    def loaded(self) -> str:
+        """Versions loaded since the servers were started; empty before the first.
+
+        Each draws random numbers of its own, so that a trainer may play games of the same names again.
+        """
+        versions = [self.version] if self.folder is not None else []
+        return "+".join([*versions, *(version for _, version in self.adapters.values())])
+
     def name_base(self, served: Mapping[str, int | None], url: str) -> None:
         """Take the model of a server as the base model; other names in its list are aliases or adapters.
 

@@ -15,7 +15,7 @@ from ssp_env.worlds import terse_vocabulary
 TERSE = PROTOCOLS["terse"]
 VOCABULARY = terse_vocabulary()
 TOKENIZER = build_tokenizer(TERSE, VOCABULARY)
-SIZES = vars(preset("smoke").model)
+SIZES = preset("smoke").model.sizes()
 # An untrained model rarely writes a closing tag; with every fourth word as a stop word turns end anywhere.
 STOP_WORDS = VOCABULARY[::4]
 

@@ -213,7 +213,7 @@ def test_ctrl_c_before_training_says_how_to_go_on(
 
     monkeypatch.setattr(commands, "run_training", interrupted)
     monkeypatch.setattr(commands, "model_of_run", lambda folder, part: folder)
-    monkeypatch.setattr("baselines.train.check_warm_start", lambda folder, config: None)
+    monkeypatch.setattr("baselines.models.check_model", lambda folder, config: None)
     refused = refusal(monkeypatch, tmp_path, "train", "--preset", "smoke", "--name", "mine", *warm_start)
     assert refused == "130" and said in capsys.readouterr().err
 

@@ -20,7 +20,7 @@ from baselines.policies import CausalLMPolicy
 from baselines.reinforce import Reinforce
 from baselines.rollout import Rollout, play_rollout
 from baselines.samples import Sample, Segment, TokensMissing, collate
-from baselines.tasks import TaskSource
+from baselines.tasks import WorldSource
 from ssp_env.game import GameConfig
 from tests.agents.tiny import TOKENIZER
 from tests.baselines.conftest import policy_of
@@ -46,7 +46,7 @@ class GradientRecorder(Learner):
 def played(model: LlamaForCausalLM, game: GameConfig, temperature: float = 1.0, seed: int = 0) -> Rollout:
     """A rollout of the cloned policy; half of its attempts count as right."""
     policy = TinyPolicy(model, TOKENIZER, temperature=temperature, seed=seed)
-    source = TaskSource("tiny", worlds=2)
+    source = WorldSource("tiny", worlds=2)
     return play_rollout(source, game, proposer=policy, solver=policy, answers=8, seed=seed, step=0)
 
 

@@ -13,7 +13,7 @@ from agents.tiny_policy import TinyPolicy
 from baselines.config import TERSE_GAME
 from baselines.rollout import Rollout, play_rollout
 from baselines.samples import TokensMissing, game_samples
-from baselines.tasks import TaskSource
+from baselines.tasks import WorldSource
 from ssp_env.game import Game, GameConfig, Outcome, Task
 from ssp_env.game.events import TurnTaken
 from ssp_env.game.passage import Passage
@@ -21,7 +21,7 @@ from ssp_env.game.rewards import REWARD_SHAPES, proposer_reward
 from ssp_env.scenario import Scenario
 from tests.agents.tiny import TOKENIZER
 
-SOURCE = TaskSource("tiny", worlds=4)
+SOURCE = WorldSource("tiny", worlds=4)
 GAME = replace(TERSE_GAME, attempts=4, reward="1-acc")
 
 
@@ -209,7 +209,7 @@ class Broken:
 class HalfBroken:
     """A source that cannot search one of its worlds."""
 
-    source: TaskSource
+    source: WorldSource
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Scenario]]:
         tasks, sites = self.source.draw(rng, count)

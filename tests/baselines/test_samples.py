@@ -19,7 +19,7 @@ from baselines.samples import (
     micro_batches,
     text_sample,
 )
-from baselines.tasks import TaskSource
+from baselines.tasks import WorldSource
 from ssp_env.game import Game, GameConfig, Message, Reply, Task
 from ssp_env.game.events import TurnTaken
 from ssp_env.play import AnyAgent, play
@@ -139,7 +139,7 @@ RULES = {
 
 
 def play_games(agent: AnyAgent, config: GameConfig, count: int = 6) -> list[Game]:
-    tasks, sites = TaskSource("tiny", worlds=2).draw(np.random.default_rng(0), count)
+    tasks, sites = WorldSource("tiny", worlds=2).draw(np.random.default_rng(0), count)
     games = [Game(task, config, number, task.id) for number, task in enumerate(tasks)]
     engines = {key: scenario.engine for key, scenario in sites.items()}
     play(games, proposer=agent, solver=agent, search=engines)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.config import TERSE_GAME
-from baselines.tasks import TaskSource, heldout_games
+from baselines.tasks import WorldSource, heldout_games
 from ssp_env.game import Turn
 from ssp_env.scenario import open_scenario
 from ssp_env.worlds import World, WorldConfig, world_preset
@@ -18,7 +18,7 @@ FIRST = range(12)
 
 
 def draw(seed: int = 0, count: int = 24, **options: object) -> tuple:
-    return TaskSource(**options).draw(np.random.default_rng(seed), count)  # type: ignore[arg-type]
+    return WorldSource(**options).draw(np.random.default_rng(seed), count)  # type: ignore[arg-type]
 
 
 # -- worlds --------------------------------------------------------------------------------------------

@@ -409,7 +409,7 @@ def test_a_missing_warm_start_is_named(tmp_path: Path):
 
 @pytest.mark.parametrize("what", ["size", "vocabulary"])
 def test_a_warm_start_of_another_size_is_refused(tmp_path: Path, what: str):
-    size = vars(ModelConfig()) if what == "size" else vars(SHORT.model)
+    size = (ModelConfig() if what == "size" else SHORT.model).sizes()
     save(build_model(len(TOKENIZER) + (what == "vocabulary"), **size), TOKENIZER, tmp_path / "large")
     with pytest.raises(ValueError, match="large"):
         train(SHORT, tmp_path / "run", warm_start=tmp_path / "large")

@@ -14,7 +14,7 @@ from agents.scripted import ScriptedPlayer
 from baselines.config import TERSE_GAME, LearnerConfig
 from baselines.learner import Learner
 from baselines.samples import Sample, Segment, collate
-from baselines.tasks import TaskSource
+from baselines.tasks import WorldSource
 from baselines.warm_start import clone, demonstrations, lookup_samples, pages_shown
 from ssp_env.worlds import World, WorldConfig, parse_facts, parse_question, world_preset
 from tests.agents.tiny import TERSE, TOKENIZER
@@ -155,7 +155,7 @@ def test_more_pages_are_shown_as_practice_goes_on():
 
 
 def demos(player: ScriptedPlayer | None = None, seed: int = 0, games: int = 40) -> list[Sample]:
-    source = TaskSource("tiny", worlds=8)
+    source = WorldSource("tiny", worlds=8)
     config = replace(TERSE_GAME, attempts=2)
     rng = np.random.default_rng(seed)
     return demonstrations(source, player or ScriptedPlayer(), config, TOKENIZER, rng, games=games)

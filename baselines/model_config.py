@@ -1,0 +1,114 @@
+"""Options of the model that is trained, and of what samples its games."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Precision = Literal["auto", "float32", "bfloat16"]
+TINY = "tiny"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which model is trained, and what of it.
+
+    Attributes:
+        name: `tiny`, a Llama with random weights that reads whole words; `smollm2`; or the folder of any
+            causal language model of transformers.
+        hidden_size: Width of the tiny Llama, to which the options up to `context` belong.
+        layers: Its layers.
+        heads: Its attention heads.
+        intermediate_size: Width of its feed-forward layers.
+        context: Most tokens of its conversations.
+        dtype: Type of the weights in memory, but for LoRA adapters, which are float32 always. Weights in
+            bfloat16 cannot take steps as small as reinforcement learning's: train adapters on them, or keep
+            float32 and set `autocast`.
+        autocast: Run the model in bfloat16 while float32 weights stay as they are.
+        gradient_checkpointing: Compute activations again in the backward pass instead of keeping them.
+        lora_rank: Rank of LoRA adapters on all linear layers; 0 trains all weights.
+        lora_alpha: Their scale is `lora_alpha / lora_rank`.
+        device: Where it runs; `auto` takes a GPU if there is one.
+        chunk_tokens: Most sampled tokens whose logits exist at a time.
+    """
+
+    name: str = TINY
+    hidden_size: int = 128
+    layers: int = 4
+    heads: int = 4
+    intermediate_size: int = 384
+    context: int = 512
+    dtype: Precision = "float32"
+    autocast: bool = False
+    gradient_checkpointing: bool = False
+    lora_rank: int = 0
+    lora_alpha: float = 32.0
+    device: str = "auto"
+    chunk_tokens: int = 1024
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("model.name must be tiny, smollm2 or the folder of a model, got an empty name")
+        if self.lora_rank < 0:
+            raise ValueError(f"model.lora_rank must be 0, for no adapters, or more; got {self.lora_rank}")
+        if self.is_tiny and (self.lora_rank or self.dtype != "float32"):
+            raise ValueError(
+                "the tiny model trains all its weights in float32: leave out model.lora_rank and "
+                "model.dtype, or set model.name to smollm2 or the folder of a model"
+            )
+        if self.dtype == "bfloat16" and not self.lora_rank:
+            raise ValueError(
+                "steps of reinforcement learning are too small for weights in bfloat16, which would mostly "
+                "stay as they are: set model.dtype to float32 with model.autocast, or model.lora_rank to 16"
+            )
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether it is the Llama that starts from random weights."""
+        return self.name == TINY
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the sizes of the tiny Llama, as `agents.build_model` takes them."""
+        names = ("hidden_size", "layers", "heads", "intermediate_size", "context")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    """What samples the games of a language model.
+
+    Attributes:
+        engine: `transformers`, in this process and with the weights that are trained; `vllm`, an engine of
+            vLLM in this process; or `vllm:URL[,URL...]`, servers of vLLM that see the run's folder under
+            the same path. After each step vLLM gets the new weights.
+        rendering: `chat` uses the model's chat template; `plain` joins messages line by line; `auto` takes
+            the template if there is one and prompts are English.
+        max_new_tokens: Most tokens of a turn.
+        context_window: Most tokens of prompt and reply together; 0 for the model's own limit.
+        batch_tokens: Most tokens that transformers decodes together, padding included.
+    """
+
+    engine: str = "transformers"
+    rendering: Literal["auto", "chat", "plain"] = "auto"
+    max_new_tokens: int = 256
+    context_window: int = 0
+    batch_tokens: int = 65_536
+
+    def __post_init__(self) -> None:
+        if self.engine not in ("transformers", "vllm") and not self.urls:
+            raise ValueError(
+                f"rollout.engine must be transformers, vllm or vllm:URL[,URL...], got {self.engine!r}"
+            )
+        if self.max_new_tokens < 1:
+            raise ValueError(f"rollout.max_new_tokens must be at least 1, got {self.max_new_tokens}")
+        if self.context_window and self.context_window <= self.max_new_tokens:
+            raise ValueError(
+                f"rollout.context_window must be above max_new_tokens of {self.max_new_tokens}, got "
+                f"{self.context_window}"
+            )
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Addresses of vLLM servers, if they sample."""
+        prefix, _, addresses = self.engine.partition(":")
+        return tuple(url for url in addresses.split(",") if url) if prefix == "vllm" else ()
