@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
@@ -126,13 +127,16 @@ def train(
 def _new_run(name: str, config: TrainConfig, warm_start: Path | None) -> RunDirectory:
     """Create the folder of a run, once everything that the run needs has been found to be there."""
     from baselines.algorithms import find_algorithm
-    from baselines.models import check_model
+    from baselines.models import check_model, find_model
     from baselines.run_directory import RunDirectory
 
     folder = _run_folder(name)
     for role in (config.solver, config.proposer):
         if role.learns:
             find_algorithm(role)
+    config.source.check_files()
+    if not config.model.is_tiny:
+        find_model(config.model.name)
     if warm_start is not None:
         check_model(warm_start, config)
     return RunDirectory.create(folder, config)
@@ -227,6 +231,8 @@ def run_training(
     Raises:
         SystemExit: With status 130 if the run is interrupted; a message on stderr says how to continue.
     """
+    # Threads of OpenMP that spin while they wait take the cores from each other when another process is busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
     import transformers
 

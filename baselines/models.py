@@ -156,7 +156,7 @@ class LanguageModel:
     def __init__(self, config: TrainConfig, workspace: Path) -> None:
         self._config, self._workspace = config, workspace
         options = config.model
-        self.folder = _folder(options.name)
+        self.folder = find_model(options.name)
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             self.folder, local_files_only=True
         )
@@ -322,7 +322,7 @@ def _adapter_weights(folder: Path, policy: CausalLMPolicy) -> dict[str, Tensor]:
     return {names.get(name, name): weight for name, weight in saved.items()}
 
 
-def _folder(name: str) -> Path:
+def find_model(name: str) -> Path:
     """Return the folder of a model by name.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -94,6 +95,16 @@ class SourceConfig:
                 "source.answers and source.questions exclude each other: the proposer writes questions for "
                 "answers, and questions are for the solver alone"
             )
+
+    def check_files(self) -> None:
+        """Look whether the files are there, before a run begins.
+
+        Raises:
+            FileNotFoundError: If one is not; the message names its option.
+        """
+        for name in ("corpus", "answers", "questions", "validation", "heldout"):
+            if (path := getattr(self, name)) and not Path(path).exists():
+                raise FileNotFoundError(f"source.{name}: there is no file or folder {path!r}")
 
     @property
     def over_corpus(self) -> bool:

@@ -22,7 +22,7 @@ from agents.scripted import ScriptedPlayer
 from baselines.config import LearnerConfig, TrainConfig
 from baselines.evaluation import Accuracy, evaluate
 from baselines.learner import Learner
-from baselines.models import TinyModel, open_model
+from baselines.models import TinyModel, check_model, open_model
 from baselines.rollout import Rollout
 from baselines.run_directory import RunDirectory, restore_optimizer
 from baselines.samples import Sample
@@ -108,6 +108,7 @@ class Training:
         self.opened = open_model(config, run.path)
         self.policy = self.opened.policy
         if warm_start:
+            check_model(warm_start, config)
             run.publish(WARM_START, lambda folder: shutil.copytree(warm_start, folder, dirs_exist_ok=True))
         self.seconds = 0.0
         self._started = time.monotonic()
