@@ -67,25 +67,28 @@ def plot_run(rows: Sequence[Row], summary: Mapping[str, Any], path: Path) -> Non
 def _accuracy(axis: Axes, steps: Sequence[Row], summary: Mapping[str, Any]) -> None:
     axis.set_title("Sampled pass@1 on unseen worlds")
     first, last = steps[0]["step"], steps[-1]["step"]
-    for hops, colour in HOP_COLOURS.items():
-        points = [row for row in steps if f"validation/{hops}_hop" in row]
+    for number, name in enumerate(summary["heldout"]["after"]):
+        label, colour = (f"{name}_hop", HOP_COLOURS.get(int(name))) if name.isdigit() else (name, None)
+        colour = colour or f"C{number}"
+        points = [row for row in steps if f"validation/{label}" in row]
         axis.plot(
             [row["step"] - first + 1 for row in points],
-            [row[f"validation/{hops}_hop"] for row in points],
+            [row[f"validation/{label}"] for row in points],
             color=colour,
             alpha=0.5,
         )
         for when, position in (("before", 0), ("after", last - first + 1)):
-            measured = summary["heldout"][when][str(hops)]
+            measured = summary["heldout"][when][name]
             low, high = measured["ci95"]
             error = [[measured["pass_at_1"] - low], [high - measured["pass_at_1"]]]
-            label = f"{hops}-hop, held out" if when == "after" else None
+            shown = f"{label.replace('_', '-')}, held out" if when == "after" else None
             axis.errorbar(
-                position, measured["pass_at_1"], yerr=error, fmt="o", color=colour, capsize=4, label=label
+                position, measured["pass_at_1"], yerr=error, fmt="o", color=colour, capsize=4, label=shown
             )
     axis.set_xlabel("self-play step")
     axis.set_ylim(0, 1.02)
-    axis.legend(loc="lower right")
+    if summary["heldout"]["after"]:
+        axis.legend(loc="lower right")
 
 
 def _lines(
@@ -107,7 +110,8 @@ def _lines(
     axis.set_xlabel("self-play step")
     if limits:
         axis.set_ylim(*limits)
-    axis.legend()
+    if axis.lines:
+        axis.legend()
 
 
 def _smooth(values: np.ndarray, window: int = 10) -> np.ndarray:

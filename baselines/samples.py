@@ -144,7 +144,7 @@ def _sample(game: Game, seat: str, turns: Sequence[TurnTaken]) -> Sample:
     return Sample(
         game.id,
         seat,
-        _segments(turn.reply for turn in turns),
+        segments_of(turn.reply for turn in turns),
         role="proposer" if seat == PROPOSER_SEAT else "solver",
         group=game.id,
         reward=game.outcome.rewards[seat] if game.outcome else float("nan"),
@@ -154,7 +154,8 @@ def _sample(game: Game, seat: str, turns: Sequence[TurnTaken]) -> Sample:
     )
 
 
-def _segments(replies: Iterable[Reply]) -> tuple[Segment, ...]:
+def segments_of(replies: Iterable[Reply]) -> tuple[Segment, ...]:
+    """Return the turns of one conversation as context and sampled tokens by turns."""
     return tuple(
         segment
         for reply in replies

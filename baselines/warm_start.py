@@ -25,7 +25,7 @@ from baselines.samples import (
     Sample,
     Segment,
     collate,
-    game_samples,
+    segments_of,
     text_sample,
 )
 from baselines.tasks import MAX_TRAIN_WORLDS, Source, WorldSource
@@ -207,6 +207,7 @@ class Demonstrator:
     def __init__(self, known: Mapping[str, KnownQuestion], conversations: ConversationTokens) -> None:
         self._players = {game_id: OraclePlayer(question) for game_id, question in known.items()}
         self._conversations = conversations
+        self._turns: dict[tuple[str, str, str], list[Reply]] = {}
         end = conversations.tokenizer.eos_token_id
         self._end = (end,) if conversations.rendering == "chat" and isinstance(end, int) else ()
 
@@ -218,7 +219,17 @@ class Demonstrator:
         prompt = self._conversations.prompt(view)
         text = self._players[view.game_id].act(view)
         ids = self._conversations.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return self._conversations.reply(view, prompt, (*ids, *self._end), ())
+        reply = self._conversations.reply(view, prompt, (*ids, *self._end), ())
+        self._turns.setdefault(view.conversation_id, []).append(reply)
+        return reply
+
+    def samples(self) -> list[Sample]:
+        """Return every conversation so far, those of the reader included, whose tokens are all known."""
+        return [
+            Sample(game_id, seat, segments_of(replies))
+            for (game_id, seat, _), replies in self._turns.items()
+            if all(reply.token_ids for reply in replies)
+        ]
 
 
 def oracle_demonstrations(
@@ -229,7 +240,7 @@ def oracle_demonstrations(
     *,
     games: int,
 ) -> list[Sample]:
-    """Play known questions of generated worlds in both roles, and keep every conversation that is whole.
+    """Play known questions of generated worlds in every role, and keep every conversation that is whole.
 
     Args:
         source: Draws the questions.
@@ -253,7 +264,7 @@ def oracle_demonstrations(
         seed=int(rng.integers(2**32)),
         on_player_error="raise",
     )
-    return [sample for game in opened for sample in game_samples(game) if sample.complete]
+    return player.samples()
 
 
 def clone(learner: Learner, samples: Sequence[Sample]) -> dict[str, float]:

@@ -1,7 +1,9 @@
 """Tasks: where they come from, how they spread, and that held-out worlds are never trained on."""
 
+import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.config import TERSE_GAME
-from baselines.tasks import WorldSource, heldout_games
-from ssp_env.game import Turn
+from baselines.tasks import Source, SourceConfig, WorldSource, heldout_games, open_source
+from ssp_env.game import GameConfig, Turn
 from ssp_env.scenario import open_scenario
 from ssp_env.worlds import World, WorldConfig, world_preset
+from ssp_env.worlds.schema import is_heldout_composition
 
 FIRST = range(12)
 
@@ -144,3 +147,65 @@ def test_worlds_can_be_opened_again_from_the_id_in_a_task():
     (task, *_), scenarios = draw(0, 1)
     world = World(WorldConfig.from_id(task.corpus))
     assert world.fingerprint() == scenarios[task.corpus].world.fingerprint()
+
+
+# -- known questions and corpora of one's own ----------------------------------------------------------
+
+
+def test_known_questions_come_from_training_worlds_and_keep_held_out_pairs_of_relations_out():
+    tasks, scenarios = draw(0, 60, worlds=3, hops=(2, 3), known_questions=True)
+    for task in tasks:
+        world = scenarios[task.corpus].world
+        assert world.config.split == "train" and world.resolve(task.question) == task.answer
+        assert world.hops_of(task.question) == task.hops
+    assert len({task.question for task in tasks}) > 40
+    known, _ = WorldSource(worlds=3, hops=(2, 3)).draw_known(np.random.default_rng(0), 60)
+    assert not any(is_heldout_composition(question.relations) for question, _ in known)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    lines = [
+        {"id": name, "title": name, "text": f"{name} is the capital of {name}ia, far away."} for name in "abc"
+    ]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = [{"id": name, "question": f"Capital of {name}ia?", "golden_answers": [name]} for name in "abc"]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "answers.jsonl").write_text('{"id": "1", "answer": "a"}\n{"id": "2", "answer": "b"}\n')
+    return tmp_path
+
+
+def of_corpus(folder: Path, **files: str) -> Source:
+    config = SourceConfig(
+        corpus=str(folder / "corpus.jsonl"), **{k: str(folder / v) for k, v in files.items()}
+    )
+    config.check_files()
+    return open_source(config, "tiny", (1, 2), GameConfig())
+
+
+def test_questions_of_a_file_are_drawn_once_before_any_comes_again(corpus: Path):
+    tasks, scenarios = of_corpus(corpus, questions="questions.jsonl").draw(np.random.default_rng(0), 7)
+    assert [task.id for task in tasks] == [str(number) for number in range(7)]
+    assert sorted(Counter(task.question for task in tasks).values()) == [2, 2, 3]
+    for start in (0, 3):
+        assert len({task.question for task in tasks[start : start + 3]}) == 3
+    assert {task.corpus for task in tasks} == set(scenarios)
+
+
+def test_answers_of_a_file_are_asked_for_at_every_number_of_hops(corpus: Path):
+    tasks, _ = of_corpus(corpus, answers="answers.jsonl").draw(np.random.default_rng(0), 4)
+    assert sorted((task.answer, task.hops, task.question) for task in tasks) == [
+        ("a", 1, ""), ("a", 2, ""), ("b", 1, ""), ("b", 2, "")
+    ]  # fmt: skip
+
+
+def test_only_a_file_for_that_purpose_is_held_out(corpus: Path):
+    source = of_corpus(corpus, questions="questions.jsonl", heldout="questions.jsonl")
+    (heldout,) = source.heldout(GameConfig(), 2, validation=False)
+    assert heldout.name == "questions" and len(heldout.games) == 2
+    assert list(source.heldout(GameConfig(), 2, validation=True)) == []
+
+
+def test_a_missing_file_is_named_with_its_option(corpus: Path):
+    with pytest.raises(FileNotFoundError, match=r"source\.heldout: there is no file or folder '.*none'"):
+        of_corpus(corpus, heldout="none")
