@@ -16,7 +16,7 @@ import numpy as np
 
 from ssp_env.game.passage import Passage
 from ssp_env.search.encoders import Encoder
-from ssp_env.search.engine import check_corpus, sample_passages
+from ssp_env.search.engine import check_corpus, check_search, hashed_bytes, sample_passages
 from ssp_env.search.vector_index import (
     Flat,
     IndexKind,
@@ -75,11 +75,9 @@ class DenseEngine:
         self._encoder = encoder
         self._kind = index
         self._fingerprint: str | None = None
-        self._vectors: Vectors
-        self._index: Any
         if path is None:
-            self._vectors = encoder.passages(self._passages)
-            self._index = build_index(self._vectors, index)
+            vectors = encoder.passages(self._passages)
+            self._vectors, self._index = vectors, build_index(vectors, index)
         else:
             self._vectors, self._index = self._open(Path(path))
 
@@ -88,20 +86,8 @@ class DenseEngine:
         return len(self._passages)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the nearest passages for each query, with their scores.
-
-        Args:
-            queries: Texts to search for; any string. Blank ones find nothing.
-            top_k: Most passages to return per query, at least 1.
-
-        Raises:
-            TypeError: If `queries` is a single string or holds something that is not one.
-            ValueError: If `top_k` is below 1.
-        """
-        if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
-            raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        """Return the nearest passages for each query, with their scores, as `SearchEngine.search` says."""
+        check_search(queries, top_k)
         asked = list(dict.fromkeys(query for query in queries if query.strip()))
         if not asked:
             return [[] for _ in queries]
@@ -119,19 +105,12 @@ class DenseEngine:
             settings = f"dense {_FORMAT} faiss={self._faiss_version} {self._kind} {self._encoder.settings()}"
             digest = hashlib.sha256(f"{settings}\n".encode())
             for passage in self._passages:
-                for part in (passage.id, passage.title, passage.text):
-                    encoded = part.encode("utf-8", "surrogatepass")
-                    digest.update(b"%d:" % len(encoded))
-                    digest.update(encoded)
+                digest.update(hashed_bytes(passage))
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
 
     def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str] = ()) -> list[Passage]:
-        """Draw up to `count` distinct passages uniformly, none whose id is in `exclude`.
-
-        Raises:
-            ValueError: If `count` is negative.
-        """
+        """Draw up to `count` distinct passages uniformly, as `PassageSampler.sample` says."""
         return sample_passages(self._passages, rng, count, exclude)
 
     def _nearest(self, queries: Vectors, top_k: int) -> list[list[Passage]]:
@@ -140,7 +119,7 @@ class DenseEngine:
         else:
             limit = min(max(_MIN_CANDIDATES, _REFINE_FACTOR * top_k), len(self))
         scores, rows = candidates(self._vectors, self._index, self._kind, queries, limit)
-        hits = []
+        nearest = []
         for query, query_scores, query_rows in zip(queries, scores, rows, strict=True):
             wider = limit
             # A tie across the cut is seen whole, or the order of ids could not decide it.
@@ -150,8 +129,8 @@ class DenseEngine:
                 wider = min(4 * wider, len(self))
                 found = candidates(self._vectors, self._index, self._kind, query[None], wider)
                 query_scores, query_rows = found[0][0], found[1][0]
-            hits.append(self._ranked(query, query_rows[query_rows >= 0], top_k))
-        return hits
+            nearest.append(self._ranked(query, query_rows[query_rows >= 0], top_k))
+        return nearest
 
     def _ranked(self, query: Vectors, rows: np.ndarray[Any, np.dtype[np.int64]], top_k: int) -> list[Passage]:
         # Row by row in float64: the score of a passage must not depend on what it is compared with.

@@ -16,7 +16,16 @@ class SearchEngine(Protocol):
     """Ranked retrieval over a fixed corpus, batched first."""
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return at most `top_k` passages per query, best first, ties broken by passage id."""
+        """Return at most `top_k` passages per query, best first, ties broken by passage id.
+
+        Args:
+            queries: Texts to search for; any string. Blank ones find nothing.
+            top_k: Most passages to return per query, at least 1.
+
+        Raises:
+            TypeError: If `queries` is a single string or holds something that is not one.
+            ValueError: If `top_k` is below 1.
+        """
         ...
 
     def fingerprint(self) -> str:
@@ -29,16 +38,39 @@ class PassageSampler(Protocol):
     """A corpus that can hand out random passages, used as noise in the RAG check."""
 
     def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str]) -> list[Passage]:
-        """Return up to `count` distinct passages whose ids are not in `exclude`."""
+        """Draw distinct passages uniformly.
+
+        Args:
+            rng: Source of randomness; the only one.
+            count: Passages to draw, 0 or more.
+            exclude: Ids that must not be drawn; ids outside the corpus are ignored.
+
+        Returns:
+            `count` passages in random order, or all that are left if there are fewer.
+
+        Raises:
+            ValueError: If `count` is negative.
+        """
         ...
 
 
-class Pages(Protocol):
+class PassagesByNumber(Protocol):
     """Passages by number, from a list or from a file."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int, /) -> Passage: ...
+
+
+def check_search(queries: Sequence[str], top_k: int) -> None:
+    """Raise what `SearchEngine.search` promises for queries that are no strings, and for `top_k` below 1."""
+    if isinstance(queries, str):
+        raise TypeError("search expects a sequence of strings, got a single string: pass [query]")
+    if not all(isinstance(query, str) for query in queries):
+        kinds = sorted({type(query).__name__ for query in queries})
+        raise TypeError(f"search expects a sequence of strings, got {', '.join(kinds)}")
+    if top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k}")
 
 
 def check_corpus(passages: Sequence[Passage]) -> None:
@@ -52,8 +84,14 @@ def check_corpus(passages: Sequence[Passage]) -> None:
             )
 
 
+def hashed_bytes(passage: Passage) -> bytes:
+    """Return what hashes of a corpus are made of: id, title and text, each after its length in bytes."""
+    parts = [part.encode("utf-8", "surrogatepass") for part in (passage.id, passage.title, passage.text)]
+    return b"".join(b"%d:%b" % (len(part), part) for part in parts)
+
+
 def sample_passages(
-    passages: Pages, rng: np.random.Generator, count: int, exclude: Collection[str]
+    passages: PassagesByNumber, rng: np.random.Generator, count: int, exclude: Collection[str]
 ) -> list[Passage]:
     """Draw distinct passages uniformly, as `PassageSampler.sample` promises.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import fsum, isfinite
 
 from ssp_env.game.passage import Passage
-from ssp_env.search.engine import PassageSampler, SearchEngine
+from ssp_env.search.engine import PassageSampler, SearchEngine, check_search
 
 
 class HybridEngine:
@@ -65,18 +65,13 @@ class HybridEngine:
                 break
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the passages of the joined ranking for each query.
-
-        Args:
-            queries: Texts to search for.
-            top_k: Most passages to return per query, at least 1.
+        """Return the passages of the joined ranking for each query, as `SearchEngine.search` says.
 
         Raises:
-            ValueError: If `top_k` is below 1, or an engine returns another number of results than queries.
+            ValueError: Also if an engine returns another number of results than queries.
             SearchError: Any that an engine raises.
         """
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        check_search(queries, top_k)
         rankings = [engine.search(queries, self._depth) for engine in self._engines]
         return [self._fuse(found)[:top_k] for found in zip(*rankings, strict=True)]
 

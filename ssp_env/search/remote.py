@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -15,6 +17,7 @@ from ssp_env.http import RequestPolicy as RequestPolicy
 from ssp_env.http import arun, run, service_url, shown_url
 from ssp_env.http.concurrency import gather
 from ssp_env.search.documents import API_KEY_VARIABLE, from_reply
+from ssp_env.search.engine import check_search
 from ssp_env.search.errors import BadSearchReply, SearchError
 from ssp_env.search.json_service import JSONService
 
@@ -23,7 +26,7 @@ _EXCERPT_CHARACTERS = 200
 _NO_HEALTH = (404, 405, 501)
 
 
-class RemoteEngine:
+class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextManager["RemoteEngine"]):
     """Ranked retrieval by a server.
 
     A request is sent again if the connection fails or the server replies with a status of
@@ -56,32 +59,28 @@ class RemoteEngine:
         if not max_queries > 0:
             raise ValueError(f"max_queries must be above 0, got {max_queries!r}")
         self._given_key = api_key is not None
-        self._arguments = {"url": url, "policy": policy, "max_queries": max_queries}
-        self._url = _retrieve_url(url)
+        self._arguments: dict[str, Any] = {"url": url, "policy": policy, "max_queries": max_queries}
+        parsed = service_url(url)
+        path = parsed.path.rstrip("/").removesuffix("/retrieve")
+        self._url = parsed.copy_with(path=path + "/retrieve")
         self._key = _checked_key(os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key)
         self._max_queries, self._concurrency = max_queries, policy.concurrency
         self._service = JSONService(policy, quoted=self._excerpt)
         self._fingerprint: str | None = None
 
-    def __reduce__(self) -> tuple[Callable[..., RemoteEngine], tuple[dict[str, Any]]]:
+    def __reduce__(self) -> tuple[partial[RemoteEngine], tuple[()]]:
         if self._given_key:
             raise TypeError(
                 "an engine that was given its key does not pickle, as the key would be in the pickle: set "
                 f"{API_KEY_VARIABLE} in the environment here and where the pickle is read"
             )
-        return _from_arguments, (self._arguments,)
+        return partial(RemoteEngine, **self._arguments), ()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({shown_url(self._url)!r})"
 
-    def __enter__(self) -> RemoteEngine:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    async def __aenter__(self) -> RemoteEngine:
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
@@ -91,15 +90,11 @@ class RemoteEngine:
         self._service.close()
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the passages that the server ranks best for each query.
+        """Return the passages that the server ranks best for each query, as `SearchEngine.search` says.
 
-        Args:
-            queries: Texts to search for. Half of a surrogate pair, which JSON cannot carry, is sent as `?`.
-            top_k: Most passages to return per query, at least 1.
+        Half of a surrogate pair, which JSON cannot carry, is sent as `?`.
 
         Raises:
-            TypeError: If `queries` is a single string or holds something that is not one.
-            ValueError: If `top_k` is below 1.
             SearchError: If any request fails: `SearchTimeout`, `SearchUnavailable`,
                 `SearchRefused` or `BadSearchReply`.
         """
@@ -122,10 +117,8 @@ class RemoteEngine:
             path = self._url.path.removesuffix("/retrieve") + "/health"
             try:
                 health = run(self._service.call(self._request("GET", self._url.copy_with(path=path))))
-            except BadSearchReply:
-                health = None
             except SearchError as error:
-                if error.status not in _NO_HEALTH:
+                if not isinstance(error, BadSearchReply) and error.status not in _NO_HEALTH:
                     raise
                 health = None
             named = health.get("fingerprint") if isinstance(health, dict) else None
@@ -134,13 +127,7 @@ class RemoteEngine:
         return self._fingerprint
 
     async def _search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        if isinstance(queries, str):
-            raise TypeError("search expects a sequence of queries, got a single string: pass [query]")
-        if not all(isinstance(query, str) for query in queries):
-            kinds = sorted({type(query).__name__ for query in queries})
-            raise TypeError(f"search expects queries that are strings, got {', '.join(kinds)}")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        check_search(queries, top_k)
         texts = [query.encode("utf-8", "replace").decode() for query in queries]
         step = self._max_queries
         parts = [self._retrieve(texts[start : start + step], top_k) for start in range(0, len(texts), step)]
@@ -164,16 +151,6 @@ class RemoteEngine:
 
     def _redacted(self, text: str) -> str:
         return text.replace(self._key, "[API key]") if self._key else text
-
-
-def _from_arguments(arguments: dict[str, Any]) -> RemoteEngine:
-    return RemoteEngine(**arguments)
-
-
-def _retrieve_url(url: str) -> httpx.URL:
-    parsed = service_url(url)
-    path = parsed.path.rstrip("/")
-    return parsed if path.endswith("/retrieve") else parsed.copy_with(path=path + "/retrieve")
 
 
 def _checked_key(key: str | None) -> str | None:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
 from typing import Any
 
 import anyio
@@ -15,6 +14,7 @@ from anyio.to_thread import run_sync
 from ssp_env.game.passage import Passage
 from ssp_env.http.concurrency import gather
 from ssp_env.objects import is_async
+from ssp_env.search.engine import check_search
 from ssp_env.search.errors import BadSearchReply
 from ssp_env.search.plain_text import clean
 
@@ -115,27 +115,17 @@ class SimulatedEngine:
         self._seed = seed
         self._concurrency = concurrency
         self._written: dict[str, tuple[Passage, ...]] = {}
-        self._lock = Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        with self._lock:
-            return {**self.__dict__, "_lock": None, "_written": dict(self._written)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=Lock())
+        # A copy, in one step, because other threads may write while the state is pickled.
+        return {**self.__dict__, "_written": self._written.copy()}
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the passages written for each query; blank queries find nothing.
-
-        Args:
-            queries: Texts to search for; any string.
-            top_k: Most passages to return per query, at least 1.
+        """Return the passages written for each query, as `SearchEngine.search` says.
 
         Raises:
             BadSearchReply: If the model's reply is not the passages it was asked for.
             SearchError: Any that the chat endpoint raises.
-            TypeError: If `queries` is a single string or holds something that is not one.
-            ValueError: If `top_k` is below 1.
         """
         asked, distinct = _checked(queries, top_k)
         with ThreadPoolExecutor(self._concurrency) as pool:
@@ -163,10 +153,10 @@ class SimulatedEngine:
         return hashlib.sha256("\n".join((self._settings, _SYSTEM, _USEFUL, _NOISY)).encode()).hexdigest()
 
     def _search_one(self, query: str) -> tuple[Passage, ...]:
-        return self._at_hand(query) or self._kept(query, self._chat(self._messages(query)))
+        return self._written.get(query) or self._kept(query, self._chat(self._messages(query)))
 
     async def _asearch_one(self, query: str, threads: anyio.CapacityLimiter) -> tuple[Passage, ...]:
-        if written := self._at_hand(query):
+        if written := self._written.get(query):
             return written
         messages, acall = self._messages(query), getattr(self._chat, "acall", None)
         if is_async(acall):
@@ -176,10 +166,6 @@ class SimulatedEngine:
             reply = await run_sync(self._chat, messages, abandon_on_cancel=True, limiter=threads)
         return self._kept(query, reply)
 
-    def _at_hand(self, query: str) -> tuple[Passage, ...]:
-        with self._lock:
-            return self._written.get(query, ())
-
     def _kept(self, query: str, reply: str) -> tuple[Passage, ...]:
         passages = parse_passages(reply, self._passages)
         name = self._digest(query)[:16]
@@ -187,9 +173,8 @@ class SimulatedEngine:
             Passage(f"simulated-{name}-{rank}", title, text, 1 / rank)
             for rank, (title, text) in enumerate(passages, start=1)
         )
-        with self._lock:
-            # The first reply is kept, so that every caller finds the same passages.
-            return self._written.setdefault(query, written)
+        # The first reply is kept, so that every caller finds the same passages.
+        return self._written.setdefault(query, written)
 
     def _messages(self, query: str) -> Messages:
         purpose = _NOISY if self.is_noisy(query) else _USEFUL
@@ -225,10 +210,7 @@ def parse_passages(reply: str, count: int) -> list[tuple[str, str]]:
 
 def _checked(queries: Sequence[str], top_k: int) -> tuple[list[str], list[str]]:
     """Return the queries as they are asked, and the distinct ones that are not blank."""
-    if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
-        raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
-    if top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}")
+    check_search(queries, top_k)
     asked = [_words(query) for query in queries]
     return asked, list(dict.fromkeys(query for query in asked if query))
 

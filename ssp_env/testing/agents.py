@@ -1,4 +1,4 @@
-"""Checks of an agent or a reader: every phase, one view or many, alone and among interleaved games."""
+"""Checks of an agent or a reader in every phase, with one view or many, in one game or several at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ssp_env.testing.engines import PASSAGES
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A task with a known question, and searches that find its evidence."""
+    """A task with a known question, and queries that find its evidence."""
 
     task: Task
     queries: tuple[str, ...]
@@ -65,12 +65,12 @@ def check_agent(
 
     Args:
         agent: The agent, or anything else that `ssp_env.play.as_agent` takes, a function for instance.
-        roles: The roles it plays.
-        config: Rules, prompts and tags of the games it is tried in; those of the terse game by default.
-        deterministic: Require the same replies to the same conversations, whatever else is played at the same
-            time; turn it off for an agent that samples.
-        keeps_budgets: Require that it ends every conversation in time, with a question or an answer, and does
-            not search when it has no search left.
+        roles: The roles that the agent plays.
+        config: Rules, prompts and tags of the test games; those of the terse game by default.
+        deterministic: Require the same replies to the same conversations, whatever other games are played at
+            the same time; turn this off for an agent that samples.
+        keeps_budgets: Require that the agent ends every conversation in time, with a question or an answer,
+            and does not search when it has no search left.
 
     Raises:
         ConformanceError: At the first check that fails.
@@ -94,9 +94,9 @@ def check_agent(
         together = _play(made, role, _cases(config), config)
         backwards = _play(made, role, _cases(config)[::-1], config)[::-1]
         if deterministic:
-            _check_same(role, alone, together, "with its turns between those of another game")
+            _check_same(role, alone, together, "with its turns interleaved with those of another game")
             _check_same(role, alone, backwards, "with the other game asked first")
-        # Whatever a player does when nothing is found, it must not raise.
+        # A player may do anything when its searches find nothing, but it must not raise.
         _play(made, role, _cases(config), config, finds=False)
         if keeps_budgets:
             for game in (*alone, *together):
@@ -110,7 +110,7 @@ def check_reader(
     deterministic: bool = True,
     recovers: bool = True,
 ) -> None:
-    """Check a reader: an agent that answers the RAG check from passages it is shown, without searching.
+    """Check a reader: an agent that answers the RAG check from the passages in its prompt, without searching.
 
     Args:
         reader: The reader, or anything else that `ssp_env.play.as_agent` takes.
@@ -131,7 +131,7 @@ def check_reader(
             "reading",
             expected=f"an answer such as {game.protocol.wrap(game.protocol.answer, 'tavor')}",
             came=reading.reply.text,
-            why="a question whose reading has no answer is invalid, whatever it is worth",
+            why="a question whose reading has no answer is invalid, however good it is",
         )
     if recovers:
         scored = [event for game in games for event in game.events if isinstance(event, AnswerScored)]
@@ -150,7 +150,7 @@ def _cases(config: GameConfig) -> tuple[Case, ...]:
 
 @lru_cache(maxsize=2)
 def _setting(terse: bool) -> tuple[tuple[Case, ...], SearchEngine]:
-    """Return two tasks and the engine to play them over: of a tiny world, or of a few prose passages."""
+    """Return two tasks and their engine: those of a tiny world, or of a few passages of prose."""
     if not terse:
         return _PROSE_CASES, BM25Engine(PASSAGES)
     scenario = open_scenario("tiny")
@@ -165,7 +165,7 @@ def _setting(terse: bool) -> tuple[tuple[Case, ...], SearchEngine]:
 def _play(
     agent: Any, role: Role, cases: Sequence[Case], config: GameConfig, *, finds: bool = True
 ) -> list[Game]:
-    """Let the agent play one role in all cases at once, a turn in each at a time."""
+    """Let the agent play one role in all cases side by side, one turn of each case at a time."""
     _, engine = _setting(config.prompts == "terse")
     games = [_open(role, case, config, engine) for case in cases]
     while waiting := [(game, request) for game in games for request in _turns(game, role)]:
@@ -188,7 +188,7 @@ def _open(role: Role, case: Case, config: GameConfig, engine: SearchEngine) -> G
             game.submit(turn.id, line)
             _serve(game, engine)
         if not _turns(game, role):
-            raise ValueError(f"these rules never ask a reader: the question ended as {game.outcome}")
+            raise ValueError(f"the rules in config never ask a reader; the game ended with {game.outcome}")
     return game
 
 
@@ -198,7 +198,7 @@ def _turns(game: Game, role: Role) -> list[Turn | Read]:
 
 
 def _serve(game: Game, engine: SearchEngine | None) -> None:
-    """Answer every open search and request for noise; without an engine nothing is found."""
+    """Answer every open search and request for noise; without an engine, with no passages."""
     while found := [request for request in game.requests() if isinstance(request, Search | Noise)]:
         request = found[0]
         hits: list[Passage] = []
@@ -225,7 +225,7 @@ def _replies(agent: Any, views: Sequence[View]) -> list[str | Reply]:
             "replies",
             expected=f"text or a Reply in phase {view.phase}",
             came=reply,
-            why="the game reads nothing else",
+            why="the game accepts nothing else",
         )
     return replies
 
@@ -236,7 +236,7 @@ def _call(agent: Any, method: str, argument: View | Sequence[View]) -> Any:
         lambda: getattr(agent, method)(argument),
         f"{method} in phase {', '.join(dict.fromkeys(view.phase for view in views))}",
         expected="a reply to any view of the game",
-        why="an exception of a player ends its game as `error`",
+        why="an exception raised by a player ends its game as `error`",
     )
 
 
@@ -246,7 +246,7 @@ def _check_same(role: Role, alone: Sequence[Game], others: Sequence[Game], words
         require(
             came == expected,
             f"interleaved games, {role}",
-            expected=f"the replies it gave playing this game alone: {expected}",
+            expected=f"the replies that the agent gave when it played this game alone: {expected}",
             came=f"{came} {words}",
             why="thousands of games run at once; state must be kept per View.conversation_id or not at all",
         )
@@ -263,7 +263,7 @@ def _check_budgets(role: Role, game: Game) -> None:
         not forfeits,
         f"budgets, {role}",
         expected="a question or an answer before turns and retries run out (View.turns_left)",
-        came=f"a forfeit as {forfeits}, having said {_said(game)}",
+        came=f"a forfeit ({forfeits}) after the replies {_said(game)}",
         why="a forfeit earns nothing",
     )
     notices = [event.notice for event in game.events if isinstance(event, NoticeGiven)]
@@ -271,6 +271,6 @@ def _check_budgets(role: Role, game: Game) -> None:
         "search_limit" not in notices,
         f"budgets, {role}",
         expected="no search when View.searches_left is 0",
-        came=f"another search, having said {_said(game)}",
-        why="it is not executed and costs a turn",
+        came=f"another search, in the replies {_said(game)}",
+        why="the search is not executed and costs a turn",
     )

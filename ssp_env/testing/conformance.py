@@ -1,4 +1,4 @@
-"""How a check fails: what was expected, what came, and why it matters."""
+"""The error of a failed check: what was expected, what was found instead, and why it matters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN_CHARACTERS = 300
 
 
 class ConformanceError(AssertionError):
-    """A check failed: something does not behave as the game expects.
+    """A check failed: an object does not behave as the game expects.
 
     Attributes:
         check: Name of the failed check.
@@ -26,24 +26,24 @@ class ConformanceError(AssertionError):
 
 
 def require(holds: bool, check: str, *, expected: str, came: object, why: str) -> None:
-    """Fail a check unless it holds.
+    """Raise an error unless a condition holds.
 
     Args:
-        holds: Whether it holds.
-        check: Its name.
-        expected: What should have come.
-        came: What came; text is shown as it is, anything else by its `repr`.
-        why: What goes wrong in games otherwise.
+        holds: Whether the condition holds.
+        check: Name of the check.
+        expected: The expected behaviour.
+        came: The value found instead; text is shown as it is, anything else by its `repr`.
+        why: What goes wrong in games if the condition does not hold.
 
     Raises:
-        ConformanceError: If it does not hold.
+        ConformanceError: If the condition does not hold.
     """
     if not holds:
         raise ConformanceError(check, expected, _shown(came), why)
 
 
 def attempt(call: Callable[[], Value], check: str, *, expected: str, why: str) -> Value:
-    """Call foreign code and await what can be awaited; an exception fails the check.
+    """Call the object under test and await the result if it is awaitable; an exception fails the check.
 
     Raises:
         ConformanceError: If the call raises.

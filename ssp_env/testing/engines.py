@@ -1,4 +1,4 @@
-"""Checks of a search engine: everything that `ssp_env.search.engine.SearchEngine` promises."""
+"""Checks that a search engine does everything that `ssp_env.search.engine.SearchEngine` specifies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PASSAGES: tuple[Passage, ...] = (
     Passage("e6", "Zürich", "Zürich — 苏黎世 — is a city; its name is written with an umlaut."),
     Passage("f7", "Aller", "The river Aller rises in the hills and passes three towns."),
 )
-"""The corpus of the engine that `check_engine` builds; two passages differ in nothing but their ids."""
+"""The corpus of the engine that `check_engine` builds; two passages differ only in their ids."""
 
 QUERIES = ("mayor of Corun", "astronomer winter sky", "walnuts", "river towns", "Zürich 苏黎世")
 STRANGE_QUERIES = (
@@ -72,12 +72,12 @@ def check_engine(make_engine: Callable[[Sequence[Passage]], Any]) -> None:
 
 
 def check_fixed_engine(engine: Any, queries: Sequence[str]) -> None:
-    """Check an engine over a corpus of its own, for example one behind an API.
+    """Check an engine whose corpus is fixed, for example an engine behind an API.
 
     Args:
-        engine: The engine, or anything else that `ssp_env.search.adapters.as_engine` takes. Its `sample` is
-            checked too, if it has one.
-        queries: At least two different queries that find something.
+        engine: The engine, or anything else that `ssp_env.search.adapters.as_engine` takes. If it has a
+            method `sample`, that is checked too.
+        queries: At least two different queries that find passages.
 
     Raises:
         ConformanceError: At the first check that fails.
@@ -111,12 +111,12 @@ def _adapted(engine: Any) -> SearchEngine:
 
 
 def _search(engine: SearchEngine, queries: Sequence[str], top_k: int, check: str) -> list[list[Passage]]:
-    """Search, with the form of what comes back checked."""
+    """Search and check the form of the results."""
     found = attempt(
         lambda: engine.search(queries, top_k),
         check,
         expected=f"results for {[query[:40] for query in queries]}",
-        why="an exception ends every game of the batch as `error`",
+        why="an exception ends every game with a query in the batch as `error`",
     )
     require(
         isinstance(found, list) and all(isinstance(hits, list) for hits in found),
@@ -130,7 +130,7 @@ def _search(engine: SearchEngine, queries: Sequence[str], top_k: int, check: str
         check,
         expected=f"one list per query, {len(queries)} in all",
         came=f"{len(found)} lists",
-        why="results are matched with queries by position; another number ends every game of the batch",
+        why="results are matched with queries by position; another number ends all games of the batch",
     )
     require(
         all(isinstance(passage, Passage) for hits in found for passage in hits),
@@ -149,7 +149,7 @@ def _check_results(engine: SearchEngine, queries: Sequence[str]) -> None:
             "results",
             expected=f"at least one passage for {query!r}",
             came=hits,
-            why="the other checks compare what is found; pass queries that find something",
+            why="the other checks compare the passages found; pass queries that find some",
         )
         require(
             all(isfinite(passage.score) for passage in hits),
@@ -184,7 +184,7 @@ def _check_top_k(engine: SearchEngine, queries: Sequence[str]) -> None:
                 "top_k",
                 expected=f"at most {top_k} passages for {query!r}",
                 came=f"{len(hits)}",
-                why="the game shows all it gets, and prompts grow",
+                why="the game shows all passages it gets, and prompts grow",
             )
             require(
                 _ids(hits) == _ids(most)[:top_k],
@@ -213,7 +213,7 @@ def _check_batches(engine: SearchEngine, queries: Sequence[str]) -> None:
                 "batches",
                 expected=f"the same scores for {query!r} in a batch and {words}",
                 came=[(a.score, b.score) for a, b in zip(batched, other)],
-                why="a score must not depend on the company of a query",
+                why="a score must not depend on the other queries of a batch",
             )
     require(
         _search(engine, [], _TOP_K, "batches") == [],
@@ -231,17 +231,17 @@ def _check_repetition(engine: SearchEngine, queries: Sequence[str]) -> None:
     require(
         asked == before,
         "repetition",
-        expected="the list of queries as it was",
+        expected="the list of queries unchanged",
         came=asked,
-        why="the caller still needs it",
+        why="the caller still needs the list",
     )
     expected = [_ids(hits) for hits in first]
     require(
         expected[0] == expected[2],
         "repetition",
-        expected=f"the same for the same query twice in a batch: {expected[0]}",
+        expected=f"the same passages for a query that is twice in a batch: {expected[0]}",
         came=expected[2],
-        why="two games may search for the same",
+        why="two games may send the same query",
     )
     for hits in first:
         hits.clear()
@@ -249,9 +249,9 @@ def _check_repetition(engine: SearchEngine, queries: Sequence[str]) -> None:
     require(
         again == expected,
         "repetition",
-        expected=f"the same when asked again, the caller having emptied its lists: {expected}",
+        expected=f"the same passages in a second search, after the first result was emptied: {expected}",
         came=again,
-        why="a cache that hands out its own lists lets one game change what others find",
+        why="a cache that hands out its own lists lets one game change the results of others",
     )
 
 
@@ -263,7 +263,7 @@ def _check_strange_queries(engine: SearchEngine, queries: Sequence[str]) -> None
             "strange queries",
             expected=f"at most {_TOP_K} passages for {query[:40]!r}",
             came=f"{len(hits)}",
-            why="models search for anything, nothing included",
+            why="models write any query, also an empty one",
         )
     (expected,) = _search(engine, [queries[0]], _TOP_K, "strange queries")
     mixed = _search(engine, ["", queries[0], STRANGE_QUERIES[4]], _TOP_K, "strange queries")
@@ -292,7 +292,7 @@ def _check_fingerprint(engine: SearchEngine, queries: Sequence[str]) -> None:
     require(
         again == fingerprint,
         "fingerprint",
-        expected=f"the same after searching: {fingerprint}",
+        expected=f"the same fingerprint after searching: {fingerprint}",
         came=again,
         why="equal fingerprints must mean equal rankings",
     )
@@ -308,7 +308,7 @@ def _check_drawn(first: list[Passage]) -> None:
         "sample",
         expected="no passage twice",
         came=_ids(first),
-        why="noise ids must be distinct",
+        why="the noise passages of a game must be different",
     )
 
 
@@ -347,24 +347,24 @@ def _check_sample(engine: PassageSampler) -> None:
     require(
         len(draws) > 1,
         "sample",
-        expected="different passages for other seeds",
+        expected="different passages for different seeds",
         came=f"{_ids(first)} for 20 seeds",
-        why="noise that never varies is memorised",
+        why="a policy memorises noise that never changes",
     )
     kept = sample(1, 4, _ids(first))
     require(
         not set(_ids(kept)) & set(_ids(first)),
         "sample",
-        expected=f"none of the excluded {_ids(first)}",
+        expected=f"none of the excluded passages {_ids(first)}",
         came=_ids(kept),
         why="evidence drawn as noise would be counted twice",
     )
     require(
         _global_random_state() == state,
         "sample",
-        expected="NumPy's global random state untouched",
-        came="another state",
-        why="global randomness makes runs differ",
+        expected="an unchanged global random state of NumPy",
+        came="a changed state",
+        why="random numbers from a global state make runs differ",
     )
 
 
@@ -380,9 +380,9 @@ def _check_passages_are_the_corpus(engine: SearchEngine) -> None:
             require(
                 original is not None and replace(passage, score=0.0) == original,
                 "passages",
-                expected=f"a passage of the corpus, whole: {original}",
+                expected=f"a complete passage of the corpus: {original}",
                 came=passage,
-                why="evidence is what the corpus says; ids tell passages apart",
+                why="evidence must be the text of the corpus, and ids identify passages",
             )
 
 
@@ -392,9 +392,9 @@ def _check_own_text_finds_a_passage(engine: SearchEngine) -> None:
         require(
             passage.id in _ids(hits),
             "retrieval",
-            expected=f"passage {passage.id} among the first {_TOP_K} when its own text is searched for",
+            expected=f"passage {passage.id} among the first {_TOP_K} when the query is its own text",
             came=_ids(hits),
-            why="an engine that cannot find this finds nothing a player needs",
+            why="an engine that fails at this finds nothing that a player needs",
         )
 
 
@@ -419,7 +419,7 @@ def _check_fingerprint_tells_corpora_apart(
     require(
         same == fingerprint,
         "fingerprint",
-        expected=f"the same for a second engine over the same corpus: {fingerprint}",
+        expected=f"the same fingerprint for a second engine over the same corpus: {fingerprint}",
         came=same,
         why="a game recorded today must match the engine rebuilt tomorrow",
     )
@@ -428,7 +428,7 @@ def _check_fingerprint_tells_corpora_apart(
         require(
             build(other).fingerprint() != fingerprint,
             "fingerprint",
-            expected=f"another one for a corpus {words}",
+            expected=f"another fingerprint for a corpus {words}",
             came=fingerprint,
             why="equal fingerprints must mean equal rankings",
         )

@@ -1,4 +1,4 @@
-"""Checks of a judge: truth values or None, the same in both orders, and not to be talked into a yes."""
+"""Checks of a judge: its verdicts are True, False or None, symmetric, and cannot be manipulated."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _EMPTY_HANDED = (
 
 
 def check_judge(judge: AnyJudge, *, deterministic: bool = True, knows_same_text: bool = True) -> None:
-    """Check a judge: a function from a `Judge` request to True, False or None if it cannot tell.
+    """Check a judge: a function from a `Judge` request to True, False, or None if it cannot decide.
 
     Args:
         judge: The judge; any kind that `ssp_env.play.as_judge` takes.
-        deterministic: Require the same verdict when the same question is asked again.
-        knows_same_text: Require True, and not only None, for an answer that is right word for word.
+        deterministic: Require the same verdict when the same request comes again.
+        knows_same_text: Require True, and not None, for an answer that equals an accepted answer.
 
     Raises:
         ConformanceError: At the first check that fails.
@@ -65,7 +65,7 @@ def check_judge(judge: AnyJudge, *, deterministic: bool = True, knows_same_text:
             "other answer",
             expected=f"False or None for {candidate[:60]!r} where 'Tavor' is right",
             came=verdict,
-            why="players learn to write whatever a judge can be talked into",
+            why="players learn to write whatever makes a judge say yes",
         )
     _check_orders(judge)
     if deterministic:
@@ -78,9 +78,9 @@ def _check_orders(judge: AnyJudge) -> None:
         require(
             None in (there, back) or there == back,
             "both orders",
-            expected=f"the same verdict for {one!r} against {other!r} and the other way round",
+            expected=f"the same verdict on {one!r} where {other!r} is right and the other way round",
             came=(there, back),
-            why="meaning the same has no direction; a biased judge pays for the form of an answer",
+            why="having the same meaning is symmetric; a biased judge rewards the form of an answer",
         )
     for golds in (["Tavor", "Sarn"], ["Sarn", "Tavor"]):
         verdict = _ask(judge, "Tavor", golds)
@@ -99,7 +99,7 @@ def _check_repetition(judge: AnyJudge) -> None:
         require(
             len(set(verdicts)) == 1,
             "repetition",
-            expected=f"one verdict for {candidate!r}, however often it is asked for",
+            expected=f"one verdict for {candidate!r}, however often the judge is asked",
             came=verdicts,
             why="the same seed must give the same rewards (use temperature 0, or pass deterministic=False)",
         )
@@ -112,7 +112,7 @@ def _ask(judge: AnyJudge, candidate: str, golds: Sequence[str]) -> bool | None:
         lambda: judge(request) if batch is None else batch([request]),
         "verdict",
         expected=f"a verdict on {candidate[:60]!r}",
-        why="an exception ends the game as `error`; return None if it cannot be told",
+        why="an exception ends the game as `error`; return None if the judge cannot decide",
     )
     if batch is not None:
         require(
@@ -128,6 +128,6 @@ def _ask(judge: AnyJudge, candidate: str, golds: Sequence[str]) -> bool | None:
         "verdict",
         expected="True, False or None",
         came=verdict,
-        why="anything else ends the game as `error`, and a non-empty string is not a yes",
+        why="anything else ends the game as `error`; a non-empty string does not count as True",
     )
     return None if verdict is None else bool(verdict)

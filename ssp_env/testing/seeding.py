@@ -1,4 +1,4 @@
-"""Check that a parallel environment repeats itself, over whole episodes, if it gets the same seed."""
+"""Check that a parallel environment repeats whole episodes exactly when it gets the same seed."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def check_parallel_seeding(
 
     PettingZoo's `parallel_seed_test` stops after one step (up to 1.27.0) and ignores what `reset` returns.
     Here the first episode is seeded and the following ones are not, and each is played until no agent is
-    left. In the end the first copy is seeded again and must repeat its first episode.
+    left. At the end the first copy is seeded again and must repeat its first episode.
 
     Args:
-        make_env: Makes a fresh copy.
+        make_env: Makes a new copy of the environment.
         seed: Seed of both copies and of their action spaces.
-        episodes: Episodes to play, at least 1.
-        max_steps: Most steps per episode.
+        episodes: Number of episodes to play, at least 1.
+        max_steps: The most steps per episode.
         policy: Chooses an action from the agent's name, observation and info, and must choose the same action
             for the same arguments; by default actions are sampled from the seeded action spaces.
 
     Raises:
-        AssertionError: If the copies differ; the message says in what and in which step.
+        AssertionError: If the copies differ; the message names the value that differs and the step.
         ValueError: If `episodes` or `max_steps` is below 1.
 
     Example:
@@ -72,7 +72,7 @@ def _seed_actions(env: Environment, seed: int) -> None:
 
 
 def _play(env: Environment, seed: int | None, max_steps: int, policy: Policy | None) -> Trace:
-    """Play one episode; return the name and value of each part of what came back, in order."""
+    """Play one episode; return the name and value of everything the environment returned, in order."""
     observations, infos = env.reset(seed=seed)
     # Copied, because an environment that returns the same object each time would be compared with itself.
     trace = deepcopy([("observations of reset", observations), ("infos of reset", infos)])
@@ -95,7 +95,7 @@ def _play(env: Environment, seed: int | None, max_steps: int, policy: Policy | N
 
 def _compare(expected: Trace, got: Trace, complaint: str) -> None:
     for (name, value), (other_name, other_value) in zip(expected, got, strict=False):
-        assert name == other_name, f"{complaint}: one goes on with {name}, the other with {other_name}"
+        assert name == other_name, f"{complaint}: one continues with {name}, the other with {other_name}"
         assert value.keys() == other_value.keys(), (
             f"{complaint}: {name} are of the agents {sorted(value)} and {sorted(other_value)}"
         )
@@ -103,4 +103,6 @@ def _compare(expected: Trace, got: Trace, complaint: str) -> None:
             assert data_equivalence(value[agent], other_value[agent], exact=True), (
                 f"{complaint}: {name}, {agent}: {value[agent]!r} and {other_value[agent]!r}"
             )
-    assert len(expected) == len(got), f"{complaint}: one ends after {expected[-1][0]}, the other goes on"
+    assert len(expected) == len(got), (
+        f"{complaint}: the first one ended after {expected[-1][0]}, the second one after {got[-1][0]}"
+    )

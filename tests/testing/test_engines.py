@@ -248,25 +248,25 @@ BROKEN = {
     MixesUpBatches: "batches",
     ScoresByCompany: "the same scores",
     NeedsAQuery: "batches",
-    EmptiesTheQueries: "repetition: expected the list of queries as it was",
-    HandsOutItsCache: "the caller having emptied its lists",
+    EmptiesTheQueries: "repetition: expected the list of queries unchanged",
+    HandsOutItsCache: "after the first result was emptied",
     ForgetsBesideEmptyQueries: "beside strange queries",
     NoFingerprint: "without fingerprint",
     EmptyFingerprint: "a non-empty string",
-    CountingFingerprint: "the same after searching",
+    CountingFingerprint: "the same fingerprint after searching",
     FingerprintOfTheObject: "a second engine over the same corpus",
     FingerprintOfTheSize: "with one sentence more",
-    FingerprintOfTheIds: "another one for a corpus",
-    CutsTexts: "a passage of the corpus, whole",
+    FingerprintOfTheIds: "another fingerprint for a corpus",
+    CutsTexts: "a complete passage of the corpus",
     CannotReadLongQueries: "retrieval",
     ScoresByPosition: "ties",
     SamplesTooMany: "at most 4 passages",
     SamplesNothing: "passages of the corpus",
     SamplesTwice: "no passage twice",
     SamplesWithoutTheSeed: "equally seeded generators",
-    SamplesAlwaysTheSame: "different passages for other seeds",
-    SamplesTheExcluded: "none of the excluded",
-    SamplesGlobally: "global random state untouched",
+    SamplesAlwaysTheSame: "different passages for different seeds",
+    SamplesTheExcluded: "none of the excluded passages",
+    SamplesGlobally: "unchanged global random state of NumPy",
     SamplesIds: "a list of passages",
 }
 
@@ -294,7 +294,7 @@ def test_an_engine_that_cannot_be_built_is_caught():
 
 def test_queries_that_find_nothing_and_too_few_queries_are_told():
     engine = WordCount(PASSAGES)
-    with pytest.raises(ConformanceError, match="pass queries that find something"):
+    with pytest.raises(ConformanceError, match="pass queries that find some"):
         check_fixed_engine(engine, ["mayor", "qqq"])
     with pytest.raises(ValueError, match="at least two different queries"):
         check_fixed_engine(engine, ["mayor", "mayor"])
@@ -323,5 +323,7 @@ def test_a_retriever_is_checked_as_the_engine_it_becomes():
             return self.engine.search([query], 3)[0]
 
     check_fixed_engine(Retriever(PASSAGES), QUERIES)
-    with pytest.raises(ConformanceError, match="fingerprint: expected the same for a second engine"):
+    with pytest.raises(
+        ConformanceError, match="fingerprint: expected the same fingerprint for a second engine"
+    ):
         check_engine(Retriever)

@@ -13,6 +13,7 @@ from typing import Any
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.passage_file import DamagedIndexError, PassageFiles, StoredPassages
 from ssp_env.search.bm25.terms import BM25Settings
+from ssp_env.search.engine import hashed_bytes
 
 _MODULUS = 1 << 256
 
@@ -36,12 +37,8 @@ class CorpusDigest:
 
     def add(self, passage: Passage) -> None:
         """Count one more passage."""
-        digest = hashlib.sha256()
-        for part in (passage.id, passage.title, passage.text):
-            encoded = part.encode("utf-8", "surrogatepass")
-            digest.update(b"%d:" % len(encoded))
-            digest.update(encoded)
-        self.total = (self.total + int.from_bytes(digest.digest(), "big")) % _MODULUS
+        digest = hashlib.sha256(hashed_bytes(passage)).digest()
+        self.total = (self.total + int.from_bytes(digest, "big")) % _MODULUS
         self.count += 1
 
     def hexdigest(self) -> str:
@@ -144,16 +141,14 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _parsed(content: bytes, path: Path) -> Manifest:
-    damaged = f"{path / MANIFEST}: expected the manifest of an index, got damaged content"
     try:
         data = json.loads(content)
         data.pop("sha256")
-        whole = content == _rendered(data)
+        if content != _rendered(data):
+            raise ValueError("the hash is of other content")
         version = data.pop("format")
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise DamagedIndexError(damaged) from error
-    if not whole:
-        raise DamagedIndexError(damaged)
+        raise DamagedIndexError(f"{path / MANIFEST}: expected the manifest of an index, got damaged content") from error
     if version != FORMAT or set(data) != {field.name for field in fields(Manifest)}:
         raise IndexDirectoryError(
             f"{path}: expected an index of format {FORMAT}, got format {version}: build it again"
@@ -182,7 +177,7 @@ def check_index(path: Path, on_bytes: Callable[[int], object] = lambda count: No
 
 
 def hash_files(
-    path: Path, names: Iterable[str], on_bytes: Callable[[int], object] = lambda count: None
+    path: Path, names: Iterable[str], on_bytes: Callable[[int], object]
 ) -> dict[str, tuple[int, str]]:
     """Return size and sha256 of files below `path`, by name, and force them to the disk."""
     found = {}
@@ -196,7 +191,7 @@ def hash_files(
     return found
 
 
-def hash_file(path: Path, on_bytes: Callable[[int], object] = lambda count: None) -> str:
+def hash_file(path: Path, on_bytes: Callable[[int], object]) -> str:
     """Return the sha256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:

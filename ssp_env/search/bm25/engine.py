@@ -21,7 +21,7 @@ from ssp_env.search.bm25.eager_index import EagerIndex, compute_scores, open_sco
 from ssp_env.search.bm25.passage_file import StoredPassages
 from ssp_env.search.bm25.term_index import TermIndex, index_terms, open_terms
 from ssp_env.search.bm25.terms import BM25Settings
-from ssp_env.search.engine import check_corpus, sample_passages
+from ssp_env.search.engine import check_corpus, check_search, sample_passages
 
 # Below this many query-passage pairs a batch is done before threads have started, and in smaller corpora
 # threads mostly wait for the interpreter.
@@ -65,7 +65,10 @@ class BM25Engine:
         ['corun', 'belin']
     """
 
-    _fingerprint: str | None
+    _index: EagerIndex | TermIndex
+    _passages: list[Passage] | StoredPassages
+    _path: Path | None = None
+    _fingerprint: str | None = None
 
     def __init__(
         self,
@@ -80,12 +83,16 @@ class BM25Engine:
         eager_up_to: int = 150_000,
     ) -> None:
         settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost, prune_above, eager_up_to)
-        if path is None:
-            corpus = sorted(passages, key=attrgetter("id"))
-            check_corpus(corpus)
-            self._set_up(_index_in_memory(corpus, settings), settings, None, corpus, None)
-        else:
+        if path is not None:
             self._open(_directory_of(passages, Path(path), settings), exact=False)
+            return
+        corpus = sorted(passages, key=attrgetter("id"))
+        check_corpus(corpus)
+        self._settings, self._passages = settings, corpus
+        if settings.is_eager(len(corpus)):
+            self._index = EagerIndex(*compute_scores(corpus, settings), settings, corpus)
+        else:
+            self._index = TermIndex(index_terms(corpus, settings.stem), settings, corpus)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, exact: bool = False) -> BM25Engine:
@@ -115,26 +122,8 @@ class BM25Engine:
         return len(self._passages)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the best passages for each query, with their scores.
-
-        Args:
-            queries: Texts to search for; any string, empty ones included.
-            top_k: Most passages to return per query, at least 1.
-
-        Returns:
-            One list per query: at most `top_k` passages with a word in common with it, best first.
-
-        Raises:
-            TypeError: If `queries` is a single string or holds something that is not one.
-            ValueError: If `top_k` is below 1.
-        """
-        if isinstance(queries, str):
-            raise TypeError("search expects a sequence of queries, got a single string: pass [query]")
-        if not all(isinstance(query, str) for query in queries):
-            kinds = sorted({type(query).__name__ for query in queries})
-            raise TypeError(f"search expects queries that are strings, got {', '.join(kinds)}")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        """Return, as `SearchEngine.search` says, passages with a word in common with a query, with scores."""
+        check_search(queries, top_k)
         search = self._index.search
         small = len(self) < _THREADED_PASSAGES or len(queries) * len(self) < _THREADED_WORK
         if small or not self._index.releases_lock:
@@ -152,52 +141,20 @@ class BM25Engine:
         return self._fingerprint
 
     def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str] = ()) -> list[Passage]:
-        """Draw distinct passages uniformly.
-
-        Args:
-            rng: Source of randomness; the only one.
-            count: Passages to draw, 0 or more.
-            exclude: Ids that must not be drawn; ids outside the corpus are ignored.
-
-        Returns:
-            `count` passages in random order, or all that are left if there are fewer.
-
-        Raises:
-            ValueError: If `count` is negative.
-        """
+        """Draw up to `count` distinct passages uniformly, as `PassageSampler.sample` says."""
         return sample_passages(self._passages, rng, count, exclude)
-
-    def _set_up(
-        self,
-        index: EagerIndex | TermIndex,
-        settings: BM25Settings,
-        path: Path | None,
-        passages: list[Passage] | StoredPassages,
-        fingerprint: str | None,
-    ) -> None:
-        self._index = index
-        self._settings = settings
-        self._path = path
-        self._passages = passages
-        self._fingerprint = fingerprint
 
     def _open(self, path: Path, exact: bool) -> None:
         manifest = read_manifest(path)
         if exact:
             manifest = replace(manifest, settings=replace(manifest.settings, prune_above=None))
         settings, passages, terms = manifest.settings, manifest.open_passages(path), path / manifest.terms
-        index: EagerIndex | TermIndex
+        self._settings, self._passages = settings, passages
+        self._path, self._fingerprint = path, manifest.fingerprint
         if settings.is_eager(len(passages)):
-            index = EagerIndex(*open_scores(terms), settings, passages)
+            self._index = EagerIndex(*open_scores(terms), settings, passages)
         else:
-            index = TermIndex(open_terms(terms), settings, passages)
-        self._set_up(index, settings, path, passages, manifest.fingerprint)
-
-
-def _index_in_memory(passages: list[Passage], settings: BM25Settings) -> EagerIndex | TermIndex:
-    if settings.is_eager(len(passages)):
-        return EagerIndex(*compute_scores(passages, settings), settings, passages)
-    return TermIndex(index_terms(passages, settings.stem), settings, passages)
+            self._index = TermIndex(open_terms(terms), settings, passages)
 
 
 def _fingerprint(passages: Iterable[Passage], settings: BM25Settings) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import anyio.to_thread
 
@@ -11,6 +12,7 @@ from ssp_env.game.passage import Passage
 from ssp_env.http import RequestPolicy, arun, run
 from ssp_env.http.concurrency import gather
 from ssp_env.objects import is_async
+from ssp_env.search.engine import check_search
 from ssp_env.search.errors import SearchError
 from ssp_env.search.json_service import JSONService
 from ssp_env.search.plain_text import clean, snippet_text
@@ -58,17 +60,11 @@ class WebEngine:
         self._concurrency = policy.concurrency
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the provider's results for each query, best first.
-
-        Args:
-            queries: Texts to search for; any string. Blank ones find nothing.
-            top_k: Most passages to return per query, at least 1.
+        """Return the provider's results for each query, best first, as `SearchEngine.search` says.
 
         Raises:
             SearchError: If one of the queries gets no result: SearchTimeout, SearchUnavailable,
                 SearchRefused or BadSearchReply.
-            TypeError: If `queries` is a single string or holds something that is not one.
-            ValueError: If `top_k` is below 1.
         """
         return run(self._search(queries, top_k))
 
@@ -82,10 +78,7 @@ class WebEngine:
         return hashlib.sha256(settings.encode()).hexdigest()
 
     async def _search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        if isinstance(queries, str) or not all(isinstance(query, str) for query in queries):
-            raise TypeError(f"search expects a sequence of strings, got {queries!r:.80}")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        check_search(queries, top_k)
         asked = [_cut(clean(query), self._provider.max_query_chars) for query in queries]
         distinct = list(dict.fromkeys(query for query in asked if query))
         searches = [self._search_one(query) for query in distinct]
@@ -120,12 +113,9 @@ class WebEngine:
             except SearchError:
                 return ""
 
-        urls = list(dict.fromkeys(passage.id for hits in results for passage in hits))
+        urls = list(dict.fromkeys(passage.id for found in results for passage in found))
         texts = dict(zip(urls, await gather([page(url) for url in urls], self._concurrency)))
-        return [
-            [Passage(hit.id, hit.title, texts[hit.id] or hit.text, hit.score) for hit in hits]
-            for hits in results
-        ]
+        return [[replace(found, text=texts[found.id] or found.text) for found in each] for each in results]
 
 
 def _described(fetch: object) -> str:
