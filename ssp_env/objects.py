@@ -31,6 +31,11 @@ def is_async(function: Any) -> TypeGuard[Callable[..., Awaitable[Any]]]:
     )
 
 
+async def awaited(value: Awaitable[T]) -> T:
+    """Await anything that can be awaited, for `asyncio.run`, which takes coroutines only."""
+    return await value
+
+
 def is_object_name(text: str) -> bool:
     """Whether a text is written like the name of an object, `package.module:object`.
 
@@ -199,6 +204,21 @@ def _described(error: BaseException) -> str:
         if frame.filename != __file__ and not frame.filename.startswith("<frozen")
     ]
     return describe(error) + (f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else "")
+
+
+def check_least(least: int, **numbers: int | None) -> None:
+    """Refuse numbers that are too small; None is no number.
+
+    Raises:
+        ValueError: If there is one; the message names it.
+
+    >>> check_least(1, top_k=0, timeout=None)
+    Traceback (most recent call last):
+    ValueError: top_k must be at least 1, got 0
+    """
+    for name, number in numbers.items():
+        if number is not None and number < least:
+            raise ValueError(f"{name} must be at least {least}, got {number}")
 
 
 def missing_extra(library: str, extra: str) -> ModuleNotFoundError:

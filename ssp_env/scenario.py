@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ssp_env.data import read_answers, read_questions, short_titles
-from ssp_env.data.answers import MAX_TITLE_WORDS, MIN_TEXT_WORDS
+from ssp_env.data.tasks import MAX_TITLE_WORDS, MIN_TEXT_WORDS
 from ssp_env.game import Budget, Game, GameConfig, Task
 from ssp_env.game.audit import Oracle
 from ssp_env.game.config import TERSE_RULES, check_names
@@ -21,12 +21,12 @@ from ssp_env.game.passage import Passage
 from ssp_env.game.rewards import written_reward
 from ssp_env.objects import load_object
 from ssp_env.search.adapters import as_engine, name_of_engine
-from ssp_env.search.corpus_source import open_source
+from ssp_env.search.corpus import open_source
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.opening import needs_passages, open_engine
 from ssp_env.worlds import WORLD_PRESETS, World, WorldConfig, world_preset
 from ssp_env.worlds.config import Split
-from ssp_env.worlds.questions import Compositions
+from ssp_env.worlds.world import Compositions
 
 SCENARIO_VERSION = 1
 HOPS = (1, 2, 3)

@@ -23,10 +23,9 @@ from ssp_env.cli.options import Heldout, WorldIndex, open_world, progress_bar
 from ssp_env.scenario import bm25_options
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import Manifest, check_index, read_manifest
-from ssp_env.search.bm25.term_writer import Progress as OnProgress
+from ssp_env.search.bm25.term_index import Progress as OnProgress
 from ssp_env.search.bm25.terms import BM25Settings
-from ssp_env.search.corpus import CorpusError
-from ssp_env.search.corpus_source import CorpusSource, open_source, world_source
+from ssp_env.search.corpus import CorpusError, CorpusSource, open_source, world_source
 from ssp_env.worlds import WORLD_PRESETS, World, WorldConfig
 
 _SHOWN_BAD = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, track
+from rich.table import Table
 from rich.text import Text
 
 import ssp_env
@@ -120,6 +121,14 @@ def search_option(index: Path | None, search: str | None) -> Path | str | None:
 def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
     """Return a bar that vanishes when it ends, and that nothing is seen of where there is no terminal."""
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def table(title: str, *columns: str, numbers: Sequence[str]) -> Table:
+    """Return an empty table whose last columns are of numbers, which stand at the right."""
+    made = Table(*columns, title=title, title_justify="left")
+    for heading in numbers:
+        made.add_column(heading, justify="right")
+    return made
 
 
 def read_recorded(file: Path) -> Iterator[tuple[int, Episode]]:

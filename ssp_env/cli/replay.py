@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from ssp_env.cli.options import Recorded, print_text, read_recorded
+from ssp_env.cli.options import Recorded, print_text, read_recorded, table
 from ssp_env.records.replay import difference_from, retold
 from ssp_env.viewer.terminal import print_game
 
@@ -50,18 +48,12 @@ def replay(
                 print_game(console, told)
     if game and not found:
         raise ValueError(f"{file}: no game has the id {game!r}; the ids are under game_id in each line")
-    console.print(_replay_table(file, reproduced, differing))
+    total = reproduced.total() + differing.total()
+    figures = table(f"{file}: {total} games", "recorded reason", numbers=("games", "reproduced", "different"))
+    for reason, games in (reproduced + differing).most_common():
+        figures.add_row(reason, str(games), str(reproduced[reason]), str(differing[reason]))
+    figures.add_section()
+    figures.add_row("all", str(total), str(reproduced.total()), str(differing.total()))
+    console.print(figures)
     if differing:
         raise typer.Exit(1)
-
-
-def _replay_table(file: Path, reproduced: Counter[str], differing: Counter[str]) -> Table:
-    total = reproduced.total() + differing.total()
-    table = Table("recorded reason", title=f"{file}: {total} games", title_justify="left")
-    for heading in ("games", "reproduced", "different"):
-        table.add_column(heading, justify="right")
-    for reason, games in (reproduced + differing).most_common():
-        table.add_row(reason, str(games), str(reproduced[reason]), str(differing[reason]))
-    table.add_section()
-    table.add_row("all", str(total), str(reproduced.total()), str(differing.total()))
-    return table

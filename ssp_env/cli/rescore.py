@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from ssp_env.cli.options import Recorded, print_text, read_recorded
+from ssp_env.cli.options import Recorded, print_text, read_recorded, table
 from ssp_env.cli.rules import RulesFile, RuleValues, read_rules
 from ssp_env.data.lines import DataFileError
 from ssp_env.game.rewards import REWARD_SHAPES
@@ -72,23 +71,17 @@ def _rescored(file: Path, changes: Mapping[str, Any], comparison: Comparison) ->
 
 
 def _print_comparison(console: Console, comparison: Comparison) -> None:
-    reasons = Table("reason", title="Games", title_justify="left")
-    for heading in ("before", "after"):
-        reasons.add_column(heading, justify="right")
+    reasons = table("Games", "reason", numbers=("before", "after"))
     for reason in sorted({*comparison.before, *comparison.after}):
         reasons.add_row(reason, str(comparison.before[reason]), str(comparison.after[reason]))
     console.print(reasons)
     if comparison.changes:
-        changes = Table("from", "to", title="Changes", title_justify="left")
-        changes.add_column("games", justify="right")
+        changes = table("Changes", "from", "to", numbers=["games"])
         for (old, new), count in comparison.changes.most_common():
             changes.add_row(old, new, str(count))
         console.print(changes)
-    rewards = Table(
-        "seat", title=f"Mean reward over {comparison.compared} games scored both ways", title_justify="left"
-    )
-    for heading in ("before", "after"):
-        rewards.add_column(heading, justify="right")
+    title = f"Mean reward over {comparison.compared} games scored both ways"
+    rewards = table(title, "seat", numbers=("before", "after"))
     for seat, sums in comparison.rewards.items():
         rewards.add_row(seat, *(f"{value / comparison.compared:.3f}" for value in sums))
     console.print(rewards)

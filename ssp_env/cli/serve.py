@@ -17,9 +17,6 @@ from ssp_env.search.documents import API_KEY_VARIABLE
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from ssp_env.search.engine import SearchEngine
-    from ssp_env.serve.access import Limits
-
 _GRACE_SECONDS = 30
 _STARTUP_FAILED = 3
 
@@ -74,25 +71,17 @@ def serve(
             f"Anybody who can reach {host} may search; set a token (--token) to prevent that.",
             highlight=False,
         )
-    if mcp is Transport.stdio:
-        from ssp_env.serve.mcp_server import build_mcp_server
+    if mcp is None:
+        from ssp_env.serve.app import build_app
 
-        build_mcp_server(engine, limits=limits).run("stdio")
+        run_app(build_app(engine, limits=limits, token=token, host=host), host, port)
         return
-    app = _mcp_app(engine, limits, token, host) if mcp else _http_app(engine, limits, token, host)
-    run_app(app, host, port)
+    from ssp_env.serve.mcp_server import build_mcp_app, build_mcp_server
 
-
-def _http_app(engine: SearchEngine, limits: Limits, token: str | None, host: str) -> ASGIApp:
-    from ssp_env.serve.app import build_app
-
-    return build_app(engine, limits=limits, token=token, host=host)
-
-
-def _mcp_app(engine: SearchEngine, limits: Limits, token: str | None, host: str) -> ASGIApp:
-    from ssp_env.serve.mcp_server import build_mcp_app
-
-    return build_mcp_app(engine, host=host, limits=limits, token=token)
+    if mcp is Transport.stdio:
+        build_mcp_server(engine, limits=limits).run("stdio")
+    else:
+        run_app(build_mcp_app(engine, host=host, limits=limits, token=token), host, port)
 
 
 def run_app(app: ASGIApp, host: str, port: int) -> None:

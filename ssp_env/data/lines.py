@@ -8,7 +8,9 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = "\ufeff"
@@ -87,14 +89,26 @@ def decode_line(line: bytes, path: str | os.PathLike[str], number: int) -> str:
         ) from error
 
 
-def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Stream the JSON objects of a JSONL file with their line numbers from 1; blank lines are skipped.
+def parse_records(
+    path: str | os.PathLike[str], parse: Callable[[dict[str, Any], int], Value]
+) -> Iterator[tuple[int, Value]]:
+    """Stream what the lines of a JSONL file hold, with their numbers from 1; blank lines are skipped.
+
+    Args:
+        path: The file.
+        parse: Function from the JSON object of a line and the number of the line to what the line holds; it
+            raises a ValueError if the object is malformed.
 
     Raises:
-        DataFileError: If the file cannot be read or a line is not one JSON object of valid Unicode.
+        DataFileError: If the file cannot be read, or a line is not one JSON object of valid Unicode or is
+            malformed.
     """
     for number, line in read_lines(path):
-        yield number, parse_record(line, path, number)
+        record = parse_record(line, path, number)
+        try:
+            yield number, parse(record, number)
+        except ValueError as error:
+            raise DataFileError(str(error), path, number) from error
 
 
 def parse_record(line: str, path: str | os.PathLike[str], number: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from gymnasium.utils import RecordConstructorArgs
 from ssp_env.envs.spaces import MAX_ACTION_CHARS, UnicodeText
 from ssp_env.game import PROTOCOLS, Failure
 from ssp_env.game.passage import Passage
+from ssp_env.objects import check_least
 from ssp_env.play import AnyEngine, guarded, run_searches
 from ssp_env.play.results import as_passages
 from ssp_env.search.adapters import as_engine
@@ -82,13 +83,8 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             max_result_chars=max_result_chars,
         )
         super().__init__(env)
-        for name, value, least in (
-            ("max_searches", max_searches, 0),
-            ("top_k", top_k, 1),
-            ("max_result_chars", max_result_chars, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+        check_least(0, max_searches=max_searches)
+        check_least(1, top_k=top_k, max_result_chars=max_result_chars)
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
         self._search = search if callable(search) else as_engine(search)

@@ -66,13 +66,16 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
     # Gymnasium asks every rendering environment for a frame rate; text comes as it is written.
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "ansi"], "render_fps": 1}  # type: ignore[misc]
 
-    def __init__(self, seat: str, game: raw_env, frozen: Mapping[Role, Policy]) -> None:
+    def __init__(
+        self, seat: str, frozen: Mapping[Role, Policy], reader: Player | None, **arguments: Any
+    ) -> None:
+        """Open the game with the further arguments of `raw_env`."""
         self._seat = seat
-        self._env = game
+        self._env = raw_env(reader=reader or "solver", **arguments)
         self._frozen = frozen
-        self.render_mode = game.render_mode
-        self.observation_space = game.observation_space(seat)
-        self.action_space = game.action_space(seat)
+        self.render_mode = self._env.render_mode
+        self.observation_space = self._env.observation_space(seat)
+        self.action_space = self._env.action_space(seat)
 
     @abstractmethod
     def _open(self, options: Mapping[str, Any]) -> None:
@@ -148,15 +151,12 @@ class SolverEnv(_OneSeatEnv):
     `reset` raises a `RuntimeError` that counts the reasons.
 
     Args:
-        scenario: What is played in: engine, answers, questions and rules, or the name of a generated world;
-            by default the tiny training world.
+        scenario: As for `raw_env`.
         questions: Questions to draw from: tasks with a question, or pairs of a question and its answer. By
             default those of the scenario.
         proposer: Frozen player that writes the questions instead.
-        tasks: Answers for the proposer in place of a scenario; needs `search`.
-        search: Engine, or engines by `Task.corpus`, in place of a scenario.
-        config: Rules, with one attempt; by default those of the scenario, or the published ones with
-            `search`.
+        tasks: Answers for the proposer in place of a scenario; needs `search`, which is as for `raw_env`.
+        config: Rules as for `raw_env`, with one attempt.
         reader: Frozen player that answers the RAG check of the proposer's questions; needed unless
             the rules have no reading. In a terse world a `LookupSolver` by default.
         judge: As for `raw_env`, like `render_mode`, `max_action_chars` and `max_prompt_chars`.
@@ -193,16 +193,17 @@ class SolverEnv(_OneSeatEnv):
         self._questions: Sequence[Task] = () if proposer else asked or scenario.questions
         if reader is None and proposer is not None and scenario.is_terse:
             reader = LookupSolver()
-        game = raw_env(
+        frozen: dict[Role, Policy] = {} if proposer is None else {"proposer": policy("proposer", proposer)}
+        super().__init__(
+            scenario.rules.seats[1],
+            frozen,
+            reader,
             scenario=scenario,
-            reader=reader or "solver",
             judge=judge,
             render_mode=render_mode,
             max_action_chars=max_action_chars,
             max_prompt_chars=max_prompt_chars,
         )
-        frozen: dict[Role, Policy] = {} if proposer is None else {"proposer": policy("proposer", proposer)}
-        super().__init__(scenario.rules.seats[1], game, frozen)
 
     def _open(self, options: Mapping[str, Any]) -> None:
         task = given_task(options)
@@ -235,14 +236,11 @@ class ProposerEnv(_OneSeatEnv):
     """`SearchSelfPlay/Proposer-v0`: write questions that a frozen solver should fail to answer.
 
     Args:
-        scenario: What is played in: engine, answers and rules, or the name of a generated world; by default
-            the tiny training world.
-        tasks: Answers to draw from in place of a scenario; needs `search`.
-        search: Engine, or engines by `Task.corpus`; needs `tasks` and `solver`.
-        config: Rules; by default those of the scenario, or the published ones with `search`.
-        solver: Frozen player of every attempt. In a terse world a `LookupSolver` by default.
+        scenario: As for `raw_env`, like `tasks`, `search`, `config`, `judge`, `render_mode`,
+            `max_action_chars` and `max_prompt_chars`.
+        solver: Frozen player of every attempt; needed unless the world is terse, where a `LookupSolver` plays
+            by default.
         reader: Frozen player that answers the RAG check; the solver by default.
-        judge: As for `raw_env`, like `render_mode`, `max_action_chars` and `max_prompt_chars`.
 
     Raises:
         ValueError: If an argument is out of range, or two of them disagree.
@@ -269,15 +267,17 @@ class ProposerEnv(_OneSeatEnv):
         if solver is None and not scenario.is_terse:
             raise ValueError("a corpus of your own needs solver=: the default one knows terse worlds only")
         opponent = policy("solver", solver or LookupSolver())
-        game = raw_env(
+        frozen: dict[Role, Policy] = {"reader": opponent, "solver": opponent}
+        super().__init__(
+            PROPOSER_SEAT,
+            frozen,
+            reader,
             scenario=scenario,
-            reader=reader or "solver",
             judge=judge,
             render_mode=render_mode,
             max_action_chars=max_action_chars,
             max_prompt_chars=max_prompt_chars,
         )
-        super().__init__(PROPOSER_SEAT, game, {"reader": opponent, "solver": opponent})
 
     def _open(self, options: Mapping[str, Any]) -> None:
         task = given_task(options)

@@ -29,12 +29,10 @@ class HasStatus(Protocol):
     @property
     def status(self) -> int:
         """The HTTP status."""
-        ...
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers, whose names are looked up in upper or lower case."""
-        ...
 
 
 Reply = TypeVar("Reply", bound=HasStatus)

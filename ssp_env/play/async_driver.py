@@ -6,8 +6,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
-from contextlib import nullcontext
-from types import TracebackType
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import anyio
@@ -15,7 +14,7 @@ from anyio.to_thread import run_sync
 
 from ssp_env.game import Game, Outcome
 from ssp_env.game.requests import Result
-from ssp_env.objects import is_async
+from ssp_env.objects import check_least, is_async
 from ssp_env.play.driver import in_order
 from ssp_env.play.players import AnyPlayer, AsyncJudgeFunction, JudgeFunction
 from ssp_env.play.schedule import Ask, Ended, Schedule
@@ -25,7 +24,7 @@ DEFAULT_THREADS = 32
 """The most calls in threads at a time: those of judges and one-view agents without a coroutine function."""
 
 
-class AsyncDriver:
+class AsyncDriver(AbstractAsyncContextManager["AsyncDriver"]):
     """The asyncio counterpart of `Driver`, with the same arguments, errors, events and outcomes.
 
     Coroutine functions are awaited; other functions run in threads. Engines, batch agents and judges with
@@ -60,8 +59,7 @@ class AsyncDriver:
     ) -> None:
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout must be above 0 seconds, got {timeout}")
-        if threads < 1:
-            raise ValueError(f"threads must be at least 1, got {threads}")
+        check_least(1, threads=threads)
         self._services = services
         self._schedule = Schedule(games, services.check, concurrency=concurrency, cohort=cohort)
         self._timeout = timeout
@@ -105,12 +103,7 @@ class AsyncDriver:
             for ended in await self.step():
                 yield ended
 
-    async def __aenter__(self) -> AsyncDriver:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Cancel all calls under way and wait until they are gone."""
         for task in self._running:
             task.cancel()

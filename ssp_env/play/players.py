@@ -23,7 +23,6 @@ class Agent(Protocol):
 
     def act(self, view: View) -> str | Reply:
         """Return what the seat says in this situation."""
-        ...
 
 
 class BatchAgent(Protocol):
@@ -31,7 +30,6 @@ class BatchAgent(Protocol):
 
     def act_batch(self, views: Sequence[View]) -> Sequence[str | Reply]:
         """Return one reply per view."""
-        ...
 
 
 class AsyncAgent(Protocol):
@@ -39,7 +37,6 @@ class AsyncAgent(Protocol):
 
     async def act(self, view: View) -> str | Reply:
         """Return what the seat says in this situation."""
-        ...
 
 
 class AsyncBatchAgent(Protocol):
@@ -47,7 +44,6 @@ class AsyncBatchAgent(Protocol):
 
     async def act_batch(self, views: Sequence[View]) -> Sequence[str | Reply]:
         """Return one reply per view."""
-        ...
 
 
 class Runnable(Protocol):
@@ -55,7 +51,6 @@ class Runnable(Protocol):
 
     def invoke(self, input: Any, /) -> Any:
         """Return the result for one input."""
-        ...
 
 
 AnyAgent: TypeAlias = Agent | BatchAgent

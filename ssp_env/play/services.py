@@ -47,11 +47,9 @@ class AsyncSearchEngine(Protocol):
 
     async def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         """Return at most `top_k` passages per query, best first, ties broken by passage id."""
-        ...
 
     def fingerprint(self) -> str:
         """Return a hash of corpus and index settings; engines of equal fingerprints rank equally."""
-        ...
 
 
 class Retriever(Protocol):
@@ -59,7 +57,6 @@ class Retriever(Protocol):
 
     def retrieve(self, query: Any, /) -> Any:
         """Return the results for one query."""
-        ...
 
 
 AnyEngine: TypeAlias = SearchEngine | AsyncSearchEngine | Runnable | Retriever | Callable[..., Any]

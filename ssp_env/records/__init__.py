@@ -8,10 +8,9 @@
 ('error', '')
 """
 
-from ssp_env.records.episode import SCHEMA_VERSION, Episode
+from ssp_env.records.episode import SCHEMA_VERSION, Episode, episode_schema
 from ssp_env.records.files import EpisodeWriter, TornLine, keep_episodes, numbered_episodes, read_episodes
 from ssp_env.records.replay import Comparison, first_difference, rescore, retold
-from ssp_env.records.schema import episode_schema
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ssp_env.data.lines import DataFileError, read_lines, shown
 from ssp_env.game import Game
 from ssp_env.records.episode import Episode
 
-_TAIL_BYTES = 1 << 16
-
 
 class TornLine(DataFileError):
     """The last line of a file was cut short: its writer was killed while it wrote."""
 
 
-class EpisodeWriter:
+class EpisodeWriter(AbstractContextManager["EpisodeWriter"]):
     """Appends episodes to a JSON Lines file; every game handed over survives the end of the process.
 
     Args:
@@ -53,12 +52,7 @@ class EpisodeWriter:
         """Close the file."""
         self._file.close()
 
-    def __enter__(self) -> EpisodeWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -149,25 +143,14 @@ def _cut_torn_line(path: Path) -> None:
     """Drop what stands after the last line break, or end the line if it is whole."""
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
-        tail = b""
-        start = end
-        while start and b"\n" not in tail:
-            start = max(0, start - _TAIL_BYTES)
-            file.seek(start)
-            tail = file.read(end - start)
-        last = tail.rpartition(b"\n")[2]
+        if not end:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            last = content[content.rfind(b"\n") + 1 :]
         if not last:
             return
-        if _is_json(last):
-            file.seek(end)
+        try:
+            json.loads(last)
             file.write(b"\n")
-        else:
+        except ValueError:
             file.truncate(end - len(last))
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True

@@ -74,16 +74,7 @@ def replay(episode: Episode) -> Retold:
 
 
 def replay_under(episode: Episode, config: GameConfig, judge: JudgeFunction | None = None) -> Retold:
-    """Play a recorded game again under other rules, as far as the record goes.
-
-    Args:
-        episode: The record.
-        config: The rules to score by.
-        judge: Decides every answer the rules put to a judge; None takes the recorded verdicts.
-
-    Raises:
-        ValueError: If the record does not replay under its own rules.
-    """
+    """Play a recorded game again under other rules, as far as the record goes; see `rescore`."""
     replayed = replay(episode)
     played = replayed.game.config
     # Prompts tell the rules: where style and tags are the same, other rules alone make no other request.

@@ -3,7 +3,10 @@ from .adapters import as_passage as as_passage
 from .bm25 import BM25Engine as BM25Engine
 from .chat_endpoint import ChatEndpoint as ChatEndpoint
 from .corpus import read_corpus as read_corpus
+from .dense import HNSW as HNSW
+from .dense import IVFPQ as IVFPQ
 from .dense import DenseEngine as DenseEngine
+from .dense import Flat as Flat
 from .encoders import Encoder as Encoder
 from .encoders import sentence_transformer as sentence_transformer
 from .engine import Passage as Passage
@@ -23,9 +26,6 @@ from .tool import SearchCall as SearchCall
 from .tool import SearchResult as SearchResult
 from .tool import SearchTool as SearchTool
 from .tool import ToolError as ToolError
-from .vector_index import HNSW as HNSW
-from .vector_index import IVFPQ as IVFPQ
-from .vector_index import Flat as Flat
 from .web import Brave as Brave
 from .web import PageFetcher as PageFetcher
 from .web import SearXNG as SearXNG

@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -67,9 +68,8 @@ def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
         )
     label = fingerprint or _Unversioned.of(type(source).__name__)
     if find_async is None:
-        assert find is not None
         return _OneByOne(find, label, name_of_engine(source))
-    return _AsyncOneByOne(find, find_async, label, name_of_engine(source))
+    return _AsyncOneByOne(find, label, name_of_engine(source), find_async)
 
 
 def name_of_engine(search: Any) -> str:
@@ -128,50 +128,44 @@ def as_passages(found: Any, top_k: int) -> list[Passage]:
 class _OneByOne:
     """An engine that asks its source one query at a time."""
 
-    def __init__(self, find: Callable[..., Any], fingerprint: str, source_name: str) -> None:
+    def __init__(self, find: Callable[..., Any] | None, fingerprint: str, source_name: str) -> None:
         self.source_name = source_name
         self._find = find
-        self._extra = _takes_top_k(find)
         self._fingerprint = fingerprint
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        extra = {"top_k": top_k} if self._extra else {}
-        return [as_passages(self._find(query, **extra), top_k) for query in queries]
+        assert self._find is not None
+        find = _asking_for(self._find, top_k)
+        return [as_passages(find(query), top_k) for query in queries]
 
     def fingerprint(self) -> str:
         return self._fingerprint
 
 
-class _AsyncOneByOne:
+class _AsyncOneByOne(_OneByOne):
     """An engine whose source is asked for all queries of a batch at a time, with asyncio."""
 
     def __init__(
         self,
         find: Callable[..., Any] | None,
-        find_async: Callable[..., Awaitable[Any]],
         fingerprint: str,
         source_name: str,
+        find_async: Callable[..., Awaitable[Any]],
     ) -> None:
-        self.source_name = source_name
+        super().__init__(find, fingerprint, source_name)
         self._find_async = find_async
-        self._extra = _takes_top_k(find_async)
-        self._fingerprint = fingerprint
-        self._blocking = None if find is None else _OneByOne(find, fingerprint, source_name)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        if self._blocking is not None:
-            return self._blocking.search(queries, top_k)
+        if self._find is not None:
+            return super().search(queries, top_k)
         # In a thread of its own, because the caller may stand in a running event loop, as in a notebook.
         with start_blocking_portal() as portal:
             return portal.call(self.asearch, queries, top_k)
 
     async def asearch(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        extra = {"top_k": top_k} if self._extra else {}
-        found = await asyncio.gather(*(self._find_async(query, **extra) for query in queries))
+        find = _asking_for(self._find_async, top_k)
+        found = await asyncio.gather(*map(find, queries))
         return [as_passages(results, top_k) for results in found]
-
-    def fingerprint(self) -> str:
-        return self._fingerprint
 
 
 def _functions(source: Any) -> tuple[Callable[..., Any] | None, Callable[..., Awaitable[Any]] | None]:
@@ -186,11 +180,13 @@ def _functions(source: Any) -> tuple[Callable[..., Any] | None, Callable[..., Aw
     return (None, source) if is_async(source) else (source, None)
 
 
-def _takes_top_k(function: Callable[..., Any]) -> bool:
+def _asking_for(function: Callable[..., Any], top_k: int) -> Callable[[str], Any]:
+    """Give `top_k` to a function of the query that has such a parameter."""
     try:
-        return "top_k" in inspect.signature(function).parameters
+        takes_top_k = "top_k" in inspect.signature(function).parameters
     except (TypeError, ValueError):  # Some functions written in C have no readable signature.
-        return False
+        takes_top_k = False
+    return partial(function, top_k=top_k) if takes_top_k else function
 
 
 def _first(data: Mapping[str, Any], keys: Iterable[str]) -> Any:

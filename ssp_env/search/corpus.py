@@ -1,27 +1,49 @@
-"""Reading a corpus of passages: JSON Lines, Parquet, or a folder of documents."""
+"""Reading a corpus of passages: JSON Lines, Parquet, a folder of documents, or a generated world."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ssp_env.data.lines import DataFileError, decode_line, parse_id, parse_record, read_byte_lines, shown
 from ssp_env.game.passage import Passage
 from ssp_env.objects import missing_extra
 from ssp_env.search.plain_text import page_text
+from ssp_env.worlds import World
 
 
 class CorpusError(DataFileError):
     """A corpus file that cannot be used; the message names the file, the line and what was expected."""
 
 
+OnBad: TypeAlias = Callable[[CorpusError], object]
+
+_PARQUET_MAGIC = b"PAR1"
+_BEIR_CORPUS = "corpus.jsonl"
+
+
+@contextmanager
+def _skipping(on_bad: OnBad | None) -> Iterator[None]:
+    """Hand the error of a malformed passage to `on_bad`, or raise it if that is None."""
+    try:
+        yield
+    except DataFileError as error:
+        bad = CorpusError(error.problem, error.path, error.line)
+        if on_bad is None:
+            raise bad from error
+        on_bad(bad)
+
+
 def read_corpus(
     path: str | os.PathLike[str],
     *,
-    on_bad: Callable[[CorpusError], object] | None = None,
+    on_bad: OnBad | None = None,
     on_bytes: Callable[[int], object] | None = None,
 ) -> Iterator[Passage]:
     r"""Stream the passages of a JSONL file, gzipped or not, in constant memory.
@@ -41,18 +63,12 @@ def read_corpus(
     empty = True
     try:
         for number, line in read_byte_lines(path, on_bytes):
-            try:
-                text = decode_line(line, path, number)
-                if not text:
-                    continue
-                passage = parse_passage(parse_record(text, path, number), path, number)
-            except DataFileError as error:
-                if on_bad is None:
-                    raise
-                on_bad(CorpusError(error.problem, path, error.line))
-                continue
-            yield passage
-            empty = False
+            with _skipping(on_bad):
+                if text := decode_line(line, path, number):
+                    yield parse_passage(parse_record(text, path, number), path, number)
+                    empty = False
+    except CorpusError:
+        raise
     except DataFileError as error:
         raise CorpusError(error.problem, path, error.line) from error
     if empty:
@@ -98,13 +114,10 @@ _COLUMNS = ("id", "_id", "title", "text", "contents")
 _ROWS_PER_BATCH = 1_000
 
 
-def read_parquet(path: Path, *, on_bad: Callable[[CorpusError], object] | None = None) -> Iterator[Passage]:
+def read_parquet(path: Path, *, on_bad: OnBad | None = None) -> Iterator[Passage]:
     """Stream the passages of a Parquet file with the columns that `read_corpus` expects as keys.
 
-    Args:
-        path: The file.
-        on_bad: Called with what is wrong with a row, which is then skipped; if None it is raised. Rows are
-            numbered from 1 in place of lines.
+    The arguments are those of `read_corpus`; rows are numbered from 1 in place of lines.
 
     Raises:
         CorpusError: While iterating, if the file cannot be read or has no row, or a row is malformed.
@@ -117,15 +130,8 @@ def read_parquet(path: Path, *, on_bad: Callable[[CorpusError], object] | None =
             for batch in file.iter_batches(_ROWS_PER_BATCH, columns=columns):
                 for record in batch.to_pylist():
                     number += 1
-                    try:
-                        passage = parse_passage(record, path, number)
-                    except DataFileError as error:
-                        bad = CorpusError(error.problem, path, number)
-                        if on_bad is None:
-                            raise bad from error
-                        on_bad(bad)
-                        continue
-                    yield passage
+                    with _skipping(on_bad):
+                        yield parse_passage(record, path, number)
         except OSError as error:
             raise CorpusError(f"expected a whole Parquet file, got a damaged one: {error}", path) from error
     if not number:
@@ -150,7 +156,11 @@ def _open(path: Path) -> Any:
     except ArrowInvalid as error:
         raise CorpusError(f"expected a whole Parquet file, got a damaged one: {error}", path) from error
     except OSError as error:
-        raise CorpusError(f"cannot be read: {error.strerror or error}", path) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> CorpusError:
+    return CorpusError(f"cannot be read: {error.strerror or error}", path)
 
 
 SUFFIXES = (".md", ".markdown", ".html", ".htm", ".txt")
@@ -169,20 +179,14 @@ def document_paths(folder: Path) -> list[Path]:
 
 
 def read_folder(
-    folder: Path,
-    *,
-    on_bad: Callable[[CorpusError], object] | None = None,
-    on_bytes: Callable[[int], object] | None = None,
+    folder: Path, *, on_bad: OnBad | None = None, on_bytes: Callable[[int], object] | None = None
 ) -> Iterator[Passage]:
     """Stream the documents below a folder as passages.
 
     The id is the path below the folder, with `/` on every system. The title is that of the HTML page, the
     first heading of Markdown or else the name of the file.
 
-    Args:
-        folder: The folder.
-        on_bad: Called with what is wrong with a file, which is then skipped; if None it is raised.
-        on_bytes: Called after every file with the number of bytes read so far.
+    The arguments are those of `read_corpus`: a malformed file is one that is blank or not UTF-8.
 
     Raises:
         CorpusError: While iterating, if there is no document, or one cannot be read or is not UTF-8.
@@ -194,18 +198,14 @@ def read_folder(
     for path in paths:
         try:
             content = path.read_bytes()
-            passage = _passage(content, path, path.relative_to(root).as_posix())
-        except CorpusError as error:
-            if on_bad is None:
-                raise
-            on_bad(error)
-            continue
         except OSError as error:
-            raise CorpusError(f"cannot be read: {error.strerror or error}", path) from error
-        done += len(content)
-        if on_bytes is not None:
-            on_bytes(done)
-        yield passage
+            raise _unreadable(path, error) from error
+        with _skipping(on_bad):
+            passage = _passage(content, path, path.relative_to(root).as_posix())
+            done += len(content)
+            if on_bytes is not None:
+                on_bytes(done)
+            yield passage
 
 
 def _passage(content: bytes, path: Path, identifier: str) -> Passage:
@@ -224,3 +224,91 @@ def _passage(content: bytes, path: Path, identifier: str) -> Passage:
     # A name may hold bytes that are no text; an id may not.
     identifier = identifier.encode("utf-8", "backslashreplace").decode()
     return Passage(identifier, title or Path(identifier).stem, text.strip())
+
+
+# -- sources of an index -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CorpusSource:
+    """A corpus that has not been read yet.
+
+    Attributes:
+        identity: Name of the source and its version, which changes when a file changes.
+        total: Size of the source in the unit of the progress of `read`: bytes or passages.
+        read: Streams the passages. Its arguments are a function that is called with the error of a malformed
+            passage, which is raised if the function is None, and a function that is called with the progress.
+    """
+
+    identity: str
+    total: int
+    read: Callable[[OnBad | None, Callable[[int], object]], Iterator[Passage]]
+
+
+def open_source(path: Path) -> CorpusSource:
+    """Open a JSONL or Parquet file, a BEIR folder or a folder of documents.
+
+    Raises:
+        CorpusError: If it cannot be read.
+    """
+    if path.is_dir():
+        beir = path / _BEIR_CORPUS
+        return _json_lines(beir) if beir.is_file() else _folder(path)
+    if path.is_fifo():
+        # What is read from a pipe to tell what it holds would be missing afterwards.
+        return _json_lines(path)
+    try:
+        with path.open("rb") as file:
+            parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return _parquet(path) if parquet else _json_lines(path)
+
+
+def world_source(world: World) -> CorpusSource:
+    """The passages of a world; the progress is counted in passages."""
+    return CorpusSource(
+        f"world {world.id} {world.fingerprint()}",
+        len(world),
+        lambda on_bad, on_done: _counted(world.passages(), on_done),
+    )
+
+
+def _json_lines(path: Path) -> CorpusSource:
+    return CorpusSource(
+        _identity([path]),
+        path.stat().st_size,
+        lambda on_bad, on_done: read_corpus(path, on_bad=on_bad, on_bytes=on_done),
+    )
+
+
+def _parquet(path: Path) -> CorpusSource:
+    return CorpusSource(
+        _identity([path]),
+        count_rows(path),
+        lambda on_bad, on_done: _counted(read_parquet(path, on_bad=on_bad), on_done),
+    )
+
+
+def _folder(path: Path) -> CorpusSource:
+    paths = document_paths(path)
+    return CorpusSource(
+        f"{path.resolve()} {_identity(paths)}",
+        sum(document.stat().st_size for document in paths),
+        lambda on_bad, on_done: read_folder(path, on_bad=on_bad, on_bytes=on_done),
+    )
+
+
+def _counted(passages: Iterable[Passage], on_done: Callable[[int], object]) -> Iterator[Passage]:
+    for number, passage in enumerate(passages, start=1):
+        on_done(number)
+        yield passage
+
+
+def _identity(paths: list[Path]) -> str:
+    """Name files by path, size and time of the last change."""
+    digest = hashlib.sha256()
+    for path in paths:
+        found = path.stat()
+        digest.update(f"{path.resolve()!s} {found.st_size} {found.st_mtime_ns}\n".encode(errors="replace"))
+    return f"{paths[0].resolve() if len(paths) == 1 else f'{len(paths)} files'} {digest.hexdigest()[:16]}"

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from ssp_env.game.passage import Passage as Passage
+from ssp_env.objects import check_least
 
 
 @runtime_checkable
@@ -26,11 +27,9 @@ class SearchEngine(Protocol):
             TypeError: If `queries` is a single string or holds something that is not one.
             ValueError: If `top_k` is below 1.
         """
-        ...
 
     def fingerprint(self) -> str:
         """Return a hash of corpus and index settings; equal fingerprints rank equally."""
-        ...
 
 
 @runtime_checkable
@@ -51,7 +50,6 @@ class PassageSampler(Protocol):
         Raises:
             ValueError: If `count` is negative.
         """
-        ...
 
 
 class PassagesByNumber(Protocol):
@@ -69,8 +67,7 @@ def check_search(queries: Sequence[str], top_k: int) -> None:
     if not all(isinstance(query, str) for query in queries):
         kinds = sorted({type(query).__name__ for query in queries})
         raise TypeError(f"search expects a sequence of strings, got {', '.join(kinds)}")
-    if top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}")
+    check_least(1, top_k=top_k)
 
 
 def check_corpus(passages: Sequence[Passage]) -> None:
@@ -93,11 +90,7 @@ def hashed_bytes(passage: Passage) -> bytes:
 def sample_passages(
     passages: PassagesByNumber, rng: np.random.Generator, count: int, exclude: Collection[str]
 ) -> list[Passage]:
-    """Draw distinct passages uniformly, as `PassageSampler.sample` promises.
-
-    Raises:
-        ValueError: If `count` is negative.
-    """
+    """Draw distinct passages uniformly, as `PassageSampler.sample` says."""
     if count < 0:
         raise ValueError(f"count must be 0 or more, got {count}")
     excluded = frozenset(exclude)

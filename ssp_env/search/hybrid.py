@@ -8,6 +8,7 @@ from dataclasses import replace
 from math import fsum, isfinite
 
 from ssp_env.game.passage import Passage
+from ssp_env.objects import check_least
 from ssp_env.search.engine import PassageSampler, SearchEngine, check_search
 
 
@@ -53,8 +54,7 @@ class HybridEngine:
             raise ValueError(f"weights must be positive numbers, got {weights}")
         if not (isfinite(k) and k >= 0):
             raise ValueError(f"k must be 0 or more, got {k}")
-        if depth < 1:
-            raise ValueError(f"depth must be at least 1, got {depth}")
+        check_least(1, depth=depth)
         self._engines = list(engines)
         self._weights = weights
         self._k = k

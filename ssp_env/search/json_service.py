@@ -83,6 +83,11 @@ class JSONService:
         return kind(self._prefix + problem, shown_url(request.url), status)
 
 
+def is_key(text: str) -> bool:
+    """Return whether a text can be sent as a key in a header: printable ASCII without spaces."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 def read_key(variable: str, environment: Mapping[str, str] = os.environ) -> str:
     """Return the key that an environment variable holds.
 
@@ -92,6 +97,6 @@ def read_key(variable: str, environment: Mapping[str, str] = os.environ) -> str:
     key = environment.get(variable, "").strip()
     if not key:
         raise SearchRefused(f"set the environment variable {variable} to your key")
-    if not (key.isascii() and key.isprintable() and " " not in key):
+    if not is_key(key):
         raise SearchRefused(f"expected printable ASCII without spaces in the environment variable {variable}")
     return key

@@ -19,7 +19,7 @@ from ssp_env.http.concurrency import gather
 from ssp_env.search.documents import API_KEY_VARIABLE, from_reply
 from ssp_env.search.engine import check_search
 from ssp_env.search.errors import BadSearchReply, SearchError
-from ssp_env.search.json_service import JSONService
+from ssp_env.search.json_service import JSONService, is_key
 
 _POLICY = RequestPolicy(max_retries=3, backoff=0.2, max_backoff=5.0, max_bytes=256 * 2**20)
 _EXCERPT_CHARACTERS = 200
@@ -63,7 +63,9 @@ class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextM
         parsed = service_url(url)
         path = parsed.path.rstrip("/").removesuffix("/retrieve")
         self._url = parsed.copy_with(path=path + "/retrieve")
-        self._key = _checked_key(os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key)
+        self._key = (os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key) or ""
+        if not is_key(self._key):
+            raise ValueError("the API key must be printable ASCII without spaces")
         self._max_queries, self._concurrency = max_queries, policy.concurrency
         self._service = JSONService(policy, quoted=self._excerpt)
         self._fingerprint: str | None = None
@@ -151,9 +153,3 @@ class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextM
 
     def _redacted(self, text: str) -> str:
         return text.replace(self._key, "[API key]") if self._key else text
-
-
-def _checked_key(key: str | None) -> str | None:
-    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise ValueError("the API key must be printable ASCII without spaces")
-    return key or None

@@ -82,11 +82,10 @@ def build_mcp_app(
     """Return the ASGI application: MCP over streamable HTTP at `/mcp`, `/health` and `/metrics`.
 
     Args:
-        engine: The engine, which one thread at a time searches. Its length, if it has one, is shown as the
-            size of the corpus.
+        engine: As for `ssp_env.serve.app.build_app`, like `token`.
         host: Address of the server; at loopback, requests to `/mcp` that name another host are refused.
         limits: Longest query and most results of a call.
-        token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
+        token: Bearer token.
     """
     metrics = Metrics()
     thread = EngineThread(engine, on_batch=metrics.batch)
@@ -99,10 +98,8 @@ def build_mcp_app(
 
 def _streamable_http_app(server: Any, host: str) -> Starlette:
     if SDK_VERSION >= 2:
-        app: Starlette = server.streamable_http_app(host=host)
-        return app
+        return server.streamable_http_app(host=host)  # type: ignore[no-any-return]
     # The first version decides by the host given to the constructor, which is loopback.
     if host not in ("127.0.0.1", "localhost", "::1"):
         server.settings.transport_security = None
-    app = server.streamable_http_app()
-    return app
+    return server.streamable_http_app()  # type: ignore[no-any-return]

@@ -18,7 +18,7 @@ from ssp_env.play import AnyPlayer, as_agent
 from ssp_env.scenario import open_scenario
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.engine import SearchEngine
-from ssp_env.testing.conformance import attempt, require
+from ssp_env.testing.conformance import Check
 from ssp_env.testing.engines import PASSAGES
 
 
@@ -75,16 +75,14 @@ def check_agent(
     Raises:
         ConformanceError: At the first check that fails.
     """
-    made = attempt(
+    made = Check("methods").attempt(
         lambda: as_agent(agent, "the agent"),
-        "methods",
         expected="act(view) or act_batch(views), a function, or invoke(messages)",
         why="the drivers call one of them",
     )
     if hasattr(made, "act_batch"):
-        require(
+        Check("empty batch").require(
             list(_call(made, "act_batch", [])) == [],
-            "empty batch",
             expected="no replies to no views",
             came="something else",
             why="a round may have no turn for an agent",
@@ -126,18 +124,16 @@ def check_reader(
     games = _play(as_agent(reader), "reader", _cases(config), config)
     for game in games:
         (reading,) = [event for event in game.events if isinstance(event, ReadingGiven)]
-        require(
+        Check("reading").require(
             reading.action.kind == "answer",
-            "reading",
             expected=f"an answer such as {game.protocol.wrap(game.protocol.answer, 'tavor')}",
             came=reading.reply.text,
             why="a question whose reading has no answer is invalid, however good it is",
         )
     if recovers:
         scored = [event for game in games for event in game.events if isinstance(event, AnswerScored)]
-        require(
+        Check("recovery").require(
             any(event.correct for event in scored),
-            "recovery",
             expected=f"one of {[game.task.answer for game in games]} from passages that state them",
             came=[event.answer for event in scored],
             why="a reader that recovers nothing makes every question invalid",
@@ -212,17 +208,15 @@ def _replies(agent: Any, views: Sequence[View]) -> list[str | Reply]:
         replies = list(_call(agent, "act_batch", views))
     else:
         replies = [_call(agent, "act", view) for view in views]
-    require(
+    Check("replies").require(
         len(replies) == len(views),
-        "replies",
         expected=f"{len(views)} replies to {len(views)} views, in their order",
         came=f"{len(replies)}",
         why="replies are matched with games by position",
     )
     for view, reply in zip(views, replies):
-        require(
+        Check("replies").require(
             isinstance(reply, str | Reply),
-            "replies",
             expected=f"text or a Reply in phase {view.phase}",
             came=reply,
             why="the game accepts nothing else",
@@ -232,9 +226,8 @@ def _replies(agent: Any, views: Sequence[View]) -> list[str | Reply]:
 
 def _call(agent: Any, method: str, argument: View | Sequence[View]) -> Any:
     views = [argument] if isinstance(argument, View) else argument
-    return attempt(
+    return Check(f"{method} in phase {', '.join(dict.fromkeys(view.phase for view in views))}").attempt(
         lambda: getattr(agent, method)(argument),
-        f"{method} in phase {', '.join(dict.fromkeys(view.phase for view in views))}",
         expected="a reply to any view of the game",
         why="an exception raised by a player ends its game as `error`",
     )
@@ -243,9 +236,8 @@ def _call(agent: Any, method: str, argument: View | Sequence[View]) -> Any:
 def _check_same(role: Role, alone: Sequence[Game], others: Sequence[Game], words: str) -> None:
     for game, other in zip(alone, others, strict=True):
         expected, came = (_said(one) for one in (game, other))
-        require(
+        Check(f"interleaved games, {role}").require(
             came == expected,
-            f"interleaved games, {role}",
             expected=f"the replies that the agent gave when it played this game alone: {expected}",
             came=f"{came} {words}",
             why="thousands of games run at once; state must be kept per View.conversation_id or not at all",
@@ -259,17 +251,15 @@ def _said(game: Game) -> list[str]:
 
 def _check_budgets(role: Role, game: Game) -> None:
     forfeits = [event.code for event in game.events if isinstance(event, SeatForfeited)]
-    require(
+    Check(f"budgets, {role}").require(
         not forfeits,
-        f"budgets, {role}",
         expected="a question or an answer before turns and retries run out (View.turns_left)",
         came=f"a forfeit ({forfeits}) after the replies {_said(game)}",
         why="a forfeit earns nothing",
     )
     notices = [event.notice for event in game.events if isinstance(event, NoticeGiven)]
-    require(
+    Check(f"budgets, {role}").require(
         "search_limit" not in notices,
-        f"budgets, {role}",
         expected="no search when View.searches_left is 0",
         came=f"another search, in the replies {_said(game)}",
         why="the search is not executed and costs a turn",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
-from ssp_env.objects import describe
+from ssp_env.objects import awaited, describe
 
 Value = TypeVar("Value")
 _SHOWN_CHARACTERS = 300
@@ -25,40 +26,44 @@ class ConformanceError(AssertionError):
         super().__init__(f"{check}: expected {expected}; got {came}. Why it matters: {why}.")
 
 
-def require(holds: bool, check: str, *, expected: str, came: object, why: str) -> None:
-    """Raise an error unless a condition holds.
+@dataclass(frozen=True)
+class Check:
+    """A check by its name, which begins the message of its `ConformanceError`."""
 
-    Args:
-        holds: Whether the condition holds.
-        check: Name of the check.
-        expected: The expected behaviour.
-        came: The value found instead; text is shown as it is, anything else by its `repr`.
-        why: What goes wrong in games if the condition does not hold.
+    name: str
 
-    Raises:
-        ConformanceError: If the condition does not hold.
-    """
-    if not holds:
-        raise ConformanceError(check, expected, _shown(came), why)
+    def require(self, holds: bool, *, expected: str, came: object, why: str) -> None:
+        """Raise an error unless a condition holds.
 
+        Args:
+            holds: Whether the condition holds.
+            expected: The expected behaviour.
+            came: The value found instead; text is shown as it is, anything else by its `repr`.
+            why: What goes wrong in games if the condition does not hold.
 
-def attempt(call: Callable[[], Value], check: str, *, expected: str, why: str) -> Value:
-    """Call the object under test and await the result if it is awaitable; an exception fails the check.
+        Raises:
+            ConformanceError: If the condition does not hold.
+        """
+        if not holds:
+            raise ConformanceError(self.name, expected, _shown(came), why)
 
-    Raises:
-        ConformanceError: If the call raises.
-    """
-    try:
-        value = call()
-        if inspect.isawaitable(value):
-            value = asyncio.run(_awaited(value))
-        return value
-    except Exception as error:
-        raise ConformanceError(check, expected, describe(error), why) from error
+    def require_equal(self, came: object, expected: object, *, what: str, why: str) -> None:
+        """Raise an error unless two values are equal; `what` says what is expected, as in `require`."""
+        self.require(came == expected, expected=f"{what}: {expected}", came=came, why=why)
 
+    def attempt(self, call: Callable[[], Value], *, expected: str, why: str) -> Value:
+        """Call the object under test, and await the result if it is awaitable.
 
-async def _awaited(value: Awaitable[Value]) -> Value:
-    return await value
+        Raises:
+            ConformanceError: If the call raises.
+        """
+        try:
+            value = call()
+            if inspect.isawaitable(value):
+                value = asyncio.run(awaited(value))
+            return value
+        except Exception as error:
+            raise ConformanceError(self.name, expected, describe(error), why) from error
 
 
 def _shown(value: object) -> str:

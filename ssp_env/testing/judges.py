@@ -9,7 +9,7 @@ import numpy as np
 
 from ssp_env.game import Judge
 from ssp_env.play import AsyncJudgeFunction, JudgeFunction, as_judge
-from ssp_env.testing.conformance import attempt, require
+from ssp_env.testing.conformance import Check
 
 AnyJudge = JudgeFunction | AsyncJudgeFunction
 
@@ -42,27 +42,24 @@ def check_judge(judge: AnyJudge, *, deterministic: bool = True, knows_same_text:
     >>> from ssp_env.scoring import exact_match
     >>> check_judge(lambda asked: exact_match(asked.candidate, asked.golds))
     """
-    attempt(
+    Check("methods").attempt(
         lambda: as_judge(judge),
-        "methods",
         expected="a function of a Judge request, or judge_batch(requests)",
         why="the drivers call one of them",
     )
     for candidate in _SAME:
         verdict = _ask(judge, candidate, ["Tavor"])
         accepted = (True,) if candidate == "Tavor" and knows_same_text else (True, None)
-        require(
+        Check("same answer").require(
             verdict in accepted,
-            "same answer",
             expected=f"True for {candidate!r} where 'Tavor' is right",
             came=verdict,
             why="a right answer that is called wrong teaches the opposite",
         )
     for candidate in (*_OTHER, *_EMPTY_HANDED):
         verdict = _ask(judge, candidate, ["Tavor"])
-        require(
+        Check("other answer").require(
             verdict is not True,
-            "other answer",
             expected=f"False or None for {candidate[:60]!r} where 'Tavor' is right",
             came=verdict,
             why="players learn to write whatever makes a judge say yes",
@@ -75,18 +72,16 @@ def check_judge(judge: AnyJudge, *, deterministic: bool = True, knows_same_text:
 def _check_orders(judge: AnyJudge) -> None:
     for one, other in _PAIRS:
         there, back = _ask(judge, one, [other]), _ask(judge, other, [one])
-        require(
+        Check("both orders").require(
             None in (there, back) or there == back,
-            "both orders",
             expected=f"the same verdict on {one!r} where {other!r} is right and the other way round",
             came=(there, back),
             why="having the same meaning is symmetric; a biased judge rewards the form of an answer",
         )
     for golds in (["Tavor", "Sarn"], ["Sarn", "Tavor"]):
         verdict = _ask(judge, "Tavor", golds)
-        require(
+        Check("any accepted answer").require(
             verdict is not False,
-            "any accepted answer",
             expected=f"True for 'Tavor' where any of {golds} is right",
             came=verdict,
             why="aliases count as the answer, in any order",
@@ -96,9 +91,8 @@ def _check_orders(judge: AnyJudge) -> None:
 def _check_repetition(judge: AnyJudge) -> None:
     for candidate in ("Tavor", "Sarn", "Tavor of Ruvia"):
         verdicts = [_ask(judge, candidate, ["Tavor"]) for _ in range(5)]
-        require(
+        Check("repetition").require(
             len(set(verdicts)) == 1,
-            "repetition",
             expected=f"one verdict for {candidate!r}, however often the judge is asked",
             came=verdicts,
             why="the same seed must give the same rewards (use temperature 0, or pass deterministic=False)",
@@ -108,24 +102,21 @@ def _check_repetition(judge: AnyJudge) -> None:
 def _ask(judge: AnyJudge, candidate: str, golds: Sequence[str]) -> bool | None:
     request = Judge("check/judge", QUESTION, candidate, tuple(golds))
     batch = getattr(judge, "judge_batch", None)
-    verdict: Any = attempt(
+    verdict: Any = Check("verdict").attempt(
         lambda: judge(request) if batch is None else batch([request]),
-        "verdict",
         expected=f"a verdict on {candidate[:60]!r}",
         why="an exception ends the game as `error`; return None if the judge cannot decide",
     )
     if batch is not None:
-        require(
+        Check("verdict").require(
             isinstance(verdict, Sequence) and len(verdict) == 1,
-            "verdict",
             expected="one verdict from judge_batch for one request",
             came=verdict,
             why="verdicts are matched with requests by position",
         )
         (verdict,) = verdict
-    require(
+    Check("verdict").require(
         verdict is None or isinstance(verdict, bool | np.bool_),
-        "verdict",
         expected="True, False or None",
         came=verdict,
         why="anything else ends the game as `error`; a non-empty string does not count as True",

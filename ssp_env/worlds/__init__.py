@@ -1,9 +1,7 @@
 """Fictional worlds: seeded facts, their passages in two renderings, and questions with known answers."""
 
-from ssp_env.worlds.config import WORLD_PRESETS, WorldConfig, world_preset
+from ssp_env.worlds.config import NAME_POOL, WORLD_PRESETS, WorldConfig, world_preset
 from ssp_env.worlds.graph import WORLD_VERSION
-from ssp_env.worlds.names import NAME_POOL
-from ssp_env.worlds.questions import MAX_HOPS, KnownQuestion, Path
 from ssp_env.worlds.schema import is_heldout_composition
 from ssp_env.worlds.terse import (
     TERSE_RELATIONS,
@@ -15,7 +13,7 @@ from ssp_env.worlds.terse import (
     render_question,
     terse_vocabulary,
 )
-from ssp_env.worlds.world import Entity, Fact, World
+from ssp_env.worlds.world import MAX_HOPS, Entity, Fact, KnownQuestion, Path, World
 
 __all__ = [
     "MAX_HOPS",

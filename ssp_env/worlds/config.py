@@ -1,4 +1,4 @@
-"""Which world to build: a validated, hashable description, and the named presets."""
+"""Which world to build: a validated description, the named presets, and the names in terse worlds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from ssp_env.worlds.names import NAME_POOL
 from ssp_env.worlds.schema import SchemaName
 
 Split = Literal["train", "heldout"]
@@ -16,6 +15,24 @@ Rendering = Literal["terse", "prose"]
 
 MIN_ENTITIES: Mapping[str, int] = MappingProxyType({"core": 12, "full": 96})
 """Fewest entities per schema: below, a type could run out of distinct targets."""
+
+_POOL = """
+    bafov balim bamit betob bezil bidan bilur bipov bitul bofol bosor bovar budam bugat bulek dakov dasol
+    depol derav dezon dimub dinit dipak dirok dobek dukam dulit dutar fasem fipun firum fotov fudim fuliv
+    gafom ganuk gatar gesok gezul gimur girab gizel gokuv gomor gonim gozev gumun kasev kazol kemib kenim
+    kigim kilit komub kovob kufon kulib kutek lapit lasun lavok lifam likeb lizir lorek lotur lovak ludak
+    lugav luram mapot mavim menom metib migob misum mivot mogek monol mugak musob nafot nakil napul nipik
+    niruv nobuv nodun nokub nolev nudul nuzik paduv pakur pekan petun pevut pizol pomel ponot porom rasak
+    ratib rekab remav ribim rifol rilib rimun rinut ritab rizak rodit rofil rogin roput rudil rufik sagam
+    sapab sefeb sekon sepul setum silok sitik sizeb sogon solab somir surab sutim suzuv tavom tazut tebik
+    tidob tikin tipav todan tomit torub tovim tudum tupev tusin vadov vamok vanat vesiv viduv vifot vilum
+    vipib volib vomul vorun vuleb vumak vunar vusom vuzun zabun zalam zedev zifor zipir zisur zivol zobuk
+    zomut zopab zoreb zovum zudor zulon zuvir
+"""
+
+NAME_POOL: tuple[str, ...] = tuple(_POOL.split())
+"""The words that name entities in terse worlds. No two share their first three letters, so no stemmer
+can confuse them, and any two of them differ in at least two letters."""
 
 _CUSTOM_ID = re.compile(r"(terse|prose)_(core|full)_(\d+)x(\d+)")
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
+from importlib.resources import files
 from itertools import count
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ssp_env.worlds.config import WorldConfig
 from ssp_env.worlds.graph import WORLD_VERSION, Amount, FactGraph
-from ssp_env.worlds.hashing import below, draw, shuffled, text_key
-from ssp_env.worlds.phrases import PHRASES, Template
+from ssp_env.worlds.hashing import below, draw, mix64, shuffled, text_key
 from ssp_env.worlds.prose_names import ProseNames
 
 MIN_WORDS = 60
@@ -30,6 +33,93 @@ _WHAT = (
 )
 _OPENING = re.compile("|".join(map(re.escape, sorted({*_WHO, *_WHAT}, key=len, reverse=True))))
 _ENTITY = re.compile(r"(?:the )?([A-Z].*)|[a-z]+ite")
+
+
+_PIECE = re.compile(r"\[([^\]]+)\]|\{(\w+)\}")
+
+
+class Template:
+    """A sentence with slots, `{s}`, and choices, `[stone|brick]`; choices may hold slots.
+
+    >>> Template("{S} stands on [{o}|{o}].").fill({"S": "It", "o": "clay"}, bits=7)
+    'It stands on clay.'
+    """
+
+    def __init__(self, source: str) -> None:
+        """Take the template apart once, so that filling it is cheap."""
+        self.source = source
+        self._pieces: list[tuple[str, str, tuple[Template, ...]]] = []
+        end = 0
+        for match in _PIECE.finditer(source):
+            choices, slot = match.groups()
+            options = templates(*choices.split("|")) if choices else ()
+            self._pieces.append((source[end : match.start()], slot or "", options))
+            end = match.end()
+        self._tail = source[end:]
+
+    def fill(self, slots: Mapping[str, str], bits: int) -> str:
+        """Return the sentence; `bits` (64 of them) settle the choices.
+
+        Raises:
+            KeyError: The template has a slot that `slots` has not.
+        """
+        parts = []
+        for text, slot, options in self._pieces:
+            parts.append(text)
+            if slot:
+                parts.append(slots[slot])
+            else:
+                bits = mix64(bits)
+                parts.append(options[below(bits, len(options))].fill(slots, bits))
+        return "".join(parts) + self._tail
+
+
+def templates(*sources: str) -> tuple[Template, ...]:
+    """Return the templates for several sentences."""
+    return tuple(map(Template, sources))
+
+
+@dataclass(frozen=True, slots=True)
+class TypePhrases:
+    """How one type of entity is written about.
+
+    Slots: `{N}` and `{n}` the entity's name, `{S}` and `{s}` a reference to it (pronoun, "the city", name),
+    `{p}` its possessive and `{t}` its object pronoun, `{o}` the fact's target,
+    `{v}` the year or amount; capitals open a sentence.
+
+    Attributes:
+        leads: First sentences; each states the type's year.
+        facts: Relation word -> sentences that state it.
+        amounts: Sentences that state the type's amount.
+        alias: A sentence that gives another name, `{a}`; empty if the type has none.
+        fillers: Sentences that state no fact.
+        asked: Relation word -> noun phrases for its target, which a question chains. What follows `{x}` makes
+            a phrase fit for the innermost entity only.
+    """
+
+    leads: tuple[Template, ...]
+    facts: Mapping[str, tuple[Template, ...]]
+    amounts: tuple[Template, ...]
+    alias: tuple[Template, ...]
+    fillers: tuple[Template, ...]
+    asked: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TypePhrases:
+        """Read the phrases of one type in `phrases.json`, whose keys are the attributes."""
+        return cls(
+            leads=templates(*data["leads"]),
+            facts={relation: templates(*told) for relation, told in data["facts"].items()},
+            amounts=templates(*data["amounts"]),
+            alias=templates(*data["alias"]),
+            fillers=templates(*data["fillers"]),
+            asked={relation: tuple(asked) for relation, asked in data["asked"].items()},
+        )
+
+
+_DATA = json.loads(files(__package__).joinpath("phrases.json").read_text(encoding="utf-8"))
+PHRASES = MappingProxyType({name: TypePhrases.from_dict(data) for name, data in _DATA.items()})
+"""Type name -> its phrases."""
 
 
 class ProseQuestion(NamedTuple):
@@ -72,7 +162,7 @@ class ProseRendering:
 
         def sentence(choices: Sequence[Template], target: str = "", value: str = "") -> str:
             template = choices[below(next(draws), len(choices))]
-            reference = self._reference(index, next(draws), phrases.noun)
+            reference = self._reference(index, next(draws))
             slots = {"s": reference, "S": _capitalised(reference), "o": target, "O": _capitalised(target)}
             return template.fill({**constant, **slots, "v": value}, next(draws))
 
@@ -103,11 +193,12 @@ class ProseRendering:
             "t": pronouns.object,
         }
 
-    def _reference(self, index: int, bits: int, noun: str) -> str:
+    def _reference(self, index: int, bits: int) -> str:
         """Return a pronoun, more often than not, or a short reference: a surname, "the city"."""
         if below(bits, 8) < 5:
             return self._names.pronouns(index).subject
-        return self.name(index).split()[-1] if noun == "person" else f"the {noun}"
+        kind = self._graph.kind(index).name
+        return self.name(index).split()[-1] if kind == "person" else f"the {kind}"
 
     def _fillers(self, index: int, bits: int) -> list[Template]:
         """Return the fillers in the order of use; one page in three first mentions an alias."""

@@ -1,5 +1,7 @@
 """What kinds of things a world holds and which facts connect them."""
 
+# ruff: noqa: E501  (a table, one type a line)
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -64,104 +66,42 @@ class EntityType:
         return (*(relation.word for relation in self.relations), self.year.word, self.amount.word)
 
 
-def _relations(**ranges: str) -> tuple[Relation, ...]:
-    return tuple(Relation(word, target) for word, target in ranges.items())
+# One type a line: its relations with the types of their values, those of the full schema alone behind them, its
+# year and its amount with the least and the greatest value, and for a year the relations that it follows.
+_TABLE = """
+person | birthplace:city school:university employer:company biographer:person | archive:museum award:award | born 1826 1845 | letters 120 2400
+city | mayor:person architect:person employer:company | country:country river:river | recorded 900 1500 | population 9000 640000
+company | director:person seat:city supplier:company | product:mineral | established 1700 1815 | workers 90 9000
+university | rector:person seat:city sponsor:company | | chartered 1410 1780 | students 400 18000
+country | | president:person river:river export:mineral | proclaimed 8 25 president | area 11000 900000
+river | | explorer:person mouth:city source:country | surveyed 2 20 explorer | length 60 2900
+museum | | architect:person seat:city exhibit:opera | opened 4 25 architect | objects 2000 250000
+novel | | author:person setting:city subject:battle award:award | published 2 10 author subject award | chapters 12 88
+opera | | composer:person setting:city source:novel | premiered 2 10 composer source | performances 20 900
+bridge | | architect:person river:river seat:city | completed 3 12 architect | span 35 1200
+battle | | victor:person site:bridge country:country | fought 1 6 victor site | losses 300 19000
+award | | founder:person seat:city sponsor:company | instituted 3 15 founder | prize 500 60000
+mineral | | explorer:person source:country namesake:person | described 2 24 explorer | deposits 3 240
+"""
 
 
-_CORE = (
-    EntityType(
-        "person",
-        _relations(birthplace="city", school="university", employer="company", biographer="person"),
-        Quantity("born", 1826, 1845),
-        Quantity("letters", 120, 2400),
-    ),
-    EntityType(
-        "city",
-        _relations(mayor="person", architect="person", employer="company"),
-        Quantity("recorded", 900, 1500),
-        Quantity("population", 9_000, 640_000),
-    ),
-    EntityType(
-        "company",
-        _relations(director="person", seat="city", supplier="company"),
-        Quantity("established", 1700, 1815),
-        Quantity("workers", 90, 9_000),
-    ),
-    EntityType(
-        "university",
-        _relations(rector="person", seat="city", sponsor="company"),
-        Quantity("chartered", 1410, 1780),
-        Quantity("students", 400, 18_000),
-    ),
-)
+def _quantity(cell: str) -> Quantity:
+    word, low, high, *after = cell.split()
+    return Quantity(word, int(low), int(high), tuple(after))
 
-# What the full schema adds to a core type.
-_WIDER = {
-    "person": _relations(archive="museum", award="award"),
-    "city": _relations(country="country", river="river"),
-    "company": _relations(product="mineral"),
-    "university": (),
-}
 
-_FULL = (
-    *(EntityType(t.name, t.relations + _WIDER[t.name], t.year, t.amount) for t in _CORE),
-    EntityType(
-        "country",
-        _relations(president="person", river="river", export="mineral"),
-        Quantity("proclaimed", 8, 25, ("president",)),
-        Quantity("area", 11_000, 900_000),
-    ),
-    EntityType(
-        "river",
-        _relations(explorer="person", mouth="city", source="country"),
-        Quantity("surveyed", 2, 20, ("explorer",)),
-        Quantity("length", 60, 2_900),
-    ),
-    EntityType(
-        "museum",
-        _relations(architect="person", seat="city", exhibit="opera"),
-        Quantity("opened", 4, 25, ("architect",)),
-        Quantity("objects", 2_000, 250_000),
-    ),
-    EntityType(
-        "novel",
-        _relations(author="person", setting="city", subject="battle", award="award"),
-        Quantity("published", 2, 10, ("author", "subject", "award")),
-        Quantity("chapters", 12, 88),
-    ),
-    EntityType(
-        "opera",
-        _relations(composer="person", setting="city", source="novel"),
-        Quantity("premiered", 2, 10, ("composer", "source")),
-        Quantity("performances", 20, 900),
-    ),
-    EntityType(
-        "bridge",
-        _relations(architect="person", river="river", seat="city"),
-        Quantity("completed", 3, 12, ("architect",)),
-        Quantity("span", 35, 1_200),
-    ),
-    EntityType(
-        "battle",
-        _relations(victor="person", site="bridge", country="country"),
-        Quantity("fought", 1, 6, ("victor", "site")),
-        Quantity("losses", 300, 19_000),
-    ),
-    EntityType(
-        "award",
-        _relations(founder="person", seat="city", sponsor="company"),
-        Quantity("instituted", 3, 15, ("founder",)),
-        Quantity("prize", 500, 60_000),
-    ),
-    EntityType(
-        "mineral",
-        _relations(explorer="person", source="country", namesake="person"),
-        Quantity("described", 2, 24, ("explorer",)),
-        Quantity("deposits", 3, 240),
-    ),
-)
+def _types(schema: SchemaName) -> tuple[EntityType, ...]:
+    """Read the table; the core schema has the types with relations of their own in it."""
+    types = []
+    for line in _TABLE.strip().splitlines():
+        name, core, wider, year, amount = line.split("|")
+        if words := (core if schema == "core" else core + wider).split():
+            relations = tuple(Relation(*word.split(":")) for word in words)
+            types.append(EntityType(name.strip(), relations, _quantity(year), _quantity(amount)))
+    return tuple(types)
 
-SCHEMAS = MappingProxyType({"core": _CORE, "full": _FULL})
+
+SCHEMAS = MappingProxyType({"core": _types("core"), "full": _types("full")})
 """Schema name -> its types, each with at least three relations."""
 
 # Types repeat along the entity numbers in these patterns, so every slice of a world is mixed.

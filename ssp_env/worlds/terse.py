@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ssp_env.worlds.config import WorldConfig
+from ssp_env.worlds.config import NAME_POOL, WorldConfig
 from ssp_env.worlds.graph import WORLD_VERSION, Amount, FactGraph
 from ssp_env.worlds.hashing import shuffled, text_key
-from ssp_env.worlds.names import NAME_POOL
 from ssp_env.worlds.schema import SCHEMAS
 
 TERSE_RELATIONS: tuple[str, ...] = tuple(sorted({r.word for t in SCHEMAS["core"] for r in t.relations}))

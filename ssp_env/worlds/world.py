@@ -3,22 +3,69 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from ssp_env.game.passage import Passage
+from ssp_env.game.task import Task
 from ssp_env.worlds.config import WorldConfig
 from ssp_env.worlds.graph import WORLD_VERSION, FactGraph
 from ssp_env.worlds.prose import ProseRendering
-from ssp_env.worlds.questions import Compositions, KnownQuestion, Path, check_hops, in_compositions, names_any
+from ssp_env.worlds.schema import is_heldout_composition
 from ssp_env.worlds.terse import TerseRendering
 
 _FINGERPRINT_PASSAGES = 4096
 _TRIES_PER_QUESTION = 200
+
+MAX_HOPS = 4
+"""Most facts that a question of a world chains."""
+Compositions = Literal["all", "train", "heldout"]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownQuestion:
+    """A question whose one answer, path and supporting pages are known.
+
+    Attributes:
+        question: The question in the world's rendering.
+        answer: Name of the answer.
+        aliases: Other accepted names of the answer.
+        hops: Number of facts on the path, 1 to `MAX_HOPS`.
+        entities: Names along the path, from the entity the question names to the answer.
+        relations: Relation words in reading order: the first is applied last.
+        passage_ids: Pages that state the path's facts, in path order.
+    """
+
+    question: str
+    answer: str
+    aliases: tuple[str, ...]
+    hops: int
+    entities: tuple[str, ...]
+    relations: tuple[str, ...]
+    passage_ids: tuple[str, ...]
+
+    @property
+    def task(self) -> Task:
+        """The question, its answer and its hops as the task of a game, without an id."""
+        return Task(self.answer, self.aliases, self.hops, self.question)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A walk in the fact graph that visits no entity twice.
+
+    Attributes:
+        entities: Entity numbers, from start to end.
+        relations: Relation words in reading order: the first is applied last.
+    """
+
+    entities: tuple[int, ...]
+    relations: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +212,7 @@ class World:
         Raises:
             ValueError: An argument is out of range, or the world has too few such questions.
         """
-        check_hops(hops)
+        _check_hops(hops)
         if compositions not in get_args(Compositions):
             raise ValueError(f"compositions must be 'all', 'train' or 'heldout', not {compositions!r}")
         found: dict[str, KnownQuestion] = {}
@@ -173,7 +220,7 @@ class World:
             if len(found) >= count:
                 return list(found.values())
             path = self._random_path(hops, rng)
-            if path is not None and in_compositions(path.relations, compositions):
+            if path is not None and compositions in ("all", _composition_of(path)):
                 gold = self.question(path)
                 if not self._gives_away(gold.question, path):
                     found.setdefault(gold.question, gold)
@@ -196,7 +243,7 @@ class World:
     def _gives_away(self, question: str, path: Path) -> bool:
         """Tell whether the question names a bridge entity or the answer."""
         hidden = (self.entity(index) for index in path.entities[1:])
-        return any(names_any(question, (entity.name, *entity.aliases)) for entity in hidden)
+        return any(_names_any(question, (entity.name, *entity.aliases)) for entity in hidden)
 
     def question(self, path: Path) -> KnownQuestion:
         """Ask for the end of `path`.
@@ -273,7 +320,7 @@ class World:
         Raises:
             ValueError: `answer` names no entity, or `hops` is not 1 to `MAX_HOPS`.
         """
-        check_hops(hops)
+        _check_hops(hops)
         end = self.find(answer)
         if end is None:
             raise ValueError(f"{self.id} has no entity called {answer!r}")
@@ -290,6 +337,26 @@ class World:
 
     def answers(self, hops: int) -> list[str]:
         """Return the names of the entities in which some path of `hops` links ends, in entity order."""
-        check_hops(hops)
+        _check_hops(hops)
         ends = range(len(self))
         return [self.name(end) for end in ends if any(self._paths_into(Path((end,), ()), hops))]
+
+
+def _check_hops(hops: int) -> None:
+    """Raise ValueError unless `hops` is 1 to `MAX_HOPS`."""
+    if hops not in range(1, MAX_HOPS + 1):
+        raise ValueError(f"hops must be 1 to {MAX_HOPS}, not {hops!r}")
+
+
+def _composition_of(path: Path) -> Compositions:
+    return "heldout" if is_heldout_composition(path.relations) else "train"
+
+
+def _names_any(text: str, names: tuple[str, ...]) -> bool:
+    """Tell whether any of `names` occurs in `text` as whole words, ignoring case.
+
+    >>> _names_any("Who built the Tavom Bridge?", ("tavom",)), _names_any("Who is Tavomir?", ("tavom",))
+    (True, False)
+    """
+    words = f" {' '.join(re.findall(r'[a-z0-9]+', text.lower()))} "
+    return any(f" {' '.join(re.findall(r'[a-z0-9]+', name.lower()))} " in words for name in names)

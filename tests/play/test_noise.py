@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ssp_env.game import Game, GameConfig, Noise, Task
 from ssp_env.game.passage import Passage
 from ssp_env.play import play
-from ssp_env.play.noise import EvidencePool
+from ssp_env.play.schedule import EvidencePool
 from tests.game.doubles import PERFECT, PROPOSAL, Script, Shelf, new_game, say, search
 
 

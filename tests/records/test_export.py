@@ -13,6 +13,7 @@ from ssp_env.records.export import (
     chat_rows,
     game_rows,
     games_schema,
+    trajectories,
     trajectories_schema,
     trajectory_rows,
     verl_rows,
@@ -20,7 +21,6 @@ from ssp_env.records.export import (
     write_jsonl,
     write_parquet,
 )
-from ssp_env.records.trajectories import trajectories
 from tests.game.doubles import QUESTION, answer, new_game, propose, search
 from tests.records.games import finished_games, refused_game, solved_game
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from ssp_env.records import Episode, episode_schema, first_difference, rescore
-from ssp_env.records.schema import type_schema
+from ssp_env.records.episode import type_schema
 from tests.records.games import finished_games, refused_game, solved_game
 from tests.records.regenerate import PAGE, SCHEMA_FILE, example_text, page_text, schema_text
 

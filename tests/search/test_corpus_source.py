@@ -8,8 +8,7 @@ import threading
 import pytest
 
 from ssp_env.game.passage import Passage
-from ssp_env.search.corpus import CorpusError, read_corpus
-from ssp_env.search.corpus_source import open_source, world_source
+from ssp_env.search.corpus import CorpusError, open_source, read_corpus, world_source
 from ssp_env.worlds import World, world_preset
 
 PAGES = [Passage("0", "Belin", "A city."), Passage("1", "Corun 北京", "A town.\nOld.")]

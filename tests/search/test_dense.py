@@ -8,9 +8,8 @@ import pytest
 
 from ssp_env.game.passage import Passage
 from ssp_env.search import dense
-from ssp_env.search.dense import DenseEngine
+from ssp_env.search.dense import HNSW, IVFPQ, DenseEngine, Flat
 from ssp_env.search.encoders import Encoder
-from ssp_env.search.vector_index import HNSW, IVFPQ, Flat
 from ssp_env.testing import check_engine
 from tests.search.hashed_words import HASHED_WORDS, encode
 

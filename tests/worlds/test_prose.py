@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 
 from ssp_env.worlds import World, WorldConfig, world_preset
 from ssp_env.worlds.graph import COMING_OF_AGE
-from ssp_env.worlds.phrases import PHRASES, Template
-from ssp_env.worlds.prose import _LATEST_GOAL, MAX_WORDS, MIN_QUESTION_WORDS, MIN_WORDS, _asked_phrases
+from ssp_env.worlds.prose import (
+    _LATEST_GOAL,
+    MAX_WORDS,
+    MIN_QUESTION_WORDS,
+    MIN_WORDS,
+    PHRASES,
+    Template,
+    _asked_phrases,
+)
 from ssp_env.worlds.schema import SCHEMAS
 
 SMALL = World(world_preset("small"))

@@ -26,25 +26,20 @@ class PromptStyle(TypingProtocol):
 
     def proposer(self, config: GameConfig, task: Task) -> tuple[Message, ...]:
         """Ask for a question about the answer of `task` that needs as many searches as the task has hops."""
-        ...
 
     def solver(self, config: GameConfig, question: str) -> tuple[Message, ...]:
         """Ask for the answer, search allowed."""
-        ...
 
     def reader(self, config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
         """Ask for the answer from the given passages alone."""
-        ...
 
     def closed_book(self, config: GameConfig, question: str) -> tuple[Message, ...]:
         """Ask for the answer from memory."""
-        ...
 
     def all_answers(
         self, config: GameConfig, question: str, passages: Sequence[Passage]
     ) -> tuple[Message, ...]:
         """Ask for every answer that fits, separated by semicolons, from the given passages alone."""
-        ...
 
 
 class JudgePrompt(TypingProtocol):
@@ -54,7 +49,6 @@ class JudgePrompt(TypingProtocol):
         self, protocol: Protocol, question: str, candidate: str, golds: Sequence[str]
     ) -> tuple[Message, ...]:
         """Return the messages; the verdict is expected between the protocol's answer tags."""
-        ...
 
 
 _STYLES: Mapping[str, PromptStyle] = {

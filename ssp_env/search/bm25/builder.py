@@ -29,7 +29,7 @@ from ssp_env.search.bm25.directory import (
     read_manifest,
 )
 from ssp_env.search.bm25.passage_file import DuplicateIdError, PassageFiles, PassageWriter, sorted_positions
-from ssp_env.search.bm25.term_writer import Progress, extend_terms, write_terms
+from ssp_env.search.bm25.term_index import Progress, extend_terms, write_terms
 from ssp_env.search.bm25.terms import BM25Settings
 
 _CHECKPOINT = 100_000

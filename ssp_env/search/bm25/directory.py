@@ -148,7 +148,9 @@ def _parsed(content: bytes, path: Path) -> Manifest:
             raise ValueError("the hash is of other content")
         version = data.pop("format")
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise DamagedIndexError(f"{path / MANIFEST}: expected the manifest of an index, got damaged content") from error
+        raise DamagedIndexError(
+            f"{path / MANIFEST}: expected the manifest of an index, got damaged content"
+        ) from error
     if version != FORMAT or set(data) != {field.name for field in fields(Manifest)}:
         raise IndexDirectoryError(
             f"{path}: expected an index of format {FORMAT}, got format {version}: build it again"

@@ -6,16 +6,15 @@ import io
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssp_env.game.passage import Passage
-from ssp_env.search.bm25.eager_ranking import BestPassages, best_passages, compiled
 from ssp_env.search.bm25.passage_file import DamagedIndexError, StoredPassages
 from ssp_env.search.bm25.terms import FIELDS, K1, B, BM25Settings, encodable, make_analyzer
 
@@ -24,8 +23,15 @@ _WORTH_COMPILING = 2_000
 # The compiled loop keeps the best passages sorted, which is slow if they are many.
 _MAX_COMPILED_TOP_K = 128
 
+# Passages are divided into groups of this size; the best score of each group limits what can be in the top k.
+_GROUP = 64
+
 _REPORT = 1_000
 _VOCABULARY = "words.txt"
+
+
+BestPassages: TypeAlias = Callable[..., tuple[NDArray[np.int64], NDArray[np.float32]]]
+"""`best_passages`, or the same in machine code."""
 
 
 class ScoreArrays(NamedTuple):
@@ -45,7 +51,7 @@ class ScoreArrays(NamedTuple):
 class EagerIndex:
     """Ranks passages for one query at a time; threads may share it.
 
-    Machine code by numba, where that is installed, and NumPy return the same to the last bit.
+    Machine code by numba, where that is installed (`ssp-env[numba]`), and NumPy return the same.
 
     Args:
         vocabulary: The words, each on a line.
@@ -105,6 +111,105 @@ class EagerIndex:
         if len(numbers) != words:
             raise DamagedIndexError(f"expected a vocabulary of {words} words, got {len(numbers)}")
         return numbers
+
+
+# -- ranking -----------------------------------------------------------------------------------------------
+
+
+def best_passages(
+    numbers: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    rows: NDArray[np.uint32],
+    scores: NDArray[np.float32],
+    passages: int,
+    top_k: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Find the passages with the highest sums of scores, of equal ones the lowest rows.
+
+    Args:
+        numbers: The words of the query.
+        starts: First posting of each word, then the number of postings.
+        rows: Passage of each posting.
+        scores: What the word adds to that passage's score, above 0.
+        passages: Size of the corpus.
+        top_k: Most passages to return.
+
+    Returns:
+        Rows of passages with one of the words, best first, and their scores.
+
+    Raises:
+        IndexError: If the row of a posting is outside the corpus.
+    """
+    groups = -(-passages // _GROUP)
+    totals = np.zeros(_GROUP * groups, np.float32)
+    postings = min(len(rows), len(scores))
+    for begin, end in zip(starts[numbers].tolist(), starts[numbers + 1].tolist()):
+        if begin < 0 or end > postings:
+            raise IndexError("a word has postings past the end")
+        # NumPy is fast at this with indices of its own kind only.
+        np.add.at(totals, rows[begin:end].astype(np.intp), scores[begin:end])
+    threshold = np.float32(0)
+    if top_k < groups:
+        # The best passages of `top_k` groups reach it, so no lower score is among the first.
+        threshold = np.partition(totals.reshape(_GROUP, groups).max(axis=0), -top_k)[-top_k]
+    found = np.flatnonzero(totals >= threshold if threshold > 0 else totals)
+    if len(found) and found[-1] >= passages:
+        raise IndexError("a posting is of no passage")
+    order = np.argsort(-totals[found], kind="stable")[:top_k]
+    return found[order], totals[found[order]]
+
+
+@cache
+def compiled() -> BestPassages | None:
+    """Return `best_passages` in machine code, which lets other threads run, or None without numba.
+
+    Both add 32-bit numbers in the same order, so that scores and order are the same to the last bit.
+    """
+    try:
+        import numba
+    except ImportError:
+        # Also where it is installed for something else and refuses this version of NumPy.
+        return None
+    ranking: BestPassages
+    try:
+        ranking = numba.njit(nogil=True, cache=True)(_best_passages_one_by_one)
+    except RuntimeError:
+        # There is no folder to keep machine code in: every process compiles its own.
+        ranking = numba.njit(nogil=True)(_best_passages_one_by_one)
+    return ranking
+
+
+def _best_passages_one_by_one(
+    numbers: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    rows: NDArray[np.uint32],
+    scores: NDArray[np.float32],
+    passages: int,
+    top_k: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    totals = np.zeros(passages, np.float32)
+    for number in numbers:
+        # Compiled code would read and write anywhere.
+        if starts[number] < 0 or starts[number + 1] > min(len(rows), len(scores)):
+            raise IndexError("a word has postings past the end")
+        for place in range(starts[number], starts[number + 1]):
+            row = rows[place]
+            if row >= passages:
+                raise IndexError("a posting is of no passage")
+            totals[row] += scores[place]
+    found, best = np.zeros(top_k, np.int64), np.zeros(top_k, np.float32)
+    held, least = 0, np.float32(0)
+    for row in range(passages):
+        if totals[row] > least:
+            held = min(held + 1, top_k)
+            place = held - 1
+            while place > 0 and best[place - 1] < totals[row]:
+                best[place], found[place] = best[place - 1], found[place - 1]
+                place -= 1
+            best[place], found[place] = totals[row], row
+            if held == top_k:
+                least = best[top_k - 1]
+    return found[:held], best[:held]
 
 
 # -- building ----------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ import tempfile
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import accumulate, islice
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TypeAlias
 
 import numpy as np
@@ -32,7 +32,7 @@ class DamagedIndexError(ValueError):
     """An index whose files are not what was written; the message names the file."""
 
 
-class PassageWriter:
+class PassageWriter(AbstractContextManager["PassageWriter"]):
     """Appends passages to a file.
 
     Args:
@@ -57,12 +57,7 @@ class PassageWriter:
         os.fsync(self._file.fileno())
         return self._file.tell()
 
-    def __enter__(self) -> PassageWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 

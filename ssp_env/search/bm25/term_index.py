@@ -1,18 +1,22 @@
-"""BM25 of a corpus of any size: its postings are in tantivy's index and are scored when a query comes."""
+"""BM25 of a corpus of any size: its postings are in an index of tantivy, and are scored for each query."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from itertools import accumulate
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import tantivy
 
 from ssp_env.game.passage import Passage
-from ssp_env.search.bm25.passage_file import DamagedIndexError, StoredPassages
+from ssp_env.search.bm25.eager_index import compute_scores, write_scores
+from ssp_env.search.bm25.passage_file import DamagedIndexError, PassageFiles, StoredPassages
 from ssp_env.search.bm25.terms import (
     FIELDS,
     MAX_HEAP_BYTES,
@@ -23,6 +27,15 @@ from ssp_env.search.bm25.terms import (
     make_analyzer,
     make_schema,
 )
+
+Progress: TypeAlias = Callable[[str, int, "int | None"], object]
+"""Called with the stage, how much of it is done and, where known, how much there is."""
+
+_COMMIT = 2_000_000
+_REPORT = 1_000
+_HEAP_BYTES_PER_BYTE = 4
+_SINGLE_THREAD_HEAPS = 4
+_MAX_THREADS = 8
 
 # Hits fetched beyond `top_k`, so that a tie across the cut is seen whole without a second search.
 _TIE_MARGIN = 8
@@ -89,8 +102,7 @@ def index_terms(passages: Sequence[Passage], stem: bool) -> tantivy.Index:
     # One thread and a heap that holds the corpus give a single segment, the fastest to search.
     writer = index.writer(heap_size=min(max(MIN_HEAP_BYTES, 4 * characters), MAX_HEAP_BYTES), num_threads=1)
     for row, passage in enumerate(passages):
-        document = tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=row)
-        writer.add_document(document)
+        writer.add_document(_document(passage, row))
     writer.commit()
     writer.wait_merging_threads()
     index.reload()
@@ -98,11 +110,7 @@ def index_terms(passages: Sequence[Passage], stem: bool) -> tantivy.Index:
 
 
 def open_terms(folder: Path) -> tantivy.Index:
-    """Map the index of a folder into memory.
-
-    Raises:
-        DamagedIndexError: If files are missing or are none of tantivy's.
-    """
+    """Map the index of a folder into memory; DamagedIndexError if files are missing or none of tantivy's."""
     try:
         return tantivy.Index.open(str(folder))
     except (OSError, ValueError) as error:
@@ -190,3 +198,97 @@ class QueryBuilder:
 
 def _with_optional(query: tantivy.Query, term: tantivy.Query) -> tantivy.Query:
     return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Should, term)])
+
+
+# -- writing -----------------------------------------------------------------------------------------------
+
+
+def write_terms(
+    terms: Path, files: PassageFiles, order: Path, settings: BM25Settings, progress: Progress
+) -> None:
+    """Write the terms of all passages to a folder, and go on from what an earlier build committed there."""
+    terms.mkdir(exist_ok=True)
+    stored = StoredPassages(files, order)
+    if settings.is_eager(len(stored)):
+        write_scores(
+            terms, *compute_scores(stored, settings, lambda done: progress("Indexing", done, len(stored)))
+        )
+    else:
+        _write_postings(terms, files, stored, settings, progress)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Raise tantivy's ValueError about a full or broken disk as an OSError."""
+    try:
+        yield
+    except ValueError as error:
+        if "IO error" in str(error):
+            raise OSError(str(error)) from error
+        raise
+
+
+@_disk_errors()
+def _write_postings(
+    terms: Path, files: PassageFiles, stored: StoredPassages, settings: BM25Settings, progress: Progress
+) -> None:
+    index = tantivy.Index(make_schema(), path=str(terms))
+    with _writer(index, settings, _HEAP_BYTES_PER_BYTE * files.size) as writer:
+        done = index.searcher().num_docs
+        for rank in range(done, len(stored)):
+            writer.add_document(_document(stored[rank], int(stored.order[rank])))
+            if (rank + 1) % _COMMIT == 0:
+                writer.commit()
+            if (rank + 1) % _REPORT == 0:
+                progress("Indexing", rank + 1, len(stored))
+
+
+@_disk_errors()
+def extend_terms(
+    old: Path, new: Path, added: PassageFiles, base: int, settings: BM25Settings, progress: Progress
+) -> None:
+    """Write tantivy's index of folder `old` and further passages, from position `base`, to folder `new`."""
+    shutil.copytree(old, new, copy_function=_link_or_copy)
+    index = tantivy.Index.open(str(new))
+    with _writer(index, settings, _HEAP_BYTES_PER_BYTE * added.size) as writer:
+        for done, (position, passage) in enumerate(added.scan(), start=1):
+            writer.add_document(_document(passage, base + position))
+            if done % _REPORT == 0:
+                progress("Indexing", done, None)
+
+
+@contextmanager
+def _writer(index: tantivy.Index, settings: BM25Settings, heap: int) -> Iterator[tantivy.IndexWriter]:
+    """Open a writer, and commit and finish all merges at the end."""
+    index.register_tokenizer(TOKENIZER, make_analyzer(settings.stem))
+    # One thread and a heap that holds the corpus give a single segment, the fastest to search; what needs
+    # many segments anyway is indexed by all cores.
+    threads = 1 if heap <= _SINGLE_THREAD_HEAPS * MAX_HEAP_BYTES else min(os.cpu_count() or 1, _MAX_THREADS)
+    heap = min(max(threads * MIN_HEAP_BYTES, heap), MAX_HEAP_BYTES)
+    writer = index.writer(heap_size=heap, num_threads=threads)
+    yield writer
+    writer.commit()
+    writer.wait_merging_threads()
+    # Merged segments leave their sources behind until a writer collects them.
+    index.reload()
+    sweeper = index.writer(heap_size=MIN_HEAP_BYTES, num_threads=1)
+    sweeper.garbage_collect_files()
+    sweeper.wait_merging_threads()
+
+
+def _document(passage: Passage, position: int) -> tantivy.Document:
+    return tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=position)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    # tantivy never changes a file of a segment; its own lists it replaces, and locks are not data.
+    name = Path(source).name
+    if name.endswith(".lock"):
+        return
+    if name.endswith(".json"):
+        shutil.copy2(source, target)
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, TypeVar, cast
@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from cachetools import LRUCache
 
 from ssp_env.game.passage import Passage
-from ssp_env.objects import is_async
+from ssp_env.objects import awaited, is_async
 from ssp_env.search.adapters import as_passages
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import ToolError
@@ -129,7 +129,7 @@ class Lookup:
 
     def _call(self, queries: list[str], top_k: int) -> Any:
         found: Any = self.engine.search(queries, top_k)
-        return asyncio.run(_awaited(found)) if inspect.isawaitable(found) else found
+        return asyncio.run(awaited(found)) if inspect.isawaitable(found) else found
 
     async def _ask(self, queries: list[str], top_k: int) -> Any:
         for search in (getattr(self.engine, "asearch", None), self.engine.search):
@@ -162,10 +162,6 @@ class Lookup:
 
 def _missing(queries: Sequence[str], known: dict[str, list[Passage]]) -> list[str]:
     return [query for query in dict.fromkeys(queries) if query not in known]
-
-
-async def _awaited(found: Awaitable[Value]) -> Value:
-    return await found
 
 
 async def _in_thread(call: Callable[[], Value]) -> Value:

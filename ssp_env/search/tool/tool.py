@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from copy import copy
 from threading import Lock
@@ -10,8 +11,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ssp_env.game import PROTOCOLS, Protocol
 from ssp_env.game.passage import Passage
-from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL
+from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL, search_schema
 from ssp_env.http.concurrency import Coalescer
+from ssp_env.objects import check_least
 from ssp_env.search.adapters import as_engine
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import (
@@ -21,13 +23,13 @@ from ssp_env.search.tool.calls import (
     SearchCall,
     SearchResult,
     ToolError,
-    ToolSchema,
     formatter,
     harmless,
 )
 from ssp_env.search.tool.lookup import Lookup, ResultCache
 
 _Outcome: TypeAlias = list[Passage] | BaseException
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class _Order(NamedTuple):
@@ -39,7 +41,7 @@ class _Order(NamedTuple):
     error: ToolError | None
 
 
-class SearchTool(ToolSchema):
+class SearchTool:
     """A search tool for any model, trainer or agent framework.
 
     Calling it with a query, or awaiting `acall`, returns the text that a model reads. `search` and `asearch`
@@ -97,9 +99,10 @@ class SearchTool(ToolSchema):
         on_error: Literal["raise", "return"] = "raise",
         protocol: Protocol | str = "default",
     ) -> None:
-        super().__init__(name, description, max_top_k)
-        _check_least(
-            top_k=top_k, max_top_k=max_top_k, max_batch=max_batch, max_passage_chars=max_passage_chars
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"name must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got {name!r}")
+        check_least(
+            1, top_k=top_k, max_top_k=max_top_k, max_batch=max_batch, max_passage_chars=max_passage_chars
         )
         if max_top_k is not None and top_k > max_top_k:
             raise ValueError(f"top_k must be at most max_top_k = {max_top_k}, got {top_k}")
@@ -107,7 +110,10 @@ class SearchTool(ToolSchema):
             raise ValueError(f"timeout must be above 0 seconds, got {timeout}")
         if on_error not in ("raise", "return"):
             raise ValueError(f"on_error must be raise or return, got {on_error!r}")
+        self.name = name
+        self.description = description
         self.top_k = top_k
+        self.max_top_k = max_top_k
         self._protocol = _protocol(protocol)
         self._format = formatter(layout, self._protocol)
         self._max_passage_chars = max_passage_chars
@@ -150,11 +156,7 @@ class SearchTool(ToolSchema):
         return self._text(self.run([SearchCall(query)])[0])
 
     async def acall(self, query: str) -> str:
-        """Do what calling the tool does, in one call of the engine shared with concurrent searches.
-
-        Raises:
-            ToolError: As for calling the tool.
-        """
+        """Do what calling the tool does, in one call of the engine shared with concurrent searches."""
         return self._text((await self.arun([SearchCall(query)]))[0])
 
     def search(self, query: str, top_k: int | None = None) -> list[Passage]:
@@ -170,12 +172,42 @@ class SearchTool(ToolSchema):
         return _passages(self.run([SearchCall(query, top_k)])[0])
 
     async def asearch(self, query: str, top_k: int | None = None) -> list[Passage]:
-        """Return what `search` returns, in one call of the engine shared with concurrent searches.
-
-        Raises:
-            ToolError: If the search fails, whatever `on_error` says.
-        """
+        """Do what `search` does, in one call of the engine shared with concurrent searches."""
         return _passages((await self.arun([SearchCall(query, top_k)]))[0])
+
+    # -- schemas ---------------------------------------------------------------------------------------
+
+    def to_openai(self, *, strict: bool = False) -> dict[str, Any]:
+        """Return the schema as OpenAI's chat completions take it.
+
+        Args:
+            strict: Ask the endpoint to constrain arguments to the schema; calls cannot choose `top_k` then.
+        """
+        return search_schema(
+            strict=strict, name=self.name, description=self.description, max_top_k=self.max_top_k
+        )
+
+    def to_openai_responses(self, *, strict: bool = False) -> dict[str, Any]:
+        """Return the schema as OpenAI's Responses API takes it."""
+        function = self.to_openai(strict=strict)["function"]
+        # The Responses API is strict by default.
+        return {"type": "function", **function, "strict": strict}
+
+    def to_mcp(self) -> dict[str, Any]:
+        """Return the schema as a server of the Model Context Protocol lists it."""
+        return {"name": self.name, "description": self.description, "inputSchema": self._parameters()}
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """Return the schema as Anthropic's Messages API takes it."""
+        return {"name": self.name, "description": self.description, "input_schema": self._parameters()}
+
+    def to_chat_template(self) -> list[dict[str, Any]]:
+        """Return what `apply_chat_template(..., tools=...)` of transformers takes."""
+        return [self.to_openai()]
+
+    def _parameters(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = self.to_openai()["function"]["parameters"]
+        return parameters
 
     # -- answering a model -----------------------------------------------------------------------------
 
@@ -289,12 +321,6 @@ def _protocol(protocol: Protocol | str) -> Protocol:
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)} or a Protocol, got {protocol!r}")
     return PROTOCOLS[protocol]
-
-
-def _check_least(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
 
 
 class SearchBudget:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.game.passage import Passage
-from ssp_env.search.bm25 import BM25Engine, passage_file, term_writer
+from ssp_env.search.bm25 import BM25Engine, passage_file, term_index
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import IndexDirectoryError, check_index, read_manifest
 from ssp_env.search.bm25.passage_file import (
@@ -114,7 +114,7 @@ def test_questions_over_a_world_rank_equally_after_an_addition(tmp_path, eager):
 def test_an_index_built_by_several_threads_ranks_as_one_built_by_one(tmp_path, monkeypatch):
     large = BM25Settings(eager_up_to=0)
     build_index(world(1000), tmp_path / "one", large, source=None)
-    monkeypatch.setattr(term_writer, "_SINGLE_THREAD_HEAPS", 0)
+    monkeypatch.setattr(term_index, "_SINGLE_THREAD_HEAPS", 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 96)
     build_index(world(1000), tmp_path / "several", large, source=None)
     one, several = (BM25Engine.open(tmp_path / name) for name in ("one", "several"))
@@ -192,11 +192,11 @@ def test_an_id_used_twice_is_found_across_runs(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from ssp_env.search.bm25 import builder, eager_index, term_writer
+from ssp_env.search.bm25 import builder, eager_index, term_index
 from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.worlds import World, world_preset
-builder._CHECKPOINT, term_writer._COMMIT = 100, 150
-builder._REPORT = term_writer._REPORT = eager_index._REPORT = 10
+builder._CHECKPOINT, term_index._COMMIT = 100, 150
+builder._REPORT = term_index._REPORT = eager_index._REPORT = 10
 stage, at, settings = sys.argv[2], int(sys.argv[3]), BM25Settings(eager_up_to=int(sys.argv[4]))
 def progress(name, done, total):
     if name == stage and done >= at:
@@ -530,9 +530,9 @@ def test_a_killed_addition_leaves_the_index_as_it_was(tmp_path, stage, eager):
     script = """
 import os, signal, sys
 from itertools import islice
-from ssp_env.search.bm25 import builder, eager_index, term_writer
+from ssp_env.search.bm25 import builder, eager_index, term_index
 from ssp_env.worlds import World, world_preset
-term_writer._REPORT = eager_index._REPORT = 10
+term_index._REPORT = eager_index._REPORT = 10
 def progress(name, done, total):
     if name == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -12,8 +12,14 @@ from benchmarks.exact_bm25 import ExactBM25
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine, eager_index
 from ssp_env.search.bm25 import engine as engine_module
-from ssp_env.search.bm25.eager_index import ScoreArrays, compute_scores, open_scores, write_scores
-from ssp_env.search.bm25.eager_ranking import best_passages, compiled
+from ssp_env.search.bm25.eager_index import (
+    ScoreArrays,
+    best_passages,
+    compiled,
+    compute_scores,
+    open_scores,
+    write_scores,
+)
 from ssp_env.search.bm25.passage_file import DamagedIndexError
 from ssp_env.search.bm25.terms import BM25Settings, make_analyzer
 from ssp_env.worlds import World, world_preset

@@ -245,7 +245,7 @@ def test_top_k_may_exceed_the_corpus(terse):
 
 
 def test_queries_must_be_a_sequence_of_strings(terse):
-    with pytest.raises(TypeError, match="sequence of queries"):
+    with pytest.raises(TypeError, match="sequence of strings"):
         terse.search("belin", 2)
     with pytest.raises(TypeError, match="strings, got NoneType, str"):
         terse.search(["belin", None], 2)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from ssp_env.game import PROTOCOLS, Protocol
 from ssp_env.game.passage import Passage
 from ssp_env.search.tool import SearchCall, SearchTool
-from ssp_env.search.tool.calls import ToolSchema
 
 TOOL = SearchTool(lambda query: [query], name="lookup", top_k=2, max_top_k=5)
 HERMES = '<tool_call>\n{"name": "lookup", "arguments": {"query": "blue whale"}}\n</tool_call>'
@@ -170,8 +169,8 @@ def test_every_form_carries_the_same_query(query):
 
 # -- schema ----------------------------------------------------------------------------------------------
 
-PLAIN = ToolSchema()
-CHOOSY = ToolSchema("lookup", "Look it up.", max_top_k=5)
+PLAIN = SearchTool(lambda query: [])
+CHOOSY = SearchTool(lambda query: [], name="lookup", description="Look it up.", max_top_k=5)
 
 
 @pytest.mark.parametrize("strict", [True, False])

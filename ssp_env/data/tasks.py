@@ -1,12 +1,13 @@
-"""Answer sets: the ground truths that proposers write questions for, from files or titles of passages."""
+"""Tasks from files: answer sets, which proposers write questions for, and question sets, for evaluation."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from ssp_env.data.lines import DataFileError, parse_texts, read_lines, read_records, shown
+from ssp_env.data.lines import DataFileError, parse_id, parse_records, parse_texts, read_lines, shown
 from ssp_env.game.passage import Passage
 from ssp_env.game.task import Task
 
@@ -29,20 +30,12 @@ def read_answers(path: str | os.PathLike[str], *, hops: int = 1) -> list[Task]:
     Raises:
         DataFileError: If the file cannot be read or has no answer, or a line is malformed.
     """
-    structured = os.fspath(path).lower().endswith(_JSONL_SUFFIXES)
-    tasks = _read_structured(path, hops) if structured else _read_plain(path, hops)
+    if os.fspath(path).lower().endswith(_JSONL_SUFFIXES):
+        tasks = [task for _, task in parse_records(path, partial(_answer, hops))]
+    else:
+        tasks = _read_plain(path, hops)
     if not tasks:
         raise DataFileError("expected at least one answer, got an empty file", path)
-    return tasks
-
-
-def _read_structured(path: str | os.PathLike[str], hops: int) -> list[Task]:
-    tasks = []
-    for number, record in read_records(path):
-        try:
-            tasks.append(_task(record, number, hops))
-        except ValueError as error:
-            raise DataFileError(str(error), path, number) from error
     return tasks
 
 
@@ -57,7 +50,7 @@ def _read_plain(path: str | os.PathLike[str], hops: int) -> list[Task]:
     return tasks
 
 
-def _task(record: dict[str, Any], number: int, default_hops: int) -> Task:
+def _answer(default_hops: int, record: dict[str, Any], number: int) -> Task:
     if ("answer" in record) == ("golden_answers" in record):
         raise ValueError(f'expected "answer" or "golden_answers", got the keys {sorted(record)}')
     if "answer" in record:
@@ -72,6 +65,41 @@ def _task(record: dict[str, Any], number: int, default_hops: int) -> Task:
     if hops is not None and (isinstance(hops, bool) or not isinstance(hops, int) or hops < 1):
         raise ValueError(f'expected an integer "hops" of at least 1, got {shown(hops)}')
     return Task(answer, aliases, default_hops if hops is None else hops, id=str(number))
+
+
+def read_questions(path: str | os.PathLike[str]) -> list[Task]:
+    """Read a question set in the JSONL form of FlashRAG and Search-R1 as tasks with a question.
+
+    A line is `{"id": ..., "question": ..., "golden_answers": [...]}` with an optional object `metadata`,
+    which becomes the task's `provenance`. The first answer is the task's, the others are its aliases. Other
+    keys are ignored. The file may be gzipped.
+
+    Raises:
+        DataFileError: If the file cannot be read or has no question, a line is malformed, or two
+            questions share an id.
+    """
+    tasks: list[Task] = []
+    first_lines: dict[str, int] = {}
+    for number, task in parse_records(path, _question):
+        if task.id in first_lines:
+            seen = first_lines[task.id]
+            raise DataFileError(f"expected unique ids, got {task.id!r} again after line {seen}", path, number)
+        first_lines[task.id] = number
+        tasks.append(task)
+    if not tasks:
+        raise DataFileError("expected at least one question, got an empty file", path)
+    return tasks
+
+
+def _question(record: dict[str, Any], number: int) -> Task:
+    text = record.get("question")
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f'expected a non-blank string "question", got {shown(text)}')
+    metadata = record.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise ValueError(f'expected an object "metadata", got {shown(metadata)}')
+    answer, *aliases = parse_texts(record, "golden_answers")
+    return Task(answer, tuple(aliases), question=text, id=parse_id(record), provenance=metadata)
 
 
 def short_titles(passages: Iterable[Passage]) -> list[str]:
