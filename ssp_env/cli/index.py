@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from ssp_env.cli.options import Heldout, WorldIndex, open_world, progress_bar
+from ssp_env.game.passage import Passage
 from ssp_env.scenario import bm25_options
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import Manifest, check_index, read_manifest
@@ -80,10 +81,9 @@ def build(
         title_boost,
         None if exact else BM25Settings.prune_above,
     )
-    console, bad = Console(stderr=True), _BadLines()
+    console = Console(stderr=True)
     try:
-        with _progress_bar(console, opened) as (report, on_done):
-            passages = opened.read(bad if skip_bad else None, on_done)
+        with _reading(opened, console, skip_bad) as (passages, report):
             manifest = build_index(passages, out, settings, source=opened.identity, progress=report)
     except OSError:
         console.print(
@@ -92,7 +92,6 @@ def build(
             soft_wrap=True,
         )
         raise
-    bad.report(console)
     _print(manifest, out)
 
 
@@ -105,10 +104,8 @@ def add(
     skip_bad: SkipBad = False,
 ) -> None:
     """Add passages to an index; engines that have it open continue with the passages they opened."""
-    opened, console, bad = open_source(source), Console(stderr=True), _BadLines()
-    with _progress_bar(console, opened) as (report, on_done):
-        manifest = add_passages(directory, opened.read(bad if skip_bad else None, on_done), progress=report)
-    bad.report(console)
+    with _reading(open_source(source), Console(stderr=True), skip_bad) as (passages, report):
+        manifest = add_passages(directory, passages, progress=report)
     _print(manifest, directory)
 
 
@@ -144,25 +141,6 @@ def _open_corpus(
     return world_source(made), bm25_options(made)
 
 
-class _BadLines:
-    """Counts the lines, rows and files that are skipped and keeps the first few messages."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.first: list[str] = []
-
-    def __call__(self, error: CorpusError) -> None:
-        self.count += 1
-        if len(self.first) < _SHOWN_BAD:
-            self.first.append(str(error))
-
-    def report(self, console: Console) -> None:
-        if self.count:
-            console.print(f"skipped {self.count:,} malformed:", highlight=False)
-            for message in self.first:
-                console.print(f"  {message}", highlight=False, markup=False, soft_wrap=True)
-
-
 def _bar(console: Console) -> Progress:
     return progress_bar(
         console,
@@ -177,10 +155,21 @@ def _bar(console: Console) -> Progress:
 
 
 @contextmanager
-def _progress_bar(
-    console: Console, source: CorpusSource
-) -> Iterator[tuple[OnProgress, Callable[[int], object]]]:
-    """Show one bar per stage; the bar of the reading stage counts in the unit of the source."""
+def _reading(
+    source: CorpusSource, console: Console, skip_bad: bool
+) -> Iterator[tuple[Iterator[Passage], OnProgress]]:
+    """Read a source with one bar per stage; in the end, say how much was skipped and why, at first.
+
+    The bar of the reading stage counts in the unit of the source.
+    """
+    skipped, messages = 0, []
+
+    def skip(error: CorpusError) -> None:
+        nonlocal skipped
+        skipped += 1
+        if skipped <= _SHOWN_BAD:
+            messages.append(str(error))
+
     with _bar(console) as bar:
         reading = bar.add_task("Reading", total=source.total)
         stages = {"Reading": reading}
@@ -191,7 +180,14 @@ def _progress_bar(
             if stage != "Reading":
                 bar.update(stages[stage], completed=done)
 
-        yield report, lambda done: bar.update(reading, completed=done)
+        yield (
+            source.read(skip if skip_bad else None, lambda done: bar.update(reading, completed=done)),
+            report,
+        )
+    if skipped:
+        console.print(f"skipped {skipped:,} malformed:", highlight=False)
+        for message in messages:
+            console.print(f"  {message}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print(manifest: Manifest, directory: Path) -> None:

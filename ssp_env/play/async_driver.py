@@ -109,8 +109,6 @@ class AsyncDriver(AbstractAsyncContextManager["AsyncDriver"]):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    # -- calls -----------------------------------------------------------------------------------------
-
     def _start_calls(self) -> None:
         # A request that needs no call is answered at once, and its game may then ask for more.
         while True:

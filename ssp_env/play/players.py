@@ -63,9 +63,6 @@ JudgeFunction: TypeAlias = Callable[[Judge], bool | None]
 AsyncJudgeFunction: TypeAlias = Callable[[Judge], Awaitable[bool | None]]
 
 
-# -- adapting ----------------------------------------------------------------------------------------------
-
-
 def as_agent(player: AnyPlayer, name: str = "player") -> AnyAgent | AnyAsyncAgent:
     """Return a player as an agent; an agent is returned as it is.
 
@@ -188,9 +185,6 @@ def as_judge(judge: Any) -> JudgeFunction | AsyncJudgeFunction:
             f"or have judge_batch(requests), got {type(judge).__name__}"
         )
     return cast("JudgeFunction | AsyncJudgeFunction", judge)
-
-
-# -- asking ------------------------------------------------------------------------------------------------
 
 
 def act_of(agent: AnyAgent | AnyAsyncAgent) -> Any:

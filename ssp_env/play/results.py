@@ -25,9 +25,6 @@ _log = logging.getLogger("ssp_env.play")
 _DETAIL = re.compile(r"([a-z]+)(_\d+)?( for \w+)?: ([^:,]*).*", re.DOTALL)
 
 
-# -- failures ----------------------------------------------------------------------------------------------
-
-
 def failure(source: str, error: Exception) -> Failure:
     """Return the `Failure` that a game gets for an exception; the traceback goes to the debug log.
 
@@ -98,9 +95,6 @@ class FailureLog:
             kinds = ", ".join(f"{count} times {kind}" for kind, count in self._counts.most_common())
             _log.warning("%d games ended as error: %s", self._counts.total(), kinds)
         self._counts.clear()
-
-
-# -- results -----------------------------------------------------------------------------------------------
 
 
 def run_searches(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 
 from ssp_env.http import RequestPolicy, arun, run
@@ -38,13 +36,8 @@ class ChatEndpoint:
     ) -> None:
         self._url = f"{url.rstrip('/')}/chat/completions"
         self._api_key_variable = api_key_variable
-        self._body: dict[str, Any] = {
-            "model": model,
-            "temperature": temperature,
-            "max_tokens": max_new_tokens,
-        }
-        if seed is not None:
-            self._body["seed"] = seed
+        body = {"model": model, "temperature": temperature, "max_tokens": max_new_tokens, "seed": seed}
+        self._body = {name: value for name, value in body.items() if value is not None}
         self._service = JSONService(policy, f"chat endpoint {model}")
 
     def __call__(self, messages: Messages) -> str:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from ssp_env.data.lines import DataFileError, decode_line, parse_id, parse_record, read_byte_lines, shown
 from ssp_env.game.passage import Passage
 from ssp_env.objects import missing_extra
+from ssp_env.search.documents import unquoted
 from ssp_env.search.plain_text import page_text
 from ssp_env.worlds import World
 
@@ -95,10 +96,7 @@ def _split_contents(contents: object) -> tuple[str, str]:
     if not isinstance(contents, str) or "\n" not in contents:
         raise ValueError(f'expected a title line and the text below it in "contents", got {shown(contents)}')
     title, _, text = contents.partition("\n")
-    title = title.strip()
-    if len(title) >= 2 and title[0] == title[-1] == '"':
-        title = title[1:-1]
-    return title, text
+    return unquoted(title), text
 
 
 def _title_and_text(record: Mapping[str, Any]) -> tuple[str, str]:

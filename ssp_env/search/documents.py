@@ -89,6 +89,10 @@ def _split(contents: str, title: str | None) -> tuple[str, str]:
     first, newline, text = contents.partition("\n")
     if not newline:
         return "", contents
-    first = first.strip()
-    quoted = len(first) >= 2 and first[0] == first[-1] == '"'
-    return (first[1:-1] if quoted else first), text
+    return unquoted(first), text
+
+
+def unquoted(title: str) -> str:
+    """Return the title that the first line of contents holds, with or without quotes."""
+    title = title.strip()
+    return title[1:-1] if len(title) >= 2 and title[0] == title[-1] == '"' else title

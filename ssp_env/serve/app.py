@@ -26,8 +26,6 @@ from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 _log = logging.getLogger("ssp_env.serve")
 JSON, MSGPACK = "application/json", "application/msgpack"
 
-# -- requests and replies ------------------------------------------------------------------------------------
-
 
 class RetrieveRequest(BaseModel):
     """A search: `queries` as in Search-R1 or one `query` as in SkyRL-Gym; other keys are ignored."""
@@ -102,9 +100,6 @@ def write_reply(request: RetrieveRequest, rankings: Sequence[Sequence[Passage]],
 def _item(passage: Passage, scored: bool) -> dict[str, Any]:
     document = to_document(passage)
     return {"document": document, "score": passage.score} if scored else document
-
-
-# -- the application -----------------------------------------------------------------------------------------
 
 
 _BODY = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -16,21 +18,10 @@ Rendering = Literal["terse", "prose"]
 MIN_ENTITIES: Mapping[str, int] = MappingProxyType({"core": 12, "full": 96})
 """Fewest entities per schema: below, a type could run out of distinct targets."""
 
-_POOL = """
-    bafov balim bamit betob bezil bidan bilur bipov bitul bofol bosor bovar budam bugat bulek dakov dasol
-    depol derav dezon dimub dinit dipak dirok dobek dukam dulit dutar fasem fipun firum fotov fudim fuliv
-    gafom ganuk gatar gesok gezul gimur girab gizel gokuv gomor gonim gozev gumun kasev kazol kemib kenim
-    kigim kilit komub kovob kufon kulib kutek lapit lasun lavok lifam likeb lizir lorek lotur lovak ludak
-    lugav luram mapot mavim menom metib migob misum mivot mogek monol mugak musob nafot nakil napul nipik
-    niruv nobuv nodun nokub nolev nudul nuzik paduv pakur pekan petun pevut pizol pomel ponot porom rasak
-    ratib rekab remav ribim rifol rilib rimun rinut ritab rizak rodit rofil rogin roput rudil rufik sagam
-    sapab sefeb sekon sepul setum silok sitik sizeb sogon solab somir surab sutim suzuv tavom tazut tebik
-    tidob tikin tipav todan tomit torub tovim tudum tupev tusin vadov vamok vanat vesiv viduv vifot vilum
-    vipib volib vomul vorun vuleb vumak vunar vusom vuzun zabun zalam zedev zifor zipir zisur zivol zobuk
-    zomut zopab zoreb zovum zudor zulon zuvir
-"""
+NAMES = json.loads(files(__package__).joinpath("names.json").read_text(encoding="utf-8"))
+"""The words and syllables that names are made of, as rows of words, and the styles of names by type."""
 
-NAME_POOL: tuple[str, ...] = tuple(_POOL.split())
+NAME_POOL: tuple[str, ...] = tuple(" ".join(NAMES["pool"]).split())
 """The words that name entities in terse worlds. No two share their first three letters, so no stemmer
 can confuse them, and any two of them differ in at least two letters."""
 

@@ -1,25 +1,19 @@
 """What the entities of one prose world are called: names, aliases, and how a sentence mentions them."""
 
-# ruff: noqa: SIM905  (word lists read better as text)
-
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import NamedTuple
 
-from ssp_env.worlds.config import WorldConfig
+from ssp_env.worlds.config import NAMES, WorldConfig
 from ssp_env.worlds.graph import WORLD_VERSION
 from ssp_env.worlds.hashing import below, draw, permute, text_key
 from ssp_env.worlds.schema import Layout
 
 # Spelling of invented words: consonants and vowels alternate, so different codes give different words.
-_ONSETS = "b br d dr f fl g gl gr h j k kl kr l m n p pl pr r s sk sh st t th tr v w y z".split()
-_VOWELS = "a e i o u au ei ia".split()
-_MIDDLES = "b d f g k l m n p r s t v z ld lm lv mb md nd ng nt rd rg rk rm rv sk st zd lg nv".split()
-_ENDINGS = (
-    "ath arn ask elm eld esk imar isk ith oth olt orn oven ulm umar und "
-    "alm anth ast erk erth ilk olm osk orth ulk unt urk usk elth alk aven"
-).split()
+_ONSETS, _VOWELS, _MIDDLES, _ENDINGS, _WOMEN, _MEN = (
+    " ".join(NAMES[part]).split() for part in ("onsets", "vowels", "middles", "endings", "women", "men")
+)
 
 ENDING_BITS = 5 + 5
 """Bits of a code that choose the ending and the onset of an invented word."""
@@ -42,13 +36,6 @@ def invented_word(code: int, syllables: int) -> str:
     return (_ONSETS[onset] + middle + _ENDINGS[ending]).capitalize()
 
 
-_FEMALE = (
-    "avela orinna ethys ildra umara eskia iveth osane olwy arith udena enove imre olira ashka ulienne"
-).split()
-_MALE = (
-    "adrek orvin emund iskar ulmar ovald ethor andrel ibram arvus oldan undric evash olgrin askel irmund"
-).split()
-
 GIVEN_NAMES = 1024
 """How many given names there are; the first half are women's."""
 
@@ -61,7 +48,7 @@ def given_name(code: int) -> str:
     """
     male, code = divmod(code, GIVEN_NAMES // 2)
     place, onset = divmod(code, len(_ONSETS))
-    return (_ONSETS[onset] + (_MALE if male else _FEMALE)[place]).capitalize()
+    return (_ONSETS[onset] + (_MEN if male else _WOMEN)[place]).capitalize()
 
 
 _CACHED_WORDS = 16_384
@@ -71,28 +58,7 @@ _STYLE = text_key("style")
 _GIVEN = text_key("given")
 
 # Per type: the name, then its alias, each with the invented word in braces; an entity has one of the styles.
-_STYLES = {
-    "city": (("{}", ""),),
-    "country": (("{}ia", "Republic of {}ia"), ("{}ia", "Land of {}ia")),
-    "river": (("{} River", "River {}"),),
-    "university": (("University of {}", "{} University"), ("{} University", "University of {}")),
-    "company": tuple(
-        (f"{{}} {trade}", "{} Company") for trade in "Works Foundry Mills Shipping Glassworks".split()
-    ),
-    "museum": (("{} Museum", "{} House"), ("{} Gallery", "{} House"), ("{} Collection", "{} House")),
-    "novel": tuple(
-        (f"The {thing} of {{}}", f"{thing} of {{}}")
-        for thing in "Lanterns Orchards Winters Daughters Ledgers Harbours Promises Clockmakers Ashes".split()
-    ),
-    "opera": tuple(
-        (f"The {figure} of {{}}", f"{figure} of {{}}")
-        for figure in "Widow Prince Ferryman Sorceress Hermit Bride Pretender Shepherdess".split()
-    ),
-    "bridge": (("{} Bridge", "Bridge of {}"), ("{} Viaduct", "Viaduct of {}")),
-    "battle": (("Battle of {}", "{} Engagement"),),
-    "award": (("{} Medal", "Order of {}"), ("{} Prize", "Award of {}"), ("{} Laurel", "Laurel of {}")),
-    "mineral": (("{}ite", ""),),
-}
+_STYLES: dict[str, list[tuple[str, str]]] = NAMES["styles"]
 _WITH_ARTICLE = ("river", "museum", "bridge", "battle", "award")
 _ALSO_ITS_WORD = (*_WITH_ARTICLE, "university", "company")
 

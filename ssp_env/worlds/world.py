@@ -220,7 +220,7 @@ class World:
             if len(found) >= count:
                 return list(found.values())
             path = self._random_path(hops, rng)
-            if path is not None and compositions in ("all", _composition_of(path)):
+            if path is not None and _in_compositions(path, compositions):
                 gold = self.question(path)
                 if not self._gives_away(gold.question, path):
                     found.setdefault(gold.question, gold)
@@ -348,8 +348,8 @@ def _check_hops(hops: int) -> None:
         raise ValueError(f"hops must be 1 to {MAX_HOPS}, not {hops!r}")
 
 
-def _composition_of(path: Path) -> Compositions:
-    return "heldout" if is_heldout_composition(path.relations) else "train"
+def _in_compositions(path: Path, wanted: Compositions) -> bool:
+    return wanted == "all" or is_heldout_composition(path.relations) == (wanted == "heldout")
 
 
 def _names_any(text: str, names: tuple[str, ...]) -> bool:

@@ -168,7 +168,7 @@ def check_index(path: Path, on_bytes: Callable[[int], object] = lambda count: No
         on_bytes: Called with the number of bytes after every piece.
 
     Raises:
-        IndexDirectoryError: If it is no index, or one of another format.
+        IndexDirectoryError: As `read_manifest`.
         DamagedIndexError: If anything is not as it was written; the message names the file.
     """
     manifest = read_manifest(path)

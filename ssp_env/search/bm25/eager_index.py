@@ -113,9 +113,6 @@ class EagerIndex:
         return numbers
 
 
-# -- ranking -----------------------------------------------------------------------------------------------
-
-
 def best_passages(
     numbers: NDArray[np.int64],
     starts: NDArray[np.int64],
@@ -212,9 +209,6 @@ def _best_passages_one_by_one(
     return found[:held], best[:held]
 
 
-# -- building ----------------------------------------------------------------------------------------------
-
-
 def compute_scores(
     passages: Iterable[Passage],
     settings: BM25Settings,
@@ -260,9 +254,6 @@ def _field_scores(
     idf = np.log1p((corpus_size - holding_passages + 0.5) / (holding_passages + 0.5))
     norms = K1 * (1 - B + B * tokens / max(tokens.mean(), 1e-9))
     return keys, boost * idf * (K1 + 1) * frequencies / (frequencies + norms[rows])
-
-
-# -- files -------------------------------------------------------------------------------------------------
 
 
 def write_scores(folder: Path, vocabulary: str, arrays: ScoreArrays) -> None:

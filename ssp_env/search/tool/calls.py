@@ -13,8 +13,6 @@ from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.tool_calls import read_top_k
 from ssp_env.game.shortening import shorten
 
-# -- calls -----------------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class SearchCall:
@@ -133,9 +131,6 @@ def _tool_call(data: Mapping[str, Any]) -> ToolCall:
     return ToolCall(data.get("call_id") or data.get("id") or _NO_ID, function.get("name"), written)
 
 
-# -- errors and results ----------------------------------------------------------------------------------
-
-
 ErrorKind = Literal["bad_call", "bad_query", "bad_top_k", "budget", "timeout", "engine"]
 
 _SENTENCES: dict[ErrorKind, str] = {
@@ -213,9 +208,6 @@ class SearchResult:
     def to_mcp(self) -> dict[str, Any]:
         """Return the result of `tools/call` in the Model Context Protocol."""
         return {"content": [{"type": "text", "text": self.text}], "isError": self.error is not None}
-
-
-# -- passages as a model reads them ----------------------------------------------------------------------
 
 
 Layout = Literal["documents", "plain", "json"]

@@ -6,8 +6,9 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from copy import copy
+from dataclasses import replace
 from threading import Lock
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ssp_env.game import PROTOCOLS, Protocol
 from ssp_env.game.passage import Passage
@@ -30,15 +31,6 @@ from ssp_env.search.tool.lookup import Lookup, ResultCache
 
 _Outcome: TypeAlias = list[Passage] | BaseException
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-class _Order(NamedTuple):
-    """A call that was checked."""
-
-    id: str
-    query: str
-    top_k: int
-    error: ToolError | None
 
 
 class SearchTool:
@@ -232,7 +224,7 @@ class SearchTool:
         orders = [self._admit(call) for call in calls]
         found: dict[int, _Outcome] = {}
         valid = {place: order for place, order in enumerate(orders) if order.error is None}
-        for top_k in dict.fromkeys(order.top_k for order in valid.values()):
+        for top_k in dict.fromkeys(order.top_k or self.top_k for order in valid.values()):
             places = [place for place, order in valid.items() if order.top_k == top_k]
             found |= zip(places, self._search_batch([valid[place].query for place in places], top_k))
         return [self._result(order, found.get(place)) for place, order in enumerate(orders)]
@@ -241,7 +233,7 @@ class SearchTool:
         """Do what `run` does, in one call of the engine shared with concurrent searches."""
         orders = [self._admit(call) for call in calls]
         valid = {place: order for place, order in enumerate(orders) if order.error is None}
-        searches = (self._search_shared(order.query, order.top_k) for order in valid.values())
+        searches = (self._search_shared(order.query, order.top_k or self.top_k) for order in valid.values())
         found = dict(zip(valid, await asyncio.gather(*searches, return_exceptions=True)))
         return [self._result(order, found.get(place)) for place, order in enumerate(orders)]
 
@@ -249,17 +241,18 @@ class SearchTool:
         """Return passages as a model may read them, cut and escaped; see `calls.harmless`."""
         return [harmless(passage, self._protocol, self._max_passage_chars) for passage in passages]
 
-    def _admit(self, call: SearchCall) -> _Order:
-        """Check a call and take it from the budget."""
-        query, top_k, error = "", self.top_k, call.error
-        if error is None:
-            try:
-                query, top_k = self._query(call.query), self._top_k(call.top_k)
-            except ToolError as problem:
-                error = problem
-        if error is None and not self._budget.take():
-            error = ToolError("budget", f"all {self._budget.limit} searches of the episode are used up")
-        return _Order(call.id, query, top_k, error)
+    def _admit(self, call: SearchCall) -> SearchCall:
+        """Check a call, fill in its `top_k` and take it from the budget."""
+        if call.error is not None:
+            return replace(call, query="")
+        try:
+            admitted = replace(call, query=self._query(call.query), top_k=self._top_k(call.top_k))
+        except ToolError as error:
+            return replace(call, query="", error=error)
+        if self._budget.take():
+            return admitted
+        used_up = f"all {self._budget.limit} searches of the episode are used up"
+        return replace(admitted, error=ToolError("budget", used_up))
 
     def _query(self, query: object) -> str:
         if not isinstance(query, str):
@@ -291,7 +284,7 @@ class SearchTool:
             raise ToolError(error.kind, error.detail) from error
         return found
 
-    def _result(self, order: _Order, outcome: _Outcome | None) -> SearchResult:
+    def _result(self, order: SearchCall, outcome: _Outcome | None) -> SearchResult:
         if isinstance(outcome, BaseException) and not isinstance(outcome, ToolError):
             raise outcome
         error = order.error or (outcome if isinstance(outcome, ToolError) else None)
