@@ -15,7 +15,7 @@ from ssp_env.game.events import Event
 from ssp_env.game.passage import Passage
 
 SCHEMA_VERSION = 2
-"""Version of the form of a line; it grows when a reader of the old form would misunderstand the new one."""
+"""Version of the format of a line, increased when readers of the old format would misread the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,16 @@ class Episode:
     """A record of one game; the keys of its line are these attributes.
 
     Attributes:
-        schema: Version of this form, `SCHEMA_VERSION`.
+        schema: Version of this format, `SCHEMA_VERSION`.
         package: Version of ssp-env that wrote the record.
         game_id: The game's id.
         engine: Fingerprint of the search engine the game was played over; empty if unknown.
-        snapshot: Task, rules, seed and every result submitted, as of `Game.snapshot`. This replays.
-        events: What happened, as typed data derived from the snapshot.
-        outcome: How the game ended; None only if `scored_by` cannot tell.
-        extra: The writer's own plain data, a training step, say.
-        scored_by: None as played; else the rules that gave these events and this outcome (`rescore`).
+        snapshot: Task, rules, seed and every result submitted, from which the game is replayed.
+        events: The events of the game, with their types, as a replay of the snapshot gives them.
+        outcome: The outcome; None only if the game was scored again and the record does not determine it.
+        extra: Plain data of the writer's own, for example the training step.
+        scored_by: The rules and verdicts by which `rescore` got these events and this outcome; None for a
+            game as it was played.
     """
 
     schema: int
@@ -71,7 +72,7 @@ class Episode:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Episode:
-        """Check the form of a line's data and wrap it.
+        """Make an episode of the data of a line, after checking its keys and their types.
 
         Raises:
             ValueError: If it is of another schema, or a key is missing, unknown or of the wrong type.

@@ -109,7 +109,7 @@ def chat_rows(
 
     Args:
         episodes: The records.
-        roles: Whose trajectories.
+        roles: Roles whose trajectories are made into rows.
         tool_role: Role of the messages the environment wrote; `user` for chat templates without `tool`.
 
     Raises:
@@ -203,7 +203,7 @@ def verl_rows(episodes: Iterable[Episode], data_source: str = "ssp_env") -> Iter
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
-    """Write rows as JSON Lines to a new file, which appears when it is whole; returns their number."""
+    """Write rows as JSON Lines to a new file, which appears when it is complete; return their number."""
 
     def write(aside: Path) -> int:
         count = 0
@@ -217,7 +217,7 @@ def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
 
 
 def publish(path: Path, write: Callable[[Path], int]) -> int:
-    """Let `write` fill a file aside, then rename it into place.
+    """Let `write` fill a temporary file in the same folder, then rename it.
 
     Raises:
         ValueError: If the file exists.
@@ -275,7 +275,7 @@ def _encodable(text: str) -> str:
 
 
 def write_parquet(rows: Iterable[Mapping[str, Any]], path: Path, schema: pyarrow.Schema) -> int:
-    """Write rows to a new Parquet file, which appears when it is whole.
+    """Write rows to a new Parquet file, which appears when it is complete.
 
     Args:
         rows: The rows; a batch of them is in memory at a time.

@@ -20,11 +20,12 @@ class TornLine(DataFileError):
 
 
 class EpisodeWriter(AbstractContextManager["EpisodeWriter"]):
-    """Appends episodes to a JSON Lines file; every game handed over survives the end of the process.
+    """Appends episodes to a JSON Lines file; written games are kept if the process crashes.
 
     Args:
         path: The file.
-        append: Go on with a file that exists, from which a torn last line is cut; else it must be new.
+        append: Continue a file that exists, whose last line is removed if it is torn; if False, the file must
+            be new.
 
     Raises:
         FileExistsError: If the file exists and `append` is off.
@@ -44,7 +45,7 @@ class EpisodeWriter(AbstractContextManager["EpisodeWriter"]):
         """Append an episode.
 
         Raises:
-            ValueError: If it holds a number JSON has no name for; nothing is written then.
+            ValueError: If it holds a number that is infinite or NaN; nothing is written then.
         """
         self._file.write(episode.to_line() + "\n")
 
@@ -105,9 +106,9 @@ def numbered_episodes(
 
 
 def keep_episodes(path: str | os.PathLike[str], keep: Callable[[Episode], bool]) -> None:
-    """Drop the episodes `keep` says no to, and a torn last line; the file is replaced in one step.
+    """Remove the episodes for which `keep` returns False, and a torn last line, by replacing the file.
 
-    A file that does not exist stays that way.
+    Nothing happens if the file does not exist.
     """
     target = Path(path)
     if not target.exists():
@@ -140,7 +141,7 @@ def _ends_with_line_break(path: str | os.PathLike[str]) -> bool:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Drop what stands after the last line break, or end the line if it is whole."""
+    """Remove a torn last line; a line that only lacks its line break is given one."""
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         if not end:

@@ -1,8 +1,8 @@
 """Playing a recorded game again from its record: to check it, or to score it by other rules or rewards.
 
-The rules are asked, never restated: the game runs anew, and each request it opens is answered with the
-recorded result of the same request. A request that differs or was never made then has no answer, and the end
-is unknown.
+The rules are not repeated here: the game runs again, and each of its requests is answered with the recorded
+result of the same request. A request that differs from the recorded ones has no answer, and the outcome is
+then unknown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request, what was handed back for it, and the events this caused."""
+    """A request, its result, and the events that the result caused."""
 
     request: Request
     result: Result
@@ -39,9 +39,9 @@ class Retold:
 
     Attributes:
         game: The game; not over if `unknown` says why.
-        steps: What was handed to it, in order.
-        unknown: What the record does not tell; empty if the game came to its end.
-        verdicts: Request ids and verdicts that came from a judge given now, not from the record.
+        steps: The requests with the results that were submitted, in order.
+        unknown: What is missing in the record; empty if the game came to its end.
+        verdicts: Request ids and verdicts of the judge that was passed to the replay, without recorded ones.
     """
 
     game: Game
@@ -102,7 +102,7 @@ def replay_under(episode: Episode, config: GameConfig, judge: JudgeFunction | No
 
 
 def retold(episode: Episode) -> Retold:
-    """Play again what gave an episode its events: as played, or by the rules it was scored by.
+    """Play an episode again under the rules that gave its events: as it was played, or as it was rescored.
 
     Raises:
         ValueError: If the record does not replay.
@@ -116,7 +116,7 @@ def retold(episode: Episode) -> Retold:
 
 
 def first_difference(episode: Episode) -> str:
-    """Replay an episode and say where it first differs from its record; empty if nowhere.
+    """Replay an episode and describe the first difference from its record; empty if there is none.
 
     Events and outcome are compared as JSON text, to the byte.
     """
@@ -128,7 +128,7 @@ def first_difference(episode: Episode) -> str:
 
 
 def difference_from(episode: Episode, game: Game) -> str:
-    """Say where a replayed game first differs from its record; empty if nowhere."""
+    """Describe the first difference between a replayed game and its record; empty if there is none."""
     pairs = zip_longest(episode.events, plain_events(game))
     for number, (recorded, replayed) in enumerate(pairs, start=1):
         if _text(recorded) != _text(replayed):

@@ -1,4 +1,4 @@
-"""Which world to build: a validated description, the named presets, and the names in terse worlds."""
+"""Configurations of worlds: their validation, the named presets, and the names in terse worlds."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ Split = Literal["train", "heldout"]
 Rendering = Literal["terse", "prose"]
 
 MIN_ENTITIES: Mapping[str, int] = MappingProxyType({"core": 12, "full": 96})
-"""Fewest entities per schema: below, a type could run out of distinct targets."""
+"""The least number of entities per schema; with fewer, a relation could run out of distinct targets."""
 
 NAMES = json.loads(files(__package__).joinpath("names.json").read_text(encoding="utf-8"))
 """The words and syllables that names are made of, as rows of words, and the styles of names by type."""
 
 NAME_POOL: tuple[str, ...] = tuple(" ".join(NAMES["pool"]).split())
-"""The words that name entities in terse worlds. No two share their first three letters, so no stemmer
-can confuse them, and any two of them differ in at least two letters."""
+"""The words that name entities in terse worlds. No two words have the same first three letters, so that no
+stemmer can confuse them, and any two words differ in at least two letters."""
 
 _CUSTOM_ID = re.compile(r"(terse|prose)_(core|full)_(\d+)x(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class WorldConfig:
-    """A world in full: equal configurations give equal bytes.
+    """The complete configuration of a world; equal configurations give worlds that are equal to the byte.
 
     Attributes:
-        split: Part of every hash key, so no training world is a held-out world.
-        index: Number of the world within its split, from 0; the seed.
+        split: "train" or "heldout"; part of every hash key, so that no training world is a held-out world.
+        index: Number of the world within its split, from 0; it serves as the seed.
         entities: Number of entities, which is the number of passages.
-        rendering: "terse" for word-level tiny models, "prose" for encyclopedic English. The fact graph
-            does not depend on it; the names do.
+        rendering: "terse" for tiny models with a word-level vocabulary, "prose" for encyclopedic English. The
+            names of entities depend on the rendering, the facts do not.
         schema: "core" (four types, 11 relations) or "full" (13 types); "terse" needs "core".
-        links: Entity-valued facts a passage states, 1 to 3.
+        links: Number of facts about other entities that each passage states, 1 to 3.
 
     Raises:
-        ValueError: A value is out of its range; the message says what was expected.
-        TypeError: A number is not an int.
+        ValueError: If a value is out of its range; the message says what was expected.
+        TypeError: If a number is not an int.
     """
 
     split: Split = "train"
@@ -92,7 +92,7 @@ class WorldConfig:
         17
 
         Raises:
-            ValueError: The text is not the id of any world.
+            ValueError: If the text is not the id of a world.
         """
         name, split, index = [*world_id.split("-"), "", ""][:3]
         if world_id.count("-") != 2 or not re.fullmatch(r"0|[1-9][0-9]*", index):
@@ -118,7 +118,7 @@ def world_preset(name: str, *, split: Split = "train", index: int = 0) -> WorldC
     """Return a preset's configuration for one world.
 
     Raises:
-        ValueError: There is no such preset; the message lists the known ones.
+        ValueError: If there is no such preset; the message lists the known ones.
     """
     if name not in WORLD_PRESETS:
         raise ValueError(f"unknown world preset {name!r}; known presets: {', '.join(sorted(WORLD_PRESETS))}")

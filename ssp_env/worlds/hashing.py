@@ -1,4 +1,4 @@
-"""Counter-based randomness: every draw is a pure function of its coordinates, in plain integers."""
+"""Counter-based random numbers: every draw is a pure function of a key and of integer coordinates."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def shuffled(key: int, items: Sequence[T]) -> list[T]:
 def permute(key: int, half_bits: int, value: int) -> int:
     """Map `value` one-to-one within `[0, 4 ** half_bits)`: a four-round Feistel network.
 
-    Random access is the point: no table, so the millionth image costs as much as the first.
+    There is no table, so that any value can be mapped at the same cost without mapping the others.
     """
     mask = (1 << half_bits) - 1
     left, right = value >> half_bits, value & mask

@@ -1,4 +1,4 @@
-"""The prose rendering: encyclopedic English of 60 to 120 words a page, and questions a person might ask."""
+"""The prose rendering: encyclopedic passages of 60 to 120 words, and questions as a person might ask them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Template:
     """
 
     def __init__(self, source: str) -> None:
-        """Take the template apart once, so that filling it is cheap."""
+        """Parse the template once, so that filling it is fast."""
         self.source = source
         self._pieces: list[tuple[str, str, tuple[Template, ...]]] = []
         end = 0
@@ -58,10 +58,10 @@ class Template:
         self._tail = source[end:]
 
     def fill(self, slots: Mapping[str, str], bits: int) -> str:
-        """Return the sentence; `bits` (64 of them) settle the choices.
+        """Return the sentence; `bits`, a number of 64 random bits, decides the choices.
 
         Raises:
-            KeyError: The template has a slot that `slots` has not.
+            KeyError: If the template has a slot that is missing in `slots`.
         """
         parts = []
         for text, slot, options in self._pieces:
@@ -81,7 +81,7 @@ def templates(*sources: str) -> tuple[Template, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TypePhrases:
-    """How one type of entity is written about.
+    """The sentences and phrases for entities of one type.
 
     Slots: `{N}` and `{n}` the entity's name, `{S}` and `{s}` a reference to it (pronoun, "the city", name),
     `{p}` its possessive and `{t}` its object pronoun, `{o}` the fact's target,
@@ -123,7 +123,7 @@ PHRASES = MappingProxyType({name: TypePhrases.from_dict(data) for name, data in 
 
 
 class ProseQuestion(NamedTuple):
-    """A question taken apart: relation words in reading order and the entity they start from."""
+    """A parsed question: its relation words in reading order, and the entity from which they are followed."""
 
     relations: tuple[str, ...]
     entity: str
@@ -145,19 +145,19 @@ class ProseRendering:
         self._key = text_key("prose", WORLD_VERSION, config.split, config.index)
 
     def _draws(self, index: int) -> Iterator[int]:
-        """Yield the draws that settle the wording of a page."""
+        """Yield the random bits that choose the wording of a passage."""
         return map(partial(draw, draw(self._key, index)), count())
 
     def amounts(self, index: int) -> tuple[Amount, ...]:
-        """Return the literal facts a page states: its year, and two times in three its amount."""
+        """Return the numbers that a passage states: the year, and in two of three passages the amount."""
         year = self._graph.year(index)
         return (year, self._graph.amount(index)) if draw(self._key, index) % 3 else (year,)
 
     def text(self, index: int) -> str:
-        """Return the text of an entity's page: a lead, its facts, and fillers up to a drawn length."""
+        """Return the text of a passage: a lead sentence, facts, and filler sentences up to a drawn length."""
         phrases = PHRASES[self._graph.kind(index).name]
         draws = self._draws(index)
-        constant = self._page_slots(index)
+        constant = self._constant_slots(index)
         year, *amount = self.amounts(index)
 
         def sentence(choices: Sequence[Template], target: str = "", value: str = "") -> str:
@@ -181,7 +181,7 @@ class ProseRendering:
             words += len(body[-1].split())
         return " ".join([lead, *shuffled(next(draws), body)])
 
-    def _page_slots(self, index: int) -> dict[str, str]:
+    def _constant_slots(self, index: int) -> dict[str, str]:
         mention = self._names.mention(index)
         pronouns = self._names.pronouns(index)
         return {
@@ -201,14 +201,14 @@ class ProseRendering:
         return self.name(index).split()[-1] if kind == "person" else f"the {kind}"
 
     def _fillers(self, index: int, bits: int) -> list[Template]:
-        """Return the fillers in the order of use; one page in three first mentions an alias."""
+        """Return filler sentences in the order of their use; in one of three passages, an alias comes first."""
         phrases = PHRASES[self._graph.kind(index).name]
         fillers = shuffled(bits, phrases.fillers)
         alias = phrases.alias if self._names.alias_mention(index) and bits % 3 == 0 else ()
         return [*alias, *fillers]
 
     def question(self, relations: Sequence[str], entities: Sequence[int]) -> str:
-        """Write a question of ten words or more; relations in reading order, entities from the start on."""
+        """Write a question of at least ten words about a path; its relations are in reading order."""
         key = draw(self._key, _QUESTION, *entities)
         asked = self._names.mention(entities[0])
         for step, relation in enumerate(reversed(relations)):
@@ -222,7 +222,7 @@ class ProseRendering:
         return f"{long_enough[below(draw(key, len(relations)), len(long_enough))]} {asked}?"
 
     def parse(self, question: str) -> ProseQuestion | None:
-        """Take apart a question in the words of this rendering; None for any other."""
+        """Parse a question in the wording of this rendering; return None for any other question."""
         opening = _OPENING.match(question)
         if opening is None or not question.endswith("?"):
             return None

@@ -1,4 +1,4 @@
-"""What the entities of one prose world are called: names, aliases, and how a sentence mentions them."""
+"""The names of the entities of a prose world, their aliases, and their forms inside a sentence."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def invented_word(code: int, syllables: int) -> str:
 
 
 GIVEN_NAMES = 1024
-"""How many given names there are; the first half are women's."""
+"""Number of given names; the first half are names of women."""
 
 
 def given_name(code: int) -> str:
@@ -79,7 +79,7 @@ class ProseNames:
     """
 
     def __init__(self, config: WorldConfig, layout: Layout) -> None:
-        """Choose words just long enough for every entity and surname to have its own."""
+        """Choose the shortest words with which every entity and every surname has a word of its own."""
         self._layout = layout
         self._key = text_key("names", WORLD_VERSION, config.split, config.index)
         self._heldout = config.split == "heldout"
@@ -88,7 +88,7 @@ class ProseNames:
         self._bits, self._syllables = ENDING_BITS + SYLLABLE_BITS - 1, 1
         while 1 << self._bits < config.entities + self._surnames:
             self._bits, self._syllables = self._bits + SYLLABLE_BITS, self._syllables + 1
-        # A page names itself several times, and famous entities are named on many pages.
+        # A passage names its entity several times, and famous entities are named in many passages.
         self._word = lru_cache(maxsize=_CACHED_WORDS)(self._find_word)
 
     def _find_word(self, number: int) -> str:

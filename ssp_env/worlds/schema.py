@@ -1,4 +1,4 @@
-"""What kinds of things a world holds and which facts connect them."""
+"""The types of entities in a world with their relations, and which entity numbers belong to which type."""
 
 # ruff: noqa: E501  (a table, one type a line)
 
@@ -15,17 +15,17 @@ from ssp_env.worlds.hashing import below, draw, text_key
 
 SchemaName = Literal["core", "full"]
 
-# One adjacent pair of relations in this many is kept for the compositional held-out split.
+# One in this many pairs of adjacent relations is held out for the evaluation of new compositions.
 _HELDOUT_PAIR_PERIOD = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """An entity-valued attribute: each subject of the domain has at most one value.
+    """An attribute whose value is an entity; an entity has at most one value of it.
 
     Attributes:
-        word: The relation's name, a single lower-case word; domains may share it.
-        range: Name of the type its values have.
+        word: Name of the relation, a single lower-case word; several types may have a relation of this name.
+        range: Name of the type of its values.
     """
 
     word: str
@@ -34,15 +34,15 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A literal attribute.
+    """An attribute whose value is a number.
 
     Attributes:
-        word: The attribute's name, a single lower-case word.
+        word: Name of the attribute, a single lower-case word.
         low: Smallest value; with `after`, smallest delay in years.
         high: Largest value or delay, inclusive.
-        after: Relation words; the value comes `low..high` years after the latest date among the page's
-            targets under these relations (a person's date is coming of age, 22), so that no chronology
-            contradicts itself.
+        after: Relation words; the value is a year, `low` to `high` years after the latest date among the
+            targets of these relations, so that no chronology contradicts itself. The date of a person is the
+            year in which the person comes of age, at 22.
     """
 
     word: str
@@ -53,7 +53,7 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class EntityType:
-    """A kind of entity: its entity-valued attributes, its year and one amount."""
+    """A type of entity: its relations, its year and its amount."""
 
     name: str
     relations: tuple[Relation, ...]
@@ -104,7 +104,7 @@ def _types(schema: SchemaName) -> tuple[EntityType, ...]:
 SCHEMAS = MappingProxyType({"core": _types("core"), "full": _types("full")})
 """Schema name -> its types, each with at least three relations."""
 
-# Types repeat along the entity numbers in these patterns, so every slice of a world is mixed.
+# Types repeat along the entity numbers in these patterns, so that every range of numbers has several types.
 _PATTERNS = {
     "core": "person city company person university city person company person city person university",
     "full": (
@@ -120,7 +120,7 @@ class Layout:
     """Which entity numbers belong to which type, in a world of a given size."""
 
     def __init__(self, schema: SchemaName, entities: int) -> None:
-        """Lay out `entities` entities of the named schema; nothing is stored per entity."""
+        """Lay out `entities` entities of the named schema; no data is stored per entity."""
         types = {entity_type.name: entity_type for entity_type in SCHEMAS[schema]}
         pattern = _PATTERNS[schema].split()
         self._period = len(pattern)
@@ -153,10 +153,11 @@ class Layout:
 
 
 def is_heldout_composition(relations: Sequence[str]) -> bool:
-    """Tell whether a path is kept for the compositional held-out split.
+    """Tell whether a path is held out for the evaluation of new compositions of relations.
 
-    One adjacent pair of relations in five is held out, in every world alike; a path is held out if any
-    of its pairs is (after CLUTRR: hold out compositions, not only instances). One hop never is.
+    One in five pairs of adjacent relations is held out, the same pairs in every world; a path is held out if it
+    contains such a pair (after CLUTRR, which holds out compositions and not only instances). A path of one hop
+    is never held out.
 
     Args:
         relations: Relation words in reading order (outermost first).

@@ -18,14 +18,14 @@ _NOT_NAMES = frozenset((*TERSE_RELATIONS, *_MARKS))
 
 
 class TerseQuestion(NamedTuple):
-    """A question taken apart: relation words in reading order and the entity they start from."""
+    """A parsed question: its relation words in reading order, and the entity from which they are followed."""
 
     relations: tuple[str, ...]
     entity: str
 
 
 class TerseFact(NamedTuple):
-    """One fact read off a terse passage."""
+    """One fact of a terse passage."""
 
     subject: str
     relation: str
@@ -33,7 +33,7 @@ class TerseFact(NamedTuple):
 
 
 def terse_vocabulary() -> tuple[str, ...]:
-    """Return every word a terse world or question may contain, sorted; no seed changes it."""
+    """Return every word that terse worlds and their questions may contain, sorted."""
     return tuple(sorted((*NAME_POOL, *_NOT_NAMES)))
 
 
@@ -47,7 +47,7 @@ def render_question(relations: Sequence[str], entity: str) -> str:
 
 
 def parse_question(question: str) -> TerseQuestion | None:
-    """Take a terse question apart, or return None if it is not in the grammar.
+    """Parse a terse question, or return None if it is not in the grammar.
 
     >>> parse_question("mayor of birthplace of tavom ?")
     TerseQuestion(relations=('mayor', 'birthplace'), entity='tavom')
@@ -69,14 +69,14 @@ def render_facts(facts: Iterable[tuple[str, str, str]]) -> str:
 
 
 def parse_facts(text: str) -> list[TerseFact]:
-    """Read the facts off one terse passage or several joined by ";"; what is no fact is skipped.
+    """Read the facts in one terse passage or in several joined by ";"; words that form no fact are skipped.
 
     >>> parse_facts("tavom birthplace corun tavom school sarn ; corun mayor tavom")[2]
     TerseFact(subject='corun', relation='mayor', target='tavom')
     """
     facts = []
-    for page in text.split(" ; "):
-        words = page.split()
+    for passage in text.split(" ; "):
+        words = passage.split()
         for place in range(0, len(words) - 2, 3):
             subject, relation, target = words[place : place + 3]
             if relation in TERSE_RELATIONS and not {subject, target} & _NOT_NAMES:
@@ -88,7 +88,7 @@ class TerseRendering:
     """Names, passages and questions of one terse world."""
 
     def __init__(self, config: WorldConfig, graph: FactGraph) -> None:
-        """Deal the pool of names to the entities by a permutation keyed by the world."""
+        """Assign the names of the pool to the entities, in an order that depends on the world."""
         self._graph = graph
         self._names = shuffled(text_key("names", WORLD_VERSION, config.split, config.index), NAME_POOL)
 
@@ -101,19 +101,19 @@ class TerseRendering:
         return ()
 
     def amounts(self, index: int) -> tuple[Amount, ...]:
-        """Return no amounts: a terse page states links only."""
+        """Return no amounts: a terse passage states links only."""
         return ()
 
     def text(self, index: int) -> str:
-        """Return the text of an entity's page: its links, the subject repeated in each."""
+        """Return the text of an entity's passage: one fact per link, each with its subject."""
         return render_facts(
             (self._names[index], link.relation, self._names[link.target]) for link in self._graph.links(index)
         )
 
     def question(self, relations: Sequence[str], entities: Sequence[int]) -> str:
-        """Write a question; relations in reading order, entities from start to answer."""
+        """Write a question about a path, whose relations are in reading order."""
         return render_question(relations, self._names[entities[0]])
 
     def parse(self, question: str) -> TerseQuestion | None:
-        """Take a question apart, or return None if it is not in the grammar."""
+        """Parse a question, or return None if it is not in the grammar."""
         return parse_question(question)

@@ -23,13 +23,13 @@ _FINGERPRINT_PASSAGES = 4096
 _TRIES_PER_QUESTION = 200
 
 MAX_HOPS = 4
-"""Most facts that a question of a world chains."""
+"""The largest number of facts on the path of a question."""
 Compositions = Literal["all", "train", "heldout"]
 
 
 @dataclass(frozen=True, slots=True)
 class KnownQuestion:
-    """A question whose one answer, path and supporting pages are known.
+    """A question whose only answer, path and supporting passages are known.
 
     Attributes:
         question: The question in the world's rendering.
@@ -38,7 +38,7 @@ class KnownQuestion:
         hops: Number of facts on the path, 1 to `MAX_HOPS`.
         entities: Names along the path, from the entity the question names to the answer.
         relations: Relation words in reading order: the first is applied last.
-        passage_ids: Pages that state the path's facts, in path order.
+        passage_ids: Ids of the passages that state the facts of the path, in its order.
     """
 
     question: str
@@ -70,7 +70,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One thing in a world; entity number `index` is the subject of passage `index`."""
+    """One entity of a world; passage number `index` is about entity number `index`."""
 
     index: int
     type: str
@@ -80,10 +80,10 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact on a page.
+    """One fact that a passage states.
 
     Attributes:
-        subject: Name of the page's entity.
+        subject: Name of the entity that the passage is about.
         relation: Relation or quantity word.
         value: Name of the target entity, or the year or amount in digits.
         target: Number of the target entity; None for a year or amount.
@@ -96,11 +96,11 @@ class Fact:
 
 
 class World:
-    """A world is its configuration: every part is computed on demand, none depends on what was asked before.
+    """A fictional world, every part of which is computed on demand from the configuration alone.
 
-    Streaming passages, facts and questions takes memory that does not grow with the world. Only what needs
-    the graph backwards (`answers`, `backward_paths`) or names looked up (`find`, `resolve`) builds a table
-    over all entities, once.
+    The memory for streaming passages, facts and questions does not grow with the world. Only methods that
+    follow links backwards (`answers`, `backward_paths`) or look up names (`find`, `resolve`) build a table of
+    all entities, once.
 
     >>> world = World(WorldConfig(index=17))
     >>> world.id, len(world), world.passage(3).id
@@ -157,10 +157,10 @@ class World:
         return {name: index for index, name in enumerate(self.names())}
 
     def facts(self, index: int | None = None) -> Iterator[Fact]:
-        """Yield the facts that page `index` states, or those of all pages."""
+        """Yield the facts that passage `index` states, or those of all passages."""
         if index is None:
-            for page in range(len(self)):
-                yield from self.facts(page)
+            for number in range(len(self)):
+                yield from self.facts(number)
             return
         subject = self.name(index)
         for relation, target in self.graph.links(index):
@@ -169,10 +169,10 @@ class World:
             yield Fact(subject, quantity, str(value), None)
 
     def passage(self, index: int) -> Passage:
-        """Return the page about entity `index`.
+        """Return the passage about entity `index`.
 
         Raises:
-            IndexError: There is no such entity.
+            IndexError: If there is no such entity.
         """
         return Passage(self._passage_id(index), self.name(index), self._rendering.text(index))
 
@@ -180,7 +180,7 @@ class World:
         return f"{self.id}/{index:0{self._digits}d}"
 
     def passages(self) -> Iterator[Passage]:
-        """Yield every page, in entity order."""
+        """Yield every passage, in the order of the entities."""
         return map(self.passage, range(len(self)))
 
     def fingerprint(self) -> str:
@@ -198,7 +198,7 @@ class World:
     def questions(
         self, hops: int, count: int, rng: np.random.Generator, compositions: Compositions = "all"
     ) -> list[KnownQuestion]:
-        """Draw different gold questions.
+        """Draw different known questions.
 
         A question's path visits no entity twice, and the question names only the entity it starts from.
 
@@ -210,7 +210,7 @@ class World:
                 (see `is_heldout_composition`).
 
         Raises:
-            ValueError: An argument is out of range, or the world has too few such questions.
+            ValueError: If an argument is out of range, or the world has too few such questions.
         """
         _check_hops(hops)
         if compositions not in get_args(Compositions):
@@ -221,16 +221,16 @@ class World:
                 return list(found.values())
             path = self._random_path(hops, rng)
             if path is not None and _in_compositions(path, compositions):
-                gold = self.question(path)
-                if not self._gives_away(gold.question, path):
-                    found.setdefault(gold.question, gold)
+                known = self.question(path)
+                if not self._gives_away(known.question, path):
+                    found.setdefault(known.question, known)
         raise ValueError(
             f"{self.id} has too few {hops}-hop questions (compositions={compositions!r}): "
             f"{count} wanted, {len(found)} found"
         )
 
     def _random_path(self, hops: int, rng: np.random.Generator) -> Path | None:
-        """Walk `hops` links from a random entity; None if the walk meets itself."""
+        """Follow `hops` links from a random entity; return None if the path visits an entity twice."""
         entities = [int(rng.integers(len(self)))]
         relations: list[str] = []
         for _ in range(hops):
@@ -241,15 +241,15 @@ class World:
         return Path(tuple(entities), tuple(relations)) if len(set(entities)) == hops + 1 else None
 
     def _gives_away(self, question: str, path: Path) -> bool:
-        """Tell whether the question names a bridge entity or the answer."""
+        """Tell whether the question names the answer or an entity between its start and the answer."""
         hidden = (self.entity(index) for index in path.entities[1:])
         return any(_names_any(question, (entity.name, *entity.aliases)) for entity in hidden)
 
     def question(self, path: Path) -> KnownQuestion:
-        """Ask for the end of `path`.
+        """Return the question that asks for the entity at the end of a path.
 
         Raises:
-            ValueError: The world does not state the path's facts.
+            ValueError: If the world does not state the facts of the path.
         """
         for start, end, relation in zip(path.entities, path.entities[1:], reversed(path.relations)):
             if self._follow(start, relation) != end:
@@ -265,14 +265,15 @@ class World:
         )
 
     def _follow(self, index: int, relation: str) -> int | None:
-        """Return the one target the page states for a relation; None if it states none, or several."""
+        """Return the only target that a passage states for a relation; None if it states none or several."""
         targets = [link.target for link in self.graph.links(index) if link.relation == relation]
         return targets[0] if len(targets) == 1 else None
 
     def resolve(self, question: str) -> str | None:
         """Return the true answer of a question.
 
-        Terse worlds understand their whole grammar; prose worlds the questions they ask themselves.
+        A terse world understands every question of its grammar, a prose world only the wording of its own
+        questions.
 
         Returns:
             The name of the answer; None if the question is not understood, names an unknown entity or asks
@@ -301,13 +302,13 @@ class World:
         return frozenset(() if answer is None else (answer,))
 
     def hops_of(self, question: str) -> int | None:
-        """Return how many facts a question chains, or None if it is not understood; answerable or not."""
+        """Return the number of facts on the path of a question, or None if the question is not understood."""
         parsed = self._rendering.parse(question)
         return None if parsed is None else len(parsed.relations)
 
     @cached_property
     def _sources(self) -> dict[int, list[tuple[int, str]]]:
-        """The graph backwards: target -> the (source, relation) pairs that lead to it."""
+        """The links by target: the number of an entity -> the pairs (source, relation) that lead to it."""
         sources: dict[int, list[tuple[int, str]]] = {}
         for index in range(len(self)):
             for relation, target in self.graph.links(index):
@@ -318,7 +319,7 @@ class World:
         """Yield every path of `hops` links that ends in `answer` and visits no entity twice.
 
         Raises:
-            ValueError: `answer` names no entity, or `hops` is not 1 to `MAX_HOPS`.
+            ValueError: If `answer` names no entity, or `hops` is not 1 to `MAX_HOPS`.
         """
         _check_hops(hops)
         end = self.find(answer)
