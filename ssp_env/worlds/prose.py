@@ -201,7 +201,7 @@ class ProseRendering:
         return self.name(index).split()[-1] if kind == "person" else f"the {kind}"
 
     def _fillers(self, index: int, bits: int) -> list[Template]:
-        """Return filler sentences in the order of their use; in one of three passages, an alias comes first."""
+        """Return filler sentences in the order of their use, in one of three passages an alias first."""
         phrases = PHRASES[self._graph.kind(index).name]
         fillers = shuffled(bits, phrases.fillers)
         alias = phrases.alias if self._names.alias_mention(index) and bits % 3 == 0 else ()
