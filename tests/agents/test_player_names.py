@@ -11,6 +11,7 @@ from agents.sampling_params import SamplingParams
 from agents.scripted import ScriptedPlayer
 from agents.tiny_model import build_model, save
 from agents.tiny_policy import TinyPolicy
+from agents.vllm import in_process
 from agents.vllm.errors import NoServerLeft
 from agents.vllm.served import VLLMServerAgent
 from ssp_env.game import Message, View
@@ -178,6 +179,27 @@ def test_a_model_folder_that_is_elsewhere_must_be_named():
 def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"with a model and its tokenizer in the folder"):
         BACK_ENDS["vllm"].make(str(tmp_path), OPTIONS)
+
+
+def test_a_training_run_stands_for_its_final_model(folder, tmp_path_factory, monkeypatch):
+    run = tmp_path_factory.mktemp("run")
+    (run / "config.json").write_text(json.dumps({"preset": "tiny", "game": {}, "warm_start": {}}))
+    with pytest.raises(ValueError, match="has no final model yet: continue it with ssp train --resume"):
+        BACK_ENDS["vllm"].make(str(run), OPTIONS)
+    final = folder.rename(run / "final")
+    with process("-m", "tests.agents.fake_vllm", "--root", run) as (_, url):
+        for rest in (url, f"{run}@{url}"):
+            made = BACK_ENDS["vllm"].make(rest, OPTIONS)
+            assert isinstance(made.player, VLLMServerAgent)
+            assert made.model == ("final" if "@" in rest else "whale")
+    # An engine in this process would need vLLM.
+    loaded = []
+    monkeypatch.setattr(
+        in_process, "VLLMEngineAgent", lambda where, tokenizer, **options: loaded.append(where)
+    )
+    made = BACK_ENDS["vllm"].make(str(run), OPTIONS)
+    assert loaded == [final]
+    assert (made.model, made.back_end) == (str(final), "vllm")
 
 
 def test_without_any_server_it_is_said_which_were_tried():

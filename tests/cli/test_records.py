@@ -82,6 +82,28 @@ def test_a_torn_line_is_left_out_with_a_warning(ssp, recorded):
     assert cells(printed)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["replay"], ["export", "--to", "chat", "--out", "rows.jsonl"], ["rescore", "--rule", "min_searches=1"]],
+)
+def test_a_reward_of_ones_own_is_found_in_the_folder_where_the_command_runs(
+    ssp, tmp_path, monkeypatch, command
+):
+    (tmp_path / f"own_reward_of_{command[0]}.py").write_text("def half(p):\n    return p / 2\n")
+    monkeypatch.chdir(tmp_path)
+    path = [folder for folder in sys.path if folder]
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *path])
+    with EpisodeWriter("games.jsonl") as writer:
+        writer.write(solved_game(reward=f"own_reward_of_{command[0]}:half"))
+    # As in a new process that is installed elsewhere.
+    monkeypatch.delitem(sys.modules, f"own_reward_of_{command[0]}")
+    monkeypatch.setattr(sys, "path", path)
+    name, *options = command
+    status, printed, errors = ssp(name, "games.jsonl", *options)
+    assert (status, errors) == (0, "")
+    assert printed
+
+
 def test_rescore_shows_what_changes(ssp, recorded):
     status, printed, _ = ssp("rescore", recorded, "--reward", "format_only", "--rule", "min_question_words=0")
     assert status == 0
