@@ -1,1 +1,1 @@
-"""How fast the environment is, in figures that one run on one machine compares."""
+"""Measurements of speed, memory and exactness; figures are comparable within one run on one machine."""

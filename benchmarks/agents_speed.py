@@ -1,9 +1,9 @@
 """How fast language models play: KV caches kept between turns, against reading the history again each turn.
 
 `python -m benchmarks.agents_speed` needs SmolLM2 (`make smollm2`); `--vllm URL` adds a server.
-Every player samples every token, but its choice is overruled by a script, so that all play the same games:
-turns of searches, each a fixed number of tokens, until the proposer's turns are used up. A server cannot be
-overruled: it samples as many tokens, and the script's words stand in its games too.
+Every player samples every token, but a script replaces the sampled tokens, so that all play the same
+games: turns of searches with a fixed number of tokens, until the proposer's turns are used up. The tokens of
+a server cannot be replaced: it samples the same number, and its replies are the words of the script.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def main(
 
 
 def _ratio(naive: Sequence[float] | None, spent: Sequence[float]) -> str:
-    """Return how many times as fast a player is: the median over the repeats."""
+    """Return the speed of a player relative to another one: the median over the repeats."""
     if naive is None:
         return "-"
     return f"{median(theirs / mine for theirs, mine in zip(naive, spent, strict=True)):.2f}"
@@ -107,11 +107,11 @@ def _agent(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, new_token
 
 @dataclass(frozen=True)
 class Script:
-    """The search that every turn consists of; as no token comes twice, each tells the next.
+    """The search that every turn consists of; no token occurs twice, so that each determines the next one.
 
     Attributes:
         token_ids: The turn.
-        text: The same as text.
+        text: The turn as text.
     """
 
     token_ids: tuple[int, ...]
@@ -131,7 +131,7 @@ class Script:
 
     @contextmanager
     def overrule(self, model: PreTrainedModel) -> Iterator[None]:
-        """Make every next token the script's, whatever the model thinks."""
+        """Replace every sampled token by the next token of the script."""
         following = torch.full((model.config.vocab_size,), self.token_ids[0])
         following[list(self.token_ids[:-1])] = torch.tensor(self.token_ids[1:])
 
@@ -147,7 +147,7 @@ class Script:
 
 
 class RereadingAgent:
-    """The plain way to play: `generate` reads the whole conversation again in every turn."""
+    """The baseline: `generate` of transformers reads the whole conversation again in every turn."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, script: Script) -> None:
         self._model = model
@@ -172,7 +172,7 @@ class RereadingAgent:
 
 
 class ServerAgent:
-    """Lets a server sample as many tokens as the script has, and says what the script says."""
+    """Lets a server sample as many tokens as the script has, and replies with the words of the script."""
 
     def __init__(self, url: str, script: Script) -> None:
         self._url = url
@@ -226,7 +226,7 @@ class Workload:
         """Return the seconds that a player takes for this number of games.
 
         Raises:
-            RuntimeError: If a player said anything but the script.
+            RuntimeError: If a player wrote anything but the script.
         """
         config = GameConfig(prompts="few_shot").with_budget(max_turns=self.turns, max_searches=self.turns)
         answers = [self.answers[number % len(self.answers)] for number in range(count)]

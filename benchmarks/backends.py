@@ -1,11 +1,11 @@
-"""Whether transformers and vLLM sample the same: games played by one, and every turn replayed by the other.
+"""Whether transformers and vLLM sample the same tokens: each turn that one played is replayed by the other.
 
 Run with `python -m benchmarks.backends --vllm URL`, for a server started with
 `vllm serve FOLDER --dtype float32 --logprobs-mode processed_logprobs`, where FOLDER holds SmolLM2: what
 `python -c "from agents.smollm2 import checkpoint; print(checkpoint())"` prints.
 
-Both take the likeliest token in float32. A turn is replayed from the very ids its player read, so that one
-token that differs changes one turn only.
+Both take the most likely token in float32. A turn is replayed from the token ids that its player read, so
+that a different token changes a single turn.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ NEAR_TIE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn as it was sampled: what the player read, and which tokens it wrote."""
+    """One turn as it was sampled: the view and the token ids that the player read, and the tokens written."""
 
     view: View
     prompt_ids: tuple[int, ...]
@@ -54,7 +54,7 @@ class Agreement:
     Attributes:
         equal: Whether all ids are equal.
         difference: Greatest difference of log-probabilities over the ids they share.
-        gap: Where they part, how far apart the log-probabilities of the two choices are; 0 if they do not.
+        gap: Difference of the log-probabilities of the first two tokens that differ; 0 if none differs.
     """
 
     equal: bool
@@ -63,7 +63,7 @@ class Agreement:
 
 
 class Recorder:
-    """Hands views on to a player and keeps every turn whose ids are known."""
+    """Passes views on to a player and keeps every turn whose token ids are known."""
 
     def __init__(self, player: AnyAgent) -> None:
         self._player = player

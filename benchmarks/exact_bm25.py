@@ -1,4 +1,4 @@
-"""BM25 from its formula in NumPy, over every passage: what the embedded engine is compared with."""
+"""BM25 computed with NumPy from its formula for every passage, as a reference for the embedded engine."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ExactBM25:
 
 
 def _one_byte(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round down to 0 to 23, and above to 24 more than a number with four significant bits."""
+    """Round down: numbers up to 23 stay, larger ones become 24 plus a number with four significant bits."""
     codes = np.arange(256 - 24)
     shifts = np.maximum((codes >> 3) - 1, 0)
     values = np.where(codes < 8, codes & 7, ((codes & 7) | 8) << shifts) + 24.0

@@ -1,4 +1,4 @@
-"""A language model as judge and as reader, against a truth that a fictional world knows by construction.
+"""A language model as judge and as reader, compared with the true answers of a fictional world.
 
 Run with `python -m benchmarks.judges --by smollm2`, or any other player that `ssp play` knows and
 that is a language model.
@@ -134,7 +134,7 @@ def judge_table(figures: Mapping[str, Agreement]) -> Table:
 
 
 def as_blocking(player: AnyAgent | AnyAsyncAgent, stack: ExitStack) -> AnyAgent:
-    """Lend an asynchronous player an event loop until the stack is left."""
+    """Make an asynchronous player blocking, with an event loop that ends with the exit stack."""
     if is_async_agent(player):
         return stack.enter_context(blocking(player))
     return cast("AnyAgent", player)
@@ -151,7 +151,7 @@ def main(
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.", min=1)] = 32,
     seed: Annotated[int, typer.Option(help="Fixes the world and what is drawn.", min=0)] = 0,
 ) -> None:
-    """Let a model judge and read, greedily, and print how often it is right."""
+    """Let a model judge and read with greedy decoding, and print how often it is right."""
     generated = World(world_preset(world, split="heldout", index=seed))
     if generated.config.rendering != "prose":
         raise typer.BadParameter(f"expected a world of prose, got {world!r}", param_hint="--world")

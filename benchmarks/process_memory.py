@@ -15,7 +15,7 @@ _SECONDS_BETWEEN_SAMPLES = 0.2
 def memory(process: int | str = "self") -> dict[str, float]:
     """Return resident bytes: allocated, mapped from files, and the highest sum so far.
 
-    Each is NaN where the system does not tell.
+    A figure is NaN where the system does not report it.
     """
     try:
         status = Path(f"/proc/{process}/status").read_text()
@@ -39,7 +39,7 @@ def run_measured(command: Sequence[str]) -> dict[str, float]:
         def sample() -> None:
             while not ended.wait(_SECONDS_BETWEEN_SAMPLES):
                 for name, value in memory(process.pid).items():
-                    # NaN, of a process that has just ended, is not above anything.
+                    # A process that has just ended gives NaN, which never compares as greater.
                     highest[name] = value if value > highest.get(name, -1.0) else highest.get(name, value)
 
         watcher = threading.Thread(target=sample)

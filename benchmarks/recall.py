@@ -1,4 +1,4 @@
-"""How well the engines rank: recall of the supporting passages of questions, BM25, dense and hybrid.
+"""Recall of the supporting passages of questions, for BM25, dense and hybrid engines.
 
 Run with `python -m benchmarks.retrieval recall`; it needs `ssp-env[cli]`, and `ssp-env[dense]` with
 `--encoder`. Questions are JSON Lines with `supporting_titles` in their `metadata`.
@@ -53,7 +53,7 @@ def main(
     index: Annotated[Path | None, typer.Option(help="Directory that keeps the vectors.")] = None,
     passages: Annotated[int, typer.Option(help="Search only about this many; 0 for all.", min=0)] = 0,
 ) -> None:
-    """Measure the share of supporting pages among the first 5 and 10, by engine and setting."""
+    """Measure the share of supporting passages among the first 5 and 10, by engine and setting."""
     sets = {path.name.partition(".")[0]: read_questions(path) for path in questions}
     searched = subset(read_corpus(corpus), [item for items in sets.values() for item in items], passages)
     table = Table(title=f"Recall of supporting pages over {len(searched):,} passages, at 5 / 10")
@@ -77,7 +77,7 @@ def main(
 
 
 def engines(passages: Sequence[Passage], dense: SearchEngine | None) -> Iterator[tuple[str, SearchEngine]]:
-    """Yield what is compared, the default first; nothing with vectors if `dense` is None."""
+    """Yield the engines to compare, the default first; without dense ones if `dense` is None."""
     for name, arguments in VARIANTS.items():
         yield name, BM25Engine(passages, **arguments)
     if dense is None:
@@ -89,9 +89,9 @@ def engines(passages: Sequence[Passage], dense: SearchEngine | None) -> Iterator
 
 
 def subset(corpus: Iterable[Passage], questions: Sequence[Task], count: int) -> list[Passage]:
-    """Return all passages, or about `count`: every supporting one and a spread of the others.
+    """Return all passages, or about `count` of them: every supporting passage and a sample of the others.
 
-    With `count` 0, all. The others are taken at equal distances in the order of the file.
+    All passages are returned if `count` is 0. The sample is taken at equal distances in the file.
     """
     passages = list(corpus)
     if not count or count >= len(passages):

@@ -2,7 +2,7 @@
 
 Run with `python -m benchmarks.retrieval COMMAND`. It needs `ssp-env[cli]`; with
 `ssp-env[benchmark]` it measures bm25s and rank_bm25 too, and with `ssp-env[dense]` recall with vectors.
-Compare ratios of one run only: machines differ, and so do hours.
+Compare only ratios within one run, because machines and their load differ.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _print_versions(console: Console) -> None:
     console.print(f"{', '.join(found)}, Python {platform.python_version()}, {sys.platform}", highlight=False)
 
 
-# -- is it right -------------------------------------------------------------------------------------------
+# -- correctness -------------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -102,7 +102,7 @@ def correctness(
 
 
 def sample_queries(pages: Sequence[Passage], count: int) -> list[str]:
-    """Draw words from random passages: 2 to 8 of each."""
+    """Draw queries: 2 to 8 words of a random passage."""
     rng = np.random.default_rng(0)
     found = []
     for row in rng.integers(len(pages), size=count).tolist():
@@ -114,7 +114,7 @@ def sample_queries(pages: Sequence[Passage], count: int) -> list[str]:
 def agreement(
     rankings: Sequence[Sequence[int]], scores: Sequence[NDArray[np.float64]]
 ) -> tuple[float, float]:
-    """Return how often the first hit is a best one, and the mean share of hits among the best `TOP_K`."""
+    """Return how often the first result is a best one, and the mean share of results among the best `TOP_K`."""
     first, overlap = [], []
     for ranking, exact in zip(rankings, scores, strict=True):
         expected = min(TOP_K, int((exact > 0).sum()))
@@ -146,12 +146,12 @@ def _bm25s_rankings(pages: Sequence[Passage], words: Sequence[Sequence[str]]) ->
     ]
 
 
-# -- what it finds -----------------------------------------------------------------------------------------
+# -- recall ------------------------------------------------------------------------------------------------
 
 app.command("recall")(recall.main)
 
 
-# -- what it costs -----------------------------------------------------------------------------------------
+# -- cost --------------------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -202,7 +202,7 @@ def measure(stage: str, engine: str, folder: Path) -> None:
 
 
 def _search_times(search: Any, queries: Sequence[str]) -> dict[str, float]:
-    """Latencies of one query at a time, and the rate of all at once; of fewer where that takes long."""
+    """Return the latencies of single queries and the rate of a batch, of fewer queries if that is slow."""
     search(queries[:5], TOP_K)  # reads what is mapped, compiles what is compiled
     latencies: list[float] = []
     begun = perf_counter()
@@ -249,7 +249,7 @@ def _write_world(passages: int, folder: Path, queries: int) -> None:
     (folder / "queries.json").write_text(json.dumps(asked))
 
 
-# -- what it costs by size ---------------------------------------------------------------------------------
+# -- cost by size of the corpus ----------------------------------------------------------------------------
 
 app.command()(curve)
 app.command(hidden=True)(search_index)

@@ -1,4 +1,4 @@
-"""What an index of a world costs by its size: build, disk, memory and speed, each in its own process."""
+"""The cost of an index by the size of its world: build, disk, memory and speed, each in its own process."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _searched(folder: Path, ranking: str) -> Measured:
 
 
 def generate(folder: Path, count: int, processes: int) -> Measured:
-    """Write the pages of a world into `corpus.jsonl`, each process a part of them."""
+    """Write the passages of a world to `corpus.jsonl`, each process a part of them."""
     edges = np.linspace(0, count, processes + 1, dtype=int).tolist()
     parts = [(folder / f"part-{number}", count, *edges[number : number + 2]) for number in range(processes)]
     with get_context("spawn").Pool(processes) as pool:
@@ -117,7 +117,7 @@ def generate(folder: Path, count: int, processes: int) -> Measured:
 
 
 def write_part(path: Path, count: int, first: int, end: int) -> tuple[int, float]:
-    """Write some pages of a world; return their words and the seconds of CPU time."""
+    """Write some passages of a world; return the number of their words and the seconds of CPU time."""
     world, started, words = large_world(count), process_time(), 0
     with path.open("w", encoding="utf-8") as file:
         for page in map(world.passage, range(first, end)):
@@ -127,7 +127,7 @@ def write_part(path: Path, count: int, first: int, end: int) -> tuple[int, float
 
 
 def build(folder: Path) -> Measured:
-    """Run `ssp index build` on the corpus; an unfinished build goes on."""
+    """Run `ssp index build` on the corpus; an unfinished build is continued."""
     command = [sys.executable, "-c", "from ssp_env.cli import main; main()", "index", "build"]
     used, started = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
     peaks = run_measured([*command, str(folder / "corpus.jsonl"), "--out", str(folder / "index")])
@@ -177,7 +177,7 @@ def _latencies(engine: BM25Engine, questions: Sequence[str]) -> list[float]:
 
 
 def _once(path: Path, make: Callable[[], Measured]) -> Measured:
-    """Return what an earlier run has written, or make it."""
+    """Return the figures that an earlier run has written, or measure them."""
     if not path.exists():
         path.write_text(json.dumps(make()))
     found: Measured = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""The embedded engine and others behind two calls: build from a file of passages, and search."""
+"""The embedded engine and others behind two functions: one builds from a file of passages, one searches."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_ours(corpus: Path, out: Path) -> Search:
 
 
 def open_exact(corpus: Path, out: Path) -> Search:
-    """Open the index directory to rank every page with any word of a query."""
+    """Open the index directory to rank every passage with any word of a query."""
     engine = BM25Engine.open(out, exact=True)
     return lambda queries, top_k: [[page.id for page in found] for found in engine.search(queries, top_k)]
 
@@ -56,7 +56,7 @@ def build_fts5(corpus: Path, out: Path) -> None:
 
 
 def open_fts5(corpus: Path, out: Path) -> Search:
-    """Open the table; queries are any of the words that are no stop words."""
+    """Open the table; a query matches any of its words, without stop words."""
     database = sqlite3.connect(out)
     analyzer = make_analyzer(stem=False, drop_stop_words=True)
 
@@ -130,7 +130,7 @@ def build_rank_bm25(corpus: Path, out: Path) -> None:
 
 
 def open_rank_bm25(corpus: Path, out: Path) -> Search:
-    """Build BM25Okapi over title and text as one field, with our tokens."""
+    """Build BM25Okapi over title and text as one field, with the tokens of the embedded engine."""
     import rank_bm25
 
     analyzer = make_analyzer(stem=True)

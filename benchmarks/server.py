@@ -41,7 +41,7 @@ class _Request(BaseModel):
 
 
 def minimal_app(engine: BM25Engine) -> FastAPI:
-    """Return a handler of the protocol with nothing else: no limits, no batching, a thread per request."""
+    """Return a minimal handler of the protocol, without limits or batching, with a thread per request."""
     app = FastAPI()
 
     @app.post("/retrieve")
@@ -91,7 +91,7 @@ def serving(kind: str, preset: str) -> Iterator[int]:
 async def _post(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, queries: Sequence[str]
 ) -> Rankings:
-    """Send a request over a connection that stays open; client libraries would cost more than the server."""
+    """Send a request over a connection that stays open; a client library would be slower than the server."""
     body = json.dumps({"queries": queries, "topk": TOP_K, "return_scores": True}).encode()
     writer.write(b"POST /retrieve HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n")
     writer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)

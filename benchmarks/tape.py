@@ -1,4 +1,4 @@
-"""Players and search results from memory, so that what is measured is the environment and nothing else."""
+"""Players and search results from memory, so that only the time of the environment is measured."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ POLITE_WORDS = "please tell me now would you"
 
 @dataclass
 class TapeEngine:
-    """Searches once for each query, and answers it from memory from then on."""
+    """Searches once for each query, and returns the same result from memory afterwards."""
 
     engine: BM25Engine
     found: dict[str, list[Passage]] = field(default_factory=dict)
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the passages of each query; only a new query is searched for."""
+        """Return the passages of each query; only new queries are sent to the engine."""
         for query in queries:
             if query not in self.found:
                 self.found[query] = self.engine.search([query], top_k)[0]
@@ -60,7 +60,7 @@ class TapePlayer:
         self.turns = 0
 
     def act(self, view: View) -> str:
-        """Say the next line."""
+        """Return the next line."""
         self.turns += 1
         number, turn = int(view.game_id), (len(view.messages) - 1) // 2
         question, answer = self._finals[number % len(self._finals)]

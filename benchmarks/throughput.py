@@ -1,8 +1,8 @@
 """The environment's own time, games per second, and both beside other libraries.
 
 Run with `python -m benchmarks.throughput`. It needs `ssp-env[cli]`; with `ssp-env[benchmark]` it
-measures TextArena and a classic PettingZoo environment too. Compare ratios of one run only: machines differ,
-and so do hours.
+measures TextArena and a classic PettingZoo environment too. Compare only ratios within one run,
+because machines and their load differ.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def own_time(scene: Scene, engine: TapeEngine, games: int) -> float:
 
 
 def query_time(scene: Scene, queries: Sequence[str], top_k: int = 3) -> float:
-    """Return the CPU seconds of one query that is asked alone."""
+    """Return the CPU seconds of one query in a batch of its own."""
     started = process_time()
     for query in queries:
         scene.engine.search([query], top_k)

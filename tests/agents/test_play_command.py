@@ -1,47 +1,30 @@
 """`ssp play`: who may play with whom, over what, and what people see of it."""
 
 import gzip
-import io
 import json
-import re
 import subprocess
 import sys
-import time
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import typer
-from rich.console import Console
 from typer.testing import CliRunner
 
-from agents import player_names, session, smollm2, tiny_model
+from agents import player_names, smollm2, tiny_model
 from agents.commands import play
-from agents.metering import Meter
 from agents.player_names import MadePlayer, PlayerOptions
 from agents.players import Cast
 from agents.tiny_policy import TinyPolicy
 from agents.transformers_agent import TransformersAgent
-from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Reply, Task
-from ssp_env.play import play as drive
+from ssp_env.game import PROTOCOLS
 from ssp_env.records import first_difference, read_episodes
-from ssp_env.scenario import open_scenario
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.corpus import read_corpus
-from ssp_env.viewer.terminal import print_game, summary_table
+from tests.agents.author import PAGES, QUESTION, Author
 from tests.agents.chat_server import chat_server, completion
 from tests.agents.tiny import VOCABULARY
 from tests.agents.tiny import tiny_model as tiny_llama
 from tests.search.remote_server import Reply as Fault
-
-PAGES = [
-    {"id": "0", "title": "Odense", "text": "Odense is a city on the island of Funen. " * 5},
-    {"id": "1", "title": "Odense (ship)", "text": "Odense was a ship of the Danish navy. " * 5},
-    {"id": "2", "title": "Funen", "text": "A stub."},
-    {"id": "3", "title": "List of all islands of Denmark", "text": "Funen is an island of Denmark. " * 9},
-    {"id": "4", "title": "Marta Velling", "text": "Marta Velling was an engineer from Odense. " * 5},
-]
-QUESTION = "Which city on the island of Funen is where the engineer Velling was born?"
 
 
 @pytest.fixture
@@ -50,27 +33,6 @@ def corpus(tmp_path):
     with gzip.open(path, "wt") as file:
         file.writelines(json.dumps(page) + "\n" for page in PAGES)
     return path
-
-
-class Author:
-    """Stands in for SmolLM2: plays every game over `PAGES` as told."""
-
-    def __init__(self, answer="Odense"):
-        self.answer = answer
-
-    def act_batch(self, views):
-        return [Reply(self.say(view), (7, 8, 9)) for view in views]
-
-    def say(self, view):
-        asked = sum(message.role == "assistant" for message in view.messages)
-        if view.phase == "propose":
-            queries = ("Odense", "[bold]island[/bold] \x1b[2J of Funen")
-            return (
-                f"<search> {queries[asked]} </search>" if asked < 2 else f"<question> {QUESTION} </question>"
-            )
-        if view.phase == "solve" and not asked:
-            return "no tag at all" if self.answer == "Funen" else "<search> engineer </search>"
-        return f"<answer> {self.answer} </answer>"
 
 
 @pytest.fixture
@@ -244,6 +206,29 @@ def test_scripted_games_load_no_deep_learning_library():
     )
 
 
+def test_both_probes_can_be_asked_for():
+    plain, probed = (
+        run("--games", 1),
+        run("--games", 1, "--rule", "closed_book=true", "--rule", "uniqueness=true"),
+    )
+    assert plain.exit_code == probed.exit_code == 0
+    for label in ("closed book", "uniqueness"):
+        assert label not in plain.output
+        assert label in probed.output
+
+
+def test_a_judge_of_ones_own_decides_what_does_not_match(tmp_path, monkeypatch):
+    (tmp_path / "own_judge.py").write_text("def lenient(asked):\n    return True\n")
+    (tmp_path / "own_guess.py").write_text("def guess(view):\n    return '<answer> nobody </answer>'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ("--games", 2, "--solver", "own_guess:guess", "--reader", "perfect", "--seed", 3)
+    assert run(*options).output.count("valid: unsolved") == 2
+    judged = run(*options, "--judge", "own_judge:lenient")
+    assert judged.exit_code == 0, judged.output
+    assert judged.output.count("valid: solved") == 2 and "judge" in judged.output
+    assert "own_judge has no attribute 'lenint'" in message_of(*options, "--judge", "own_judge:lenint")
+
+
 # -- players ----------------------------------------------------------------------------------------------
 
 
@@ -343,128 +328,3 @@ def test_a_dead_endpoint_ends_games_as_error_and_keeps_them(corpus, tmp_path):
 def test_scripted_games_need_no_http_client():
     code = "import sys; from agents.commands import play; play(games=1); sys.exit('tenacity' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
-
-
-# -- what people see --------------------------------------------------------------------------------------
-
-
-def finished(author, **options):
-    scenario = open_scenario("small")
-    games = [Game(Task("Odense", id=str(n)), GameConfig(**options), game_id=str(n)) for n in range(2)]
-    drive(games, proposer=author, solver=author, search=scenario.search)
-    return games
-
-
-def shown(renderable_or_game):
-    console = Console(file=io.StringIO(), width=120)
-    if isinstance(renderable_or_game, Game):
-        print_game(console, renderable_or_game)
-    else:
-        console.print(renderable_or_game)
-    return console.file.getvalue()
-
-
-def test_a_game_is_shown_with_every_event():
-    (game, _) = finished(Author(), attempts=2)
-    text = shown(game)
-    order = ["game 0: Odense", "<search> Odense", QUESTION[:40], "kept", "4 noise", "reader", "valid: solved"]
-    places = [text.index(part) for part in order]
-    assert places == sorted(places)
-    assert max(map(len, text.splitlines())) <= 120
-    assert "…" in text
-
-
-def test_wrong_answers_and_malformed_turns_are_shown():
-    (game, _) = finished(Author("Funen"), rag_check=False)
-    text = shown(game)
-    assert "no tag at all\n" in re.sub(" +\n", "\n", text) and "(malformed: no_action)" in text
-    assert "notice      to solver_0: malformed" in text
-    assert "wrong" in text
-    assert "valid: unsolved" in text
-
-
-def test_the_table_counts_what_happened():
-    games = finished(Author("Funen"), rag_check=False, attempts=2)
-    text = shown(summary_table(games, seconds=2.0, tokens=1000))
-    rows = {
-        cells[1].strip(): cells[2].strip() for line in text.splitlines() if len(cells := line.split("│")) == 4
-    }
-    assert rows["valid questions"].startswith("2 of 2 (100%")
-    assert rows["unsolved"] == "2"
-    assert rows["searches per game, proposer"] == "2.00"
-    assert rows["searches per game, solver"] == "0.00"
-    assert rows["turns with valid tags, proposer"].startswith("6 of 6")
-    # Two games of two attempts, each with one turn wasted.
-    assert rows["turns with valid tags, solver"].startswith("4 of 8 (50%")
-    assert rows["solver accuracy"].startswith("0 of 4 (0%")
-    assert rows["tokens sampled"] == "1,000 (500 per second)"
-    assert "readings with valid tags" not in rows
-    assert not any("cut" in row for row in rows)
-
-
-def test_the_table_counts_what_was_cut_from_passages_and_prompts():
-    games = finished(Author(), max_passage_chars=20)
-    text = shown(summary_table(games, seconds=1.0, tokens=0, cut_prompts=3))
-    cut_chars = sum(game.outcome.metrics["cut_passage_chars"] for game in games)
-    assert cut_chars > 0 and re.search(rf"characters cut from passages +│ {cut_chars:,.0f} ", text)
-    assert re.search("prompts cut to the context window +│ 3 ", text)
-
-
-def test_prompts_cut_by_one_model_in_two_roles_count_once():
-    model = SimpleNamespace(conversations=SimpleNamespace(cut_prompts=2))
-    cast = SimpleNamespace(players={"proposer": model, "solver": model, "reader": Author()})
-    assert session._cut_prompts(cast) == 2
-
-
-def test_accuracy_is_not_made_up_where_nobody_solved():
-    games = finished(Author("Funen"))
-    text = shown(summary_table(games, seconds=0.0, tokens=0))
-    assert "not_recovered" in text
-    assert "none played" in text
-
-
-def test_failed_games_say_nothing_about_the_share_of_valid_questions():
-    games = finished(Author("Funen"), rag_check=False)
-    (request,) = (broken := Game(Task("Odense"), GameConfig())).requests()
-    broken.submit(request.id, Failure("proposer: gone"))
-    assert re.search(r"valid questions +│ 2 of 2 ", shown(summary_table([*games, broken], 1.0, 0)))
-
-
-def test_a_bar_is_shown_only_if_it_takes_long(monkeypatch):
-    def output(patience):
-        monkeypatch.setattr(session, "PATIENCE_SECONDS", patience)
-        console = Console(file=io.StringIO(), force_terminal=True, width=120)
-        meter = Meter()
-        meter.turns = 42
-        with session._progress(console, 5, meter) as advance:
-            advance()
-            deadline = time.monotonic() + 20
-            while patience == 0 and "42 turns" not in console.file.getvalue() and time.monotonic() < deadline:
-                time.sleep(0.01)
-        return console.file.getvalue()
-
-    assert "42 turns" in output(0)
-    assert "turns" not in output(1000)
-
-
-def test_both_probes_can_be_asked_for():
-    plain, probed = (
-        run("--games", 1),
-        run("--games", 1, "--rule", "closed_book=true", "--rule", "uniqueness=true"),
-    )
-    assert plain.exit_code == probed.exit_code == 0
-    for label in ("closed book", "uniqueness"):
-        assert label not in plain.output
-        assert label in probed.output
-
-
-def test_a_judge_of_ones_own_decides_what_does_not_match(tmp_path, monkeypatch):
-    (tmp_path / "own_judge.py").write_text("def lenient(asked):\n    return True\n")
-    (tmp_path / "own_guess.py").write_text("def guess(view):\n    return '<answer> nobody </answer>'\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    options = ("--games", 2, "--solver", "own_guess:guess", "--reader", "perfect", "--seed", 3)
-    assert run(*options).output.count("valid: unsolved") == 2
-    judged = run(*options, "--judge", "own_judge:lenient")
-    assert judged.exit_code == 0, judged.output
-    assert judged.output.count("valid: solved") == 2 and "judge" in judged.output
-    assert "own_judge has no attribute 'lenint'" in message_of(*options, "--judge", "own_judge:lenint")

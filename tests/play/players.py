@@ -8,6 +8,7 @@ import time
 import numpy as np
 
 from ssp_env.game import Game, GameConfig, Task
+from ssp_env.game.events import EvidenceMixed
 from ssp_env.game.passage import Passage
 from tests.game.doubles import PAGES, PROPOSAL, Shelf, answer, question, search
 
@@ -118,3 +119,8 @@ class Broken:
 def recorded(games):
     """Everything that happened, as bytes per game."""
     return [f"{json.dumps(game.snapshot())}\n{game.events}\n{game.outcome}".encode() for game in games]
+
+
+def noise_ids(game):
+    (event,) = [event for event in game.events if isinstance(event, EvidenceMixed)]
+    return event.noise_ids
