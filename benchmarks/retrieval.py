@@ -114,7 +114,7 @@ def sample_queries(pages: Sequence[Passage], count: int) -> list[str]:
 def agreement(
     rankings: Sequence[Sequence[int]], scores: Sequence[NDArray[np.float64]]
 ) -> tuple[float, float]:
-    """Return how often the first result is a best one, and the mean share of results among the best `TOP_K`."""
+    """Return how often the first result is a best one, and the mean share of results in the best `TOP_K`."""
     first, overlap = [], []
     for ranking, exact in zip(rankings, scores, strict=True):
         expected = min(TOP_K, int((exact > 0).sum()))
