@@ -104,7 +104,7 @@ def test_building_leaves_the_global_generator_alone_and_ignores_it():
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_untrained_it_copies_what_follows_two_words_and_what_stands_before_them(backwards: bool):
-    model = build_model(120, **vars(preset("tiny").model))
+    model = build_model(120, **preset("tiny").model.sizes())
     generator = torch.Generator().manual_seed(0)
     ranks = []
     for _ in range(40):
@@ -119,7 +119,7 @@ def test_untrained_it_copies_what_follows_two_words_and_what_stands_before_them(
 
 
 def test_the_tiny_preset_has_about_a_million_parameters():
-    model = build_model(len(TOKENIZER), **vars(preset("tiny").model))
+    model = build_model(len(TOKENIZER), **preset("tiny").model.sizes())
     assert 0.5e6 < weights(model).numel() < 1.5e6
 
 

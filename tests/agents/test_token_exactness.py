@@ -211,6 +211,9 @@ def test_an_agent_that_is_not_exact_is_caught(broken, complaint):
     games = draw_games(SETUP, np.random.default_rng(0), 20)
     with pytest.raises(NotExact, match=complaint):
         play_exactly(agent_of(SETUP, broken), games, SETUP.temperature)
+
+
+def test_the_same_games_are_exact_where_nothing_is_broken():
     games = draw_games(SETUP, np.random.default_rng(0), 20)
     play_exactly(agent_of(SETUP), games, SETUP.temperature)
 
