@@ -64,7 +64,10 @@ def test_an_unknown_command_is_a_usage_error(ssp):
         (["world", "huge"], "huge"),
         (["search", "a query", "--world", "huge"], "huge"),
         (["play", "--world", "huge"], "huge"),
-        (["train", "--preset", "huge"], "unknown preset 'huge'; there are: smoke, tiny"),
+        (
+            ["train", "--preset", "huge"],
+            "unknown preset 'huge'; there are: qwen2.5-7b-paper, search-r1, smoke, smollm2, tiny",
+        ),
         (["train", "--mode", "judge-only"], "'judge-only'"),
         (["train", "--resume", "nowhere"], "no run in nowhere"),
         (["eval", "nowhere"], "nowhere"),
