@@ -20,10 +20,6 @@ RUN = "runs/mine"
 SSP = [sys.executable, "-c", "from ssp_env.cli import main; main()"]
 
 
-def ssp(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*SSP, *arguments], cwd=folder, capture_output=True, text=True, env=environment())
-
-
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "100"}
 
@@ -76,15 +72,14 @@ def test_a_stopped_run_goes_on_with_the_printed_command_and_ends_with_table_and_
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     printed = (folder / "stopped").read_text().rpartition("ssp train ")[2].split()
-    ended = ssp(folder, "train", *printed, "--threads", "1")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "Held-out sampled pass@1, self-play, seed 0" in ended.stdout
-    assert f"learning curves: {RUN}/curve.png" in ended.stdout
+    ended = here(monkeypatch, capsys, folder, "train", *printed, "--threads", "1")
+    assert "Held-out sampled pass@1, self-play, seed 0" in ended
+    assert f"learning curves: {RUN}/curve.png" in ended
     assert (folder / RUN / "curve.png").read_bytes().startswith(b"\x89PNG")
     summary = json.loads((folder / RUN / "summary.json").read_text())
     for hops in "123":
         figures = [summary["heldout"][when][hops]["pass_at_1"] for when in ("before", "after")]
-        (row,) = [line for line in ended.stdout.splitlines() if line.startswith(f"│    {hops} ")]
+        (row,) = [line for line in ended.splitlines() if line.startswith(f"│    {hops} ")]
         assert [f"{figure:.3f}" for figure in figures] == [
             row.split("│")[2].strip(),
             row.split("│")[4].strip(),
