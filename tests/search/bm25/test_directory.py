@@ -1,17 +1,13 @@
 """An index on disk ranks as the one in memory, survives being killed, and never hides damage."""
 
 import json
-import multiprocessing
 import os
-import pickle
 import signal
-import stat
 import subprocess
 import sys
 import tracemalloc
 from dataclasses import asdict
-from itertools import islice, pairwise
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,43 +19,21 @@ from ssp_env.search.bm25 import BM25Engine, passage_file, term_index
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import IndexDirectoryError, check_index, read_manifest
 from ssp_env.search.bm25.passage_file import (
-    DamagedIndexError,
     DuplicateIdError,
-    PassageFiles,
-    PassageWriter,
     sorted_positions,
 )
 from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.testing.engines import check_engine
 from ssp_env.worlds import World, world_preset
-
-ROOT = Path(__file__).resolve().parents[3]
-WORDS = ["belin", "corun", "tavor", "river", "rivers", "the", "of", "é", "北京", "😀", "\ud800", "x" * 300]
-TEXTS = st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join)
-IDS = st.text(st.characters(exclude_categories=()), min_size=1, max_size=3)
-EAGER = st.sampled_from([0, 10, 30])
-CORPORA = st.lists(
-    st.builds(Passage, IDS, TEXTS, TEXTS), min_size=1, max_size=30, unique_by=lambda passage: passage.id
+from tests.search.bm25.directories import (
+    CORPORA,
+    EAGER,
+    ROOT,
+    TEXTS,
+    questions,
+    same_engine,
+    world,
 )
-
-
-def world(count, index=0):
-    return list(islice(World(world_preset("small", index=index)).passages(), count))
-
-
-def questions(count):
-    made = World(world_preset("small"))
-    rng = np.random.default_rng(0)
-    return [gold.question for hops in (1, 2, 3) for gold in made.questions(hops, count, rng)]
-
-
-def same_engine(one, two, queries, top_k=5):
-    assert len(one) == len(two)
-    assert one.fingerprint() == two.fingerprint()
-    assert one.search(queries, top_k) == two.search(queries, top_k)
-    for count, exclude in ((3, ()), (len(one), {one.sample(np.random.default_rng(1), 1)[0].id})):
-        drawn = [engine.sample(np.random.default_rng(7), count, exclude) for engine in (one, two)]
-        assert drawn[0] == drawn[1]
 
 
 @settings(max_examples=25)
@@ -357,191 +331,3 @@ def test_an_open_engine_keeps_what_it_opened(tmp_path):
     add_passages(tmp_path / "index", pages[20:])
     assert engine.search([page.title for page in pages], 5) == before
     assert len(engine) == 20 and len(BM25Engine.open(tmp_path / "index")) == 40
-
-
-# -- many readers ------------------------------------------------------------------------------------------
-
-
-def _search_elsewhere(path):
-    return BM25Engine.open(path).search(questions(3), 3)
-
-
-def test_many_processes_open_it_at_once(tmp_path):
-    build_index(world(1000), tmp_path / "index", source=None)
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        found = pool.map(_search_elsewhere, [tmp_path / "index"] * 6)
-    assert found == [BM25Engine(world(1000)).search(questions(3), 3)] * 6
-
-
-def _search_pickled(engine):
-    return engine.search(questions(3), 3)
-
-
-@pytest.mark.parametrize("exact", [False, True])
-def test_an_open_directory_pickles_as_its_path(tmp_path, exact):
-    build_index(world(50), tmp_path / "index", source=None)
-    engine = BM25Engine.open(tmp_path / "index", exact=exact)
-    pickled = pickle.dumps(engine)
-    assert len(pickled) < 1000
-    same_engine(pickle.loads(pickled), engine, ["river"])
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.map(_search_pickled, [engine] * 3) == [engine.search(questions(3), 3)] * 3
-
-
-@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_files_are_as_readable_as_the_umask_says(tmp_path, umask, mode):
-    pages, before = world(40), os.umask(umask)
-    try:
-        build_index(pages[:20], tmp_path / "index", source=None)
-        add_passages(tmp_path / "index", pages[20:])
-    finally:
-        os.umask(before)
-    files = [
-        tmp_path / "index" / name for name in [*read_manifest(tmp_path / "index").files, "manifest.json"]
-    ]
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {mode}
-
-
-def test_a_platform_without_fcntl_builds_and_opens(tmp_path):
-    script = """if True:
-        import sys, warnings
-        sys.modules["fcntl"] = None
-        warnings.simplefilter("ignore")
-        from ssp_env.game.passage import Passage
-        from ssp_env.search.bm25 import BM25Engine
-        BM25Engine([Passage("7", "belin", "x")], path=sys.argv[1])
-        print(BM25Engine.open(sys.argv[1]).search(["belin"], 1)[0][0].id)
-    """
-    command = [sys.executable, "-c", script, str(tmp_path / "index")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("7\n", "")
-
-
-# -- damage ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module", params=[0, 20], ids=["postings", "scores"])
-def whole(tmp_path_factory, request):
-    path = tmp_path_factory.mktemp("whole") / "index"
-    build_index(world(20), path, BM25Settings(eager_up_to=request.param), source=None)
-    return path, sorted([*read_manifest(path).files, "manifest.json"])
-
-
-@settings(max_examples=150)
-@given(data=st.data())
-def test_any_flipped_or_missing_byte_is_found(whole, data):
-    folder, names = whole
-    path = folder / data.draw(st.sampled_from(names))
-    content = path.read_bytes()
-    place = data.draw(st.integers(0, len(content) - 1))
-    flipped = bytes([content[place] ^ data.draw(st.integers(1, 255))])
-    for damaged in (content[:place] + flipped + content[place + 1 :], content[:place], content + b"\0"):
-        path.write_bytes(damaged)
-        try:
-            with pytest.raises((DamagedIndexError, IndexDirectoryError)):
-                check_index(folder)
-        finally:
-            path.write_bytes(content)
-    check_index(folder)
-
-
-def test_files_that_are_cut_or_missing_are_found_when_the_index_is_opened(whole):
-    folder, names = whole
-    for name in names:
-        path = folder / name
-        content = path.read_bytes()
-        path.write_bytes(content[:-1])
-        with pytest.raises(DamagedIndexError, match=path.name):
-            BM25Engine.open(folder)
-        path.unlink()
-        with pytest.raises((DamagedIndexError, IndexDirectoryError)):
-            BM25Engine.open(folder)
-        path.write_bytes(content)
-    assert BM25Engine.open(folder).search(["river"], 1)
-
-
-def test_a_damaged_text_is_an_error_and_never_a_result(whole):
-    folder, _ = whole
-    path = folder / "passages-1.bin"
-    content = path.read_bytes()
-    page = world(20)[7]
-    place = content.index(page.text.encode()) + 5
-    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-    try:
-        engine = BM25Engine.open(folder)
-        with pytest.raises(DamagedIndexError, match=r"passages-1\.bin, byte"):
-            engine.search([page.title], 20)
-        with pytest.raises(DamagedIndexError):
-            engine.sample(np.random.default_rng(0), 20)
-    finally:
-        path.write_bytes(content)
-
-
-def test_an_index_of_another_format_says_so(whole, monkeypatch):
-    monkeypatch.setattr("ssp_env.search.bm25.directory.FORMAT", 99)
-    with pytest.raises(IndexDirectoryError, match="format 99, got format 2: build it again"):
-        BM25Engine.open(whole[0])
-
-
-def test_what_is_no_index_says_so(tmp_path):
-    for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(IndexDirectoryError, match="expected an index made by ssp index build"):
-            BM25Engine.open(path)
-        with pytest.raises(IndexDirectoryError, match="expected an index"):
-            add_passages(path, world(1))
-
-
-@given(CORPORA)
-def test_passages_come_back_from_a_file_as_they_were(tmp_path_factory, corpus):
-    path = tmp_path_factory.getbasetemp() / "passages.bin"
-    with PassageWriter(path) as writer:
-        for passage in corpus:
-            writer.append(passage)
-    files = PassageFiles([path, path])
-    scanned = list(files.scan())
-    assert [passage for _, passage in scanned] == corpus * 2
-    assert all(files.read(position) == passage for position, passage in scanned)
-    with pytest.raises(DamagedIndexError):
-        files.read(files.size)
-
-
-# -- strange queries ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("query", ["", " \n", "the of and", "?!…", "😀", "\ud800", 'AND " : (', "x" * 10_000])
-def test_a_query_without_a_known_word_finds_nothing(whole, query):
-    assert BM25Engine.open(whole[0]).search([query], 10**6) == [[]]
-
-
-def test_top_k_is_checked_and_may_exceed_the_corpus(whole):
-    engine = BM25Engine.open(whole[0])
-    with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
-        engine.search(["river"], 0)
-    word = world(1)[0].title
-    assert engine.search([word], 10**6) == engine.search([word], 20)
-
-
-@pytest.mark.parametrize("eager", [0, 900, 1000])
-@pytest.mark.parametrize("stage", ["Indexing", "Checking"])
-def test_a_killed_addition_leaves_the_index_as_it_was(tmp_path, stage, eager):
-    path = tmp_path / "index"
-    build_index(world(1000)[:900], path, BM25Settings(eager_up_to=eager), source=None)
-    script = """
-import os, signal, sys
-from itertools import islice
-from ssp_env.search.bm25 import builder, eager_index, term_index
-from ssp_env.worlds import World, world_preset
-term_index._REPORT = eager_index._REPORT = 10
-def progress(name, done, total):
-    if name == sys.argv[2]:
-        os.kill(os.getpid(), signal.SIGKILL)
-pages = islice(World(world_preset("small")).passages(), 900, None)
-builder.add_passages(sys.argv[1], pages, progress=progress)
-"""
-    done = subprocess.run([sys.executable, "-c", script, path, stage], cwd=ROOT, check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert check_index(path).passages == 900
-    add_passages(path, world(1000)[900:])
-    assert check_index(path).passages == 1000
-    same_engine(BM25Engine.open(path), BM25Engine(world(1000), eager_up_to=eager), questions(10))
