@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from baselines.config import LearnerConfig
 from baselines.losses import importance_weights, kl
 from baselines.policies import Policy, Scores
+from baselines.processes import Processes
 from baselines.samples import Batch, Sample, TokensMissing, collate, has_logprobs, micro_batches
 from baselines.seeding import derive_rng
 
@@ -75,14 +76,16 @@ class Learner:
     Args:
         policy: The policy.
         config: How it is updated.
+        processes: Those that share the work; only this one if None.
 
     Attributes:
         reference: Frozen policy that a KL penalty refers to; None without one.
         steps: Optimiser steps taken so far.
     """
 
-    def __init__(self, policy: Policy, config: LearnerConfig) -> None:
+    def __init__(self, policy: Policy, config: LearnerConfig, processes: Processes | None = None) -> None:
         self.policy = policy
+        self.processes = processes or Processes()
         self.config = config
         self.reference: Policy | None = None
         self.steps = 0
@@ -150,17 +153,18 @@ class Learner:
         for rows in self.micro_batches(batch):
             value = function(self.micro_batch(batch, rows))
             result[torch.tensor(rows), : value.shape[1]] = value.to(result)
-        return result
+        # Rows of other processes are 0 here.
+        return self.processes.sum(result)
 
     def micro_batch(self, batch: Batch, rows: Sequence[int]) -> Batch:
         """Return some of the samples on the device of the policy, where losses are computed."""
         return batch.select(rows).to(self.policy.device)
 
     def micro_batches(self, batch: Batch, rows: Sequence[int] | None = None) -> Iterator[list[int]]:
-        """Yield rows whose samples go through the model together."""
+        """Yield rows whose samples go through the model together, of which several processes get shares."""
         chosen = range(len(batch.ids)) if rows is None else rows
         lengths = batch.attention.sum(1)[list(chosen)].tolist()
-        for group in micro_batches(lengths, self.config.micro_batch_tokens):
+        for group in self.processes.share(micro_batches(lengths, self.config.micro_batch_tokens)):
             yield [chosen[i] for i in group]
 
     # -- the update ------------------------------------------------------------------------------------
@@ -181,7 +185,7 @@ class Learner:
         """
         for experience in experiences:
             _refuse_non_finite(experience.batch)
-        logs = [_Log() for _ in experiences]
+        logs = [_Log(self.processes) for _ in experiences]
         norms: list[float] = []
         for epoch in range(self.config.epochs):
             orders = [self._order(len(e.batch.ids), epoch, number) for number, e in enumerate(experiences)]
@@ -240,6 +244,7 @@ class Learner:
             The norm of the gradients before clipping. If it is NaN or infinite the weights stay as they are.
         """
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.processes.add_gradients(parameters)
         norm = float(nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm))
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("peak", self.config.learning_rate) * self._schedule(self.steps)
@@ -262,7 +267,8 @@ class Learner:
 class _Log:
     """Adds up what the micro-batches of an update report."""
 
-    def __init__(self) -> None:
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
         self._sums: dict[str, float] = {"entropy": 0.0}
         self._loss = self._tokens = self._ratio_error = 0.0
 
@@ -282,12 +288,15 @@ class _Log:
 
     def means(self, steps: int) -> dict[str, float]:
         """Return sums divided by sampled tokens, and the loss divided by optimiser steps."""
-        tokens = max(1.0, self._tokens)
+        # A process may have had no micro-batch, and then knows only some of the names.
+        parts = self._processes.gather([{**self._sums, "loss": self._loss, "trained_tokens": self._tokens}])
+        sums = {name: sum(part.get(name, 0.0) for part in parts) for part in parts for name in part}
+        tokens, loss = sums.pop("trained_tokens"), sums.pop("loss")
         return {
-            **{name: value / tokens for name, value in self._sums.items()},
-            "loss": self._loss / steps,
-            "max_ratio_error": self._ratio_error,
-            "trained_tokens": self._tokens,
+            **{name: value / max(1.0, tokens) for name, value in sums.items()},
+            "loss": loss / steps,
+            "max_ratio_error": self._processes.most(self._ratio_error),
+            "trained_tokens": tokens,
         }
 
 

@@ -1,0 +1,101 @@
+"""The processes that train together: each plays its share of the games and scores its share of the tokens.
+
+All of them hold the same weights and see the same samples; the micro-batches of an update are dealt out among
+them, and gradients are added up. So an update does not depend on their number.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+class Processes:
+    """One process, or several that `torchrun` started, through `accelerate`.
+
+    Args:
+        launched: How many were started.
+
+    Attributes:
+        rank: Number of this process, from 0.
+        size: How many there are.
+    """
+
+    def __init__(self, launched: int = 1) -> None:
+        self.rank, self.size = 0, launched
+        self._accelerator: Any = None
+        if self.size > 1:
+            from accelerate import Accelerator
+
+            self._accelerator = Accelerator(cpu=not torch.cuda.is_available())
+            self.rank = self._accelerator.process_index
+            self.size = self._accelerator.num_processes
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """Return every `size`-th item, from `rank` on: the share of this process."""
+        return items[self.rank :: self.size]
+
+    def gather(self, shares: Iterable[T]) -> list[T]:
+        """Return the items of all processes, in the order in which `share` dealt them out."""
+        own = list(shares)
+        if self.size == 1:
+            return own
+        from accelerate.utils import gather_object
+
+        everybody: list[list[T]] = gather_object([own])
+        longest = max(map(len, everybody))
+        return [items[place] for place in range(longest) for items in everybody if place < len(items)]
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes."""
+        if self.size == 1:
+            return values
+        total: Tensor = self._accelerator.reduce(values.to(self._accelerator.device), reduction="sum")
+        return total.to(values.device)
+
+    def most(self, value: float) -> float:
+        """Return the largest number of all processes."""
+        return max(self.gather([value]))
+
+    def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace every gradient by its sum over all processes; where a process has none, it counts as 0."""
+        if self.size == 1:
+            return
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        flat = torch.cat(
+            [(p.grad if p.grad is not None else torch.zeros_like(p)).flatten().float() for p in trained]
+        )
+        for parameter, total in zip(trained, self.sum(flat).split([p.numel() for p in trained]), strict=True):
+            parameter.grad = total.view_as(parameter).to(parameter.dtype)
+
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        if self.size > 1:
+            self._accelerator.wait_for_everyone()
+
+
+def join() -> Processes:
+    """Join the processes that `torchrun` started with this one; without it there are no others."""
+    return Processes(int(os.environ.get("WORLD_SIZE", 1)))
+
+
+def start(count: int) -> NoReturn:
+    """Replace this process by `torchrun`, which runs the same command in so many processes here."""
+    # Without the name of an interface, gloo looks the host's name up, which not every machine resolves.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    launcher = ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    launcher += ["--nproc-per-node", str(count)]
+    command = [sys.executable, "-m", *launcher, "-m", "ssp_env.cli", *sys.argv[1:]]
+    os.execv(sys.executable, command)
