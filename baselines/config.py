@@ -11,9 +11,10 @@ from typing import Any, Literal, TypeVar, get_type_hints
 import dacite
 
 from baselines.model_config import ModelConfig, RolloutConfig
+from baselines.self_play_config import CURRENT, FROZEN, FillingConfig, OpponentsConfig
 from baselines.tasks import SourceConfig
 from ssp_env.cli.rules import read_toml
-from ssp_env.game import GameConfig
+from ssp_env.game import GameConfig, Role
 from ssp_env.game.config import TERSE_RULES, check_names
 from ssp_env.game.rewards import NEED_ATTEMPTS
 from ssp_env.objects import is_object_name
@@ -23,7 +24,6 @@ Schedule = Literal["constant", "linear", "cosine"]
 T = TypeVar("T")
 Mode = Literal["self-play", "solver-only", "proposer-only"]
 MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")
-FROZEN = "frozen"
 ALGORITHM_NAMES = ("reinforce", "grpo", "ppo")
 
 TERSE_GAME = replace(TERSE_RULES, attempts=8, reward="4p(1-p)")
@@ -78,6 +78,10 @@ class LearnerConfig:
             computes them before the first step, which sampling in bfloat16 or by another engine needs.
         importance_cap: With `recomputed`, each token's loss is multiplied by min(old / sampled, cap),
             truncated importance sampling; None for no correction.
+        reference: What a KL penalty refers to: `fixed`, the weights before the first update, or `moving`.
+        reference_every: Optimiser steps between two moves of the reference.
+        reference_decay: Share of itself that the reference keeps in a move: 0 takes over the policy's
+            weights, more is an exponential moving average.
         seed: Seed of the order in which samples fall into minibatches.
     """
 
@@ -94,15 +98,20 @@ class LearnerConfig:
     micro_batch_tokens: int = 2048
     old_logprobs: OldLogprobs = "sampled"
     importance_cap: float | None = None
+    reference: Literal["fixed", "moving"] = "fixed"
+    reference_every: int = 100
+    reference_decay: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("epochs", "minibatches", "micro_batch_tokens"):
+        for name in ("epochs", "minibatches", "micro_batch_tokens", "reference_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.reference_decay < 1:
+            raise ValueError(f"reference_decay must be from 0 to below 1, got {self.reference_decay}")
         if self.schedule != "constant" and self.total_steps < 1:
             raise ValueError(
                 f"a {self.schedule} schedule needs total_steps of at least 1, got {self.total_steps}"
@@ -170,6 +179,9 @@ class TrainConfig:
         temperature: Sampling temperature in training and evaluation.
         updates: `combined` takes one optimiser step for both roles if they share a policy and their
             algorithms are ours; `separate` updates the solver, then the proposer.
+        solver_only_steps: First steps in which the solver alone learns, from questions of a proposer that has
+            the same weights.
+        proposer_only_steps: First steps in which the proposer alone learns.
         checkpoint_every: Steps between checkpoints.
         game: Rules of the game.
         source: Where tasks come from.
@@ -177,6 +189,8 @@ class TrainConfig:
         rollout: What samples its games.
         warm_start: The stages before self-play.
         learner: How the policy is updated.
+        opponents: Who plays a role against the one that learns.
+        filling: What takes the place of invalid questions in the solver's batch.
         solver: How the solver learns.
         proposer: How the proposer learns.
         evaluation: When and how the solver is measured.
@@ -191,6 +205,8 @@ class TrainConfig:
     proposals: int = 1
     temperature: float = 1.0
     updates: Literal["combined", "separate"] = "combined"
+    solver_only_steps: int = 0
+    proposer_only_steps: int = 0
     checkpoint_every: int = 20
     game: GameConfig = TERSE_GAME
     source: SourceConfig = field(default_factory=SourceConfig)
@@ -198,6 +214,8 @@ class TrainConfig:
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     warm_start: WarmStartConfig = WarmStartConfig()
     learner: LearnerConfig = LearnerConfig()
+    opponents: OpponentsConfig = field(default_factory=OpponentsConfig)
+    filling: FillingConfig = field(default_factory=FillingConfig)
     solver: RoleConfig = RoleConfig()
     proposer: RoleConfig = RoleConfig("reinforce")
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -225,8 +243,37 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.evaluation.questions < 1:
             raise ValueError(f"evaluation.questions must be at least 1, got {self.evaluation.questions}")
+        self._check_self_play()
         if not self.hops or min(self.hops) < 1:
             raise ValueError(f"hops must be numbers from 1 up, at least one of them, got {list(self.hops)}")
+
+    def _check_self_play(self) -> None:
+        names = self.opponents.resolved(self.learning)
+        if self.answers < 2 and len(self.learning) > 1 and set(names.values()) != {CURRENT}:
+            raise ValueError("opponents take some of the answers of a step: set answers to 2 or more, got 1")
+        if self.filling != FillingConfig() and not self.solver.learns:
+            raise ValueError(
+                f"filling.kind {self.filling.kind!r} completes the solver's batch, and the solver does not "
+                "learn: leave out the table filling, or let the solver learn"
+            )
+        steps = (self.solver_only_steps, self.proposer_only_steps)
+        if min(steps) < 0 or (max(steps) and (min(steps) or len(self.learning) < 2)):
+            raise ValueError(
+                "where both roles learn, one of solver_only_steps and proposer_only_steps may be above 0; "
+                f"got {steps[0]} and {steps[1]} in mode {self.mode}"
+            )
+
+    @property
+    def learning(self) -> tuple[Role, ...]:
+        """Roles that learn, in the order in which they are updated (SSP algorithm 1)."""
+        roles: tuple[Role, ...] = ("solver", "proposer")
+        return tuple(role for role in roles if getattr(self, role).learns)
+
+    def learning_at(self, step: int) -> tuple[Role, ...]:
+        """Roles that learn in a step of self-play."""
+        if step < self.solver_only_steps:
+            return ("solver",)
+        return ("proposer",) if step < self.proposer_only_steps else self.learning
 
     @property
     def mode(self) -> Mode:

@@ -252,7 +252,19 @@ class Learner:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps += 1
+        self._move_reference()
         return norm
+
+    def _move_reference(self) -> None:
+        """Bring a moving reference nearer to the policy, if it is time."""
+        config = self.config
+        if self.reference is None or config.reference == "fixed" or self.steps % config.reference_every:
+            return
+        present, kept = self.policy.state_dict(), config.reference_decay
+        before = self.reference.state_dict()
+        self.reference.load_state_dict(
+            {name: kept * before[name] + (1.0 - kept) * weight for name, weight in present.items()}
+        )
 
     def _schedule(self, step: int) -> float:
         config = self.config

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from baselines.samples import Sample, TokensMissing, game_samples
 from baselines.seeding import derive_rng, derive_seed
 from baselines.tasks import Source
-from ssp_env.game import Game, GameConfig, Role
+from ssp_env.game import Game, GameConfig, Role, Task
 from ssp_env.game.audit import audit
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyAgent, play
@@ -17,21 +17,69 @@ from ssp_env.search.engine import SearchEngine
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What all games of a step have in common.
+
+    Attributes:
+        source: Draws the tasks.
+        config: Rules of the games; `attempts` is the size of the solver's groups.
+        seed: Seed of the run; with `step` it fixes every random choice except those of the agents.
+        step: Number of the step.
+        proposals: Games per answer; their proposals form a group.
+    """
+
+    source: Source
+    config: GameConfig
+    seed: int
+    step: int
+    proposals: int = 1
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Who plays some of the games of a step.
+
+    Attributes:
+        proposer: Plays the proposer.
+        solver: Plays every attempt.
+        answers: Number of answers that are drawn.
+        learning: Roles whose players return tokens.
+        reader: Answers the RAG check; the solver if None.
+        opponent: The role of somebody else than the learner, whose samples are left out; None if both seats
+            have the weights that are trained.
+    """
+
+    proposer: AnyAgent
+    solver: AnyAgent
+    answers: int
+    learning: Sequence[Role] = ("proposer", "solver")
+    reader: AnyAgent | None = None
+    opponent: Role | None = None
+
+
+@dataclass(frozen=True)
 class Rollout:
     """The games of one step, with the samples and the metrics that come from them.
 
     Attributes:
         games: All games; each has ended.
-        engines: Search engines by `Task.corpus`.
+        scenarios: What they were played in by `Task.corpus`.
         samples: By role, what was sampled and paid: all proposals, invalid ones included, and all attempts
             at valid questions. Games that ended in an error paid nobody and are left out.
         metrics: Metrics of the step by name.
+        slots: Ids of the games whose questions the learner solves: the solver's batch, if all were valid.
     """
 
     games: Sequence[Game]
-    engines: Mapping[str, SearchEngine]
+    scenarios: Mapping[str, Scenario]
     samples: Mapping[Role, Sequence[Sample]]
     metrics: dict[str, float]
+    slots: Sequence[str]
+
+    @property
+    def engines(self) -> dict[str, SearchEngine]:
+        """Search engines by `Task.corpus`."""
+        return {key: scenario.engine for key, scenario in self.scenarios.items()}
 
 
 def play_rollout(
@@ -46,34 +94,62 @@ def play_rollout(
     proposals: int = 1,
     learning: Sequence[Role] = ("proposer", "solver"),
 ) -> Rollout:
-    """Play games about drawn answers.
-
-    Args:
-        source: Draws the tasks.
-        config: Rules of the games; `attempts` is the size of the solver's groups.
-        proposer: Plays the proposer.
-        solver: Plays every attempt and answers the RAG check.
-        answers: Number of answers that are drawn.
-        seed: Seed of the run; with `step` it fixes every random choice except those of the agents.
-        step: Number of the step.
-        proposals: Games per answer; their proposals form a group.
-        learning: Roles whose players return tokens.
+    """Play games about drawn answers, all with the same players; see `Setting` and `Pairing`.
 
     Raises:
         TokensMissing: If a role is to learn and none of its samples has the tokens of all its turns.
     """
-    drawn, scenarios = source.draw(derive_rng(seed, step, "tasks"), answers)
+    setting = Setting(source, config, seed, step, proposals)
+    return play_pairings(setting, [Pairing(proposer, solver, answers, learning)])
+
+
+def play_pairings(setting: Setting, pairings: Sequence[Pairing], label: str = "") -> Rollout:
+    """Play games about drawn answers, the first of them by the first pairing.
+
+    Args:
+        setting: What the games have in common.
+        pairings: Who plays how many of them.
+        label: Begins the ids of the games and names their random numbers; empty for the first games of a
+            step, something else for every further draw in it.
+
+    Raises:
+        TokensMissing: If a role is to learn and none of its samples has the tokens of all its turns.
+    """
+    seed, step = setting.seed, setting.step
+    key = (step, label) if label else (step,)
+    count = sum(pairing.answers for pairing in pairings)
+    drawn, scenarios = setting.source.draw(derive_rng(seed, *key, "tasks"), count)
     games = [
-        Game(task, config, derive_rng(seed, step, index, "game"), game_id=str(index))
-        for index, task in enumerate(task for task in drawn for _ in range(proposals))
+        Game(task, setting.config, derive_rng(seed, *key, index, "game"), game_id=f"{label}{index}")
+        for index, task in enumerate(task for task in drawn for _ in range(setting.proposals))
     ]
-    engines: dict[str, SearchEngine] = {key: scenario.engine for key, scenario in scenarios.items()}
+    samples: dict[Role, list[Sample]] = {"proposer": [], "solver": []}
+    slots: list[str] = []
+    incomplete = start = 0
+    for pairing in pairings:
+        end = start + pairing.answers * setting.proposals
+        found = _play_pairing(pairing, games[start:end], scenarios, derive_seed(seed, *key, "noise"), label)
+        incomplete += sum(not sample.complete for role in pairing.learning for sample in found[role])
+        for role in samples:
+            samples[role] += _usable(role, found[role], role in pairing.learning)
+        if pairing.opponent != "solver":
+            slots += [game.id for game in games[start:end]]
+        start = end
+    metrics = {**rollout_metrics(games, scenarios), "incomplete_samples": incomplete}
+    return Rollout(games, scenarios, samples, metrics, slots)
+
+
+def _play_pairing(
+    pairing: Pairing, games: Sequence[Game], scenarios: Mapping[str, Scenario], seed: int, label: str
+) -> dict[Role, list[Sample]]:
+    """Play the games of a pairing; return the samples of the roles that the learner plays."""
     play(
         games,
-        proposer=proposer,
-        solver=solver,
-        search=engines,
-        seed=derive_seed(seed, step, "noise"),
+        proposer=pairing.proposer,
+        solver=pairing.solver,
+        reader=pairing.reader,
+        search={key: scenario.engine for key, scenario in scenarios.items()},
+        seed=seed,
         on_player_error="raise",
     )
     samples: dict[Role, list[Sample]] = {"proposer": [], "solver": []}
@@ -81,12 +157,53 @@ def play_rollout(
         if game.outcome is not None and game.outcome.verdict != "error":
             for sample in game_samples(game):
                 # Proposals are compared with others for the same answer, attempts within their game.
-                group = f"answer {game.task.id}" if sample.role == "proposer" else sample.group
-                samples[sample.role].append(replace(sample, group=group))
-    metrics = _metrics(games, scenarios)
-    metrics["incomplete_samples"] = sum(not sample.complete for role in learning for sample in samples[role])
-    usable = {role: _usable(role, found, role in learning) for role, found in samples.items()}
-    return Rollout(games, engines, usable, metrics)
+                group = f"answer {label}{game.task.id}" if sample.role == "proposer" else sample.group
+                if sample.role != pairing.opponent:
+                    samples[sample.role].append(replace(sample, group=group))
+    return samples
+
+
+def play_known(setting: Setting, tasks: Sequence[Task], solver: AnyAgent, label: str) -> Rollout:
+    """Let the solver alone play questions whose answer is known, in the scenarios of their corpora.
+
+    Args:
+        setting: What the games have in common.
+        tasks: Tasks with questions.
+        solver: Plays every attempt.
+        label: Begins the ids of the games and names their random numbers.
+    """
+    scenarios = {task.corpus: setting.source.reopen(task.corpus) for task in tasks}
+    games = [
+        Game(
+            task,
+            setting.config,
+            derive_rng(setting.seed, setting.step, label, index, "game"),
+            game_id=f"{label}{index}",
+        )
+        for index, task in enumerate(tasks)
+    ]
+    pairing = Pairing(solver, solver, len(tasks), learning=("solver",))
+    samples = _play_pairing(
+        pairing, games, scenarios, derive_seed(setting.seed, setting.step, label, "noise"), label
+    )
+    incomplete = sum(not sample.complete for sample in samples["solver"])
+    usable: dict[Role, Sequence[Sample]] = {
+        "proposer": [],
+        "solver": _usable("solver", samples["solver"], learns=True),
+    }
+    return Rollout(games, scenarios, usable, {"incomplete_samples": incomplete}, [])
+
+
+def joined(first: Rollout, more: Rollout, metrics: Mapping[str, float]) -> Rollout:
+    """Return the games and samples of both, with the metrics given; lost samples of both are counted."""
+    lost = first.metrics["incomplete_samples"] + more.metrics["incomplete_samples"]
+    return Rollout(
+        [*first.games, *more.games],
+        {**first.scenarios, **more.scenarios},
+        {role: [*samples, *more.samples[role]] for role, samples in first.samples.items()},
+        {**metrics, "incomplete_samples": lost},
+        [*first.slots, *more.slots],
+    )
 
 
 def _usable(role: Role, samples: Sequence[Sample], learns: bool) -> Sequence[Sample]:
@@ -100,7 +217,8 @@ def _usable(role: Role, samples: Sequence[Sample], learns: bool) -> Sequence[Sam
     return complete
 
 
-def _metrics(games: Sequence[Game], scenarios: Mapping[str, Scenario]) -> dict[str, float]:
+def rollout_metrics(games: Sequence[Game], scenarios: Mapping[str, Scenario]) -> dict[str, float]:
+    """Return the figures of a step's games, whoever played them."""
     outcomes = [game.outcome for game in games if game.outcome is not None]
     valid = [game for game in games if game.outcome is not None and game.outcome.verdict == "valid"]
     proposed = [game.outcome for game in games if game.outcome is not None and not game.task.question]

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from baselines.algorithms import Algorithm, CombinableAlgorithm, StatefulAlgorithm, build_algorithm
+from baselines.batch_filling import Filling, without_copies
 from baselines.config import TrainConfig
 from baselines.learner import Experience, Learner
+from baselines.opponents import Opponents
 from baselines.policies import CausalLMPolicy
-from baselines.rollout import Rollout, play_rollout
-from baselines.seeding import derive_seed
+from baselines.rollout import Pairing, Rollout, Setting, play_pairings
+from baselines.seeding import derive_rng, derive_seed
+from baselines.self_play_config import CURRENT, FROZEN
 from baselines.tasks import open_source
-from ssp_env.game import Role
+from ssp_env.game import Outcome, Role
+from ssp_env.game.view import PROPOSER_SEAT
 
 ROLES: tuple[Role, ...] = ("solver", "proposer")
-"""In the order in which they are updated (SSP algorithm 1)."""
+
+
+class Match(NamedTuple):
+    """A pairing, and the step that the weights of its opponent are from if they are past ones."""
+
+    pairing: Pairing
+    version: int | None = None
 
 
 class SelfPlay:
@@ -25,52 +36,110 @@ class SelfPlay:
 
     Args:
         config: Configuration of the run.
-        policy: Plays and learns every role that is not frozen.
-        frozen: Plays the frozen roles; needed only if there are any.
+        policy: Plays and learns every role that learns.
+        frozen: The warm start; needed only if `OpponentsConfig.resolved` has it play.
 
     Attributes:
         learner: Changes the weights of the policy.
         algorithms: By role that learns.
+        opponents: Who plays in the place of the learner.
+        filling: Completes the solver's batch.
     """
 
     def __init__(self, config: TrainConfig, policy: CausalLMPolicy, frozen: CausalLMPolicy | None) -> None:
         self.config = config
         self.policy = policy
-        self.frozen = frozen
         self.source = open_source(config.source, config.world, config.hops, config.game)
         self.learner = Learner(policy, replace(config.learner, seed=derive_seed(config.seed, "learner")))
         self.algorithms: dict[Role, Algorithm] = {
-            role: build_algorithm(getattr(config, role), self.learner)
-            for role in ROLES
-            if getattr(config, role).learns
+            role: build_algorithm(getattr(config, role), self.learner) for role in config.learning
         }
+        self.opponents = Opponents(
+            config.opponents, config.learning, policy, frozen, config.game, config.temperature
+        )
+        self.filling = Filling(config.filling)
 
     def step(self, number: int) -> tuple[Rollout, dict[str, float]]:
         """Play the games of a step and learn from them; return them, and the metrics of both."""
-        seed = derive_seed(self.config.seed, "sampling", number)
+        config = self.config
         self.policy.published(str(number))
-        current = self.policy.agent(seed)
-        players = dict.fromkeys(ROLES, current)
-        if self.frozen is not None:
-            waiting = self.frozen.agent(seed)
-            players |= {role: waiting for role in ROLES if role not in self.algorithms}
-        played = play_rollout(
-            self.source,
-            self.config.game,
-            proposer=players["proposer"],
-            solver=players["solver"],
-            answers=self.config.answers,
-            proposals=self.config.proposals,
-            seed=self.config.seed,
-            step=number,
-            learning=list(self.algorithms),
-        )
-        metrics = played.metrics | self._update(played)
+        self.opponents.begin(number)
+        setting = Setting(self.source, config.game, config.seed, number, config.proposals)
+        matches = self._matches(number)
+        played = play_pairings(setting, [match.pairing for match in matches])
+        results = self._results(played, matches, number)
+        learning = config.learning_at(number)
+        played = self._completed(played, setting, matches, learning)
+        metrics = played.metrics | results | self._update(played, learning)
         return played, metrics
 
-    def _update(self, played: Rollout) -> dict[str, float]:
-        """Let every role learn from its samples; roles without any wait for the next step."""
-        learning = {role: algorithm for role, algorithm in self.algorithms.items() if played.samples[role]}
+    def _completed(
+        self, played: Rollout, setting: Setting, matches: Sequence[Match], learning: Collection[Role]
+    ) -> Rollout:
+        """Fill the solver's batch, if the solver learns."""
+        solving = [match.pairing for match in matches if match.pairing.opponent != "solver"]
+        if "solver" not in learning or not solving:
+            return without_copies(played, drop=False)
+        # The last pairing is that of the learner with itself, if there is one.
+        return self.filling.complete(played, setting, solving[-1])
+
+    # -- who plays whom --------------------------------------------------------------------------------
+
+    def _matches(self, number: int) -> list[Match]:
+        """Return who plays how many of the games of a step."""
+        config = self.config
+        seed = derive_seed(config.seed, "sampling", number)
+        current = self.policy.agent(seed)
+        both = len(config.learning) > 1
+        count = config.answers
+        if both:
+            # Every role that learns has at least one game of its own.
+            count = min(max(1, round(config.opponents.share * count)), count - 1)
+        left, matches = config.answers, []
+        for role in ROLES:
+            if self.opponents.names[role] == CURRENT and (both or role in config.learning):
+                continue
+            rng = derive_rng(config.seed, number, "opponent", role)
+            opponent = self.opponents.pick(role, seed, rng)
+            agents: dict[str, Any] = {"proposer": current, "solver": current, role: opponent.agent}
+            pairing = Pairing(
+                **agents,
+                answers=min(count, left),
+                learning=[other for other in config.learning if other != role],
+                reader=opponent.reader,
+                opponent=role,
+            )
+            matches.append(Match(pairing, opponent.version))
+            left -= pairing.answers
+        if left:
+            matches.append(Match(Pairing(current, current, left, config.learning)))
+        return matches
+
+    def _results(self, played: Rollout, matches: Sequence[Match], step: int) -> dict[str, float]:
+        """Remember how the learner did against past weights; return metrics about the opponents."""
+        metrics: dict[str, float] = {}
+        start = 0
+        for pairing, version in matches:
+            games = played.games[start : start + pairing.answers * self.config.proposals]
+            start += len(games)
+            role = pairing.opponent
+            if role is None or self.opponents.names[role] == FROZEN:
+                continue
+            wins = learner_wins(role, [game.outcome for game in games if game.outcome is not None])
+            if wins:
+                metrics[f"opponents/{role}/win_rate"] = sum(wins) / len(wins)
+            if version is not None:
+                metrics[f"opponents/{role}/age"] = step - version
+                self.opponents.record(role, version, wins)
+        return metrics
+
+    def _update(self, played: Rollout, roles: Collection[Role]) -> dict[str, float]:
+        """Let roles learn from their samples; roles without any wait for the next step."""
+        learning = {
+            role: algorithm
+            for role, algorithm in self.algorithms.items()
+            if role in roles and played.samples[role]
+        }
         combined: list[Experience] = []
         metrics: dict[str, float] = {}
         for role, algorithm in learning.items():
@@ -101,16 +170,34 @@ class SelfPlay:
             state |= {
                 f"reference/{name}": tensor for name, tensor in self.learner.reference.state_dict().items()
             }
-        return state
+        return state | {f"past/{name}": tensor for name, tensor in self.opponents.state_dict().items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Invert `state_dict`."""
+    def plain_state(self) -> dict[str, Any]:
+        """Return what else is kept between steps, as plain data for JSON."""
+        return {"opponents": self.opponents.plain_state(), "filling": self.filling.plain_state()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+        """Invert `state_dict` and `plain_state`."""
+        self.opponents.load(_of(state, "past"), plain["opponents"])
+        self.filling.load(plain["filling"])
         for role, algorithm in self.algorithms.items():
             if isinstance(algorithm, StatefulAlgorithm):
                 algorithm.load_state_dict(_of(state, role))
         if reference := _of(state, "reference"):
             self.learner.reference = self.policy.duplicate()
             self.learner.reference.load_state_dict(reference)
+
+
+def learner_wins(opponent: Role, outcomes: Sequence[Outcome]) -> list[float]:
+    """Return by game how far the learner won, from 0 to 1, against whoever played a role.
+
+    Against a proposer that is the share of right attempts at a valid question, against a solver the reward of
+    the proposal; games that nobody could win are left out.
+    """
+    if opponent == "proposer":
+        return [outcome.success_rate for outcome in outcomes if outcome.success_rate is not None]
+    paid = [outcome.rewards[PROPOSER_SEAT] for outcome in outcomes if outcome.verdict != "error"]
+    return [min(1.0, max(0.0, reward)) for reward in paid]
 
 
 def _named(role: str, metrics: Mapping[str, float]) -> dict[str, float]:

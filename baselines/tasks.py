@@ -13,7 +13,7 @@ import numpy as np
 from ssp_env.data import read_questions
 from ssp_env.game import Game, GameConfig, Task
 from ssp_env.scenario import Scenario, open_scenario
-from ssp_env.worlds import WORLD_PRESETS, KnownQuestion, World
+from ssp_env.worlds import WORLD_PRESETS, KnownQuestion, World, WorldConfig
 from ssp_env.worlds.config import Split
 
 MAX_TRAIN_WORLDS = 1_000_000
@@ -43,6 +43,10 @@ class Source(Protocol):
 
         A task that has a question is played by the solver alone.
         """
+        ...
+
+    def reopen(self, corpus: str) -> Scenario:
+        """Return the scenario of a task that was drawn earlier, by `Task.corpus`."""
         ...
 
     def heldout(self, config: GameConfig, questions: int, *, validation: bool) -> Iterator[HeldOut]:
@@ -215,6 +219,11 @@ class WorldSource:
         scenarios = {key: scenario for key, (_, scenario) in opened.items()}
         return [world for world, _ in opened.values()], scenarios
 
+    def reopen(self, corpus: str) -> Scenario:
+        """Return the scenario of a task that was drawn earlier, by `Task.corpus`."""
+        world = WorldConfig.from_id(corpus)
+        return open_world(self.preset, world.split, world.index)[1]
+
     def heldout(self, config: GameConfig, questions: int, *, validation: bool) -> Iterator[HeldOut]:
         """Yield as many questions for each number of hops, from worlds of the held-out split."""
         first = VALIDATION_FIRST_WORLD if validation else 0
@@ -274,6 +283,10 @@ class CorpusSource:
         order = np.concatenate([rng.permutation(len(tasks)) for _ in range(rounds)])[:count]
         drawn = [replace(tasks[int(place)], id=str(number), corpus="") for number, place in enumerate(order)]
         return drawn, {"": self.scenario}
+
+    def reopen(self, corpus: str) -> Scenario:
+        """Return the one scenario."""
+        return self.scenario
 
     def heldout(self, config: GameConfig, questions: int, *, validation: bool) -> Iterator[HeldOut]:
         """Yield the first questions of the file for this purpose, if there is one."""

@@ -28,6 +28,7 @@ from baselines.run_directory import RunDirectory, restore_optimizer
 from baselines.samples import Sample
 from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play import SelfPlay
+from baselines.self_play_config import FROZEN
 from baselines.tasks import WorldSource, open_source
 from baselines.warm_start import (
     clone,
@@ -74,8 +75,9 @@ class Stage:
         steps: Number of its steps.
         learner: Its optimiser is part of checkpoints.
         step: Takes the step of a number and returns its metrics.
-        state: What else is part of checkpoints.
-        restore: Takes such a state back.
+        state: What else is part of checkpoints, as tensors.
+        plain_state: The same, as plain data for JSON.
+        restore: Takes both back.
     """
 
     name: str
@@ -83,7 +85,8 @@ class Stage:
     learner: Learner
     step: Callable[[int], dict[str, float]]
     state: Callable[[], Mapping[str, Tensor]] = dict
-    restore: Callable[[Mapping[str, Tensor]], None] = lambda state: None
+    plain_state: Callable[[], Mapping[str, Any]] = dict
+    restore: Callable[[Mapping[str, Tensor], Mapping[str, Any]], None] = lambda state, plain: None
 
 
 class Training:
@@ -204,8 +207,10 @@ class Training:
     def _self_play_stage(self) -> Stage:
         config = self.config
         frozen = None
-        if config.mode != "self-play":
+        if FROZEN in config.opponents.resolved(config.learning).values():
             frozen = self.policy.duplicate()
+            # Its random numbers depend on this name, which a resumed run must not choose anew.
+            frozen.published("before")
             self.opened.restore(frozen, self.run.path / WARM_START)
         game = SelfPlay(config, self.policy, frozen)
 
@@ -217,7 +222,15 @@ class Training:
                 self._record_episodes(played, number)
             return metrics
 
-        return Stage("self-play", config.steps, game.learner, step, game.state_dict, game.load_state_dict)
+        return Stage(
+            "self-play",
+            config.steps,
+            game.learner,
+            step,
+            game.state_dict,
+            game.plain_state,
+            game.load_state_dict,
+        )
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -243,6 +256,7 @@ class Training:
             "seconds": self._elapsed(),
             "global_step": self._global_step(index, step - 1),
             "optimizer_steps": stage.learner.steps,
+            "kept": stage.plain_state(),
         }
         self.run.save_checkpoint(
             index, step, self.policy.state_dict(), stage.learner.optimizer, state, stage.state()
@@ -264,7 +278,7 @@ class Training:
         def restore(stage: Stage) -> None:
             restore_optimizer(stage.learner.optimizer, checkpoint.moments, checkpoint.state["optimizer"])
             stage.learner.steps = checkpoint.state["optimizer_steps"]
-            stage.restore(checkpoint.kept)
+            stage.restore(checkpoint.kept, checkpoint.state["kept"])
 
         return checkpoint.state["stage"], checkpoint.state["step"], restore
 
