@@ -262,7 +262,8 @@ class QuestionPool:
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return plain data for JSON, in the order in which the questions came."""
-        return [asdict(question) for question in self._questions.values()]
+        found = self._questions.values()
+        return [{**asdict(question), "aliases": list(question.aliases)} for question in found]
 
     def load(self, data: Sequence[Mapping[str, Any]]) -> None:
         """Invert `to_list`."""

@@ -246,6 +246,29 @@ def test_weights_of_tokens_multiply_their_loss(rollout: Rollout, learner: LlamaF
     assert_same_gradient(recorder.gradients[1], 0.5 * recorder.gradients[0])
 
 
+# -- the reference -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"reference": "moving", "reference_every": 2}])
+@pytest.mark.parametrize("decay", [0.0, 0.75])
+def test_a_reference_stays_or_follows_the_policy(
+    options: dict[str, object], decay: float, rollout: Rollout, learner: LlamaForCausalLM
+):
+    config = LearnerConfig(learning_rate=1e-3, reference_decay=decay, **options)  # type: ignore[arg-type]
+    changing = Learner(policy_of(learner), config)
+    algorithm = GRPO(changing, GRPOConfig(scale="none", kl_coefficient=0.1))
+    expected = [weight.detach().clone() for weight in changing.policy.trainable_parameters()]
+    for step in range(1, 5):
+        algorithm.update(rollout.samples["solver"])
+        present = [weight.detach().clone() for weight in changing.policy.trainable_parameters()]
+        if options and step % 2 == 0:
+            expected = [decay * old + (1 - decay) * new for old, new in zip(expected, present)]
+        assert changing.reference is not None
+        for found, wanted in zip(changing.reference.state_dict().values(), expected, strict=True):
+            torch.testing.assert_close(found, wanted, atol=1e-7, rtol=1e-6)
+    assert any(not torch.equal(old, new) for old, new in zip(expected, present)) or not (decay or not options)
+
+
 # -- schedule and step -----------------------------------------------------------------------------------
 
 

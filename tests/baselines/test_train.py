@@ -399,6 +399,44 @@ def test_critics_references_and_baselines_come_back_with_a_resumed_run(
     assert rows(path)[-1]["solver/critic_warmup"] == 0.0 and rows(path)[-1]["solver/reference_kl"] > 0
 
 
+def test_pools_opponents_and_references_come_back_with_a_killed_run(
+    tmp_path: Path, warm_start: Path, lenient_scores: None
+):
+    config = LEARNING.changed(
+        {
+            "steps": 6,
+            "checkpoint_every": 2,
+            "evaluation": {"validation_every": 2},
+            "opponents": {"proposer": "pfsp", "solver": "pfsp", "every": 1, "window": 3},
+            "filling": {"kind": "prioritised", "max_age": 3, "max_uses": 2},
+            "solver": {"kl_coefficient": 0.1},
+            "learner": {"reference": "moving", "reference_every": 2, "reference_decay": 0.5},
+        }
+    )
+    whole = train(config, tmp_path / "whole", warm_start=warm_start)
+    play = rows(whole)
+    assert sum(row["replayed"] for row in play) > 0 and play[-1]["pool_size"] > 0
+    assert {"opponents/solver/win_rate", "opponents/proposer/age"} <= set(play[-1])
+    for moment in ("self-play 3", "self-play 5"):
+        path = tmp_path / moment
+        with pytest.raises(Killed):
+            train(config, path, Watcher(moment, kill), warm_start)
+        resume(path)
+        assert_same_run(path, whole)
+
+
+def test_a_frozen_opponent_draws_the_same_numbers_in_a_resumed_run(
+    tmp_path: Path, warm_start: Path, lenient_scores: None
+):
+    config = LEARNING.in_mode("solver-only")
+    whole = train(config, tmp_path / "whole", warm_start=warm_start)
+    path = tmp_path / "stopped"
+    with pytest.raises(Interrupted):
+        train(config, path, Watcher("self-play 2", press_ctrl_c), warm_start)
+    resume(path)
+    assert_same_run(path, whole)
+
+
 # -- bad warm starts -----------------------------------------------------------------------------------
 
 
