@@ -128,12 +128,14 @@ def _new_run(name: str, config: TrainConfig, warm_start: Path | None) -> RunDire
     """Create the folder of a run, once everything that the run needs has been found to be there."""
     from baselines.algorithms import find_algorithm
     from baselines.models import check_model, find_model
+    from baselines.opponents import check_players
     from baselines.run_directory import RunDirectory
 
     folder = _run_folder(name)
     for role in (config.solver, config.proposer):
         if role.learns:
             find_algorithm(role)
+    check_players(config.opponents, config.learning, config.game)
     config.source.check_files()
     if not config.model.is_tiny:
         find_model(config.model.name)

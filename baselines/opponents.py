@@ -71,11 +71,7 @@ class Opponents:
         self._policy, self._frozen = policy, frozen
         self.past = PastWeights(policy, config.window, config.every)
         self.win_rates = {role: WinRates() for role, name in self.names.items() if name in PAST}
-        self._named = {
-            role: NamedPlayer(role, name, game, temperature)
-            for role, name in self.names.items()
-            if name not in (CURRENT, FROZEN, *PAST)
-        }
+        self._named = _named_players(self.names, game, temperature)
 
     def begin(self, step: int) -> None:
         """Keep the present weights as past ones of later steps, if it is time."""
@@ -134,6 +130,24 @@ class Opponents:
         self.past.weights = dict(sorted(weights.items()))
         for role, rates in self.win_rates.items():
             rates.load(plain.get(role, {}))
+
+
+def check_players(config: OpponentsConfig, learning: Collection[Role], game: GameConfig) -> None:
+    """Make the players by name once, so that a run is refused before it begins.
+
+    Raises:
+        ValueError: If a name stands for no player, or the player cannot read the prompts of the game.
+    """
+    _named_players(config.resolved(learning), game, temperature=1.0)
+
+
+def _named_players(
+    names: Mapping[Role, str], game: GameConfig, temperature: float
+) -> dict[Role, NamedPlayer]:
+    kinds = (CURRENT, FROZEN, *PAST)
+    return {
+        role: NamedPlayer(role, name, game, temperature) for role, name in names.items() if name not in kinds
+    }
 
 
 class PastWeights:

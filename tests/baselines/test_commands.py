@@ -268,6 +268,7 @@ def test_a_file_the_options_and_single_values_make_up_the_run(
         (["--config", "missing.toml"], "missing.toml cannot be read"),
         (["--solver", "no_such_module:Mine"], "no module no_such_module"),
         (["--solver", "frozen", "--proposer", "frozen"], "somebody must learn"),
+        (["--set", "opponents.proposer=perfekt"], "did you mean 'perfect'"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_before_it_begins(

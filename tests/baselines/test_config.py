@@ -5,7 +5,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import tomllib
 
+from baselines.algorithms import find_algorithm
 from baselines.config import (
     MODES,
     PRESETS,
@@ -14,8 +16,10 @@ from baselines.config import (
     algorithm_options,
     preset,
 )
+from baselines.opponents import check_players
 from baselines.ppo import PPOConfig
 from ssp_env.game import GameConfig
+from tests.markdown import ROOT, blocks
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -142,3 +146,11 @@ def test_every_preset_says_its_rules_and_algorithms_in_its_file(name: str):
     """A person edits the file: what differs from the defaults of the code stands in it."""
     text = (Path(__file__).parents[2] / "baselines" / "presets" / f"{name}.toml").read_text()
     assert all(table in text for table in ("[rules]", "[learner]", "[solver]", "[proposer]", "[evaluation]"))
+
+
+@pytest.mark.parametrize("text", blocks(ROOT / "docs" / "training.md", "toml"))
+def test_examples_of_configurations_are_taken(text: str):
+    changed = preset("tiny").changed(tomllib.loads(text))
+    assert changed != preset("tiny")
+    assert [find_algorithm(role) for role in (changed.solver, changed.proposer)]
+    check_players(changed.opponents, changed.learning, changed.game)
