@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from baselines.algorithms import find_algorithm
 from baselines.config import (
@@ -18,6 +17,7 @@ from baselines.config import (
 )
 from baselines.opponents import check_players
 from baselines.ppo import PPOConfig
+from ssp_env.cli.rules import read_toml
 from ssp_env.game import GameConfig
 from tests.markdown import ROOT, blocks
 
@@ -149,8 +149,9 @@ def test_every_preset_says_its_rules_and_algorithms_in_its_file(name: str):
 
 
 @pytest.mark.parametrize("text", blocks(ROOT / "docs" / "training.md", "toml"))
-def test_examples_of_configurations_are_taken(text: str):
-    changed = preset("tiny").changed(tomllib.loads(text))
+def test_examples_of_configurations_are_taken(text: str, tmp_path: Path):
+    (tmp_path / "mine.toml").write_text(text)
+    changed = preset("tiny").changed(read_toml(tmp_path / "mine.toml", "options of a run"))
     assert changed != preset("tiny")
     assert [find_algorithm(role) for role in (changed.solver, changed.proposer)]
     check_players(changed.opponents, changed.learning, changed.game)
