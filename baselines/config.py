@@ -174,6 +174,8 @@ class TrainConfig:
         world: Name in `WORLD_PRESETS`, unless `source` names a corpus.
         hops: Numbers of hops that are asked for, drawn equally often.
         steps: Self-play steps.
+        tokens: Self-play ends after the step in which this many tokens have been sampled and trained, counted
+            together; None for no limit. Comparisons of algorithms give each the same number.
         answers: Answers drawn per step.
         proposals: Proposals per answer; a group of the proposer's GRPO.
         temperature: Sampling temperature in training and evaluation.
@@ -201,6 +203,7 @@ class TrainConfig:
     world: str = "tiny"
     hops: tuple[int, ...] = (1, 2, 3)
     steps: int = 220
+    tokens: int | None = None
     answers: int = 32
     proposals: int = 1
     temperature: float = 1.0
@@ -241,6 +244,8 @@ class TrainConfig:
         for name in ("steps", "answers", "proposals", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.tokens is not None and self.tokens < 1:
+            raise ValueError(f"tokens must be at least 1, or None for no limit, got {self.tokens}")
         if self.evaluation.questions < 1:
             raise ValueError(f"evaluation.questions must be at least 1, got {self.evaluation.questions}")
         self._check_self_play()

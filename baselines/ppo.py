@@ -6,7 +6,9 @@ What happens in an update, in this order (in brackets, who does otherwise):
    sampled token of their turn (verl 0.9 puts the reward on the last token, which may be an observation: it is
    lost). The KL penalty, if it is in the reward, lands on sampled tokens only.
 2. Values: a linear head on the policy's own trunk, one forward pass for both, or a model of its own that
-   starts as a copy of the policy. The value of a token is read from the state before it. Heads start at 0.
+   starts as a copy of the policy. The value of a token is read from the state before it. Heads start at 0, or
+   at the mean return of the first update: a head that has to learn a mean far from 0 through its weights
+   explains less than nothing for a long time.
 3. Generalised advantage estimation over sampled tokens: values and advantages are carried over observations
    unchanged (SkyRL, slime and Search-R1 walk through them; with lambda = 1 that does not show). In turn mode
    a turn is one step, with the value at its first token.
@@ -47,6 +49,7 @@ class PPOConfig(PolicyGradientConfig):
 
     Attributes:
         critic: `head` puts the value on the policy's trunk, `model` gives the critic a copy of its own.
+        critic_start: What the critic says before it has learnt: `zero`, or the `mean` return of its first update.
         critic_learning_rate: Learning rate of the head, or of the critic's whole model.
         value_coefficient: Factor of the value loss.
         value_clip: The value is clipped to this distance from the old one; None for no clipping.
@@ -61,6 +64,7 @@ class PPOConfig(PolicyGradientConfig):
     """
 
     critic: Literal["head", "model"] = "head"
+    critic_start: Literal["zero", "mean"] = "zero"
     critic_learning_rate: float = 1e-3
     value_coefficient: float = 0.5
     value_clip: float | None = 0.5
@@ -118,8 +122,10 @@ class PPO:
         """Return the samples with advantages and returns; roles that share a policy are fitted together."""
         batch, metrics = policy_gradient.prepare(samples, self.learner, self.config)
         rewards, by_token = policy_gradient.shaped_rewards(samples, batch, self.config)
-        values = self.learner.map_micro_batches(batch, self._old_values)
         paid = token_rewards(rewards, batch.mask) + by_token
+        if self.config.critic_start == "mean" and self._updates == 0:
+            self._start_at_mean(paid, batch)
+        values = self.learner.map_micro_batches(batch, self._old_values)
         advantages, returns = self._advantages(samples, batch, paid, values)
         # A sample whose scorer failed teaches neither the policy nor the critic, and is in nobody's mean.
         known = batch.mask & ~unscored_rows(paid, batch.mask)
@@ -138,6 +144,13 @@ class PPO:
             samples[0].role, samples, batch, advantages * known, self.config, metrics
         )
         return Experience(base.name, base.batch, self.loss, metrics=metrics)
+
+    @torch.no_grad()
+    def _start_at_mean(self, paid: Tensor, batch: Batch) -> None:
+        """Let the bias of the head be the mean return of the conversations that could be scored."""
+        scored = ~unscored_rows(paid, batch.mask)[:, 0]
+        if scored.any():
+            self.head.bias.fill_(float(paid[scored].sum(1).mean()))
 
     def _old_values(self, micro: Batch) -> Tensor:
         return self._values((self.critic or self.learner.policy).states(micro), micro)

@@ -10,6 +10,7 @@ from baselines.seeding import derive_rng, derive_seed
 from baselines.tasks import Source
 from ssp_env.game import Game, GameConfig, Role, Task
 from ssp_env.game.audit import audit
+from ssp_env.game.events import ReadingGiven, TurnTaken
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyAgent, play
 from ssp_env.scenario import Scenario
@@ -135,7 +136,11 @@ def play_pairings(setting: Setting, pairings: Sequence[Pairing], label: str = ""
         if pairing.opponent != "solver":
             slots += [game.id for game in games[start:end]]
         start = end
-    metrics = {**rollout_metrics(games, scenarios), "incomplete_samples": incomplete}
+    metrics = {
+        **rollout_metrics(games, scenarios),
+        "sampled_tokens": _sampled_tokens(games),
+        "incomplete_samples": incomplete,
+    }
     return Rollout(games, scenarios, samples, metrics, slots)
 
 
@@ -191,18 +196,31 @@ def play_known(setting: Setting, tasks: Sequence[Task], solver: AnyAgent, label:
         "proposer": [],
         "solver": _usable("solver", samples["solver"], learns=True),
     }
-    return Rollout(games, scenarios, usable, {"incomplete_samples": incomplete}, [])
+    metrics = {"sampled_tokens": _sampled_tokens(games), "incomplete_samples": incomplete}
+    return Rollout(games, scenarios, usable, metrics, [])
 
 
 def joined(first: Rollout, more: Rollout, metrics: Mapping[str, float]) -> Rollout:
-    """Return the games and samples of both, with the metrics given; lost samples of both are counted."""
-    lost = first.metrics["incomplete_samples"] + more.metrics["incomplete_samples"]
+    """Return the games and samples of both, with the metrics given; tokens and lost samples are added up."""
+    counted = {
+        name: first.metrics[name] + more.metrics[name] for name in ("sampled_tokens", "incomplete_samples")
+    }
     return Rollout(
         [*first.games, *more.games],
         {**first.scenarios, **more.scenarios},
         {role: [*samples, *more.samples[role]] for role, samples in first.samples.items()},
-        {**metrics, "incomplete_samples": lost},
+        {**metrics, **counted},
         [*first.slots, *more.slots],
+    )
+
+
+def _sampled_tokens(games: Sequence[Game]) -> int:
+    """Count the tokens that both roles sampled, those of the RAG check and of broken games included."""
+    return sum(
+        len(event.reply.token_ids)
+        for game in games
+        for event in game.events
+        if isinstance(event, TurnTaken | ReadingGiven)
     )
 
 

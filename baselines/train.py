@@ -43,6 +43,7 @@ from ssp_env.records import EpisodeWriter, keep_episodes
 WARM_START = "warm-start"
 FINAL = "final"
 EPISODES = "episodes.jsonl"
+SELF_PLAY = "self-play"
 
 
 class Interrupted(Exception):
@@ -75,6 +76,7 @@ class Stage:
         steps: Number of its steps.
         learner: Its optimiser is part of checkpoints.
         step: Takes the step of a number and returns its metrics.
+        tokens: It ends earlier, once this many tokens have been sampled and trained; None for no limit.
         state: What else is part of checkpoints, as tensors.
         plain_state: The same, as plain data for JSON.
         restore: Takes both back.
@@ -84,6 +86,7 @@ class Stage:
     steps: int
     learner: Learner
     step: Callable[[int], dict[str, float]]
+    tokens: int | None = None
     state: Callable[[], Mapping[str, Tensor]] = dict
     plain_state: Callable[[], Mapping[str, Any]] = dict
     restore: Callable[[Mapping[str, Tensor], Mapping[str, Any]], None] = lambda state, plain: None
@@ -223,10 +226,11 @@ class Training:
             return metrics
 
         return Stage(
-            "self-play",
+            SELF_PLAY,
             config.steps,
             game.learner,
             step,
+            config.tokens,
             game.state_dict,
             game.plain_state,
             game.load_state_dict,
@@ -236,12 +240,16 @@ class Training:
 
     def _run_stage(self, index: int, stage: Stage, done: int) -> None:
         self.observer.stage(stage.name, stage.steps, done)
+        spent = sum(map(tokens_spent, self._self_play_rows())) if stage.tokens else 0
         for number in range(done, stage.steps):
+            if stage.tokens and spent >= stage.tokens:
+                return
             metrics = stage.step(number)
+            spent += tokens_spent(metrics)
             row = {"stage": stage.name, "step": self._global_step(index, number), **metrics}
             self.run.append_jsonl("metrics.jsonl", [row])
             self.observer.step(metrics)
-            finished = number + 1 == stage.steps
+            finished = number + 1 == stage.steps or bool(stage.tokens and spent >= stage.tokens)
             if self._stop or finished or (number + 1) % self.config.checkpoint_every == 0:
                 self._checkpoint(index, number + 1, stage)
             if self._stop:
@@ -337,7 +345,7 @@ class Training:
                 writer.write(game, played.engines[game.task.corpus].fingerprint(), extra)
 
     def _summarise(self, after: dict[str, Accuracy]) -> dict[str, Any]:
-        rows = [row for row in self.run.read_jsonl("metrics.jsonl") if row["stage"] == "self-play"]
+        rows = self._self_play_rows()
         last = rows[-max(1, len(rows) // 8) :]
         keys = ("valid_rate", "mean_hops", "solver_reward", "proposer_reward", "label_truth", "mixed_groups")
         summary = {
@@ -354,8 +362,16 @@ class Training:
         self.run.write_json("summary.json", summary)
         return summary
 
+    def _self_play_rows(self) -> list[dict[str, Any]]:
+        return [row for row in self.run.read_jsonl("metrics.jsonl") if row["stage"] == SELF_PLAY]
+
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - self._started
+
+
+def tokens_spent(metrics: Mapping[str, float]) -> int:
+    """Return the tokens that a step sampled and trained, counted together."""
+    return int(metrics.get("sampled_tokens", 0) + metrics.get("trained_tokens", 0))
 
 
 def _metric(name: str) -> str:

@@ -15,7 +15,7 @@ from baselines.rollout import Rollout, play_rollout
 from baselines.samples import TokensMissing, game_samples
 from baselines.tasks import WorldSource
 from ssp_env.game import Game, GameConfig, Outcome, Task
-from ssp_env.game.events import TurnTaken
+from ssp_env.game.events import ReadingGiven, TurnTaken
 from ssp_env.game.passage import Passage
 from ssp_env.game.rewards import REWARD_SHAPES, proposer_reward
 from ssp_env.scenario import Scenario
@@ -110,6 +110,16 @@ def test_questions_that_pass_without_the_check_but_have_no_such_answer_are_seen(
     assert metrics["solver_reward"] == metrics["label_truth"]
 
 
+def test_the_tokens_of_the_rag_check_count_as_sampled(cloned_model: LlamaForCausalLM, easy_game: GameConfig):
+    policy = TinyPolicy(cloned_model, TOKENIZER, seed=5)
+    config = replace(easy_game, rag_check=True)
+    played = play_rollout(SOURCE, config, proposer=policy, solver=policy, answers=12, seed=1, step=0)
+    events = [event for game in played.games for event in game.events]
+    read = sum(len(event.reply.token_ids) for event in events if isinstance(event, ReadingGiven))
+    told = sum(len(event.reply.token_ids) for event in events if isinstance(event, TurnTaken))
+    assert read > 0 and played.metrics["sampled_tokens"] == told + read
+
+
 # -- experience ----------------------------------------------------------------------------------------
 
 MIXED = ScriptedPlayer(
@@ -155,6 +165,7 @@ def test_samples_of_a_policy_are_all_proposals_and_all_attempts_at_valid_questio
         seats = [event for event in turns if (event.seat == "proposer_0") == (role == "proposer")]
         assert sum(s.sampled_count for s in samples) == sum(len(event.reply.token_ids) for event in seats)
         assert {sample.role for sample in samples} == {role}
+    assert played.metrics["sampled_tokens"] == sum(len(event.reply.token_ids) for event in turns)
     valid = sum(o.verdict == "valid" for o in outcomes(played))
     assert (len(played.samples["proposer"]), len(played.samples["solver"])) == (12, 2 * valid)
 

@@ -16,7 +16,7 @@ from transformers import LlamaForCausalLM
 from agents.tiny_model import build_model, load, save
 from baselines.config import EvaluationConfig, ModelConfig, TrainConfig, preset
 from baselines.run_directory import RunDirectory, RunDirectoryError
-from baselines.train import Interrupted, Training
+from baselines.train import SELF_PLAY, Interrupted, Training, tokens_spent
 from ssp_env.game import Game
 from ssp_env.game.events import TurnTaken
 from ssp_env.records import first_difference, read_episodes
@@ -128,6 +128,21 @@ def assert_same_run(got: Path, expected: Path) -> None:
     assert figures[0] == figures[1]
     assert rows(got) == rows(expected)
     assert rows(got, "episodes.jsonl") == rows(expected, "episodes.jsonl")
+
+
+# -- the token budget ----------------------------------------------------------------------------------
+
+
+def test_self_play_ends_with_the_step_that_uses_up_the_tokens(tmp_path: Path):
+    free = [row for row in rows(train(SHORT, tmp_path / "free")) if row["stage"] == SELF_PLAY]
+    spent = [tokens_spent(row) for row in free]
+    assert len(spent) == 3 and all(row["sampled_tokens"] >= row["trained_tokens"] for row in free)
+    limited = train(replace(SHORT, tokens=spent[0] + 1), tmp_path / "limited")
+    assert rows(limited) == rows(tmp_path / "free")[:-1]
+    # A run that is continued has nothing left to spend.
+    (limited / "summary.json").unlink()
+    assert resume(limited).seen == ["after"]
+    assert rows(limited) == rows(tmp_path / "free")[:-1]
 
 
 # -- records -------------------------------------------------------------------------------------------

@@ -1,0 +1,118 @@
+"""Jobs that run a few at a time, each in a process of its own, with one line of progress."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+POLL_SECONDS = 1.0
+PLAIN_EVERY_SECONDS = 60.0
+
+
+class JobFailed(RuntimeError):
+    """A job ended with an error; the message names it and its log."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A function that is called in a process of its own.
+
+    Attributes:
+        name: As people read it.
+        function: A function that other processes can import.
+        arguments: Its arguments.
+        log: File that its output is appended to.
+        needed: File that another job writes and this one waits for; None if it may start at once.
+    """
+
+    name: str
+    function: Callable[..., None]
+    arguments: tuple[Any, ...]
+    log: Path
+    needed: Path | None = None
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    processes: int,
+    console: Console,
+    progress: Callable[[Job], str] = lambda job: job.name,
+) -> None:
+    """Run jobs in the order given, as far as what they need is there.
+
+    Args:
+        jobs: The jobs.
+        processes: Number of jobs that run at a time.
+        console: Shows a line of progress; a new line every minute where it is no terminal.
+        progress: Says how far a running job is.
+
+    Raises:
+        JobFailed: After the other running jobs have ended, if one ended with an error; or at once if the
+            waiting jobs need what no job writes.
+        KeyboardInterrupt: After the running jobs have stopped.
+    """
+    waiting, running = list(jobs), dict[BaseProcess, Job]()
+    failed: list[Job] = []
+    shown_at = -PLAIN_EVERY_SECONDS
+    with console.status("") as status:
+        try:
+            while running or (waiting and not failed):
+                failed += _ended(running)
+                while len(running) < processes and not failed and (job := _next(waiting)):
+                    waiting.remove(job)
+                    running[_start(job)] = job
+                if waiting and not running and not failed:
+                    raise JobFailed(f"{waiting[0].name} waits for {waiting[0].needed}, which nobody writes")
+                if (now := time.monotonic()) - shown_at > (0 if console.is_terminal else PLAIN_EVERY_SECONDS):
+                    shown_at = now
+                    done = len(jobs) - len(waiting) - len(running)
+                    line = " | ".join([f"{done}/{len(jobs)} done", *map(progress, running.values())])
+                    if console.is_terminal:
+                        status.update(line)
+                    else:
+                        console.print(line, highlight=False, soft_wrap=True)
+                time.sleep(POLL_SECONDS)
+        finally:
+            # Ctrl-C reaches the jobs too, which save what they have.
+            for process in running:
+                process.join()
+    if failed:
+        raise JobFailed(f"{failed[0].name} ended with an error: see {failed[0].log}")
+
+
+def _next(waiting: Sequence[Job]) -> Job | None:
+    return next((job for job in waiting if job.needed is None or job.needed.exists()), None)
+
+
+def _start(job: Job) -> BaseProcess:
+    process = multiprocessing.get_context("spawn").Process(target=call, args=(job,), name=job.name)
+    process.start()
+    return process
+
+
+def call(job: Job) -> None:
+    """Call the function of a job, with its output in its log."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        job.log.open("a", buffering=1) as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        job.function(*job.arguments)
+
+
+def _ended(running: dict[BaseProcess, Job]) -> list[Job]:
+    """Take out the jobs whose processes have ended; return those that failed."""
+    ended = [process for process in running if not process.is_alive()]
+    jobs = {process: running.pop(process) for process in ended}
+    return [job for process, job in jobs.items() if process.exitcode != 0]
