@@ -49,7 +49,7 @@ class PPOConfig(PolicyGradientConfig):
 
     Attributes:
         critic: `head` puts the value on the policy's trunk, `model` gives the critic a copy of its own.
-        critic_start: What the critic says before it has learnt: `zero`, or the `mean` return of its first update.
+        critic_start: Value before anything is learnt: `zero`, or the `mean` return of the first update.
         critic_learning_rate: Learning rate of the head, or of the critic's whole model.
         value_coefficient: Factor of the value loss.
         value_clip: The value is clipped to this distance from the old one; None for no clipping.
