@@ -196,7 +196,10 @@ def play_known(setting: Setting, tasks: Sequence[Task], solver: AnyAgent, label:
         "proposer": [],
         "solver": _usable("solver", samples["solver"], learns=True),
     }
-    metrics = {"sampled_tokens": _sampled_tokens(games), "incomplete_samples": incomplete}
+    metrics: dict[str, float] = {
+        "sampled_tokens": _sampled_tokens(games),
+        "incomplete_samples": incomplete,
+    }
     return Rollout(games, scenarios, usable, metrics, [])
 
 

@@ -149,7 +149,8 @@ def curve(rows: Rows, hops: str, grid: Scores) -> Scores:
     if not points:
         return np.full(len(grid), np.nan)
     at, values = zip(*points, strict=True)
-    return np.interp(grid, at, values, left=np.nan)
+    interpolated: Scores = np.interp(grid, at, values, left=np.nan)
+    return interpolated
 
 
 def plot(runs: Runs, tokens: int, path: Path) -> None:

@@ -386,3 +386,11 @@ def test_a_moving_baseline_comes_back_to_the_last_digit():
     other.load_state_dict(one.state_dict())
     assert other.state_dict() == one.state_dict()
     assert one._moving.state_dict() == other._moving.state_dict()
+
+
+def test_the_critic_may_start_at_the_mean_return():
+    values = {}
+    for start in ("zero", "mean"):
+        algorithm = PPO(learner_of(fresh_model()), PPOConfig(critic_start=start))  # type: ignore[arg-type]
+        values[start] = algorithm.experience(SAMPLES).metrics["value"]
+    assert values == pytest.approx({"zero": 0.0, "mean": 0.5})
