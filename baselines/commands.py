@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,6 +42,7 @@ from ssp_env.cli.rules import (
 )
 
 if TYPE_CHECKING:
+    from baselines.processes import Processes
     from baselines.run_directory import RunDirectory
 
 RUNS = Path("runs")
@@ -95,16 +96,21 @@ def train(
         typer.Option(help="Start from the warm start of this run, or from a folder of such a model."),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads of torch.", min=1)] = 2,
+    threads: Annotated[int, typer.Option(help="CPU threads of torch, of each process.", min=1)] = 2,
+    processes: Annotated[
+        int,
+        typer.Option(help="Processes on this machine, each of which plays its share of the games.", min=1),
+    ] = 1,
 ) -> None:
     """Train a model by search self-play and report held-out accuracy before and after."""
     changes = read_rules(
         rules, rule, attempts=attempts, top_k=top_k, max_turns=max_turns, rag_check=rag_check
     )
-    console, run = Console(), None
+    together = _together(processes)
+    console, run = Console(quiet=together is not None and not together.is_main), None
     try:
         if resume is not None:
-            run, config = _resumed_run(context, resume, changes)
+            run, config = _resumed_run(context, resume, changes, together)
             config = run.extend(config, steps)
         else:
             changed = find_preset(preset).in_mode(mode)
@@ -114,17 +120,32 @@ def train(
             changed = changed.changed({key: value for key, value in given.items() if value is not None})
             config = changed.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
             warm_start = warm_start and model_of_run(warm_start, "warm-start")
-            run = _new_run(f"{preset}-{mode}-seed{seed}" if name is None else name, config, warm_start)
+            name = f"{preset}-{mode}-seed{seed}" if name is None else name
+            run = _new_run(name, config, warm_start, together)
         print_text(console, f"run folder: {run.path} ({config.mode}, seed {config.seed})")
-        summary = run_training(config, run, console, warm_start, threads)
+        summary = run_training(config, run, console, warm_start, threads, together)
     except KeyboardInterrupt:
         print(f"\nssp: {_way_on(None if run is None else run.path, warm_start)}", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    console.print(_table(summary))
+    if summary:
+        console.print(_table(summary))
     print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}")
 
 
-def _new_run(name: str, config: TrainConfig, warm_start: Path | None) -> RunDirectory:
+def _together(count: int) -> Processes | None:
+    """Join the processes that torchrun started with this one, or have it start as many as were asked for."""
+    if "WORLD_SIZE" not in os.environ and count == 1:
+        return None
+    from baselines.processes import join, start
+
+    if "WORLD_SIZE" not in os.environ:
+        start(count)
+    return join()
+
+
+def _new_run(
+    name: str, config: TrainConfig, warm_start: Path | None, together: Processes | None
+) -> RunDirectory:
     """Create the folder of a run, once everything that the run needs has been found to be there."""
     from baselines.algorithms import find_algorithm
     from baselines.models import check_model, find_model
@@ -132,6 +153,9 @@ def _new_run(name: str, config: TrainConfig, warm_start: Path | None) -> RunDire
     from baselines.run_directory import RunDirectory
 
     folder = _run_folder(name)
+    if together is not None and not together.is_main:
+        together.wait()
+        return RunDirectory(folder, writes=False)
     for role in (config.solver, config.proposer):
         if role.learns:
             find_algorithm(role)
@@ -141,11 +165,14 @@ def _new_run(name: str, config: TrainConfig, warm_start: Path | None) -> RunDire
         find_model(config.model.name)
     if warm_start is not None:
         check_model(warm_start, config)
-    return RunDirectory.create(folder, config)
+    run = RunDirectory.create(folder, config)
+    if together is not None:
+        together.wait()
+    return run
 
 
 def _resumed_run(
-    context: typer.Context, folder: Path, changes: Mapping[str, Any]
+    context: typer.Context, folder: Path, changes: Mapping[str, Any], together: Processes | None
 ) -> tuple[RunDirectory, TrainConfig]:
     """Open the run that is to be continued, unless options contradict it."""
     from baselines.run_directory import RunDirectory
@@ -153,6 +180,10 @@ def _resumed_run(
     _check_is_run(folder)
     run, config = RunDirectory.open(folder)
     _check_resumed(context, folder, config, changes)
+    if together is not None:
+        # All have read the configuration before one of them may extend it.
+        together.wait()
+        run = replace(run, writes=together.is_main)
     return run, config
 
 
@@ -226,9 +257,16 @@ def _check_resumed(
 
 
 def run_training(
-    config: TrainConfig, run: Any, console: Console, warm_start: Path | None, threads: int
+    config: TrainConfig,
+    run: Any,
+    console: Console,
+    warm_start: Path | None,
+    threads: int,
+    together: Processes | None = None,
 ) -> dict[str, Any]:
     """Train in a run directory, with a live display, and draw the curves; return the summary.
+
+    A process that does not write the run returns nothing.
 
     Raises:
         SystemExit: With status 130 if the run is interrupted; a message on stderr says how to continue.
@@ -245,10 +283,12 @@ def run_training(
     transformers.utils.logging.disable_progress_bar()
     try:
         with ProgressDisplay(console) as display:
-            summary = Training(config, run, display, warm_start).train()
+            summary = Training(config, run, display, warm_start, together).train()
     except Interrupted as stop:
         print(f"\nssp: {stop}", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    if not summary:
+        return {}
     plot_run(run.read_jsonl("metrics.jsonl"), summary, run.path / "curve.png")
     return summary
 

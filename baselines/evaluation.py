@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+from baselines.processes import Processes
 from baselines.tasks import HeldOut, Source, WorldSource
 from ssp_env.game import GameConfig
 from ssp_env.play import AnyAgent, play
@@ -42,6 +43,7 @@ def evaluate(
     questions: int = 240,
     batch: int = 240,
     validation: bool = False,
+    processes: Processes | None = None,
 ) -> dict[str, Accuracy]:
     """Measure a solver on held-out questions.
 
@@ -53,6 +55,7 @@ def evaluate(
         questions: Most questions of a set.
         batch: Number of games that are played together.
         validation: Take the questions that are for learning curves.
+        processes: Those that play shares of the games; only this one if None.
 
     Returns:
         The accuracy on each set by its name, which for generated worlds is the number of hops.
@@ -60,15 +63,16 @@ def evaluate(
     opened = WorldSource(source, hops=hops) if isinstance(source, str) else source
     single = replace(config, attempts=1)
     sets = opened.heldout(single, questions, validation=validation)
-    return {each.name: _accuracy(solver, each, batch) for each in sets}
+    return {each.name: _accuracy(solver, each, batch, processes or Processes()) for each in sets}
 
 
-def _accuracy(solver: AnyAgent, heldout: HeldOut, batch: int) -> Accuracy:
+def _accuracy(solver: AnyAgent, heldout: HeldOut, batch: int, processes: Processes) -> Accuracy:
     engines: dict[str, SearchEngine] = {key: scenario.engine for key, scenario in heldout.scenarios.items()}
     outcomes = []
-    for start in range(0, len(heldout.games), batch):
+    games = processes.share(heldout.games)
+    for start in range(0, len(games), batch):
         outcomes += play(
-            heldout.games[start : start + batch],
+            games[start : start + batch],
             proposer=solver,
             solver=solver,
             search=engines,
@@ -76,6 +80,7 @@ def _accuracy(solver: AnyAgent, heldout: HeldOut, batch: int) -> Accuracy:
         )
         if hasattr(solver, "forget"):
             solver.forget()
+    outcomes = processes.gather(outcomes)
     solved = sum(outcome.success_rate == 1.0 for outcome in outcomes)
     searches = sum(outcome.metrics["solver_searches"] for outcome in outcomes) / len(outcomes)
     interval = wilson_interval(solved, len(outcomes))

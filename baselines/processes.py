@@ -65,6 +65,10 @@ class Processes:
         total: Tensor = self._accelerator.reduce(values.to(self._accelerator.device), reduction="sum")
         return total.to(values.device)
 
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so; each has said it before one of them goes on."""
+        return any(self.gather([flag]))
+
     def most(self, value: float) -> float:
         """Return the largest number of all processes."""
         return max(self.gather([value]))

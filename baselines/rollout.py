@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from baselines.processes import Processes
 from baselines.samples import Sample, TokensMissing, game_samples
 from baselines.seeding import derive_rng, derive_seed
 from baselines.tasks import Source
@@ -27,6 +28,8 @@ class Setting:
         seed: Seed of the run; with `step` it fixes every random choice except those of the agents.
         step: Number of the step.
         proposals: Games per answer; their proposals form a group.
+        processes: Those that play shares of the games. Noise passages of a RAG check come from games of the
+            same process.
     """
 
     source: Source
@@ -34,6 +37,7 @@ class Setting:
     seed: int
     step: int
     proposals: int = 1
+    processes: Processes = field(default_factory=Processes)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,9 @@ def play_pairings(setting: Setting, pairings: Sequence[Pairing], label: str = ""
     incomplete = start = 0
     for pairing in pairings:
         end = start + pairing.answers * setting.proposals
-        found = _play_pairing(pairing, games[start:end], scenarios, derive_seed(seed, *key, "noise"), label)
+        noise = derive_seed(seed, *key, "noise")
+        games[start:end] = _played(pairing, games[start:end], scenarios, noise, setting.processes)
+        found = _samples(pairing, games[start:end], label)
         incomplete += sum(not sample.complete for role in pairing.learning for sample in found[role])
         for role in samples:
             samples[role] += _usable(role, found[role], role in pairing.learning)
@@ -144,12 +150,17 @@ def play_pairings(setting: Setting, pairings: Sequence[Pairing], label: str = ""
     return Rollout(games, scenarios, samples, metrics, slots)
 
 
-def _play_pairing(
-    pairing: Pairing, games: Sequence[Game], scenarios: Mapping[str, Scenario], seed: int, label: str
-) -> dict[Role, list[Sample]]:
-    """Play the games of a pairing; return the samples of the roles that the learner plays."""
+def _played(
+    pairing: Pairing,
+    games: Sequence[Game],
+    scenarios: Mapping[str, Scenario],
+    seed: int,
+    processes: Processes,
+) -> list[Game]:
+    """Play this process's share of the games of a pairing; return all of them, when all have ended."""
+    own = processes.share(games)
     play(
-        games,
+        own,
         proposer=pairing.proposer,
         solver=pairing.solver,
         reader=pairing.reader,
@@ -157,6 +168,11 @@ def _play_pairing(
         seed=seed,
         on_player_error="raise",
     )
+    return processes.gather(own)
+
+
+def _samples(pairing: Pairing, games: Sequence[Game], label: str) -> dict[Role, list[Sample]]:
+    """Return what the roles that the learner plays have sampled."""
     samples: dict[Role, list[Sample]] = {"proposer": [], "solver": []}
     for game in games:
         if game.outcome is not None and game.outcome.verdict != "error":
@@ -188,9 +204,9 @@ def play_known(setting: Setting, tasks: Sequence[Task], solver: AnyAgent, label:
         for index, task in enumerate(tasks)
     ]
     pairing = Pairing(solver, solver, len(tasks), learning=("solver",))
-    samples = _play_pairing(
-        pairing, games, scenarios, derive_seed(setting.seed, setting.step, label, "noise"), label
-    )
+    noise = derive_seed(setting.seed, setting.step, label, "noise")
+    games = _played(pairing, games, scenarios, noise, setting.processes)
+    samples = _samples(pairing, games, label)
     incomplete = sum(not sample.complete for sample in samples["solver"])
     usable: dict[Role, Sequence[Sample]] = {
         "proposer": [],

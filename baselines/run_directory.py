@@ -30,9 +30,11 @@ class RunDirectory:
 
     Attributes:
         path: The folder.
+        writes: Whether this process writes into it; of several that train together only one does.
     """
 
     path: Path
+    writes: bool = True
 
     @classmethod
     def create(cls, path: Path, config: TrainConfig) -> RunDirectory:
@@ -82,6 +84,8 @@ class RunDirectory:
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
         """Write a temporary JSON file and rename it into place, so that no reader sees half of it."""
+        if not self.writes:
+            return
         target = self.path / name
         aside = target.with_suffix(".part")
         aside.write_text(json.dumps(data, indent=2) + "\n")
@@ -89,6 +93,8 @@ class RunDirectory:
 
     def append_jsonl(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append one line per row."""
+        if not self.writes:
+            return
         with (self.path / name).open("a") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
 
@@ -101,6 +107,8 @@ class RunDirectory:
 
     def truncate_jsonl(self, name: str, last_step: int) -> None:
         """Drop the rows of steps after `last_step`, which a resumed run takes again."""
+        if not self.writes:
+            return
         rows = [row for row in self.read_jsonl(name) if row["step"] <= last_step]
         aside = (self.path / name).with_suffix(".part")
         aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -109,6 +117,8 @@ class RunDirectory:
     def publish(self, name: str, write: Callable[[Path], object]) -> Path:
         """Let `write` fill a temporary folder, then rename it into place of an older one."""
         target, aside = self.path / name, (self.path / name).with_name(f".part-{Path(name).name}")
+        if not self.writes:
+            return target
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         write(aside)
@@ -137,6 +147,8 @@ class RunDirectory:
                 save_file(copies, folder / f"{name}.safetensors")
             (folder / "state.json").write_text(json.dumps(state))
 
+        if not self.writes:
+            return self.path
         (self.path / "checkpoints").mkdir(exist_ok=True)
         target = self.publish(f"checkpoints/{stage}-{step:06d}", write)
         for old in self.checkpoints()[:-KEPT_CHECKPOINTS]:

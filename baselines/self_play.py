@@ -14,6 +14,7 @@ from baselines.config import TrainConfig
 from baselines.learner import Experience, Learner
 from baselines.opponents import Opponents
 from baselines.policies import CausalLMPolicy
+from baselines.processes import Processes
 from baselines.rollout import Pairing, Rollout, Setting, play_pairings
 from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play_config import CURRENT, FROZEN
@@ -38,6 +39,7 @@ class SelfPlay:
         config: Configuration of the run.
         policy: Plays and learns every role that learns.
         frozen: The warm start; needed only if `OpponentsConfig.resolved` has it play.
+        processes: Those that share the work; only this one if None.
 
     Attributes:
         learner: Changes the weights of the policy.
@@ -46,11 +48,19 @@ class SelfPlay:
         filling: Completes the solver's batch.
     """
 
-    def __init__(self, config: TrainConfig, policy: CausalLMPolicy, frozen: CausalLMPolicy | None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        policy: CausalLMPolicy,
+        frozen: CausalLMPolicy | None,
+        processes: Processes | None = None,
+    ) -> None:
         self.config = config
+        self.processes = processes or Processes()
         self.policy = policy
         self.source = open_source(config.source, config.world, config.hops, config.game)
-        self.learner = Learner(policy, replace(config.learner, seed=derive_seed(config.seed, "learner")))
+        learner_config = replace(config.learner, seed=derive_seed(config.seed, "learner"))
+        self.learner = Learner(policy, learner_config, self.processes)
         self.algorithms: dict[Role, Algorithm] = {
             role: build_algorithm(getattr(config, role), self.learner) for role in config.learning
         }
@@ -64,7 +74,7 @@ class SelfPlay:
         config = self.config
         self.policy.published(str(number))
         self.opponents.begin(number)
-        setting = Setting(self.source, config.game, config.seed, number, config.proposals)
+        setting = Setting(self.source, config.game, config.seed, number, config.proposals, self.processes)
         matches = self._matches(number)
         played = play_pairings(setting, [match.pairing for match in matches])
         results = self._results(played, matches, number)

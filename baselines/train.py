@@ -23,6 +23,7 @@ from baselines.config import LearnerConfig, TrainConfig
 from baselines.evaluation import Accuracy, evaluate
 from baselines.learner import Learner
 from baselines.models import TinyModel, check_model, open_model
+from baselines.processes import Processes
 from baselines.rollout import Rollout
 from baselines.run_directory import RunDirectory, restore_optimizer
 from baselines.samples import Sample
@@ -101,12 +102,27 @@ class Training:
         observer: Told about every step.
         warm_start: Folder with a warm-started model, which is copied into the run and replaces its own warm
             start.
+        processes: Those that train together; only this one if None.
+
+    Raises:
+        ValueError: If the configuration cannot be trained by several processes.
     """
 
     def __init__(
-        self, config: TrainConfig, run: RunDirectory, observer: Observer, warm_start: Path | None = None
+        self,
+        config: TrainConfig,
+        run: RunDirectory,
+        observer: Observer,
+        warm_start: Path | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.config = config
+        self.processes = processes or Processes()
+        if self.processes.size > 1 and config.rollout.engine != "transformers":
+            raise ValueError(
+                "several processes sample with transformers: leave out rollout.engine "
+                f"{config.rollout.engine!r}, or train with one process"
+            )
         self.run = run
         self.observer = observer
         self.protocol = PROTOCOLS[config.game.protocol]
@@ -116,6 +132,7 @@ class Training:
         if warm_start:
             check_model(warm_start, config)
             run.publish(WARM_START, lambda folder: shutil.copytree(warm_start, folder, dirs_exist_ok=True))
+        self.processes.wait()
         self.seconds = 0.0
         self._started = time.monotonic()
         self._stop = False
@@ -123,12 +140,16 @@ class Training:
     def train(self) -> dict[str, Any]:
         """Run all stages, evaluate before and after self-play and write the summary.
 
+        Returns:
+            The summary; nothing from processes that do not write it.
+
         Raises:
             Interrupted: After the step in which the first Ctrl-C came; the state is saved.
         """
         stage_names = ("lookup", "cloning", "self_play")
         checkpoint = self.run.checkpoints()[-1] if self.run.checkpoints() else None
         first_stage, first_step, restore = self._restore(checkpoint)
+        self.processes.wait()
         with self._deferred_interrupt():
             for index, name in enumerate(stage_names):
                 if index < first_stage:
@@ -142,7 +163,7 @@ class Training:
                 self._run_stage(index, stage, done)
         self.run.publish(FINAL, self.opened.save)
         after = self._evaluate("after")
-        return self._summarise(after)
+        return self._summarise(after) if self.processes.is_main else {}
 
     # -- stages ----------------------------------------------------------------------------------------
 
@@ -205,7 +226,7 @@ class Training:
             total_steps=max(1, steps),
             micro_batch_tokens=self.config.learner.micro_batch_tokens,
         )
-        return Learner(self.policy, options)
+        return Learner(self.policy, options, self.processes)
 
     def _self_play_stage(self) -> Stage:
         config = self.config
@@ -215,7 +236,7 @@ class Training:
             # Its random numbers depend on this name, which a resumed run must not choose anew.
             frozen.published("before")
             self.opened.restore(frozen, self.run.path / WARM_START)
-        game = SelfPlay(config, self.policy, frozen)
+        game = SelfPlay(config, self.policy, frozen, self.processes)
 
         def step(number: int) -> dict[str, float]:
             played, metrics = game.step(number)
@@ -250,9 +271,10 @@ class Training:
             self.run.append_jsonl("metrics.jsonl", [row])
             self.observer.step(metrics)
             finished = number + 1 == stage.steps or bool(stage.tokens and spent >= stage.tokens)
-            if self._stop or finished or (number + 1) % self.config.checkpoint_every == 0:
+            stop = self.processes.any(self._stop)
+            if stop or finished or (number + 1) % self.config.checkpoint_every == 0:
                 self._checkpoint(index, number + 1, stage)
-            if self._stop:
+            if stop:
                 raise Interrupted(self.run.path)
 
     def _global_step(self, stage: int, number: int) -> int:
@@ -292,7 +314,8 @@ class Training:
 
     def _drop_rows_after(self, step: int) -> None:
         self.run.truncate_jsonl("metrics.jsonl", step)
-        keep_episodes(self.run.path / EPISODES, lambda episode: episode.extra["step"] <= step)
+        if self.run.writes:
+            keep_episodes(self.run.path / EPISODES, lambda episode: episode.extra["step"] <= step)
 
     @contextmanager
     def _deferred_interrupt(self) -> Iterator[None]:
@@ -313,10 +336,11 @@ class Training:
     def _save_warm_start(self) -> None:
         if not (self.run.path / WARM_START).exists():
             self.run.publish(WARM_START, self.opened.save)
-        if not (self.run.path / "heldout_before.json").exists():
+        if self.processes.any(not (self.run.path / "heldout_before.json").exists()):
             before = self._evaluate("before")
             rows = {name: accuracy.to_dict() for name, accuracy in before.items()}
             self.run.write_json("heldout_before.json", rows)
+        self.processes.wait()
 
     def _evaluate(self, what: str) -> dict[str, Accuracy]:
         self.observer.evaluating(f"held-out questions, {what}")
@@ -324,7 +348,7 @@ class Training:
         self.policy.published(what)
         agent = self.policy.agent(derive_seed(self.config.seed, what))
         questions = self.config.evaluation.questions
-        return evaluate(agent, self.source, self.config.game, questions=questions)
+        return evaluate(agent, self.source, self.config.game, questions=questions, processes=self.processes)
 
     def _validate(self, number: int) -> dict[str, float]:
         # Players that sample elsewhere have the weights of before this step's update.
@@ -335,10 +359,13 @@ class Training:
             self.config.game,
             questions=self.config.evaluation.validation_questions,
             validation=True,
+            processes=self.processes,
         )
         return {f"validation/{_metric(name)}": accuracy.pass_at_1 for name, accuracy in results.items()}
 
     def _record_episodes(self, played: Rollout, number: int) -> None:
+        if not self.run.writes:
+            return
         extra = {"step": self._global_step(2, number)}
         with EpisodeWriter(self.run.path / EPISODES, append=True) as writer:
             for game in played.games:
