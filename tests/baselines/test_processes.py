@@ -36,7 +36,7 @@ def test_two_processes_and_one_take_the_same_steps(tmp_path: Path, algorithm: st
 
 
 def test_a_run_of_two_processes_is_resumed_and_extended_by_two(tmp_path: Path):
-    """What one process computes alone, two compute together: losses of the warm start, numbers of questions."""
+    """What one process computes alone, two compute together: losses of the warm start, how many questions."""
 
     def ssp(*arguments: str) -> str:
         command = [
