@@ -153,5 +153,5 @@ def test_examples_of_configurations_are_taken(text: str, tmp_path: Path):
     (tmp_path / "mine.toml").write_text(text)
     changed = preset("tiny").changed(read_toml(tmp_path / "mine.toml", "options of a run"))
     assert changed != preset("tiny")
-    assert [find_algorithm(role) for role in (changed.solver, changed.proposer)]
+    assert [find_algorithm(role) for role in (changed.solver, changed.proposer) if role.learns]
     check_players(changed.opponents, changed.learning, changed.game)

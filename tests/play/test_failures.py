@@ -81,7 +81,7 @@ def check(games, outcomes, undisturbed, source):
         if index in broken:
             assert isinstance(game.events[-1], GameBroken)
             assert re.match(
-                rf"{source}(_\d)?( for (proposer|reader|solver_\d))?: \w+: ", game.events[-1].detail
+                rf"{source}(_\d)?( for (proposer|reader|solver_\d))?: \w+(: |$)", game.events[-1].detail
             )
             assert outcome.reason == "error" and outcome.success_rate is None
             assert set(outcome.rewards.values()) == {0.0}
