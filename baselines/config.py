@@ -17,7 +17,7 @@ from ssp_env.cli.rules import read_toml
 from ssp_env.game import GameConfig, Role
 from ssp_env.game.config import TERSE_RULES, check_names
 from ssp_env.game.rewards import NEED_ATTEMPTS
-from ssp_env.objects import is_object_name
+from ssp_env.objects import check_least, is_object_name
 
 OldLogprobs = Literal["sampled", "recomputed"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -107,9 +107,13 @@ class LearnerConfig:
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("epochs", "minibatches", "micro_batch_tokens", "reference_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_least(
+            1,
+            **{
+                name: getattr(self, name)
+                for name in ("epochs", "minibatches", "micro_batch_tokens", "reference_every")
+            },
+        )
         if not 0 <= self.reference_decay < 1:
             raise ValueError(f"reference_decay must be from 0 to below 1, got {self.reference_decay}")
         if self.schedule != "constant" and self.total_steps < 1:
@@ -241,13 +245,12 @@ class TrainConfig:
                 "the tiny model reads terse worlds only: set model.name to smollm2 or the folder of a "
                 "model, or leave out source.corpus, source.search and rules.prompts"
             )
-        for name in ("steps", "answers", "proposals", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_least(
+            1, **{name: getattr(self, name) for name in ("steps", "answers", "proposals", "checkpoint_every")}
+        )
         if self.tokens is not None and self.tokens < 1:
             raise ValueError(f"tokens must be at least 1, or None for no limit, got {self.tokens}")
-        if self.evaluation.questions < 1:
-            raise ValueError(f"evaluation.questions must be at least 1, got {self.evaluation.questions}")
+        check_least(1, **{"evaluation.questions": self.evaluation.questions})
         self._check_self_play()
         if not self.hops or min(self.hops) < 1:
             raise ValueError(f"hops must be numbers from 1 up, at least one of them, got {list(self.hops)}")

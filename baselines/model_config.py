@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ssp_env.objects import check_least
+
 Precision = Literal["auto", "float32", "bfloat16"]
 TINY = "tiny"
 
@@ -99,8 +101,7 @@ class RolloutConfig:
             raise ValueError(
                 f"rollout.engine must be transformers, vllm or vllm:URL[,URL...], got {self.engine!r}"
             )
-        if self.max_new_tokens < 1:
-            raise ValueError(f"rollout.max_new_tokens must be at least 1, got {self.max_new_tokens}")
+        check_least(1, **{"rollout.max_new_tokens": self.max_new_tokens})
         if self.context_window and self.context_window <= self.max_new_tokens:
             raise ValueError(
                 f"rollout.context_window must be above max_new_tokens of {self.max_new_tokens}, got "

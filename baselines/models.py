@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
@@ -39,25 +39,6 @@ if TYPE_CHECKING:
 
 ADAPTER = "adapter"
 """Folder of the LoRA adapter inside that of a saved model, whose weights have it merged in."""
-
-
-class TrainedModel(Protocol):
-    """A model with its policy, and how both are written and read."""
-
-    policy: CausalLMPolicy
-
-    def save(self, folder: Path) -> None:
-        """Write weights, configuration and tokenizer into a folder that players are made of."""
-        ...
-
-    def restore(self, policy: CausalLMPolicy, folder: Path) -> None:
-        """Give a policy of this model the weights that `save` wrote.
-
-        Raises:
-            FileNotFoundError: If there are none in the folder.
-            ValueError: If they do not fit.
-        """
-        ...
 
 
 def open_model(config: TrainConfig, workspace: Path) -> TinyModel | LanguageModel:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ssp_env.game import Role
+from ssp_env.objects import check_least
 
 CURRENT, FROZEN = "current", "frozen"
 PAST = ("window", "pfsp")
@@ -48,9 +49,7 @@ class OpponentsConfig:
     weighting: Weighting = "squared"
 
     def __post_init__(self) -> None:
-        for name in ("window", "every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"opponents.{name} must be at least 1, got {getattr(self, name)}")
+        check_least(1, **{f"opponents.{name}": getattr(self, name) for name in ("window", "every")})
         if not 0 < self.share <= 1:
             raise ValueError(f"opponents.share must be above 0 and at most 1, got {self.share}")
 
@@ -107,9 +106,8 @@ class FillingConfig:
     max_uses: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "capacity", "reset_every", "max_age", "max_uses"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"filling.{name} must be at least 1, got {getattr(self, name)}")
+        numbers = ("rounds", "capacity", "reset_every", "max_age", "max_uses")
+        check_least(1, **{f"filling.{name}": getattr(self, name) for name in numbers})
 
     @property
     def drops_copies(self) -> bool:

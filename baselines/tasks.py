@@ -12,6 +12,7 @@ import numpy as np
 
 from ssp_env.data import read_questions
 from ssp_env.game import Game, GameConfig, Task
+from ssp_env.objects import check_least
 from ssp_env.scenario import Scenario, open_scenario
 from ssp_env.worlds import WORLD_PRESETS, KnownQuestion, World, WorldConfig
 from ssp_env.worlds.config import Split
@@ -83,9 +84,8 @@ class SourceConfig:
     questions_per_world: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("worlds", "questions_per_world"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"source.{name} must be at least 1, got {getattr(self, name)}")
+        numbers = ("worlds", "questions_per_world")
+        check_least(1, **{f"source.{name}": getattr(self, name) for name in numbers})
         files = [name for name in ("answers", "questions", "validation", "heldout") if getattr(self, name)]
         if files and not self.over_corpus:
             raise ValueError(

@@ -22,7 +22,7 @@ from baselines.config import TrainConfig
 from baselines.config import preset as find_preset
 from baselines.run_directory import RunDirectory, RunDirectoryError
 from benchmarks.algorithms_report import Runs, plot, report, table
-from benchmarks.processes import Job, run_jobs
+from benchmarks.jobs import Job, run_jobs
 
 ALGORITHMS: Mapping[str, Mapping[str, Any]] = {
     # Dr. GRPO, as in the preset.
@@ -35,7 +35,7 @@ ALGORITHMS: Mapping[str, Mapping[str, Any]] = {
     # 13 % of the variance (a ridge regression on the same states 11 %), from 0 less than nothing.
     "ppo": {"critic": "head", "critic_start": "mean", "critic_learning_rate": 1e-3, "whiten": False},
 }
-"""The solver's options, chosen on training worlds and probe tasks before any held-out question was asked."""
+"""The solver's options, chosen on training worlds before any held-out question was asked."""
 
 FIRST = "grpo"
 """Its run makes the warm start of a seed, from which the other algorithms start too."""

@@ -46,6 +46,7 @@ def minimal_app(engine: BM25Engine) -> FastAPI:
 
     @app.post("/retrieve")
     def retrieve(request: _Request) -> dict[str, Rankings]:
+        """Answer every query with the passages it finds."""
         found = engine.search(request.queries, request.topk or TOP_K)
         return {
             "result": [

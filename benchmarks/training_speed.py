@@ -208,8 +208,8 @@ def beside_trl(load: Load, steps: int) -> Times:
         RuntimeError: If the two did not sample and train as many tokens.
     """
     try:
-        import datasets
-        import trl
+        import trl  # first, so that an error names it and not what it needs
+        import datasets  # isort: skip
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(NEEDS_TRL.format(library=error.name), name=error.name) from error
     model, tokenizer = tiny()

@@ -22,7 +22,7 @@ from baselines.train import Training
 from baselines.warm_start import clone, oracle_demonstrations
 from ssp_env.game import Reply, View
 from tests.agents.chatty import TAGS, build_model, build_tokenizer
-from tests.baselines.test_train import Killed, Watcher, kill
+from tests.baselines.runs import Killed, Watcher, kill
 
 SMALL = {
     "world": "small",

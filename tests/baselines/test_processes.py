@@ -12,7 +12,7 @@ import torch
 from baselines.config import preset
 from baselines.run_directory import RunDirectory
 from baselines.train import Training
-from tests.baselines.test_train import Watcher
+from tests.baselines.runs import Watcher
 from tests.baselines.two_processes import main
 
 

@@ -1,134 +1,33 @@
-"""Whole runs in seconds: their records, who learns in which mode, and runs that stop, die and resume."""
+"""Whole runs in seconds: their records, and who learns in which mode."""
 
-import json
 import math
-import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
 from agents.tiny_model import build_model, load, save
-from baselines.config import EvaluationConfig, ModelConfig, TrainConfig, preset
-from baselines.run_directory import RunDirectory, RunDirectoryError
-from baselines.train import SELF_PLAY, Interrupted, Training, tokens_spent
+from baselines.config import ModelConfig, preset
+from baselines.run_directory import RunDirectory
+from baselines.train import SELF_PLAY, tokens_spent
 from ssp_env.game import Game
 from ssp_env.game.events import TurnTaken
 from ssp_env.records import first_difference, read_episodes
 from ssp_env.scenario import open_scenario
 from ssp_env.worlds import WorldConfig
 from tests.agents.tiny import TOKENIZER, recomputed_logprobs
-from tests.baselines.conftest import EASY_GAME
-
-SHORT = replace(
-    preset("smoke"),
-    game=EASY_GAME,
-    warm_start=replace(
-        preset("smoke").warm_start, lookup_steps=3, lookup_sequences=4, cloning_steps=3, cloning_games=3
-    ),
-    steps=3,
-    answers=4,
-    learner=replace(preset("smoke").learner, learning_rate=1e-3),
-    evaluation=EvaluationConfig(questions=3, validation_every=3, validation_questions=2),
-    checkpoint_every=2,
-)
-"""All stages, shorter than the smoke preset."""
-
-LEARNING = replace(
+from tests.baselines.runs import (
+    LEARNING,
     SHORT,
-    steps=5,
-    answers=6,
-    evaluation=EvaluationConfig(questions=4, validation_every=5, validation_questions=2),
+    assert_same_run,
+    resume,
+    rows,
+    same,
+    summary,
+    train,
+    weights,
 )
-"""Self-play that changes the cloned policy at every step, if scores are lenient."""
-
-
-class Watcher:
-    """An observer that keeps what it is told and may act on a step or an evaluation."""
-
-    def __init__(self, at: str = "", act: Callable[[], None] = lambda: None) -> None:
-        self.at = at
-        self.act = act
-        self.seen: list[str] = []
-        self._stage = ""
-        self._step = 0
-
-    def stage(self, name: str, steps: int, done: int) -> None:
-        self._stage, self._step = name, done
-
-    def step(self, metrics: dict[str, float]) -> None:
-        self._step += 1
-        self._tell(f"{self._stage} {self._step}")
-
-    def evaluating(self, what: str) -> None:
-        self._tell(what.rpartition(" ")[2])
-
-    def _tell(self, moment: str) -> None:
-        self.seen.append(moment)
-        if moment == self.at:
-            self.act()
-
-
-class Killed(BaseException):
-    """What a kill looks like from inside: nothing after it happens."""
-
-
-def kill() -> None:
-    raise Killed
-
-
-def press_ctrl_c() -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
-def train(
-    config: TrainConfig, path: Path, watcher: Watcher | None = None, warm_start: Path | None = None
-) -> Path:
-    """Run a configuration in a new folder."""
-    Training(config, RunDirectory.create(path, config), watcher or Watcher(), warm_start).train()
-    return path
-
-
-def resume(path: Path) -> Watcher:
-    run, config = RunDirectory.open(path)
-    watcher = Watcher()
-    Training(config, run, watcher).train()
-    return watcher
-
-
-def rows(path: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (path / name).read_text().splitlines()]
-
-
-def summary(path: Path) -> dict[str, Any]:
-    return json.loads((path / "summary.json").read_text())
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def assert_same_run(got: Path, expected: Path) -> None:
-    """Weights, figures and records are equal, clocks aside."""
-    assert same(weights(got / "final"), weights(expected / "final"))
-    assert same(weights(got / "warm-start"), weights(expected / "warm-start"))
-    figures = [
-        {k: v for k, v in summary(path).items() if k not in ("wall_s", "peak_rss_mb")}
-        for path in (got, expected)
-    ]
-    assert figures[0] == figures[1]
-    assert rows(got) == rows(expected)
-    assert rows(got, "episodes.jsonl") == rows(expected, "episodes.jsonl")
-
 
 # -- the token budget ----------------------------------------------------------------------------------
 
@@ -294,162 +193,6 @@ def test_without_the_check_questions_are_not_read(tmp_path: Path, warm_start: Pa
         reasons[checked] = {key for row in rows(path) for key in row if key.startswith("invalid/")}
     assert reasons[True] & {"invalid/not_recovered", "invalid/no_reading"}
     assert not reasons[False] & {"invalid/not_recovered", "invalid/no_reading"}
-
-
-# -- stopped, killed, resumed --------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(SHORT, tmp_path_factory.mktemp("runs") / "whole")
-
-
-@pytest.mark.parametrize(
-    "moment", ["look-ups 1", "look-ups 3", "cloning 2", "before", "self-play 1", "self-play 3"]
-)
-def test_ctrl_c_saves_the_state_and_resuming_gives_the_run_that_was_not_stopped(
-    moment: str, tmp_path: Path, whole_run: Path
-):
-    path, watcher = tmp_path / "run", Watcher(moment, press_ctrl_c)
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted) as stop:
-        train(SHORT, path, watcher)
-    assert f"ssp train --resume {path}" in str(stop.value)
-    assert signal.getsignal(signal.SIGINT) is handler
-    # The running step is finished, no other is begun; an evaluation is followed by one step.
-    assert watcher.seen[-1] == ("self-play 1" if moment == "before" else moment)
-    again = resume(path)
-    assert again.seen[-1] == "after" and not set(watcher.seen) & set(again.seen)
-    assert_same_run(path, whole_run)
-
-
-@pytest.mark.parametrize("moment", ["look-ups 1", "cloning 2", "before", "self-play 2", "after"])
-def test_a_killed_run_resumes_from_its_last_checkpoint(moment: str, tmp_path: Path, whole_run: Path):
-    path = tmp_path / "run"
-    with pytest.raises(Killed):
-        train(SHORT, path, Watcher(moment, kill))
-    with (path / "metrics.jsonl").open("a") as file:
-        file.write('{"stage": "cut by the ki')
-    resume(path)
-    assert_same_run(path, whole_run)
-
-
-def test_a_run_stopped_at_every_step_is_still_the_same_run(
-    tmp_path: Path, warm_start: Path, lenient_scores: None
-):
-    """With a policy that changes at every step, so that weights, moments and draws all matter."""
-    whole = train(LEARNING, tmp_path / "whole", warm_start=warm_start)
-    assert min(row["grad_norm"] for row in rows(whole)) > 0
-    path = tmp_path / "stopped"
-    with pytest.raises(Interrupted):
-        train(LEARNING, path, Watcher("self-play 1", press_ctrl_c), warm_start)
-    for step in range(2, LEARNING.steps + 1):
-        run, config = RunDirectory.open(path)
-        with pytest.raises(Interrupted):
-            Training(config, run, Watcher(f"self-play {step}", press_ctrl_c)).train()
-    resume(path)
-    assert_same_run(path, whole)
-
-
-@pytest.mark.parametrize("moment", ["before", "self-play 1", "self-play 3", "after"])
-def test_a_killed_run_from_a_given_warm_start_does_not_lose_it(
-    moment: str, tmp_path: Path, warm_start: Path, lenient_scores: None
-):
-    whole = train(LEARNING, tmp_path / "whole", warm_start=warm_start)
-    with pytest.raises(Killed):
-        train(LEARNING, tmp_path / "run", Watcher(moment, kill), warm_start)
-    resume(tmp_path / "run")
-    assert_same_run(tmp_path / "run", whole)
-
-
-def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, whole_run: Path):
-    def twice() -> None:
-        press_ctrl_c()
-        press_ctrl_c()
-
-    with pytest.raises(KeyboardInterrupt):
-        train(SHORT, tmp_path / "run", Watcher("cloning 1", twice))
-    resume(tmp_path / "run")
-    assert_same_run(tmp_path / "run", whole_run)
-
-
-def test_resuming_a_finished_run_changes_nothing(tmp_path: Path):
-    path = train(SHORT, tmp_path / "run")
-    before, figures = weights(path / "final"), summary(path)["heldout"]
-    assert resume(path).seen == ["after"]
-    assert same(weights(path / "final"), before) and summary(path)["heldout"] == figures
-
-
-def test_an_extended_run_is_the_run_that_was_longer_from_the_start(
-    tmp_path: Path, warm_start: Path, lenient_scores: None
-):
-    whole = train(LEARNING, tmp_path / "whole", warm_start=warm_start)
-    path = train(replace(LEARNING, steps=LEARNING.steps - 1), tmp_path / "run", warm_start=warm_start)
-    run, config = RunDirectory.open(path)
-    Training(run.extend(config, LEARNING.steps), run, Watcher()).train()
-    assert RunDirectory.open(path)[1] == LEARNING
-    assert_same_run(path, whole)
-    with pytest.raises(RunDirectoryError, match="--steps may be more, got 1"):
-        run.extend(LEARNING, 1)
-
-
-def test_critics_references_and_baselines_come_back_with_a_resumed_run(
-    tmp_path: Path, warm_start: Path, lenient_scores: None
-):
-    config = LEARNING.changed(
-        {
-            "steps": 4,
-            "evaluation": {"validation_every": 2},
-            "solver": {"algorithm": "ppo", "warmup_updates": 1, "kl_coefficient": 0.1},
-            "proposer": {"algorithm": "reinforce", "baseline": "moving", "by_hops": True},
-            "learner": {"minibatches": 2, "epochs": 2},
-        }
-    )
-    whole = train(config, tmp_path / "whole", warm_start=warm_start)
-    path = tmp_path / "stopped"
-    with pytest.raises(Interrupted):
-        train(config, path, Watcher("self-play 2", press_ctrl_c), warm_start)
-    resume(path)
-    assert_same_run(path, whole)
-    assert rows(path)[-1]["solver/critic_warmup"] == 0.0 and rows(path)[-1]["solver/reference_kl"] > 0
-
-
-def test_pools_opponents_and_references_come_back_with_a_killed_run(
-    tmp_path: Path, warm_start: Path, lenient_scores: None
-):
-    config = LEARNING.changed(
-        {
-            "steps": 6,
-            "checkpoint_every": 2,
-            "evaluation": {"validation_every": 2},
-            "opponents": {"proposer": "pfsp", "solver": "pfsp", "every": 1, "window": 3},
-            "filling": {"kind": "prioritised", "max_age": 3, "max_uses": 2},
-            "solver": {"kl_coefficient": 0.1},
-            "learner": {"reference": "moving", "reference_every": 2, "reference_decay": 0.5},
-        }
-    )
-    whole = train(config, tmp_path / "whole", warm_start=warm_start)
-    play = rows(whole)
-    assert sum(row["replayed"] for row in play) > 0 and play[-1]["pool_size"] > 0
-    assert {"opponents/solver/win_rate", "opponents/proposer/age"} <= set(play[-1])
-    for moment in ("self-play 3", "self-play 5"):
-        path = tmp_path / moment
-        with pytest.raises(Killed):
-            train(config, path, Watcher(moment, kill), warm_start)
-        resume(path)
-        assert_same_run(path, whole)
-
-
-def test_a_frozen_opponent_draws_the_same_numbers_in_a_resumed_run(
-    tmp_path: Path, warm_start: Path, lenient_scores: None
-):
-    config = LEARNING.in_mode("solver-only")
-    whole = train(config, tmp_path / "whole", warm_start=warm_start)
-    path = tmp_path / "stopped"
-    with pytest.raises(Interrupted):
-        train(config, path, Watcher("self-play 2", press_ctrl_c), warm_start)
-    resume(path)
-    assert_same_run(path, whole)
 
 
 # -- bad warm starts -----------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ def test_our_step_samples_and_trains_the_tokens_of_the_load():
     assert ours.metrics["solver/max_ratio_error"] < 1e-4
 
 
+@pytest.mark.filterwarnings("default")
 def test_trl_takes_the_same_steps():
     pytest.importorskip("trl", reason="needs trl: make parity")
     times = beside_trl(LOAD, steps=2)
