@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from agents.player_names import PlayerOptions, player_by_name
 from agents.transformers_agent import TransformersAgent
 from baselines.algorithms import build_algorithm
-from baselines.config import RoleConfig, TrainConfig
+from baselines.config import RoleConfig, TrainConfig, preset
 from baselines.learner import Learner
 from baselines.models import ADAPTER, LanguageModel, check_model, find_model, open_model
 from baselines.rollout import play_rollout
@@ -21,8 +23,11 @@ from baselines.tasks import WorldSource, open_source
 from baselines.train import Training
 from baselines.warm_start import clone, oracle_demonstrations
 from ssp_env.game import Reply, View
+from ssp_env.game.view import ROLES
+from tests.agents.byte_tokenizer import byte_tokenizer
 from tests.agents.chatty import TAGS, build_model, build_tokenizer
 from tests.baselines.runs import Killed, Watcher, kill
+from tests.serve.running import process
 
 SMALL = {
     "world": "small",
@@ -207,6 +212,84 @@ def test_a_run_from_cloning_to_the_end_can_be_killed_and_resumed(folder: Path, t
         opened.restore(opened.policy, tmp_path / name / "final")
         weights.append(opened.policy.state_dict())
     assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2], ids=["full", "lora"])
+def test_a_vllm_server_gets_the_weights_of_every_step(tmp_path: Path, lora_rank: int):
+    """A server that speaks vLLM's protocol samples; what it is sent comes from the run's folder."""
+    tokenizer = byte_tokenizer()
+    build_model(len(tokenizer)).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    corpus, questions = tmp_path / "corpus.jsonl", tmp_path / "questions.jsonl"
+    corpus.write_text('{"id": "a", "title": "Blue whale", "text": "Blue whales eat krill."}\n')
+    questions.write_text('{"id": "1", "question": "What do blue whales eat?", "golden_answers": ["krill"]}\n')
+    with process("-m", "tests.agents.fake_vllm", "--name", "model") as (_, url):
+        config = config_of(tmp_path / "model", lora_rank=lora_rank).changed(
+            {
+                "steps": 2,
+                "rules": {"prompts": "english"},
+                "solver": {"algorithm": "reinforce", "entropy_coefficient": 0.01},
+                "proposer": "frozen",
+                "source": {"corpus": str(corpus), "questions": str(questions), "heldout": str(questions)},
+                "rollout": {"engine": f"vllm:{url}", "rendering": "plain", "max_new_tokens": 64},
+                "warm_start": {"cloning_steps": 0},
+                "learner": {"old_logprobs": "recomputed"},
+            }
+        )
+        config = config.changed({"rollout": {"context_window": 8192}})
+        run = RunDirectory.create(tmp_path / "run", config)
+        summary = Training(config, run, Watcher()).train()
+        asked = httpx.get(f"{url}/asked").json()
+    versions = ["before", "0", "1", "after"]
+    wanted = [f"load {'-'.join(ROLES)}@{version}" for version in versions]
+    if not lora_rank:
+        wanted = [f"version {version}" for version in versions]
+    validations = ("validation-0", "validation-1")
+    assert [call for call in asked["calls"] if call in wanted] == wanted
+    assert any(validation in call for call in asked["calls"] for validation in validations)
+    assert summary["heldout"]["after"]["questions"]["pass_at_1"] == 1.0
+    seeds = {request["seed"] for request in asked["completions"]}
+    # Games have the same ids at every step, and draw other numbers from every version.
+    assert len(seeds) == len(asked["completions"])
+    assert all(row["solver/trained_tokens"] > 0 for row in run.read_jsonl("metrics.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-7b-paper", "search-r1"])
+def test_a_preset_for_gpus_runs_on_a_random_model_of_two_layers(tmp_path: Path, name: str):
+    tokenizer = build_tokenizer(words=TAGS)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    qwen = Qwen2Config(
+        vocab_size=len(tokenizer), num_key_value_heads=2, max_position_embeddings=4096, **sizes
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        Qwen2ForCausalLM(qwen).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    corpus, questions = tmp_path / "corpus.jsonl", tmp_path / "questions.jsonl"
+    corpus.write_text('{"id": "a", "title": "Ada", "text": "Ada fed whales, and this is a long sentence."}\n')
+    questions.write_text('{"id": "1", "question": "Who fed whales?", "golden_answers": ["Ada"]}\n')
+    source = {"corpus": str(corpus), "search": ""}
+    if name == "search-r1":
+        source["questions"] = str(questions)
+    else:
+        (tmp_path / "answers.txt").write_text("Ada\n")
+        source["answers"] = str(tmp_path / "answers.txt")
+    config = preset(name).changed(
+        {
+            "model": {"name": str(tmp_path / "model")},
+            "rollout": {"engine": "transformers", "max_new_tokens": 6, "context_window": 4096},
+            "rules": {"max_turns": 2, "attempts": 2},
+            "answers": 2,
+            "steps": 1,
+            "checkpoint_every": 1,
+            "source": source,
+        }
+    )
+    run = RunDirectory.create(tmp_path / "run", config)
+    Training(config, run, Watcher()).train()
+    (row,) = run.read_jsonl("metrics.jsonl")
+    role = "solver" if name == "search-r1" else "proposer"
+    assert f"{role}/mismatch_mean" in row and (tmp_path / "run" / "final" / "config.json").is_file()
 
 
 # -- bad input -----------------------------------------------------------------------------------------
