@@ -119,6 +119,7 @@ class Ours:
 
     Attributes:
         metrics: Those of the newest update.
+        sampled: Tokens of the newest step; groups of equal rewards have no gradient and are not trained on.
     """
 
     def __init__(self, model: LlamaForCausalLM, load: Load) -> None:
@@ -131,6 +132,7 @@ class Ours:
         self._algorithm = GRPO(Learner(policy, config), GRPOConfig())
         self._steps = 0
         self.metrics: dict[str, float] = {}
+        self.sampled = 0
 
     def step(self) -> None:
         """Sample, score and learn."""
@@ -152,6 +154,7 @@ class Ours:
             )
             for request, sampled in zip(requests, self._loop.run(requests), strict=True)
         ]
+        self.sampled = sum(sample.sampled_count for sample in samples)
         self.metrics = self._algorithm.update(samples)
 
     def _requests(self) -> list[TurnRequest]:
@@ -205,7 +208,7 @@ def beside_trl(load: Load, steps: int) -> Times:
 
     Raises:
         ModuleNotFoundError: If TRL is not installed; the message says how to install it.
-        RuntimeError: If the two did not sample and train as many tokens.
+        RuntimeError: If the two did not sample as many tokens.
     """
     try:
         import trl  # first, so that an error names it and not what it needs
@@ -232,10 +235,9 @@ def beside_trl(load: Load, steps: int) -> Times:
             callbacks=[InTurn(ours, times)],
         ).train()
     del times.ours[0], times.theirs[0]
-    trained = ours.metrics["solver/trained_tokens"]
-    if times.their_tokens != load.sampled or trained != load.sampled:
+    if times.their_tokens != load.sampled or ours.sampled != load.sampled:
         raise RuntimeError(
-            f"expected {load.sampled} tokens a step of both, got {trained:.0f} of ours and "
+            f"expected {load.sampled} tokens a step of both, got {ours.sampled} of ours and "
             f"{times.their_tokens} of TRL's"
         )
     return times
