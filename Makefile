@@ -66,7 +66,7 @@ parity: $(VENV)/.dev
 parity-tests: export HF_HUB_OFFLINE = 1
 parity-tests: $(VENV)/.parity
 	@echo "== Comparing losses and advantages with TRL's and verl's"
-	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity $(ARGS)
+	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/benchmarks/test_training_speed.py $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix

@@ -113,12 +113,8 @@ def train(
             run, config = _resumed_run(context, resume, changes, together)
             config = run.extend(config, steps)
         else:
-            changed = find_preset(preset).in_mode(mode)
-            if config_file is not None:
-                changed = changed.changed(read_toml(config_file, "options of a run"))
             given = {"seed": seed, "steps": steps, "solver": solver, "proposer": proposer, "rules": changes}
-            changed = changed.changed({key: value for key, value in given.items() if value is not None})
-            config = changed.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
+            config = _new_config(find_preset(preset).in_mode(mode), config_file, given, options)
             warm_start = warm_start and model_of_run(warm_start, "warm-start")
             name = f"{preset}-{mode}-seed{seed}" if name is None else name
             run = _new_run(name, config, warm_start, together)
@@ -130,6 +126,16 @@ def train(
     if summary:
         console.print(_table(summary))
     print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}")
+
+
+def _new_config(
+    base: TrainConfig, file: Path | None, given: Mapping[str, Any], options: list[str] | None
+) -> TrainConfig:
+    """Return the configuration of a new run: changes of the file first, then single options, then --set."""
+    if file is not None:
+        base = base.changed(read_toml(file, "options of a run"))
+    changed = base.changed({key: value for key, value in given.items() if value is not None})
+    return changed.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
 
 
 def _together(count: int) -> Processes | None:

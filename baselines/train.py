@@ -167,8 +167,14 @@ class Training:
 
     # -- stages ----------------------------------------------------------------------------------------
 
+    @property
+    def _warm_start_steps(self) -> tuple[int, int]:
+        """Steps of look-ups, which only the tiny model practises, and of cloning."""
+        options = self.config.warm_start
+        return options.lookup_steps if self.config.model.is_tiny else 0, options.cloning_steps
+
     def _lookup_stage(self) -> Stage:
-        steps = self.config.warm_start.lookup_steps if self.config.model.is_tiny else 0
+        steps = self._warm_start_steps[0]
         learner = self._supervised(steps)
 
         def step(number: int) -> dict[str, float]:
@@ -179,7 +185,7 @@ class Training:
         return Stage("look-ups", steps, learner, step)
 
     def _cloning_stage(self) -> Stage:
-        steps = self.config.warm_start.cloning_steps
+        steps = self._warm_start_steps[1]
         learner = self._supervised(steps)
 
         def step(number: int) -> dict[str, float]:
@@ -278,8 +284,7 @@ class Training:
                 raise Interrupted(self.run.path)
 
     def _global_step(self, stage: int, number: int) -> int:
-        options = self.config.warm_start
-        return sum((options.lookup_steps, options.cloning_steps)[:stage]) + number + 1
+        return sum(self._warm_start_steps[:stage]) + number + 1
 
     def _checkpoint(self, index: int, step: int, stage: Stage) -> None:
         state = {

@@ -31,6 +31,7 @@ from baselines.samples import (
 from baselines.tasks import MAX_TRAIN_WORLDS, Source, WorldSource
 from ssp_env.game import Game, GameConfig, Protocol, Reply, View
 from ssp_env.play import AnyAgent, play
+from ssp_env.scenario import Scenario
 from ssp_env.worlds import KnownQuestion, TerseFact, World, render_question, world_preset
 
 PageChoice = Literal["alike", "random", "linked"]
@@ -182,14 +183,7 @@ def demonstrations(
     tasks, scenarios = source.draw(rng, games)
     opened = [Game(task, config, int(rng.integers(2**32)), game_id=task.id) for task in tasks]
     recorder = ConversationRecorder(player)
-    play(
-        opened,
-        proposer=recorder,
-        solver=recorder,
-        search={key: scenario.engine for key, scenario in scenarios.items()},
-        seed=int(rng.integers(2**32)),
-        on_player_error="raise",
-    )
+    _play_alone(opened, recorder, scenarios, rng)
     return [
         text_sample(messages, tokenizer, game_id, seat)
         for (game_id, seat, _), messages in recorder.conversations.items()
@@ -256,15 +250,22 @@ def oracle_demonstrations(
         Game(replace(question.task, question="", id=str(number), corpus=corpus), config, rng, str(number))
         for number, (question, corpus) in enumerate(drawn)
     ]
+    _play_alone(opened, player, scenarios, rng)
+    return player.samples()
+
+
+def _play_alone(
+    games: Sequence[Game], player: AnyAgent, scenarios: Mapping[str, Scenario], rng: np.random.Generator
+) -> None:
+    """Let one player play every role of games."""
     play(
-        opened,
+        games,
         proposer=player,
         solver=player,
         search={key: scenario.engine for key, scenario in scenarios.items()},
         seed=int(rng.integers(2**32)),
         on_player_error="raise",
     )
-    return player.samples()
 
 
 def clone(learner: Learner, samples: Sequence[Sample]) -> dict[str, float]:

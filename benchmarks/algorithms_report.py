@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from baselines.train import SELF_PLAY, tokens_spent
@@ -86,9 +87,11 @@ def _used(found: Mapping[int, tuple[Mapping[str, Any], Rows]]) -> dict[str, floa
         "steps": float(np.median([len(play) for play in plays])),
         "sampled_tokens": float(np.median([sum(r["sampled_tokens"] for r in play) for play in plays])),
         "trained_tokens": float(np.median([sum(r["trained_tokens"] for r in play) for play in plays])),
+        # Without a valid question a run has no label truth.
         **{
-            name: float(np.mean([run["game"][name] for run, _ in found.values() if name in run["game"]]))
+            name: float(np.mean(values))
             for name in ("valid_rate", "label_truth", "mean_hops", "mixed_groups")
+            if (values := [run["game"][name] for run, _ in found.values() if name in run["game"]])
         },
     }
 
@@ -100,9 +103,9 @@ def _self_play(rows: Rows) -> Rows:
 def table(figures: Mapping[str, Any]) -> Iterator[Table]:
     """Yield the table of accuracies and that of the probabilities of improvement."""
     title = f"Held-out sampled pass@1 after {figures['tokens']:,} tokens: interquartile mean (95 %)"
-    accuracies = Table(title=title)
+    accuracies = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
     for heading in (
-        "solver's algorithm",
+        "algorithm",
         "1 hop",
         "2 hops",
         "3 hops",
@@ -119,7 +122,7 @@ def table(figures: Mapping[str, Any]) -> Iterator[Table]:
             continue
         used = figures["used"].get(name)
         more = (
-            [f"{used['steps']:.0f}", *(f"{used[key]:.2f}" for key in ("label_truth", "mean_hops"))]
+            [f"{used['steps']:.0f}", *(_share(used.get(key)) for key in ("label_truth", "mean_hops"))]
             if used
             else []
         )
@@ -137,7 +140,12 @@ def table(figures: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _cell(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.3f} ({interval[0]:.3f} .. {interval[1]:.3f})"
+    # The interval on a line of its own, so that the table fits a terminal of 80 columns.
+    return f"{value:.3f}\n{interval[0]:.2f}-{interval[1]:.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def curve(rows: Rows, hops: str, grid: Scores) -> Scores:
