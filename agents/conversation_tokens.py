@@ -63,6 +63,10 @@ class ConversationTokens:
     What a model has read is never rendered again: each turn adds what the template writes after the last
     reply, so that templates that rewrite the past (dropping earlier thoughts, say) cannot do so.
 
+    Where the rendered prompt ends with an opening think tag, the turn begins inside a thought: it is not
+    finished before the thought is closed, and the text of a thought that was cut off is closed (see
+    `Protocol.close_thought`), while its ids stay what was sampled.
+
     Args:
         tokenizer: The model's tokenizer.
         protocol: Tags of the games it plays. Native calls need a chat template that shows tools and writes
@@ -114,10 +118,13 @@ class ConversationTokens:
         self.cut_prompts = 0
         self.end_ids = frozenset([tokenizer.eos_token_id] if end_ids is None else end_ids)
         self._spoken: OrderedDict[tuple[str, str, str], _Spoken] = OrderedDict()
+        # Conversations whose present turn begins inside a thought.
+        self._in_thought: set[tuple[str, str, str]] = set()
 
     def forget(self) -> None:
         """Forget all conversations; the next turn of each is read as text from its beginning."""
         self._spoken.clear()
+        self._in_thought.clear()
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -133,11 +140,17 @@ class ConversationTokens:
             del self._spoken[view.conversation_id]
             spoken = None
         if spoken and view.messages[: len(spoken.messages)] == spoken.messages:
-            new = self._encode(self._unread(view, spoken))
+            text = self._unread(view, spoken)
+            new = self._encode(text)
             ids, faithful, opening = (*spoken.token_ids, *new), spoken.faithful, spoken.opening
         else:
-            ids = new = self._encode(self._render(view, view.messages))
+            text = self._render(view, view.messages)
+            ids = new = self._encode(text)
             faithful, opening = spoken is None, len(ids)
+        if self.protocol.begins_in_thought(text):
+            self._in_thought.add(view.conversation_id)
+        else:
+            self._in_thought.discard(view.conversation_id)
         if len(ids) <= self.max_prompt_tokens:
             return Prompt(ids, new if faithful else None, ids, opening)
         if self.on_overflow == "error":
@@ -192,7 +205,7 @@ class ConversationTokens:
             return True
         if ">" not in self.decode(ids[-1:]):
             return False
-        text = self.decode(ids)
+        text = self._text(view, ids)
         if self._native:
             return self._read_native(view, text)[1]
         return self._parse(view, text).code != "no_action"
@@ -208,7 +221,9 @@ class ConversationTokens:
         of the conversation (see `Prompt.context_ids`): then it is text alone.
         """
         reply = self._read(view, ids)
-        if self.is_last(view, ids):
+        is_last = self.is_last(view, ids)
+        self._in_thought.discard(view.conversation_id)
+        if is_last:
             self._spoken.pop(view.conversation_id, None)
         else:
             said = self.protocol.said(self._parse(view, reply))
@@ -225,8 +240,12 @@ class ConversationTokens:
         return Reply(reply.text, tuple(ids), tuple(logprobs), prompt.context_ids, reply.tool_calls)
 
     def _read(self, view: View, ids: Sequence[int]) -> Reply:
-        text = self.decode(ids)
+        text = self._text(view, ids)
         return self._read_native(view, text)[0] if self._native else Reply(text)
+
+    def _text(self, view: View, ids: Sequence[int]) -> str:
+        text = self.decode(ids)
+        return self.protocol.close_thought(text) if view.conversation_id in self._in_thought else text
 
     def _read_native(self, view: View, text: str) -> tuple[Reply, bool]:
         return native_calls.read_reply(

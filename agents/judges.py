@@ -113,8 +113,10 @@ class JudgeQuestions:
 
     def verdict(self, reply: str) -> bool | None:
         """Read a reply: the answer between the tags, or else the whole reply, must be a verdict."""
-        action = PROTOCOLS[self.protocol].parse(reply, "answer", has_search_tool=False)
-        return parse_verdict(action.content if action.kind == "answer" else reply)
+        protocol = PROTOCOLS[self.protocol]
+        action = protocol.parse(reply, "answer", has_search_tool=False)
+        said = reply[protocol.end_of_opening_thought(reply) :]
+        return parse_verdict(action.content if action.kind == "answer" else said)
 
     def _messages(self, asked: Judge) -> tuple[Message, ...]:
         question, candidate, *golds = map(self._abridged, (asked.question, asked.candidate, *asked.golds))

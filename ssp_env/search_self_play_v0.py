@@ -28,6 +28,9 @@ A turn is a text that ends in an action; what follows the first complete action 
 | solver   | `<answer> text </answer>`              | ends the attempt, or the reading                 |
 | both     | `<think> text </think>` before that    | none; actions inside are ignored                 |
 
+A closing `</think>` without an opening one ends a thought that the agent's chat template opened: actions
+before it are ignored.
+
 A turn without a complete action uses up a retry; without a retry left, or without turns left, the agent
 forfeits.
 

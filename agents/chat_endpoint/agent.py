@@ -29,6 +29,9 @@ class ChatEndpointAgent:
     no token ids: a chat endpoint renders the conversation by its own template, so that nobody here knows what
     its model read. With `require_logprobs` they are taken over where the endpoint proves what was read.
 
+    An endpoint that sends the reasoning beside the text may still stop inside it. A turn that ends so is
+    asked for again without stop strings, which that model gets no longer.
+
     Args:
         model: The model's name at the endpoint, or names by role.
         client: The endpoint; a `ChatClient` with its defaults if None.
@@ -38,6 +41,10 @@ class ChatEndpointAgent:
             `{"max_tokens": None, "max_completion_tokens": 512, "stop": None}` suits models that refuse stop
             strings.
         require_logprobs: Ask for token ids and log-probabilities, as a trainer needs them, and fail without.
+        begins_in_thought: Whether the text of every reply begins inside a thought: a reasoning model whose
+            chat template writes `<think>`, at an endpoint that does not take the reasoning out (vLLM without
+            `--reasoning-parser`). Nothing but the closing tag tells such a thought from the reply, so that no
+            stop strings are sent, and a reply without that tag is reasoning as a whole.
 
     Raises:
         ValueError: If a role is unknown or has no model, or `require_logprobs` meets a temperature other than
@@ -53,6 +60,7 @@ class ChatEndpointAgent:
         sampling: SamplingByRole = SamplingParams(),  # noqa: B008 - frozen
         extra_body: Mapping[str, Any] | None = None,
         require_logprobs: bool = False,
+        begins_in_thought: bool = False,
     ) -> None:
         models = dict.fromkeys(ROLES, model) if isinstance(model, str) else model
         check_roles(models, "model")
@@ -62,6 +70,9 @@ class ChatEndpointAgent:
         self.sampling = sampling_by_role(sampling)
         self.extra_body = dict(extra_body or {})
         self.require_logprobs = require_logprobs
+        self.begins_in_thought = begins_in_thought
+        # Models whose reasoning, which comes beside the text, has been cut by a stop string.
+        self._without_stops: set[str] = set()
         if require_logprobs and any(self.sampling[role].temperature != 1 for role in self.models):
             raise ValueError(
                 "require_logprobs needs temperature 1: chat endpoints report log-probabilities before the "
@@ -80,13 +91,16 @@ class ChatEndpointAgent:
         if role not in self.models:
             raise ValueError(f"model names no {role}; it names: {', '.join(self.models)}")
         stops = self.protocol.stop_strings(final, has_search_tool=has_search_tool)
-        completion = await self.client.acomplete(
-            self.models[role],
-            chat_messages(view),
-            role=role,
-            **{**self._fields(view), "stop": [*stops], **self.extra_body},
-        )
+        if self.begins_in_thought or self.models[role] in self._without_stops:
+            stops = ()
+        completion = await self._complete(view, stops)
+        if stops and _stopped_in_thought(completion):
+            self._without_stops.add(self.models[role])
+            stops = ()
+            completion = await self._complete(view, stops)
         text = restored(completion, stops, self.protocol, final, has_search_tool=has_search_tool)
+        if self.begins_in_thought:
+            text = self.protocol.close_thought(text)
         calls = completion.tool_calls if has_search_tool and self.protocol.calls == "native" else ()
         reply = Reply(text, tool_calls=calls)
         if not self.require_logprobs:
@@ -94,6 +108,12 @@ class ChatEndpointAgent:
         action = self.protocol.parse(reply, final, has_search_tool=has_search_tool)
         ends = action.kind == final or view.turns_left <= 1
         return self._trace.with_tokens(view, completion, reply, ends=ends)
+
+    async def _complete(self, view: View, stops: Sequence[str]) -> Completion:
+        fields = {**self._fields(view), "stop": [*stops] or None, **self.extra_body}
+        return await self.client.acomplete(
+            self.models[view.role], chat_messages(view), role=view.role, **fields
+        )
 
     def _fields(self, view: View) -> dict[str, Any]:
         sampling = self.sampling[view.role]
@@ -109,6 +129,17 @@ class ChatEndpointAgent:
         if self.require_logprobs:
             fields |= {"logprobs": True, "return_token_ids": True}
         return fields
+
+
+def _stopped_in_thought(completion: Completion) -> bool:
+    """Whether a stop string ended the reasoning, so that no text could follow it."""
+    return (
+        completion.reasoned
+        and not completion.text.strip()
+        and not completion.tool_calls
+        and completion.finish_reason == "stop"
+        and completion.stop_string != ""
+    )
 
 
 def restored(

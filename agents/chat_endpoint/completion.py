@@ -13,7 +13,7 @@ from ssp_env.game import ToolCall
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One completion. Hidden reasoning (`reasoning_content`) is left out.
+    """One completion. Reasoning that comes beside the text (`reasoning_content`) is left out.
 
     Attributes:
         text: What the model wrote; empty if it only called tools.
@@ -25,6 +25,7 @@ class Completion:
         prompt_token_ids: Ids of the prompt (vLLM with `return_token_ids`), or empty.
         token_ids: Ids of what was sampled (likewise), or empty.
         logprobs: Log-probability of each sampled token, or empty.
+        reasoned: Whether reasoning came beside the text.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Completion:
     prompt_token_ids: tuple[int, ...] = ()
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    reasoned: bool = False
 
 
 def read_completion(data: Any) -> Completion:
@@ -62,6 +64,7 @@ def read_completion(data: Any) -> Completion:
             prompt_token_ids=tuple(data.get("prompt_token_ids") or ()),
             token_ids=tuple(choice.get("token_ids") or ()),
             logprobs=_logprobs(choice.get("logprobs")),
+            reasoned=bool(message.get("reasoning_content") or message.get("reasoning")),
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         problem = f"expected a chat completion: {type(error).__name__}: {error}"

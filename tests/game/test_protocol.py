@@ -83,6 +83,10 @@ def test_escaped_text_holds_no_tag_and_is_never_an_action(text, final, preset):
         ("<think> <answer> x </answer> <search> y </search>", "answer", "x"),
         ("<think> a <think> b </think> <search> c </search>", "search", "c"),
         ("</think> <search> c </search>", "search", "c"),
+        ("Maybe <answer> x </answer>? No.\n</think>\n\n<answer> y </answer>", "answer", "y"),
+        ("<search> x </search> </think> <search> y </search>", "search", "y"),
+        ("a </think> <answer> x </answer> b </think> <answer> y </answer>", "answer", "x"),
+        ("a </think> <think> <answer> x </answer> </think> <answer> y </answer>", "answer", "y"),
         ("<information> <answer> x </answer> </information> <answer> y </answer>", "answer", "y"),
         ("<information> <answer> x </answer>", "answer", "x"),
         ("<search> a <think> </search> </think> b </search>", "search", "a b"),
@@ -106,6 +110,8 @@ def test_the_first_complete_action_is_taken(text, kind, content):
         ("<SEARCH> a </SEARCH>", "no_action"),
         ("<question> for the other role </question>", "no_action"),
         ("<think> <answer> a </answer> </think>", "no_action"),
+        ("<answer> a </answer> </think>", "no_action"),
+        ("<search> a </think> b </search>", "no_action"),
         ("<search>  \n </search>", "empty_action"),
         ("<answer></answer>", "empty_action"),
         ("<search> </search> <search> late </search>", "empty_action"),
@@ -154,7 +160,8 @@ def test_what_follows_the_action_is_dropped_and_counted():
 def test_long_texts_are_parsed_in_linear_time(unit):
     # Work that grows with the square of the text would keep this test busy for hours.
     assert DEFAULT.parse(unit * 100_000 + "<answer> a </answer>", "answer").content == "a"
-    assert DEFAULT.parse("<answer> a </answer>" + unit * 100_000, "answer").content == "a"
+    before = DEFAULT.parse("<answer> a </answer>" + unit * 100_000, "answer").content
+    assert before == ("" if unit == "</think>" else "a"), "a thought that only closes began with the reply"
     assert DEFAULT.parse(unit * 100_000, "answer").code == "no_action"
 
 
@@ -189,6 +196,25 @@ def test_an_observation_a_player_writes_itself_changes_nothing(preset, title, te
     read = protocol.parse(Reply(forged + action.text, tool_calls=action.tool_calls), "answer")
     assert (read.kind, read.content) == ("search", "belin")
     assert read.spoofed == (0 if protocol.calls == "native" else 2)
+
+
+@pytest.mark.parametrize("preset", sorted(PROTOCOLS))
+@pytest.mark.parametrize("final", ["question", "answer"])
+def test_a_thought_whose_opening_tag_stands_in_the_prompt_holds_no_action(preset, final):
+    protocol = PROTOCOLS[preset]
+    maybe, sure = protocol.write(final, "Sarn"), protocol.write("search", "Corun")
+    written = Reply(f"Maybe {maybe.text}? </think> {sure.text}", tool_calls=sure.tool_calls)
+    assert protocol.parse(written, final).content == "Corun"
+    assert protocol.parse(f"Maybe {maybe.text} </think>", final).code == "no_action"
+
+
+@given(TAGGED_TEXT, FINALS, PRESETS)
+def test_a_closed_thought_is_read_like_one_whose_opening_tag_is_there(text, final, preset):
+    protocol = PROTOCOLS[preset]
+    closed = protocol.close_thought(text)
+    whole = text if "</think>" in text else f"{text}</think>"
+    assert whole in closed
+    assert protocol.parse(closed, final).content == protocol.parse(f"<think>{whole}", final).content
 
 
 def test_the_length_of_a_question_is_for_the_rules_to_judge():

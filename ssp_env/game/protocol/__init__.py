@@ -113,7 +113,8 @@ class Protocol:
 
     Attributes:
         name: Preset name.
-        think: Tag of private reasoning; actions inside a closed block are ignored.
+        think: Tag of private reasoning; actions inside a closed block are ignored. Where the first such tag
+            of a reply closes, the chat template wrote the opening one, and all before it is reasoning too.
         search: Tag of a query, or of a tool call.
         question: Tag of the proposer's final question.
         answer: Tag of the solver's and the reader's final answer.
@@ -216,9 +217,9 @@ class Protocol:
         """Find the first complete action; total and linear in the length of the reply.
 
         The content is what stands between a closing tag and the last opening tag of the same name before
-        it. Closed think and evidence blocks and self-written observation blocks are skipped whole. Native
-        tool calls come after the text, the first one counts. Tags and control tokens inside a content are
-        removed or spelled out.
+        it. Closed think and evidence blocks and self-written observation blocks are skipped whole, and so
+        is everything up to a closing think tag that has no opening one. Native tool calls come after the
+        text, the first one counts. Tags and control tokens inside a content are removed or spelled out.
 
         Args:
             reply: What the player wrote.
@@ -227,6 +228,9 @@ class Protocol:
 
         >>> Protocol("default").parse("Hm. <search> blue whale </search> and", "answer").content
         'blue whale'
+        >>> reply = "<answer> Sarn </answer>? No. </think> <answer> Tavor </answer>"
+        >>> Protocol("default").parse(reply, "answer").content
+        'Tavor'
         """
         text, calls = (reply, ()) if isinstance(reply, str) else (reply.text, reply.tool_calls)
         native = self.calls == "native"
@@ -272,7 +276,7 @@ class Protocol:
         """
         last_closing = {name: text.rfind(f"</{name}>") for name in self._ignored}
         opened: dict[str, int] = {}
-        spoofed, skip_until = 0, 0
+        spoofed, skip_until = 0, self.end_of_opening_thought(text)
         for match in self._tag.finditer(text):
             closing, name = bool(match[1]), match[2]
             spoofed += name == self.observation
@@ -286,6 +290,38 @@ class Protocol:
             elif name in kinds and name in opened:
                 return kinds[name], text[opened[name] : match.start()], match.end(), spoofed
         return None, "", len(text), spoofed
+
+    def end_of_opening_thought(self, text: str) -> int:
+        """Where the thought ends in which a text began, by its closing tag without an opening one; else 0.
+
+        >>> Protocol("default").end_of_opening_thought("hm </think> yes")
+        11
+        """
+        closing_tag = f"</{self.think}>"
+        closing = text.find(closing_tag)
+        return 0 if closing < 0 or f"<{self.think}>" in text[:closing] else closing + len(closing_tag)
+
+    def begins_in_thought(self, prompt: str) -> bool:
+        r"""Whether a rendered prompt ends inside a thought, so that a reply to it begins there.
+
+        Templates of reasoning models (Qwen3-Thinking, DeepSeek-R1) write the opening tag themselves.
+
+        >>> Protocol("default").begins_in_thought("<|im_start|>assistant\n<think>\n")
+        True
+        """
+        return prompt.rstrip().endswith(f"<{self.think}>")
+
+    def close_thought(self, text: str) -> str:
+        """Add the think tags to a reply that began inside a thought without which no reader could tell.
+
+        A closing tag is added if the thought was cut off, an opening one if the thought itself writes such a
+        tag. Most replies need neither.
+
+        >>> Protocol("default").close_thought("Maybe <answer> Sarn </answer>? I am not")
+        'Maybe <answer> Sarn </answer>? I am not</think>'
+        """
+        closed = text if f"</{self.think}>" in text else f"{text}</{self.think}>"
+        return closed if self.end_of_opening_thought(closed) else f"<{self.think}>{closed}"
 
     def accept(self, content: str, code: str = "", *, bounded: bool = True) -> tuple[str, str]:
         """Make a content fit to be searched for or shown, or say why it is none.
