@@ -103,7 +103,7 @@ def draw_games(setup, rng, count):
     for number in range(count):
         config = GameConfig(
             protocol=setup.protocol,
-            prompts=str(rng.choice(["english", "terse"], p=[0.2, 0.8])),
+            prompts=str(rng.choice(["english", "terse"], p=[0.05, 0.95])),
             attempts=int(rng.integers(1, 4)),
             min_searches=int(rng.integers(0, 2)),
             rag_check=False,

@@ -105,14 +105,15 @@ def easy_game() -> GameConfig:
     return EASY_GAME
 
 
+def half_right(prediction: str, golds: str | Iterable[str]) -> bool:
+    """Call half of all answers right, whatever was asked, so that untrained attempts at a question differ."""
+    return zlib.crc32(prediction.encode()) % 2 == 0
+
+
 @pytest.fixture
 def lenient_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Call half of all answers right, whatever was asked, so that untrained attempts at a question differ."""
-
-    def exact_match(prediction: str, golds: str | Iterable[str]) -> bool:
-        return zlib.crc32(prediction.encode()) % 2 == 0
-
-    monkeypatch.setattr("ssp_env.game.game.exact_match", exact_match)
+    """Games are judged by `half_right`."""
+    monkeypatch.setattr("ssp_env.game.game.exact_match", half_right)
 
 
 @pytest.fixture

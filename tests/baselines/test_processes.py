@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,21 +14,38 @@ from baselines.config import preset
 from baselines.run_directory import RunDirectory
 from baselines.train import Training
 from tests.baselines.runs import Watcher
-from tests.baselines.two_processes import main
+from tests.baselines.two_processes import ALGORITHMS, main
 
 
-@pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
-def test_two_processes_and_one_take_the_same_steps(tmp_path: Path, algorithm: str):
-    main(tmp_path / "one.json", algorithm)
+@pytest.fixture(scope="module")
+def updates(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What one process and two processes wrote."""
+    folder = tmp_path_factory.mktemp("updates")
+    main(folder / "one.json")
     launcher = ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
-    script = ["-m", "tests.baselines.two_processes", str(tmp_path / "two.json"), algorithm]
-    command = [sys.executable, "-m", *launcher, *script]
+    command = [
+        sys.executable,
+        "-m",
+        *launcher,
+        "-m",
+        "tests.baselines.two_processes",
+        str(folder / "two.json"),
+    ]
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (json.loads((tmp_path / name).read_text()) for name in ("one.json", "two.json"))
+    return [json.loads((folder / name).read_text()) for name in ("one.json", "two.json")]
+
+
+def test_two_processes_share_a_list_and_gather_it(updates: list[dict[str, Any]]):
+    one, two = updates
     assert (one["size"], two["size"]) == (1, 2)
     assert one["shares"] == two["shares"] == list(range(7))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_two_processes_and_one_take_the_same_steps(updates: list[dict[str, Any]], algorithm: str):
+    one, two = (each["updates"][algorithm] for each in updates)
     assert one["metrics"].keys() == two["metrics"].keys()
     for name, value in one["metrics"].items():
         assert two["metrics"][name] == pytest.approx(value, abs=1e-5), name

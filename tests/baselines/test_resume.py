@@ -8,6 +8,7 @@ import pytest
 
 from baselines.run_directory import RunDirectory, RunDirectoryError
 from baselines.train import Interrupted, Training
+from tests.baselines.conftest import half_right
 from tests.baselines.runs import (
     LEARNING,
     SHORT,
@@ -28,6 +29,14 @@ from tests.baselines.runs import (
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(SHORT, tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture(scope="module")
+def learning_run(tmp_path_factory: pytest.TempPathFactory, warm_start: Path) -> Path:
+    """A run whose policy changes at every step, so that weights, moments and draws all matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssp_env.game.game.exact_match", half_right)
+        return train(LEARNING, tmp_path_factory.mktemp("runs") / "learning", warm_start=warm_start)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +70,9 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(moment: str, tmp_path: Pa
 
 
 def test_a_run_stopped_at_every_step_is_still_the_same_run(
-    tmp_path: Path, warm_start: Path, lenient_scores: None
+    tmp_path: Path, warm_start: Path, learning_run: Path, lenient_scores: None
 ):
-    """With a policy that changes at every step, so that weights, moments and draws all matter."""
-    whole = train(LEARNING, tmp_path / "whole", warm_start=warm_start)
-    assert min(row["grad_norm"] for row in rows(whole)) > 0
+    assert min(row["grad_norm"] for row in rows(learning_run)) > 0
     path = tmp_path / "stopped"
     with pytest.raises(Interrupted):
         train(LEARNING, path, Watcher("self-play 1", press_ctrl_c), warm_start)
@@ -74,18 +81,17 @@ def test_a_run_stopped_at_every_step_is_still_the_same_run(
         with pytest.raises(Interrupted):
             Training(config, run, Watcher(f"self-play {step}", press_ctrl_c)).train()
     resume(path)
-    assert_same_run(path, whole)
+    assert_same_run(path, learning_run)
 
 
 @pytest.mark.parametrize("moment", ["before", "self-play 1", "self-play 3", "after"])
 def test_a_killed_run_from_a_given_warm_start_does_not_lose_it(
-    moment: str, tmp_path: Path, warm_start: Path, lenient_scores: None
+    moment: str, tmp_path: Path, warm_start: Path, learning_run: Path, lenient_scores: None
 ):
-    whole = train(LEARNING, tmp_path / "whole", warm_start=warm_start)
     with pytest.raises(Killed):
         train(LEARNING, tmp_path / "run", Watcher(moment, kill), warm_start)
     resume(tmp_path / "run")
-    assert_same_run(tmp_path / "run", whole)
+    assert_same_run(tmp_path / "run", learning_run)
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, whole_run: Path):
@@ -107,14 +113,13 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path):
 
 
 def test_an_extended_run_is_the_run_that_was_longer_from_the_start(
-    tmp_path: Path, warm_start: Path, lenient_scores: None
+    tmp_path: Path, warm_start: Path, learning_run: Path, lenient_scores: None
 ):
-    whole = train(LEARNING, tmp_path / "whole", warm_start=warm_start)
     path = train(replace(LEARNING, steps=LEARNING.steps - 1), tmp_path / "run", warm_start=warm_start)
     run, config = RunDirectory.open(path)
     Training(run.extend(config, LEARNING.steps), run, Watcher()).train()
     assert RunDirectory.open(path)[1] == LEARNING
-    assert_same_run(path, whole)
+    assert_same_run(path, learning_run)
     with pytest.raises(RunDirectoryError, match="--steps may be more, got 1"):
         run.extend(LEARNING, 1)
 

@@ -1,23 +1,36 @@
-"""One update by however many processes there are; `torchrun ... -m tests.baselines.two_processes FILE`."""
+"""Updates by however many processes there are; `torchrun ... -m tests.baselines.two_processes FILE`."""
 
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from baselines.algorithms import build_algorithm
 from baselines.config import LearnerConfig, RoleConfig
 from baselines.learner import Learner
-from baselines.processes import join
+from baselines.processes import Processes, join
 from tests.baselines.conftest import policy_of
 from tests.baselines.test_algorithms import SAMPLES, fresh_model
 
+ALGORITHMS = ("grpo", "ppo")
 
-def main(path: Path, algorithm: str) -> None:
+
+def main(path: Path) -> None:
+    """Write the weights and metrics after an update of each algorithm, and how a list was shared out."""
     torch.set_num_threads(1)
     processes = join()
+    updates = {algorithm: update(algorithm, processes) for algorithm in ALGORITHMS}
+    shares = processes.gather(processes.share(list(range(7))))
+    if processes.is_main:
+        path.write_text(json.dumps({"size": processes.size, "shares": shares, "updates": updates}))
+    processes.wait()
+
+
+def update(algorithm: str, processes: Processes) -> dict[str, dict[str, Any]]:
+    """Update a fresh model; return its weights and the metrics."""
     policy = policy_of(fresh_model())
     # 12 tokens are one sample a micro-batch; of five, one process has three and the other two.
     config = LearnerConfig(
@@ -29,14 +42,11 @@ def main(path: Path, algorithm: str) -> None:
     role = RoleConfig(algorithm, options={"kl_coefficient": 0.01})
     samples = [*SAMPLES, replace(SAMPLES[0], game_id="last", reward=0.5)]
     metrics = dict(build_algorithm(role, learner).update(samples))
-    shares = processes.gather(processes.share(list(range(7))))
-    weights = {name: weight.tolist() for name, weight in policy.state_dict().items()}
-    if processes.is_main:
-        path.write_text(
-            json.dumps({"size": processes.size, "shares": shares, "metrics": metrics, "weights": weights})
-        )
-    processes.wait()
+    return {
+        "metrics": metrics,
+        "weights": {name: weight.tolist() for name, weight in policy.state_dict().items()},
+    }
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]))
