@@ -1,4 +1,4 @@
-"""A policy that knows the protocol and nothing else, and a game that such a policy can win and lose."""
+"""A policy that knows the protocol and nothing else, runs that are trained once, and lenient scores."""
 
 import zlib
 from collections.abc import Iterable
@@ -20,19 +20,7 @@ from baselines.warm_start import clone
 from ssp_env.game import GameConfig, Message
 from ssp_env.worlds import NAME_POOL, TERSE_RELATIONS
 from tests.agents.tiny import SIZES, TERSE, TOKENIZER, asked, said, told
-
-EASY_GAME = GameConfig(
-    protocol="terse",
-    prompts="terse",
-    attempts=4,
-    top_k=2,
-    min_searches=0,
-    min_question_chars=0,
-    min_question_words=1,
-    rag_check=False,
-    reward="1-acc",
-).with_budget(max_searches=4, max_turns=6, retries=1)
-"""Rules under which questions about nothing in particular are valid."""
+from tests.baselines.runs import EASY_GAME, LEARNING, SHORT, train
 
 CLONING_STEPS = 80
 
@@ -98,6 +86,20 @@ def warm_start(cloned_model: LlamaForCausalLM, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("cloned") / "warm-start"
     save(cloned_model, TOKENIZER, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished run of `SHORT`; no test may change it."""
+    return train(SHORT, tmp_path_factory.mktemp("runs") / "short")
+
+
+@pytest.fixture(scope="session")
+def learning_run(tmp_path_factory: pytest.TempPathFactory, warm_start: Path) -> Path:
+    """Folder of a finished run of `LEARNING` under lenient scores; no test may change it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssp_env.game.game.exact_match", half_right)
+        return train(LEARNING, tmp_path_factory.mktemp("runs") / "learning", warm_start=warm_start)
 
 
 @pytest.fixture

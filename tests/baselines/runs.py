@@ -13,7 +13,20 @@ from safetensors.torch import load_file
 from baselines.config import EvaluationConfig, TrainConfig, preset
 from baselines.run_directory import RunDirectory
 from baselines.train import Training
-from tests.baselines.conftest import EASY_GAME
+from ssp_env.game import GameConfig
+
+EASY_GAME = GameConfig(
+    protocol="terse",
+    prompts="terse",
+    attempts=4,
+    top_k=2,
+    min_searches=0,
+    min_question_chars=0,
+    min_question_words=1,
+    rag_check=False,
+    reward="1-acc",
+).with_budget(max_searches=4, max_turns=6, retries=1)
+"""Rules under which questions about nothing in particular are valid."""
 
 SHORT = replace(
     preset("smoke"),

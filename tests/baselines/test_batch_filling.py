@@ -16,7 +16,7 @@ from baselines.rollout import Pairing, Rollout, Setting, play_pairings
 from baselines.self_play_config import FillingConfig
 from ssp_env.game import Game, Reply, Task, View
 from ssp_env.scenario import Scenario, open_scenario
-from tests.baselines.conftest import EASY_GAME
+from tests.baselines.runs import EASY_GAME
 
 CORPUS = open_scenario("tiny")
 """Where nobody searches."""

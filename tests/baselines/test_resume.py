@@ -1,5 +1,6 @@
 """Runs that are stopped, killed and resumed end as if nobody had disturbed them."""
 
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,6 @@ import pytest
 
 from baselines.run_directory import RunDirectory, RunDirectoryError
 from baselines.train import Interrupted, Training
-from tests.baselines.conftest import half_right
 from tests.baselines.runs import (
     LEARNING,
     SHORT,
@@ -26,24 +26,11 @@ from tests.baselines.runs import (
 )
 
 
-@pytest.fixture(scope="module")
-def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(SHORT, tmp_path_factory.mktemp("runs") / "whole")
-
-
-@pytest.fixture(scope="module")
-def learning_run(tmp_path_factory: pytest.TempPathFactory, warm_start: Path) -> Path:
-    """A run whose policy changes at every step, so that weights, moments and draws all matter."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ssp_env.game.game.exact_match", half_right)
-        return train(LEARNING, tmp_path_factory.mktemp("runs") / "learning", warm_start=warm_start)
-
-
 @pytest.mark.parametrize(
     "moment", ["look-ups 1", "look-ups 3", "cloning 2", "before", "self-play 1", "self-play 3"]
 )
 def test_ctrl_c_saves_the_state_and_resuming_gives_the_run_that_was_not_stopped(
-    moment: str, tmp_path: Path, whole_run: Path
+    moment: str, tmp_path: Path, short_run: Path
 ):
     path, watcher = tmp_path / "run", Watcher(moment, press_ctrl_c)
     handler = signal.getsignal(signal.SIGINT)
@@ -55,18 +42,18 @@ def test_ctrl_c_saves_the_state_and_resuming_gives_the_run_that_was_not_stopped(
     assert watcher.seen[-1] == ("self-play 1" if moment == "before" else moment)
     again = resume(path)
     assert again.seen[-1] == "after" and not set(watcher.seen) & set(again.seen)
-    assert_same_run(path, whole_run)
+    assert_same_run(path, short_run)
 
 
 @pytest.mark.parametrize("moment", ["look-ups 1", "cloning 2", "before", "self-play 2", "after"])
-def test_a_killed_run_resumes_from_its_last_checkpoint(moment: str, tmp_path: Path, whole_run: Path):
+def test_a_killed_run_resumes_from_its_last_checkpoint(moment: str, tmp_path: Path, short_run: Path):
     path = tmp_path / "run"
     with pytest.raises(Killed):
         train(SHORT, path, Watcher(moment, kill))
     with (path / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "cut by the ki')
     resume(path)
-    assert_same_run(path, whole_run)
+    assert_same_run(path, short_run)
 
 
 def test_a_run_stopped_at_every_step_is_still_the_same_run(
@@ -94,7 +81,7 @@ def test_a_killed_run_from_a_given_warm_start_does_not_lose_it(
     assert_same_run(tmp_path / "run", learning_run)
 
 
-def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, whole_run: Path):
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, short_run: Path):
     def twice() -> None:
         press_ctrl_c()
         press_ctrl_c()
@@ -102,11 +89,12 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, whole_run: Path):
     with pytest.raises(KeyboardInterrupt):
         train(SHORT, tmp_path / "run", Watcher("cloning 1", twice))
     resume(tmp_path / "run")
-    assert_same_run(tmp_path / "run", whole_run)
+    assert_same_run(tmp_path / "run", short_run)
 
 
-def test_resuming_a_finished_run_changes_nothing(tmp_path: Path):
-    path = train(SHORT, tmp_path / "run")
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path, short_run: Path):
+    path = tmp_path / "run"
+    shutil.copytree(short_run, path)
     before, figures = weights(path / "final"), summary(path)["heldout"]
     assert resume(path).seen == ["after"]
     assert same(weights(path / "final"), before) and summary(path)["heldout"] == figures

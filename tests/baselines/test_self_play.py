@@ -18,7 +18,7 @@ from baselines.self_play import SelfPlay, learner_wins
 from baselines.tasks import WorldSource
 from ssp_env.game import Outcome
 from tests.agents.tiny import TOKENIZER
-from tests.baselines.conftest import EASY_GAME
+from tests.baselines.runs import EASY_GAME
 
 CONFIG = replace(
     preset("smoke"),

@@ -32,16 +32,16 @@ from tests.baselines.runs import (
 # -- the token budget ----------------------------------------------------------------------------------
 
 
-def test_self_play_ends_with_the_step_that_uses_up_the_tokens(tmp_path: Path):
-    free = [row for row in rows(train(SHORT, tmp_path / "free")) if row["stage"] == SELF_PLAY]
+def test_self_play_ends_with_the_step_that_uses_up_the_tokens(tmp_path: Path, short_run: Path):
+    free = [row for row in rows(short_run) if row["stage"] == SELF_PLAY]
     spent = [tokens_spent(row) for row in free]
     assert len(spent) == 3 and all(row["sampled_tokens"] >= row["trained_tokens"] for row in free)
     limited = train(replace(SHORT, tokens=spent[0] + 1), tmp_path / "limited")
-    assert rows(limited) == rows(tmp_path / "free")[:-1]
+    assert rows(limited) == rows(short_run)[:-1]
     # A run that is continued has nothing left to spend.
     (limited / "summary.json").unlink()
     assert resume(limited).seen == ["after"]
-    assert rows(limited) == rows(tmp_path / "free")[:-1]
+    assert rows(limited) == rows(short_run)[:-1]
 
 
 # -- records -------------------------------------------------------------------------------------------
@@ -114,11 +114,11 @@ def test_episodes_can_be_replayed_and_come_from_training_worlds(smoke_run: Path)
         assert episode.engine == open_scenario(config.world, index=world.index).engine.fingerprint()
 
 
-def test_equal_seeds_give_equal_runs_and_others_do_not(smoke_run: Path, tmp_path: Path):
-    assert_same_run(train(preset("smoke"), tmp_path / "again"), smoke_run)
-    other = train(replace(preset("smoke"), seed=1), tmp_path / "other")
-    assert not same(weights(other / "warm-start"), weights(smoke_run / "warm-start"))
-    assert rows(other) != rows(smoke_run)
+def test_equal_seeds_give_equal_runs_and_others_do_not(short_run: Path, tmp_path: Path):
+    assert_same_run(train(SHORT, tmp_path / "again"), short_run)
+    other = train(replace(SHORT, seed=1), tmp_path / "other")
+    assert not same(weights(other / "warm-start"), weights(short_run / "warm-start"))
+    assert rows(other) != rows(short_run)
 
 
 # -- who learns ----------------------------------------------------------------------------------------
@@ -139,10 +139,12 @@ def error_under(model: LlamaForCausalLM, path: Path, proposer: bool) -> float:
 
 @pytest.mark.parametrize("mode", ["self-play", "solver-only", "proposer-only"])
 def test_each_mode_freezes_the_other_side_at_the_warm_start(
-    mode: str, tmp_path: Path, warm_start: Path, lenient_scores: None
+    mode: str, tmp_path: Path, warm_start: Path, learning_run: Path, lenient_scores: None
 ):
     """The episodes of the last step tell which weights wrote them."""
-    path = train(LEARNING.in_mode(mode), tmp_path / "run", warm_start=warm_start)
+    path = learning_run
+    if mode != "self-play":
+        path = train(LEARNING.in_mode(mode), tmp_path / "run", warm_start=warm_start)
     start, _ = load(warm_start)
     assert same(weights(path / "warm-start"), weights(warm_start))
     assert not same(weights(path / "final"), weights(warm_start))

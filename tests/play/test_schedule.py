@@ -83,7 +83,7 @@ def judge(request):
 
 @pytest.fixture(scope="module")
 def expected():
-    games = everything(300, CORPORA, attempts=2)
+    games = everything(150, CORPORA, attempts=2)
     play(games, proposer=Wanderer(), solver=Wanderer(), search=ENGINES, judge=judge, cohort=50, seed=3)
     reasons = {game.outcome.reason for game in games}
     assert reasons >= {"solved", "unsolved", "not_recovered", "too_short"}, "the games differ"
@@ -93,7 +93,7 @@ def expected():
 @pytest.mark.parametrize("concurrency", [1, 16, 256])
 @pytest.mark.parametrize("player", [Wanderer(), Batched(Wanderer())])
 def test_rounds_give_the_same_games_at_any_concurrency(concurrency, player, expected):
-    games = everything(300, CORPORA, attempts=2)
+    games = everything(150, CORPORA, attempts=2)
     play(
         iter(games),
         proposer=player,
@@ -110,7 +110,7 @@ def test_rounds_give_the_same_games_at_any_concurrency(concurrency, player, expe
 @pytest.mark.parametrize("concurrency", [1, 16, 256])
 @pytest.mark.parametrize("player", [Hurried(Wanderer()), HurriedBatch(Wanderer()), Drowsy(Wanderer())])
 def test_asyncio_gives_the_same_games_at_any_concurrency(concurrency, player, expected):
-    games = everything(300, CORPORA, attempts=2)
+    games = everything(150, CORPORA, attempts=2)
     asyncio.run(
         play_async(
             games,
@@ -127,10 +127,10 @@ def test_asyncio_gives_the_same_games_at_any_concurrency(concurrency, player, ex
 
 
 @given(
-    count=st.integers(1, 12),
+    count=st.integers(1, 8),
     attempts=st.integers(1, 3),
-    cohort=st.integers(1, 12),
-    concurrency=st.integers(1, 12),
+    cohort=st.integers(1, 8),
+    concurrency=st.integers(1, 8),
     delays=st.integers(0, 2**32),
 )
 def test_no_order_of_answers_changes_a_game(count, attempts, cohort, concurrency, delays):
@@ -141,7 +141,7 @@ def test_no_order_of_answers_changes_a_game(count, attempts, cohort, concurrency
 
 
 @given(
-    count=st.integers(0, 30),
+    count=st.integers(0, 20),
     cohort=st.integers(1, 10),
     concurrency=st.integers(1, 10),
     rng=st.randoms(use_true_random=False),
