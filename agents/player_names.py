@@ -1,8 +1,9 @@
 """What a player's name stands for: a model in a folder, behind an endpoint or a server, or a Python object.
 
 A prefix of `BACK_ENDS` before a colon names a back end. An existing folder is a checkpoint, or a training run
-and stands for its final model. Every other name of the form `package.module:object` is an object of the
-user's own. A new back end is one function here and one more line in `BACK_ENDS`.
+and stands for its final model, that of the player's role if roles have one each. Every other name of the form
+`package.module:object` is an object of the user's own. A new back end is one function here and one more line
+in `BACK_ENDS`.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
     prefix, colon, rest = name.partition(":")
     if colon and prefix in BACK_ENDS:
         return BACK_ENDS[prefix].make(rest, options)
-    folder = model_of_run(Path(name))
+    folder = model_of_run(Path(name), role=role)
     if (folder / "config.json").is_file():
         return _checkpoint(folder, options)
     if folder.is_dir():
@@ -195,23 +196,38 @@ def _meant(role: str, name: str) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def model_of_run(folder: Path, part: str = "final") -> Path:
+def model_of_run(folder: Path, part: str = "final", role: str = "") -> Path:
     """Return the folder of a training run's model if the folder is that of a run, else the folder itself.
 
     Args:
         folder: Any path.
         part: Which model of the run: `final` or `warm-start`.
+        role: Whose model, if the run has one for each role: `proposer`, `solver` or `reader`, who has the
+            solver's.
 
     Raises:
-        ValueError: If the run has no such model yet.
+        ValueError: If the run has no such model yet, or one for each role and the role is neither of them.
     """
     if not _is_run(folder):
         return folder
+    if has_model_by_role(folder, part):
+        whose = "solver" if role == "reader" else role
+        if (folder / part / whose / "config.json").is_file():
+            return folder / part / whose
+        raise ValueError(
+            f"the run in {folder} has a model for each role: name {folder / part / 'solver'} or "
+            f"{folder / part / 'proposer'}"
+        )
     if not (folder / part / "config.json").is_file():
         raise ValueError(
             f"the run in {folder} has no {part} model yet: continue it with ssp train --resume {folder}"
         )
     return folder / part
+
+
+def has_model_by_role(folder: Path, part: str = "final") -> bool:
+    """Whether a folder is that of a training run with a model for each role."""
+    return _is_run(folder) and (folder / part / "solver" / "config.json").is_file()
 
 
 def _is_run(folder: Path) -> bool:

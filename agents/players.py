@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from agents import player_names
 from agents.human import HumanPlayer
@@ -80,7 +81,7 @@ class Cast:
         self._sampling = SamplingParams(temperature=temperature, seed=seed)
         self._max_new_tokens = max_new_tokens
         self._options = options
-        self._models: dict[str, MadePlayer] = {}
+        self._models: dict[tuple[str, str], MadePlayer] = {}
         made = {role: self._made(role, player) for role, player in players.items() if player != HUMAN}
         styles = {
             role: (player if isinstance(player := players[role], str) else type(player).__name__, one.prompts)
@@ -101,12 +102,15 @@ class Cast:
             return player_names.own_player(player, role, self._options)
         if player in SCRIPTED[role]:
             return MadePlayer(scripted(role, player, self._sampling.seed), "terse", player, "scripted")
-        if player not in self._models:
+        # The folder of a run may hold a model for each role.
+        by_role = player_names.has_model_by_role(Path(player))
+        key = player, ("proposer" if role == "proposer" else "solver") if by_role else ""
+        if key not in self._models:
             limit = self._max_new_tokens or default_max_new_tokens(player)
             sampling = replace(self._sampling, max_new_tokens=limit)
             options = replace(self._options, sampling=sampling)
-            self._models[player] = player_names.player_by_name(role, player, options)
-        return self._models[player]
+            self._models[key] = player_names.player_by_name(role, player, options)
+        return self._models[key]
 
 
 def _common_style(styles: Mapping[str, tuple[str, Prompts]], options: PlayerOptions) -> Prompts | None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 import dacite
 
 from baselines.model_config import ModelConfig, RolloutConfig
+from baselines.policies_config import Policies, check_policies
 from baselines.self_play_config import CURRENT, FROZEN, FillingConfig, OpponentsConfig
 from baselines.tasks import SourceConfig
 from ssp_env.cli.rules import read_toml
@@ -183,6 +184,8 @@ class TrainConfig:
         answers: Answers drawn per step.
         proposals: Proposals per answer; a group of the proposer's GRPO.
         temperature: Sampling temperature in training and evaluation.
+        policies: `shared` trains one policy for both roles; `adapters` a LoRA adapter for each role on one
+            model; `models` a model for each role. Both start from the same warm start.
         updates: `combined` takes one optimiser step for both roles if they share a policy and their
             algorithms are ours; `separate` updates the solver, then the proposer.
         solver_only_steps: First steps in which the solver alone learns, from questions of a proposer that has
@@ -211,6 +214,7 @@ class TrainConfig:
     answers: int = 32
     proposals: int = 1
     temperature: float = 1.0
+    policies: Policies = "shared"
     updates: Literal["combined", "separate"] = "combined"
     solver_only_steps: int = 0
     proposer_only_steps: int = 0
@@ -257,6 +261,7 @@ class TrainConfig:
 
     def _check_self_play(self) -> None:
         names = self.opponents.resolved(self.learning)
+        check_policies(self.policies, self.learning, self.updates, self.model, self.rollout, names)
         if self.answers < 2 and len(self.learning) > 1 and set(names.values()) != {CURRENT}:
             raise ValueError("opponents take some of the answers of a step: set answers to 2 or more, got 1")
         if self.filling != FillingConfig() and not self.solver.learns:
@@ -276,6 +281,12 @@ class TrainConfig:
         """Roles that learn, in the order in which they are updated (SSP algorithm 1)."""
         roles: tuple[Role, ...] = ("solver", "proposer")
         return tuple(role for role in roles if getattr(self, role).learns)
+
+    @property
+    def needs_warm_start(self) -> bool:
+        """Whether the warm start plays on in self-play, beside what is trained."""
+        alone = self.policies != "shared" and len(self.learning) < 2
+        return alone or FROZEN in self.opponents.resolved(self.learning).values()
 
     def learning_at(self, step: int) -> tuple[Role, ...]:
         """Roles that learn in a step of self-play."""

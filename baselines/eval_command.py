@@ -269,7 +269,7 @@ def _print_by_hops(
     from ssp_env.game.config import TERSE_RULES
 
     _prepare_models([checkpoint], threads)
-    model, tokenizer = load(model_of_run(Path(checkpoint)))
+    model, tokenizer = load(model_of_run(Path(checkpoint), role="solver"))
     config = TERSE_RULES.changed(rules)
     policy = TinyPolicy(model, tokenizer, temperature=temperature, seed=seed)
     rows = [["hops", "pass@1", "95 % interval", "questions", "searches"]]

@@ -24,11 +24,13 @@ from agents.player_names import SMOLLM2, model_of_run
 from agents.sampling_params import SamplingParams
 from agents.tiny_policy import TinyPolicy
 from agents.transformers_agent import TransformersAgent
+from baselines.by_role import LEARNING_ROLES, by_role
 from baselines.config import TrainConfig
 from baselines.model_config import ModelConfig
 from baselines.policies import CausalLMPolicy
 from baselines.seeding import derive_seed
-from ssp_env.game import PROTOCOLS
+from ssp_env.game import PROTOCOLS, Role
+from ssp_env.game.view import ROLES
 from ssp_env.objects import missing_extra
 from ssp_env.play import AnyAgent
 from ssp_env.worlds import terse_vocabulary
@@ -53,6 +55,25 @@ def open_model(config: TrainConfig, workspace: Path) -> TinyModel | LanguageMode
         FileNotFoundError: If there is no model in the folder.
     """
     return TinyModel(config) if config.model.is_tiny else LanguageModel(config, workspace)
+
+
+def policies_of_roles(
+    opened: TinyModel | LanguageModel, config: TrainConfig, frozen: CausalLMPolicy | None
+) -> dict[Role, CausalLMPolicy]:
+    """Return the policy of each role when self-play begins.
+
+    Args:
+        opened: The model, warm-started; its own policy is trained in any case.
+        config: Configuration of the run.
+        frozen: The warm start, which stays as it is: the policy of a role that does not learn, if roles have
+            one each.
+    """
+    if config.policies == "shared":
+        return by_role(opened.policy)
+    if len(config.learning) > 1:
+        return {"solver": opened.policy, "proposer": opened.second_policy()}
+    assert frozen is not None
+    return {role: opened.policy if role in config.learning else frozen for role in LEARNING_ROLES}
 
 
 def check_model(folder: Path, config: TrainConfig) -> None:
@@ -94,9 +115,19 @@ class TinyModel:
         player.published(version)
         return player
 
-    def save(self, folder: Path) -> None:
-        """Write weights, configuration and tokenizer into a folder that players are made of."""
-        tiny_model.save(self.model, self.tokenizer, folder)
+    def second_policy(self) -> CausalLMPolicy:
+        """Return another policy to be trained, which starts with the present weights."""
+        return self.policy.duplicate(trainable=True)
+
+    def save(self, folder: Path, policy: CausalLMPolicy | None = None) -> None:
+        """Write weights, configuration and tokenizer into a folder that players are made of.
+
+        Args:
+            folder: The folder.
+            policy: A policy of this model; `self.policy` if None.
+        """
+        model: Any = (policy or self.policy).model
+        tiny_model.save(model, self.tokenizer, folder)
 
     def restore(self, policy: CausalLMPolicy, folder: Path) -> None:
         """Give a policy of this model the weights that `save` wrote.
@@ -150,6 +181,11 @@ class LanguageModel:
         self.rendering: Rendering = self._rendering()
         self._sampling = SamplingParams(config.temperature, 1.0, config.rollout.max_new_tokens)
         self._vllm: VLLMServerAgent | VLLMEngineAgent | None = None
+        # Which roles vLLM plays with the weights of which model; beside a second policy, the solver's reads.
+        both = config.policies == "shared" or len(config.learning) < 2
+        self._served: list[tuple[PreTrainedModel, tuple[Role, ...]]] = [
+            (self.model, ROLES if both else ("solver", "reader"))
+        ]
         self.policy = CausalLMPolicy(
             self.model,
             self._player,
@@ -186,10 +222,18 @@ class LanguageModel:
             )
         return wanted
 
+    def second_policy(self) -> CausalLMPolicy:
+        """Return another policy to be trained, the proposer's, which starts with the present weights."""
+        second = self.policy.duplicate(
+            trainable=True, push=None if self._config.rollout.engine == "transformers" else self._push
+        )
+        self._served.append((second.model, ("proposer",)))
+        return second
+
     # -- playing ---------------------------------------------------------------------------------------
 
     def _player(self, model: PreTrainedModel, seed: int, version: str) -> AnyAgent:
-        if self._vllm is not None and model is self.model:
+        if self._vllm is not None and any(model is served for served, _ in self._served):
             return self._vllm if hasattr(self._vllm, "act_batch") else self._vllm.blocking()
         sampling = SamplingParams(self._sampling.temperature, 1.0, self._sampling.max_new_tokens, seed)
         player = TransformersAgent(
@@ -204,8 +248,8 @@ class LanguageModel:
         player.published(version)
         return player
 
-    def _push(self, version: str) -> None:
-        """Give vLLM the present weights, an adapter where the server takes one.
+    def _push(self, model: PreTrainedModel, version: str) -> None:
+        """Give vLLM the weights of a model, an adapter where the server takes one.
 
         Raises:
             VLLMError: If it does not take them; the message says what to change.
@@ -214,17 +258,19 @@ class LanguageModel:
 
         if self._vllm is None:
             self._vllm = self._open_vllm()
-        target = self._workspace / f"published-{version}"
+        roles = next(roles for served, roles in self._served if served is model)
+        start = "published-" if roles == ROLES else f"published-{'-'.join(roles)}-"
+        target = self._workspace / f"{start}{version}"
         if self._config.model.lora_rank and self._config.rollout.urls:
-            self._save_adapter(target)
-            run(self._vllm.update_adapter(target.resolve(), version))  # type: ignore[union-attr]
+            self._save_adapter(target, model)
+            run(self._vllm.update_adapter(target.resolve(), version, roles))  # type: ignore[union-attr]
         elif self._config.rollout.urls:
             self.save(target)
             run(self._vllm.update_weights(target.resolve(), version))  # type: ignore[arg-type]
         else:
             self.save(target)
             self._vllm.update_weights(target.resolve(), version)
-        for older in self._workspace.glob("published-*"):
+        for older in self._workspace.glob(f"{start}*"):
             if older != target:
                 shutil.rmtree(older)
 
@@ -258,21 +304,25 @@ class LanguageModel:
 
     # -- saving ----------------------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, policy: CausalLMPolicy | None = None) -> None:
         """Write weights, configuration and tokenizer into a folder that players are made of.
 
         A LoRA adapter is merged into the weights, and stands beside them in the folder `adapter`.
+
+        Args:
+            folder: The folder.
+            policy: A policy of this model; `self.policy` if None.
         """
+        model = (policy or self.policy).model
         if self._config.model.lora_rank:
-            self._save_adapter(folder / ADAPTER)
-            merged: Any = copy.deepcopy(self.model)
+            self._save_adapter(folder / ADAPTER, model)
+            merged: Any = copy.deepcopy(model)
             merged.merge_and_unload().save_pretrained(folder)
         else:
-            self.model.save_pretrained(folder)
+            model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
-    def _save_adapter(self, folder: Path) -> None:
-        model: Any = self.model
+    def _save_adapter(self, folder: Path, model: Any) -> None:
         model.save_pretrained(str(folder), save_embedding_layers=False)
 
     def restore(self, policy: CausalLMPolicy, folder: Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from agents.player_names import HUMAN, PlayerOptions, Prompts
 from agents.players import Cast, names_by_role
 from agents.scripted import SCRIPTED, scripted
+from baselines.by_role import by_role, distinct, joined, made_of, state_of
 from baselines.policies import CausalLMPolicy
 from baselines.self_play_config import CURRENT, FROZEN, PAST, OpponentsConfig, Weighting
 from ssp_env.game import GameConfig, Reply, Role, View
@@ -43,14 +44,14 @@ class Opponents:
     Args:
         config: The options.
         learning: Roles that learn.
-        policy: The policy that is trained.
+        policies: The policy of both roles, or that of each.
         frozen: The warm start; needed only if `frozen` plays.
         game: Rules of the games, which players by name must read.
         temperature: Sampling temperature of players by name.
 
     Attributes:
         names: By role, what `OpponentsConfig` calls its player.
-        past: Past weights, if any opponent has them.
+        past: By role, the past weights of its policy, if any opponent has them.
         win_rates: By role that past weights play, how often the learner wins against each version.
 
     Raises:
@@ -61,22 +62,22 @@ class Opponents:
         self,
         config: OpponentsConfig,
         learning: Collection[Role],
-        policy: CausalLMPolicy,
+        policies: CausalLMPolicy | Mapping[Role, CausalLMPolicy],
         frozen: CausalLMPolicy | None,
         game: GameConfig,
         temperature: float = 1.0,
     ) -> None:
         self.config = config
         self.names = config.resolved(learning)
-        self._policy, self._frozen = policy, frozen
-        self.past = PastWeights(policy, config.window, config.every)
+        self._policies, self._frozen = by_role(policies), frozen
+        self.past = made_of(self._policies, lambda policy: PastWeights(policy, config.window, config.every))
         self.win_rates = {role: WinRates() for role, name in self.names.items() if name in PAST}
         self._named = _named_players(self.names, game, temperature)
 
     def begin(self, step: int) -> None:
         """Keep the present weights as past ones of later steps, if it is time."""
-        if self.win_rates:
-            self.past.keep(step)
+        for past in distinct({role: self.past[role] for role in self.win_rates}).values():
+            past.keep(step)
 
     def pick(self, role: Role, seed: int, rng: np.random.Generator) -> Opponent:
         """Return who plays a role in this step.
@@ -88,34 +89,30 @@ class Opponents:
         """
         name = self.names[role]
         if name == CURRENT:
-            return Opponent(self._policy.agent(seed))
+            return Opponent(self._policies[role].agent(seed))
         if name == FROZEN:
             assert self._frozen is not None
             return Opponent(self._frozen.agent(seed))
         if role in self._named:
             return self._named[role].opponent(seed)
-        versions = self.past.versions
+        past = self.past[role]
         chances = None
         if name == "pfsp":
-            rates = [self.win_rates[role].rate(version) for version in versions]
+            rates = [self.win_rates[role].rate(version) for version in past.versions]
             chances = pfsp_probabilities(rates, self.config.weighting)
-        version = int(rng.choice(versions, p=chances))
-        return Opponent(self.past.player(role, version, seed), version=version)
+        version = int(rng.choice(past.versions, p=chances))
+        return Opponent(past.player(role, version, seed), version=version)
 
     def record(self, role: Role, version: int, wins: Sequence[float]) -> None:
         """Remember how the learner did against a version: from 0, lost, to 1, won, by game."""
         self.win_rates[role].add(version, wins)
-        self.win_rates[role].keep_only(self.past.versions)
+        self.win_rates[role].keep_only(self.past[role].versions)
 
     # -- checkpoints -----------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the past weights."""
-        return {
-            f"{version}/{name}": tensor
-            for version, weights in self.past.weights.items()
-            for name, tensor in weights.items()
-        }
+        return joined({owner: past.state_dict() for owner, past in distinct(self.past).items()})
 
     def plain_state(self) -> dict[str, Any]:
         """Return the win rates, as plain data for JSON."""
@@ -123,11 +120,8 @@ class Opponents:
 
     def load(self, state: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
         """Invert `state_dict` and `plain_state`."""
-        weights: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in state.items():
-            version, _, name = key.partition("/")
-            weights.setdefault(int(version), {})[name] = tensor
-        self.past.weights = dict(sorted(weights.items()))
+        for owner, past in distinct(self.past).items():
+            past.load(state_of(owner, state))
         for role, rates in self.win_rates.items():
             rates.load(plain.get(role, {}))
 
@@ -189,6 +183,15 @@ class PastWeights:
         past.load_state_dict(self.weights[version])
         past.published(f"past-{version}")
         return past.agent(seed)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the past weights under `version/name`."""
+        return joined({str(version): weights for version, weights in self.weights.items()})
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Invert `state_dict`."""
+        versions = sorted({int(key.partition("/")[0]) for key in state})
+        self.weights = {version: state_of(str(version), state) for version in versions}
 
 
 class WinRates:

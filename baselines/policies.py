@@ -154,8 +154,8 @@ class CausalLMPolicy:
         chunk_tokens: See `TokenScorer`.
         autocast: Run the model in bfloat16 while the weights stay as they are, in float32.
         gradient_checkpointing: Compute activations again in the backward pass instead of keeping them.
-        push: Sends the present weights under a version to wherever the player samples; None if it reads them
-            from the model.
+        push: Sends the weights of a model under a version to wherever the player samples; None if it reads
+            them from the model.
 
     Raises:
         ValueError: If the temperature is not above 0, or the model has dropout that would make scores
@@ -171,7 +171,7 @@ class CausalLMPolicy:
         chunk_tokens: int = 1024,
         autocast: bool = False,
         gradient_checkpointing: bool = False,
-        push: Callable[[str], None] | None = None,
+        push: Callable[[PreTrainedModel, str], None] | None = None,
     ) -> None:
         if not temperature > 0:
             raise ValueError(f"a policy is trained at a temperature above 0, got {temperature}")
@@ -209,7 +209,7 @@ class CausalLMPolicy:
         on a server sends them there.
         """
         if self._push is not None:
-            self._push(version)
+            self._push(self.model, version)
         self.version = version
 
     def score(self, batch: Batch) -> Scores:
@@ -240,17 +240,20 @@ class CausalLMPolicy:
         """The parameters that an optimiser may change."""
         return (parameter for parameter in self.model.parameters() if parameter.requires_grad)
 
-    def duplicate(self, *, trainable: bool = False) -> CausalLMPolicy:
+    def duplicate(
+        self, *, trainable: bool = False, push: Callable[[PreTrainedModel, str], None] | None = None
+    ) -> CausalLMPolicy:
         """Return a policy that starts with the present weights; weights that are not trained are shared.
 
         Args:
             trainable: Whether an optimiser may change it; a reference or an opponent stays as it is.
+            push: Sends its weights to wherever it samples. Without it, it plays in this process: what samples
+                elsewhere holds the weights of this policy.
         """
         weights = dict(self.model.named_parameters())
         shared = {id(weight): weight for name, weight in weights.items() if name not in self._trained}
         duplicate = copy.copy(self)
-        # What samples elsewhere holds the weights of one policy; copies play in this process.
-        duplicate._push = None
+        duplicate._push = push
         duplicate.model = copy.deepcopy(self.model, shared)
         for name, weight in duplicate.model.named_parameters():
             if name in self._trained:

@@ -15,9 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from baselines.by_role import joined, state_of
 from baselines.config import TrainConfig
 
 KEPT_CHECKPOINTS = 2
+Optimizers = torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer]
+"""One optimiser, or several by owner; see `baselines.by_role.distinct`."""
 
 
 class RunDirectoryError(ValueError):
@@ -133,12 +136,12 @@ class RunDirectory:
         stage: int,
         step: int,
         weights: Mapping[str, Tensor],
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizers,
         extra: Mapping[str, Any],
         kept: Mapping[str, Tensor],
     ) -> Path:
         """Write weights, optimiser moments and what algorithms keep; drop all but the newest checkpoints."""
-        moments, groups = _flatten_optimizer(optimizer)
+        moments, groups = _flatten_optimizers(optimizer)
         state = {"stage": stage, "step": step, "optimizer": groups, **extra}
 
         def write(folder: Path) -> None:
@@ -194,6 +197,17 @@ class Checkpoint:
     state: Mapping[str, Any]
 
 
+def _flatten_optimizers(optimizer: Optimizers) -> tuple[dict[str, Tensor], Any]:
+    """Return moments, and the options of parameter groups as plain data; by owner if there are several."""
+    if isinstance(optimizer, torch.optim.Optimizer):
+        return _flatten_optimizer(optimizer)
+    flat = {owner: _flatten_optimizer(one) for owner, one in optimizer.items()}
+    return (
+        joined({owner: moments for owner, (moments, _) in flat.items()}),
+        {owner: groups for owner, (_, groups) in flat.items()},
+    )
+
+
 def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     moments = {
         f"{index}.{key}": value.detach().clone()
@@ -207,10 +221,12 @@ def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tens
     return moments, groups
 
 
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor], groups: list[dict[str, float]]
-) -> None:
-    """Restore an optimiser from what `save_checkpoint` wrote."""
+def restore_optimizer(optimizer: Optimizers, moments: Mapping[str, Tensor], groups: Any) -> None:
+    """Restore an optimiser, or several by owner, from what `save_checkpoint` wrote."""
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        for owner, one in optimizer.items():
+            restore_optimizer(one, state_of(owner, moments), groups[owner])
+        return
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in moments.items():
         index, key = name.split(".", 1)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from baselines.algorithms import Algorithm, CombinableAlgorithm, StatefulAlgorithm, build_algorithm
 from baselines.batch_filling import Filling, without_copies
+from baselines.by_role import LEARNING_ROLES, by_role, distinct, joined, made_of, state_of
 from baselines.config import TrainConfig
 from baselines.learner import Experience, Learner
 from baselines.opponents import Opponents
@@ -22,8 +23,6 @@ from baselines.tasks import open_source
 from ssp_env.game import Outcome, Role
 from ssp_env.game.view import PROPOSER_SEAT
 
-ROLES: tuple[Role, ...] = ("solver", "proposer")
-
 
 class Match(NamedTuple):
     """A pairing, and the step that the weights of its opponent are from if they are past ones."""
@@ -33,16 +32,18 @@ class Match(NamedTuple):
 
 
 class SelfPlay:
-    """Two roles of one policy that play against each other and learn.
+    """Two roles that play against each other and learn, of one policy or with one each.
 
     Args:
         config: Configuration of the run.
-        policy: Plays and learns every role that learns.
+        policies: The policy of both roles, or that of each; what learns is trained.
         frozen: The warm start; needed only if `OpponentsConfig.resolved` has it play.
         processes: Those that share the work; only this one if None.
 
     Attributes:
-        learner: Changes the weights of the policy.
+        policies: By role, who plays it; the solver's policy also reads for the RAG check.
+        learners: By role that learns, what changes the weights of its policy; roles that share a policy share
+            the learner.
         algorithms: By role that learns.
         opponents: Who plays in the place of the learner.
         filling: Completes the solver's batch.
@@ -51,28 +52,36 @@ class SelfPlay:
     def __init__(
         self,
         config: TrainConfig,
-        policy: CausalLMPolicy,
+        policies: CausalLMPolicy | Mapping[Role, CausalLMPolicy],
         frozen: CausalLMPolicy | None,
         processes: Processes | None = None,
     ) -> None:
         self.config = config
         self.processes = processes or Processes()
-        self.policy = policy
+        self.policies = by_role(policies)
+        self._frozen = frozen
         self.source = open_source(config.source, config.world, config.hops, config.game)
         learner_config = replace(config.learner, seed=derive_seed(config.seed, "learner"))
-        self.learner = Learner(policy, learner_config, self.processes)
+        self.learners = made_of(
+            {role: self.policies[role] for role in config.learning},
+            lambda policy: Learner(policy, learner_config, self.processes),
+        )
         self.algorithms: dict[Role, Algorithm] = {
-            role: build_algorithm(getattr(config, role), self.learner) for role in config.learning
+            role: build_algorithm(getattr(config, role), learner) for role, learner in self.learners.items()
         }
         self.opponents = Opponents(
-            config.opponents, config.learning, policy, frozen, config.game, config.temperature
+            config.opponents, config.learning, self.policies, frozen, config.game, config.temperature
         )
         self.filling = Filling(config.filling)
 
     def step(self, number: int) -> tuple[Rollout, dict[str, float]]:
         """Play the games of a step and learn from them; return them, and the metrics of both."""
         config = self.config
-        self.policy.published(str(number))
+        for learner in distinct(self.learners).values():
+            learner.policy.published(str(number))
+        if self._frozen is not None:
+            # Its random numbers depend on this name, which a resumed run must not choose anew.
+            self._frozen.published("before")
         self.opponents.begin(number)
         setting = Setting(self.source, config.game, config.seed, number, config.proposals, self.processes)
         matches = self._matches(number)
@@ -99,21 +108,21 @@ class SelfPlay:
         """Return who plays how many of the games of a step."""
         config = self.config
         seed = derive_seed(config.seed, "sampling", number)
-        current = self.policy.agent(seed)
+        present = made_of(self.policies, lambda policy: policy.agent(seed))
+        current: dict[str, Any] = {"proposer": present["proposer"], "solver": present["solver"]}
         both = len(config.learning) > 1
         count = config.answers
         if both:
             # Every role that learns has at least one game of its own.
             count = min(max(1, round(config.opponents.share * count)), count - 1)
         left, matches = config.answers, []
-        for role in ROLES:
+        for role in LEARNING_ROLES:
             if self.opponents.names[role] == CURRENT and (both or role in config.learning):
                 continue
             rng = derive_rng(config.seed, number, "opponent", role)
             opponent = self.opponents.pick(role, seed, rng)
-            agents: dict[str, Any] = {"proposer": current, "solver": current, role: opponent.agent}
             pairing = Pairing(
-                **agents,
+                **{**current, role: opponent.agent},
                 answers=min(count, left),
                 learning=[other for other in config.learning if other != role],
                 reader=opponent.reader,
@@ -122,7 +131,7 @@ class SelfPlay:
             matches.append(Match(pairing, opponent.version))
             left -= pairing.answers
         if left:
-            matches.append(Match(Pairing(current, current, left, config.learning)))
+            matches.append(Match(Pairing(**current, answers=left, learning=config.learning)))
         return matches
 
     def _results(self, played: Rollout, matches: Sequence[Match], step: int) -> dict[str, float]:
@@ -158,9 +167,10 @@ class SelfPlay:
                 weight = getattr(self.config, role).weight
                 combined.append(replace(algorithm.experience(samples), weight=weight))
             else:
-                metrics |= _named(role, algorithm.update(samples))
+                metrics |= _named(role, algorithm.update(samples), apart=len(distinct(self.learners)) > 1)
         if combined:
-            metrics |= self.learner.fit(combined)
+            # Roles with a policy each are updated one by one, so that all of these have one learner.
+            metrics |= next(iter(self.learners.values())).fit(combined)
         for name in ("loss", "trained_tokens"):
             metrics[name] = sum(metrics.get(f"{role}/{name}", 0.0) for role in learning)
         metrics["max_ratio_error"] = max(
@@ -176,11 +186,12 @@ class SelfPlay:
             if isinstance(algorithm, StatefulAlgorithm)
             for name, tensor in algorithm.state_dict().items()
         }
-        if self.learner.reference is not None:
-            state |= {
-                f"reference/{name}": tensor for name, tensor in self.learner.reference.state_dict().items()
-            }
-        return state | {f"past/{name}": tensor for name, tensor in self.opponents.state_dict().items()}
+        references = {
+            owner: learner.reference.state_dict()
+            for owner, learner in distinct(self.learners).items()
+            if learner.reference is not None
+        }
+        return state | joined({"reference": joined(references), "past": self.opponents.state_dict()})
 
     def plain_state(self) -> dict[str, Any]:
         """Return what else is kept between steps, as plain data for JSON."""
@@ -188,14 +199,16 @@ class SelfPlay:
 
     def load_state_dict(self, state: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
         """Invert `state_dict` and `plain_state`."""
-        self.opponents.load(_of(state, "past"), plain["opponents"])
+        self.opponents.load(state_of("past", state), plain["opponents"])
         self.filling.load(plain["filling"])
         for role, algorithm in self.algorithms.items():
             if isinstance(algorithm, StatefulAlgorithm):
-                algorithm.load_state_dict(_of(state, role))
-        if reference := _of(state, "reference"):
-            self.learner.reference = self.policy.duplicate()
-            self.learner.reference.load_state_dict(reference)
+                algorithm.load_state_dict(state_of(role, state))
+        references = state_of("reference", state)
+        for owner, learner in distinct(self.learners).items():
+            if reference := state_of(owner, references):
+                learner.reference = learner.policy.duplicate(trainable=False)
+                learner.reference.load_state_dict(reference)
 
 
 def learner_wins(opponent: Role, outcomes: Sequence[Outcome]) -> list[float]:
@@ -210,14 +223,12 @@ def learner_wins(opponent: Role, outcomes: Sequence[Outcome]) -> list[float]:
     return [min(1.0, max(0.0, reward)) for reward in paid]
 
 
-def _named(role: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    """Put the role before the names of an algorithm's metrics, unless it stands there."""
+def _named(role: str, metrics: Mapping[str, float], *, apart: bool) -> dict[str, float]:
+    """Put the role before the names of an algorithm's metrics, unless it stands there.
+
+    The norm of the gradient is that of both roles, if they do not have policies that are apart.
+    """
     return {
-        name if "/" in name or name == "grad_norm" else f"{role}/{name}": value
+        name if "/" in name or (name == "grad_norm" and not apart) else f"{role}/{name}": value
         for name, value in metrics.items()
     }
-
-
-def _of(state: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
-    start = f"{owner}/"
-    return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}

@@ -19,17 +19,17 @@ import numpy as np
 from torch import Tensor
 
 from agents.scripted import ScriptedPlayer
+from baselines.by_role import by_role, distinct, joined, state_of
 from baselines.config import LearnerConfig, TrainConfig
 from baselines.evaluation import Accuracy, evaluate
 from baselines.learner import Learner
-from baselines.models import TinyModel, check_model, open_model
+from baselines.models import TinyModel, check_model, open_model, policies_of_roles
 from baselines.processes import Processes
 from baselines.rollout import Rollout
 from baselines.run_directory import RunDirectory, restore_optimizer
 from baselines.samples import Sample
 from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play import SelfPlay
-from baselines.self_play_config import FROZEN
 from baselines.tasks import WorldSource, open_source
 from baselines.warm_start import (
     clone,
@@ -70,12 +70,12 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a run: a number of steps with one learner.
+    """A stage of a run: a number of steps with one learner, or with one for each role.
 
     Attributes:
         name: As people read it.
         steps: Number of its steps.
-        learner: Its optimiser is part of checkpoints.
+        learners: Their policies and optimisers are part of checkpoints; see `baselines.by_role.distinct`.
         step: Takes the step of a number and returns its metrics.
         tokens: It ends earlier, once this many tokens have been sampled and trained; None for no limit.
         state: What else is part of checkpoints, as tensors.
@@ -85,7 +85,7 @@ class Stage:
 
     name: str
     steps: int
-    learner: Learner
+    learners: Mapping[str, Learner]
     step: Callable[[int], dict[str, float]]
     tokens: int | None = None
     state: Callable[[], Mapping[str, Tensor]] = dict
@@ -128,7 +128,7 @@ class Training:
         self.protocol = PROTOCOLS[config.game.protocol]
         self.source = open_source(config.source, config.world, config.hops, config.game)
         self.opened = open_model(config, run.path)
-        self.policy = self.opened.policy
+        self.policies = by_role(self.opened.policy)
         if warm_start:
             check_model(warm_start, config)
             run.publish(WARM_START, lambda folder: shutil.copytree(warm_start, folder, dirs_exist_ok=True))
@@ -161,7 +161,7 @@ class Training:
                 if done:
                     restore(stage)
                 self._run_stage(index, stage, done)
-        self.run.publish(FINAL, self.opened.save)
+        self.run.publish(FINAL, self._save_final)
         after = self._evaluate("after")
         return self._summarise(after) if self.processes.is_main else {}
 
@@ -182,7 +182,7 @@ class Training:
             pages = pages_shown(number / steps)
             return clone(learner, self._lookups(rng, self.config.warm_start.lookup_sequences, pages))
 
-        return Stage("look-ups", steps, learner, step)
+        return Stage("look-ups", steps, {"": learner}, step)
 
     def _cloning_stage(self) -> Stage:
         steps = self._warm_start_steps[1]
@@ -191,7 +191,7 @@ class Training:
         def step(number: int) -> dict[str, float]:
             return clone(learner, self._shown(number))
 
-        return Stage("cloning", steps, learner, step)
+        return Stage("cloning", steps, {"": learner}, step)
 
     def _shown(self, number: int) -> list[Sample]:
         """Return the demonstrations of a step of cloning."""
@@ -232,17 +232,16 @@ class Training:
             total_steps=max(1, steps),
             micro_batch_tokens=self.config.learner.micro_batch_tokens,
         )
-        return Learner(self.policy, options, self.processes)
+        return Learner(self.opened.policy, options, self.processes)
 
     def _self_play_stage(self) -> Stage:
         config = self.config
         frozen = None
-        if FROZEN in config.opponents.resolved(config.learning).values():
-            frozen = self.policy.duplicate()
-            # Its random numbers depend on this name, which a resumed run must not choose anew.
-            frozen.published("before")
+        if config.needs_warm_start:
+            frozen = self.opened.policy.duplicate()
             self.opened.restore(frozen, self.run.path / WARM_START)
-        game = SelfPlay(config, self.policy, frozen, self.processes)
+        self.policies = policies_of_roles(self.opened, config, frozen)
+        game = SelfPlay(config, self.policies, frozen, self.processes)
 
         def step(number: int) -> dict[str, float]:
             played, metrics = game.step(number)
@@ -255,7 +254,7 @@ class Training:
         return Stage(
             SELF_PLAY,
             config.steps,
-            game.learner,
+            distinct(game.learners),
             step,
             config.tokens,
             game.state_dict,
@@ -290,29 +289,31 @@ class Training:
         state = {
             "seconds": self._elapsed(),
             "global_step": self._global_step(index, step - 1),
-            "optimizer_steps": stage.learner.steps,
+            "optimizer_steps": {owner: learner.steps for owner, learner in stage.learners.items()},
             "kept": stage.plain_state(),
         }
-        self.run.save_checkpoint(
-            index, step, self.policy.state_dict(), stage.learner.optimizer, state, stage.state()
-        )
+        weights = joined({owner: learner.policy.state_dict() for owner, learner in stage.learners.items()})
+        optimizers = {owner: learner.optimizer for owner, learner in stage.learners.items()}
+        self.run.save_checkpoint(index, step, weights, optimizers, state, stage.state())
 
     def _restore(self, folder: Path | None) -> tuple[int, int, Callable[[Stage], None]]:
-        """Load the weights; return the stage and step to go on from, and what restores the stage."""
+        """Return the stage and step to go on from, and what restores the stage and its weights."""
         if folder is None:
             self._drop_rows_after(0)
             if not (self.run.path / WARM_START).exists():
                 return 0, 0, lambda stage: None
-            self.opened.restore(self.policy, self.run.path / WARM_START)
+            self.opened.restore(self.opened.policy, self.run.path / WARM_START)
             return 2, 0, lambda stage: None
         checkpoint = self.run.load_checkpoint(folder)
-        self.policy.load_state_dict(checkpoint.weights)
         self.seconds = checkpoint.state["seconds"]
         self._drop_rows_after(checkpoint.state["global_step"])
 
         def restore(stage: Stage) -> None:
-            restore_optimizer(stage.learner.optimizer, checkpoint.moments, checkpoint.state["optimizer"])
-            stage.learner.steps = checkpoint.state["optimizer_steps"]
+            for owner, learner in stage.learners.items():
+                learner.policy.load_state_dict(state_of(owner, checkpoint.weights))
+                learner.steps = checkpoint.state["optimizer_steps"][owner]
+            optimizers = {owner: learner.optimizer for owner, learner in stage.learners.items()}
+            restore_optimizer(optimizers, checkpoint.moments, checkpoint.state["optimizer"])
             stage.restore(checkpoint.kept, checkpoint.state["kept"])
 
         return checkpoint.state["stage"], checkpoint.state["step"], restore
@@ -350,16 +351,16 @@ class Training:
     def _evaluate(self, what: str) -> dict[str, Accuracy]:
         self.observer.evaluating(f"held-out questions, {what}")
         # A run that is resumed here has published nothing yet, and must draw the same numbers.
-        self.policy.published(what)
-        agent = self.policy.agent(derive_seed(self.config.seed, what))
+        self._publish(what)
+        agent = self.policies["solver"].agent(derive_seed(self.config.seed, what))
         questions = self.config.evaluation.questions
         return evaluate(agent, self.source, self.config.game, questions=questions, processes=self.processes)
 
     def _validate(self, number: int) -> dict[str, float]:
         # Players that sample elsewhere have the weights of before this step's update.
-        self.policy.published(f"validation-{number}")
+        self._publish(f"validation-{number}")
         results = evaluate(
-            self.policy.agent(derive_seed(self.config.seed, "validation", number)),
+            self.policies["solver"].agent(derive_seed(self.config.seed, "validation", number)),
             self.source,
             self.config.game,
             questions=self.config.evaluation.validation_questions,
@@ -367,6 +368,15 @@ class Training:
             processes=self.processes,
         )
         return {f"validation/{_metric(name)}": accuracy.pass_at_1 for name, accuracy in results.items()}
+
+    def _publish(self, version: str) -> None:
+        for policy in distinct(self.policies).values():
+            policy.published(version)
+
+    def _save_final(self, folder: Path) -> None:
+        """Write the model of both roles, or a folder with that of each."""
+        for owner, policy in distinct(self.policies).items():
+            self.opened.save(folder / owner, policy)
 
     def _record_episodes(self, played: Rollout, number: int) -> None:
         if not self.run.writes:

@@ -129,7 +129,7 @@ def test_weights_and_win_rates_come_back_from_a_checkpoint(learner: LlamaForCaus
         first.begin(step)
         first.record("proposer", step, [0.25])
     second.load(first.state_dict(), first.plain_state())
-    assert second.past.versions == [1, 2]
+    assert second.past["solver"].versions == [1, 2]
     assert first.state_dict().keys() == second.state_dict().keys()
     assert (
         second.plain_state()

@@ -72,7 +72,7 @@ def test_nothing_is_trained_on_what_an_opponent_did(
         assert {sample.game_id for sample in played.samples["proposer"]} == {"0", "1", "2"}
         assert metrics["max_ratio_error"] < 1e-4
     if kind in ("window", "pfsp"):
-        assert game.opponents.past.versions == [1, 2]
+        assert game.opponents.past["solver"].versions == [1, 2]
         assert 0 <= metrics["opponents/solver/age"] <= 1
         assert 0.0 <= metrics["opponents/solver/win_rate"] <= 1.0
 
@@ -131,7 +131,7 @@ def test_dummies_add_no_gradient_and_divide_the_rest(learner: LlamaForCausalLM, 
     figures = []
     for game in (plain, padded):
         # Only the gradient is wanted.
-        game.learner.optimizer.step = lambda: None  # type: ignore[method-assign]
+        game.learners["solver"].optimizer.step = lambda: None  # type: ignore[method-assign]
         played, metrics = game.step(0)
         figures.append((metrics["grad_norm"], sum(s.sampled_count for s in played.samples["solver"])))
     (norm, tokens), (padded_norm, padded_tokens) = figures
