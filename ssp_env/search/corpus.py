@@ -163,7 +163,10 @@ def _unreadable(path: Path, error: OSError) -> CorpusError:
 
 SUFFIXES = (".md", ".markdown", ".html", ".htm", ".txt")
 
-_MARKDOWN_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+_HTML_SUFFIXES = (".html", ".htm")
+
+# What ends a heading is stripped afterwards: in the pattern it would take time quadratic in the line.
+_MARKDOWN_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
 def document_paths(folder: Path) -> list[Path]:
@@ -212,11 +215,14 @@ def _passage(content: bytes, path: Path, identifier: str) -> Passage:
     except UnicodeDecodeError as error:
         raise CorpusError(f"expected UTF-8 text, got byte 0x{content[error.start]:02x}", path) from error
     title = ""
-    if path.suffix.lower() in (".html", ".htm"):
-        title, text = page_text(text)
+    if path.suffix.lower() in _HTML_SUFFIXES:
+        try:
+            title, text = page_text(text)
+        except ValueError as error:
+            raise CorpusError(str(error), path) from error
     elif path.suffix.lower() in (".md", ".markdown"):
         heading = _MARKDOWN_HEADING.search(text)
-        title = heading[1] if heading else ""
+        title = heading[1].rstrip(" \t#") if heading else ""
     if not text.strip():
         raise CorpusError("expected a document with text, got a blank one", path)
     # A name may hold bytes that are no text; an id may not.

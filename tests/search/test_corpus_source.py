@@ -4,11 +4,12 @@ import gzip
 import json
 import os
 import threading
+import time
 
 import pytest
 
 from ssp_env.game.passage import Passage
-from ssp_env.search.corpus import CorpusError, open_source, read_corpus, world_source
+from ssp_env.search.corpus import CorpusError, open_source, read_corpus, read_folder, world_source
 from ssp_env.worlds import World, world_preset
 
 PAGES = [Passage("0", "Belin", "A city."), Passage("1", "Corun 北京", "A town.\nOld.")]
@@ -175,3 +176,16 @@ def test_a_pipe_is_read_as_json_lines(tmp_path):
     passages = list(open_source(pipe).read(None, lambda done: None))
     writer.join()
     assert [passage.title for passage in passages] == ["Odense"]
+
+
+def test_documents_are_read_in_linear_time_and_too_long_pages_are_named(tmp_path, monkeypatch):
+    (tmp_path / "spaces.md").write_text("# a" + " " * 200_000 + "b")
+    (tmp_path / "bare.md").write_text("# ##\n\ntext")
+    started = time.thread_time()
+    bare, spaces = read_folder(tmp_path)
+    assert time.thread_time() - started < 2  # was a minute
+    assert (bare.title, spaces.title[:1], spaces.title[-1]) == ("bare", "a", "b")
+    (tmp_path / "long.html").write_text("<p>longer</p>")
+    monkeypatch.setattr("ssp_env.search.plain_text.MAX_PAGE_CHARS", 10)
+    with pytest.raises(CorpusError, match=r"long\.html: expected a page of at most 10 characters, got 13"):
+        list(read_folder(tmp_path))

@@ -17,6 +17,13 @@ def test_clean_text_has_no_control_characters_and_single_spaces(text):
     cleaned.encode()
 
 
+def test_control_characters_are_those_of_unicode():
+    for sign in map(chr, range(0x110000)):
+        removed = unicodedata.category(sign) in {"Cc", "Cs", "Co"} and not sign.isspace()
+        direction = sign in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+        assert clean(sign) == ("" if removed or direction or sign.isspace() else sign), hex(ord(sign))
+
+
 def test_scripts_and_emoji_that_need_joiners_stay_whole():
     for text in ("苏黎世", "👩‍🚀", "نمی‌خواهم"):
         assert clean(text) == text

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 
 from ssp_env.http import ReplyTooLong, RequestPolicy, arun, run
@@ -75,7 +76,10 @@ class PageFetcher:
                 for _ in range(self.max_redirects + 1):
                     response, body = await self._get(target)
                     if response.status_code not in _REDIRECTS:
-                        return self._text(response, body, target.host)
+                        # Parsing holds up neither the loop nor, beyond the time for the page, its caller.
+                        return await anyio.to_thread.run_sync(
+                            self._text, response, body, target.host, abandon_on_cancel=True
+                        )
                     # httpx has refused malformed locations by now.
                     target = _checked(str(target.join(response.headers.get("location", ""))))
         except TimeoutError:
@@ -140,7 +144,10 @@ class PageFetcher:
             text = body.decode("utf-8", "replace")
         if response.headers["content-type"].lower().startswith("text/plain"):
             return clean(text)[: self.max_passage_chars]
-        return clean(page_text(text)[1])[: self.max_passage_chars]
+        try:
+            return clean(page_text(text)[1])[: self.max_passage_chars]
+        except ValueError as error:
+            raise BadSearchReply(f"{host}: {error}") from None
 
 
 def is_public(address: Address) -> bool:

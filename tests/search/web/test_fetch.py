@@ -258,3 +258,50 @@ def test_pages_are_fetched_from_an_event_loop_too_and_the_fetcher_pickles():
     copy = pickle.loads(pickle.dumps(PageFetcher(allow_private=True, max_passage_chars=3)))
     with remote(lambda asked: Reply(b"<p>page</p>", headers=HTML)) as (address, _):
         assert asyncio.run(copy.acall(address)) == copy(address) == "pag"
+
+
+SOUPS = ["<a " * 8_000, "<!--" * 25_000, "<div>" * 190_000, "<td>" * 240_000, "&" * 990_000]
+
+
+@pytest.mark.parametrize("soup", SOUPS, ids=lambda soup: soup[:5])
+def test_a_page_of_tag_soup_is_read_in_time(soup):
+    with remote(lambda asked: Reply(b"<p>seen</p>" + soup.encode(), headers=HTML)) as (address, _):
+        assert OPEN(address).startswith("seen")
+
+
+def test_a_page_that_takes_long_to_parse_holds_neither_its_caller_nor_others(monkeypatch):
+    parsing, go_on = threading.Event(), threading.Event()
+
+    def slow(page):
+        parsing.set()
+        go_on.wait(30)
+        return "", page
+
+    monkeypatch.setattr("ssp_env.search.web.fetch.page_text", slow)
+    policy = RequestPolicy(timeout=0.5)
+
+    async def both(address):
+        page = asyncio.ensure_future(PageFetcher(allow_private=True, policy=policy).acall(address))
+        while not parsing.is_set():
+            await asyncio.sleep(0.01)
+        assert await OPEN.acall(f"{address}/plain") == "other"
+        await page
+
+    def respond(asked):
+        plain = asked.path == "/plain"
+        return Reply(b"other", headers={"content-type": "text/plain"} if plain else HTML)
+
+    try:
+        with remote(respond) as (address, _), pytest.raises(SearchTimeout, match=r"no page within 0\.5 s"):
+            asyncio.run(both(address))
+    finally:
+        go_on.set()
+
+
+def test_a_page_too_long_to_parse_is_refused_before_it_is_parsed(monkeypatch):
+    monkeypatch.setattr("ssp_env.search.plain_text.MAX_PAGE_CHARS", 10)
+    with (
+        remote(lambda asked: Reply(b"<p>longer</p>", headers=HTML)) as (address, _),
+        pytest.raises(BadSearchReply, match="expected a page of at most 10 characters, got 13"),
+    ):
+        OPEN(address)
