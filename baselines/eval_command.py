@@ -69,7 +69,8 @@ Games = Annotated[
     ),
 ]
 Questions = Annotated[
-    Path | None, typer.Option(help="Question set for a corpus or an index (JSONL); a world has its own.")
+    Path | None,
+    typer.Option(help="Question set for a corpus or an index (see docs/formats.md); a world has its own."),
 ]
 Known = Annotated[
     int | None,

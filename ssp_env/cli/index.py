@@ -46,7 +46,7 @@ def build(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="JSONL (also gzipped) or Parquet file, BEIR folder, "
+            help="File (JSONL, JSON array, CSV, TSV, Parquet; see docs/formats.md), BEIR folder, "
             "or folder of Markdown, HTML and text files."
         ),
     ] = None,

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
-import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
-
-Value = TypeVar("Value")
+from collections.abc import Callable, Iterator
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = "\ufeff"
 _LINES_PER_REPORT = 256
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class DataFileError(ValueError):
@@ -24,7 +18,7 @@ class DataFileError(ValueError):
     Attributes:
         problem: What was expected and what came, without file and line.
         path: The file.
-        line: Number of the offending line, from 1, or None if the file as a whole is at fault.
+        line: Number of the offending line, row or element, from 1; None if the file as a whole is at fault.
     """
 
     def __init__(self, problem: str, path: str | os.PathLike[str], line: int | None = None) -> None:
@@ -41,7 +35,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
         DataFileError: If the file cannot be read, is not UTF-8, or is a damaged gzip file.
     """
     for number, line in read_byte_lines(path):
-        text = decode_line(line, path, number)
+        text = decode_line(line, path, number).strip()
         if text:
             yield number, text
 
@@ -76,98 +70,20 @@ def read_byte_lines(
 
 
 def decode_line(line: bytes, path: str | os.PathLike[str], number: int) -> str:
-    """Return a line as text, stripped.
+    """Return a line as text, as it is but for a byte order mark.
 
     Raises:
         DataFileError: If it is not UTF-8.
     """
     try:
-        return line.decode("utf-8").removeprefix(_BYTE_ORDER_MARK if number == 1 else "").strip()
+        return line.decode("utf-8").removeprefix(_BYTE_ORDER_MARK if number == 1 else "")
     except UnicodeDecodeError as error:
         raise DataFileError(
             f"expected UTF-8 text, got byte 0x{error.object[error.start]:02x}", path, number
         ) from error
 
 
-def parse_records(
-    path: str | os.PathLike[str], parse: Callable[[dict[str, Any], int], Value]
-) -> Iterator[tuple[int, Value]]:
-    """Stream what the lines of a JSONL file hold, with their numbers from 1; blank lines are skipped.
-
-    Args:
-        path: The file.
-        parse: Function from the JSON object of a line and the number of the line to what the line holds; it
-            raises a ValueError if the object is malformed.
-
-    Raises:
-        DataFileError: If the file cannot be read, or a line is not one JSON object of valid Unicode or is
-            malformed.
-    """
-    for number, line in read_lines(path):
-        record = parse_record(line, path, number)
-        try:
-            yield number, parse(record, number)
-        except ValueError as error:
-            raise DataFileError(str(error), path, number) from error
-
-
-def parse_record(line: str, path: str | os.PathLike[str], number: int) -> dict[str, Any]:
-    """Return the JSON object that a line holds.
-
-    Raises:
-        DataFileError: If it is not one JSON object of valid Unicode.
-    """
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataFileError(
-            f"expected one JSON object a line, got invalid JSON: {error}", path, number
-        ) from error
-    if not isinstance(record, dict):
-        raise DataFileError(f"expected one JSON object a line, got {shown(record)}", path, number)
-    # JSON may escape a lone surrogate, which no UTF-8 file written later could hold.
-    if _SURROGATE_ESCAPE.search(line) and not _is_encodable(json.dumps(record, ensure_ascii=False)):
-        raise DataFileError("expected valid Unicode, got an escaped lone surrogate", path, number)
-    return record
-
-
-def parse_id(record: Mapping[str, Any]) -> str:
-    """Return the `id` of a record as text.
-
-    Raises:
-        ValueError: If there is none, or it is neither a non-blank string nor an integer.
-    """
-    value = record.get("id")
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise ValueError(f'expected a string or integer "id", got {shown(value)}')
-    return str(value)
-
-
-def parse_texts(record: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """Return a non-empty list of non-blank strings, or one such string, as a tuple.
-
-    Raises:
-        ValueError: If the value is anything else.
-    """
-    value = record.get(key)
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts:
-        raise ValueError(f'expected a non-empty list "{key}", got {shown(value)}')
-    for text in texts:
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f'expected non-blank strings in "{key}", got {shown(text)}')
-    return tuple(texts)
-
-
 def shown(value: object) -> str:
     """Return a value as an error message names it: its type and the beginning of its text."""
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

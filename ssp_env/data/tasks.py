@@ -7,31 +7,45 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from ssp_env.data.lines import DataFileError, parse_id, parse_records, parse_texts, read_lines, shown
+from ssp_env.data.fields import (
+    ANSWER_KEYS,
+    QUESTION_ID_KEYS,
+    QUESTION_KEYS,
+    REWARD_KEYS,
+    TASK_KEYS,
+    parse_golds,
+    parse_id,
+    parse_metadata,
+    parse_question,
+)
+from ssp_env.data.lines import DataFileError, read_lines, shown
+from ssp_env.data.records import is_json_suffix, is_parquet, read_records, table_separator
 from ssp_env.game.passage import Passage
 from ssp_env.game.task import Task
 
 MAX_TITLE_WORDS = 3
 MIN_TEXT_WORDS = 30
-_JSONL_SUFFIXES = (".jsonl", ".jsonl.gz")
+_GOLD_KEYS = (*ANSWER_KEYS, *REWARD_KEYS)
 
 
 def read_answers(path: str | os.PathLike[str], *, hops: int = 1) -> list[Task]:
     """Read an answer set as tasks without a question; the id of each is the number of its line.
 
-    A file named `*.jsonl` or `*.jsonl.gz` has one object a line: either `answer`, optionally with a list
-    `aliases`, or `golden_answers`, whose first is the answer and whose others are aliases; and optionally
-    `hops`. Other keys are ignored. Any other file is plain text, one answer a line. Both may be gzipped.
+    Files named `*.jsonl`, `*.json`, `*.csv` and `*.tsv`, and Parquet files, hold records: the right answers
+    as `parse_golds` reads them, and optionally `hops`; other keys are ignored. Any other file is plain text,
+    one answer a line. All but Parquet may be gzipped. docs/formats.md has an example of each.
 
     Args:
         path: The file.
         hops: Number of hops of an answer for which the file gives none.
 
     Raises:
-        DataFileError: If the file cannot be read or has no answer, or a line is malformed.
+        DataFileError: If the file cannot be read or has no answer, or a record is malformed.
+        ModuleNotFoundError: If the file is Parquet and pyarrow is not installed.
     """
-    if os.fspath(path).lower().endswith(_JSONL_SUFFIXES):
-        tasks = [task for _, task in parse_records(path, partial(_answer, hops))]
+    if is_json_suffix(path) or table_separator(path) or is_parquet(path):
+        records = read_records(path, partial(_answer, hops), TASK_KEYS, [_GOLD_KEYS], text_key="answer")
+        tasks: list[Task] = [task for _, task in records]
     else:
         tasks = _read_plain(path, hops)
     if not tasks:
@@ -40,47 +54,57 @@ def read_answers(path: str | os.PathLike[str], *, hops: int = 1) -> list[Task]:
 
 
 def _read_plain(path: str | os.PathLike[str], hops: int) -> list[Task]:
-    tasks = []
+    tasks: list[Task] = []
     for number, line in read_lines(path):
-        if line.startswith("{"):
+        if line.startswith(("{", "[{", '["')) or line == "[":
             raise DataFileError(
                 "expected one plain answer a line, got JSON: name the file *.jsonl", path, number
+            )
+        if not tasks and _is_header(line):
+            raise DataFileError(
+                f"expected one plain answer a line, got the header of a table, {line!r}: name the file *.csv "
+                "or *.tsv",
+                path,
+                number,
             )
         tasks.append(Task(line, hops=hops, id=str(number)))
     return tasks
 
 
+def _is_header(line: str) -> bool:
+    return any(
+        len(names) > 1 and TASK_KEYS.issuperset(names)
+        for names in ([name.strip().lower() for name in line.split(separator)] for separator in ",\t")
+    )
+
+
 def _answer(default_hops: int, record: dict[str, Any], number: int) -> Task:
-    if ("answer" in record) == ("golden_answers" in record):
+    if "answer" in record and "golden_answers" in record:
         raise ValueError(f'expected "answer" or "golden_answers", got the keys {sorted(record)}')
-    if "answer" in record:
-        answer = record["answer"]
-        if not isinstance(answer, str) or not answer.strip():
-            raise ValueError(f'expected a non-blank string "answer", got {shown(answer)}')
-        aliases = parse_texts(record, "aliases") if record.get("aliases") else ()
-    else:
-        answer, *others = parse_texts(record, "golden_answers")
-        aliases = tuple(others)
+    answer, *aliases = parse_golds(record)
     hops = record.get("hops")
     if hops is not None and (isinstance(hops, bool) or not isinstance(hops, int) or hops < 1):
         raise ValueError(f'expected an integer "hops" of at least 1, got {shown(hops)}')
-    return Task(answer, aliases, default_hops if hops is None else hops, id=str(number))
+    return Task(answer, tuple(aliases), default_hops if hops is None else hops, id=str(number))
 
 
 def read_questions(path: str | os.PathLike[str]) -> list[Task]:
-    """Read a question set in the JSONL form of FlashRAG and Search-R1 as tasks with a question.
+    """Read a question set as tasks with a question.
 
-    A line is `{"id": ..., "question": ..., "golden_answers": [...]}` with an optional object `metadata`,
-    which becomes the task's `provenance`. The first answer is the task's, the others are its aliases. Other
-    keys are ignored. The file may be gzipped.
+    A record is `{"id": ..., "question": ..., "golden_answers": [...]}`, as in FlashRAG and Search-R1, with an
+    optional object `metadata`, which becomes the task's `provenance`. The id may be called `_id`, `qid` or
+    `question_id`, and is the number of the record if there is none; the right answers are read by
+    `parse_golds`, the first is the task's, the others are its aliases. Other keys are ignored. `read_records`
+    says which files are read, docs/formats.md has an example of each.
 
     Raises:
-        DataFileError: If the file cannot be read or has no question, a line is malformed, or two
+        DataFileError: If the file cannot be read or has no question, a record is malformed, or two
             questions share an id.
+        ModuleNotFoundError: If the file is Parquet and pyarrow is not installed.
     """
     tasks: list[Task] = []
     first_lines: dict[str, int] = {}
-    for number, task in parse_records(path, _question):
+    for number, task in read_records(path, _question, TASK_KEYS, [QUESTION_KEYS, _GOLD_KEYS]):
         if task.id in first_lines:
             seen = first_lines[task.id]
             raise DataFileError(f"expected unique ids, got {task.id!r} again after line {seen}", path, number)
@@ -92,14 +116,11 @@ def read_questions(path: str | os.PathLike[str]) -> list[Task]:
 
 
 def _question(record: dict[str, Any], number: int) -> Task:
-    text = record.get("question")
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f'expected a non-blank string "question", got {shown(text)}')
-    metadata = record.get("metadata", {})
-    if not isinstance(metadata, dict):
-        raise ValueError(f'expected an object "metadata", got {shown(metadata)}')
-    answer, *aliases = parse_texts(record, "golden_answers")
-    return Task(answer, tuple(aliases), question=text, id=parse_id(record), provenance=metadata)
+    question, metadata = parse_question(record), parse_metadata(record)
+    answer, *aliases = parse_golds(record)
+    has_id = any(key in record for key in QUESTION_ID_KEYS)
+    id = parse_id(record, QUESTION_ID_KEYS) if has_id else str(number)
+    return Task(answer, tuple(aliases), question=question, id=id, provenance=metadata)
 
 
 def short_titles(passages: Iterable[Passage]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from ssp_env.game.view import replace_surrogates
@@ -67,7 +68,7 @@ class Task:
     @classmethod
     def from_target(
         cls,
-        target: str | int | float | Iterable[str | int | float],
+        target: str | float | Iterable[str | float] | Mapping[str, Any],
         *,
         hops: int = 1,
         question: str = "",
@@ -76,15 +77,36 @@ class Task:
     ) -> Task:
         """Build a task from the forms targets take in question-answering data sets.
 
-        A list is one answer followed by its aliases; numbers become their decimal text.
+        A list is one answer followed by its aliases; numbers become their decimal text. `{"target": ...}` is
+        verl's ground truth.
+
+        Raises:
+            TypeError: If the target, or one of a list, is anything else.
+            ValueError: If there is no answer, or one is blank.
 
         >>> Task.from_target(["Paris", "City of Light"], hops=2).golds
         ('Paris', 'City of Light')
         >>> Task.from_target(1889).answer
         '1889'
+        >>> Task.from_target({"target": ["Paris"]}).answer
+        'Paris'
         """
-        values = [target] if isinstance(target, str | int | float) else list(target)
+        if isinstance(target, Mapping):
+            if [*target] != ["target"]:
+                raise TypeError(
+                    f'a target that is an object must be {{"target": ...}}, got the keys {[*target]}'
+                )
+            target = target["target"]
+        values: list[Any]
+        if isinstance(target, str | Real):
+            values = [target]
+        elif isinstance(target, Iterable) and not isinstance(target, bytes | bytearray | Mapping):
+            values = list(target)
+        else:
+            raise TypeError(f"a target must be text, a number or a list of them, got {target!r}")
         if not values:
             raise ValueError("a task needs at least one answer, got an empty list")
+        if wrong := [value for value in values if not isinstance(value, str | Real)]:
+            raise TypeError(f"a list of answers must hold texts and numbers alone, got {wrong[0]!r}")
         first, *rest = (str(value) for value in values)
         return cls(first, tuple(rest), hops, question, id, corpus)

@@ -1,4 +1,4 @@
-"""Reading a corpus of passages: JSON Lines, Parquet, a folder of documents, or a generated world."""
+"""Reading a corpus of passages: a file of records, a folder of documents, or a generated world."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ssp_env.data.lines import DataFileError, decode_line, parse_id, parse_record, read_byte_lines, shown
+from ssp_env.data.fields import PASSAGE_ID_KEYS, parse_id
+from ssp_env.data.lines import DataFileError, shown
+from ssp_env.data.records import count_rows, is_parquet, read_records
 from ssp_env.game.passage import Passage
-from ssp_env.objects import missing_extra
-from ssp_env.search.documents import unquoted
+from ssp_env.search.documents import is_quoted, unquoted
 from ssp_env.search.plain_text import page_text
 from ssp_env.worlds import World
 
@@ -25,20 +26,31 @@ class CorpusError(DataFileError):
 
 OnBad: TypeAlias = Callable[[CorpusError], object]
 
-_PARQUET_MAGIC = b"PAR1"
+_TEXT_KEYS = ("text", "contents")
+_KEYS = (*PASSAGE_ID_KEYS, "title", *_TEXT_KEYS)
 _BEIR_CORPUS = "corpus.jsonl"
+
+
+@contextmanager
+def _as_corpus_error() -> Iterator[None]:
+    try:
+        yield
+    except CorpusError:
+        raise
+    except DataFileError as error:
+        raise CorpusError(error.problem, error.path, error.line) from error
 
 
 @contextmanager
 def _skipping(on_bad: OnBad | None) -> Iterator[None]:
     """Hand the error of a malformed passage to `on_bad`, or raise it if that is None."""
     try:
-        yield
-    except DataFileError as error:
-        bad = CorpusError(error.problem, error.path, error.line)
+        with _as_corpus_error():
+            yield
+    except CorpusError as error:
         if on_bad is None:
-            raise bad from error
-        on_bad(bad)
+            raise
+        on_bad(error)
 
 
 def read_corpus(
@@ -47,118 +59,70 @@ def read_corpus(
     on_bad: OnBad | None = None,
     on_bytes: Callable[[int], object] | None = None,
 ) -> Iterator[Passage]:
-    r"""Stream the passages of a JSONL file, gzipped or not, in constant memory.
+    r"""Stream the passages of a file: JSON Lines, a JSON array, CSV or TSV with a header, or Parquet.
 
-    A line is `{"id": ..., "title": ..., "text": ...}`, with `_id` in place of `id` as in BEIR, or
-    `{"id": ..., "contents": "\"Title\"\ntext"}` as in Search-R1, with the title on the first line, quoted or
-    not. Other keys are ignored.
+    A record is `{"id": ..., "title": ..., "text": ...}`, with `_id` or `docid` in place of `id` as in BEIR
+    and BrowseComp-Plus, or `{"id": ..., "contents": "\"Title\"\ntext"}` as in Search-R1, with the title on
+    the first line, quoted or not. A passage without a title has no or a null `title`, or `contents` of one
+    line, as in pyserini; passages with and without titles may stand in one corpus. Other keys are ignored.
+    `read_records` says how the forms are told apart, docs/formats.md has an example of each.
 
     Args:
         path: The file.
-        on_bad: Called with what is wrong with a malformed line, which is then skipped; if None it is raised.
-        on_bytes: Called now and then with the number of bytes of the file that have been read.
+        on_bad: Called with what is wrong with a malformed record, which is then skipped; raised if None.
+        on_bytes: Called now and then with the number of bytes of a text file that have been read.
 
     Raises:
-        CorpusError: While iterating, if the file cannot be read or has no passage, or a line is malformed.
+        CorpusError: While iterating, if the file cannot be read, is cut short or has no passage, or a record
+            is malformed.
+        ModuleNotFoundError: If the file is Parquet and pyarrow is not installed.
     """
     empty = True
-    try:
-        for number, line in read_byte_lines(path, on_bytes):
-            with _skipping(on_bad):
-                if text := decode_line(line, path, number):
-                    yield parse_passage(parse_record(text, path, number), path, number)
-                    empty = False
-    except CorpusError:
-        raise
-    except DataFileError as error:
-        raise CorpusError(error.problem, path, error.line) from error
+
+    def skip(error: DataFileError) -> None:
+        with _skipping(on_bad):
+            raise error
+
+    with _as_corpus_error():
+        for _, passage in read_records(
+            path, _parse_passage, _KEYS, [PASSAGE_ID_KEYS, _TEXT_KEYS], on_bad=skip, on_bytes=on_bytes
+        ):
+            empty = False
+            yield passage
     if empty:
         raise CorpusError("expected at least one passage, got an empty file", path)
 
 
-def parse_passage(record: Mapping[str, Any], path: str | os.PathLike[str], number: int) -> Passage:
+def _parse_passage(record: Mapping[str, Any], number: int) -> Passage:
     """Return the passage that a record holds.
 
     Raises:
-        DataFileError: If a field is missing or of another type, or the passage is blank.
+        ValueError: If a field is missing or of another type, or the passage is blank.
     """
-    try:
-        identifier = parse_id({"id": record["_id"]} if "_id" in record and "id" not in record else record)
-        title, text = _split_contents(record["contents"]) if "contents" in record else _title_and_text(record)
-    except ValueError as error:
-        raise DataFileError(str(error), path, number) from error
+    identifier = parse_id(record, PASSAGE_ID_KEYS)
+    title, text = _split_contents(record["contents"]) if "contents" in record else _title_and_text(record)
     if not title.strip() and not text.strip():
-        raise DataFileError("expected a passage with a title or text, got a blank one", path, number)
+        raise ValueError("expected a passage with a title or text, got a blank one")
     return Passage(identifier, title, text)
 
 
 def _split_contents(contents: object) -> tuple[str, str]:
-    if not isinstance(contents, str) or "\n" not in contents:
+    if not isinstance(contents, str):
         raise ValueError(f'expected a title line and the text below it in "contents", got {shown(contents)}')
-    title, _, text = contents.partition("\n")
-    return unquoted(title), text
+    title, newline, text = contents.partition("\n")
+    # A line with nothing below it is the text of a passage without a title, unless it is quoted as titles.
+    is_titled = bool(text.strip()) or (bool(newline) and is_quoted(title))
+    return (unquoted(title), text) if is_titled else ("", contents)
 
 
 def _title_and_text(record: Mapping[str, Any]) -> tuple[str, str]:
     title, text = record.get("title"), record.get("text")
-    if not isinstance(title, str) or not isinstance(text, str):
+    if not isinstance(text, str) or not isinstance(title, str | None):
         raise ValueError(
             f'expected the strings "title" and "text", or "contents", got the keys {sorted(record)}'
+            + ("" if "text" in record else ': rename the field that holds the passage to "text"')
         )
-    return title, text
-
-
-_COLUMNS = ("id", "_id", "title", "text", "contents")
-_ROWS_PER_BATCH = 1_000
-
-
-def read_parquet(path: Path, *, on_bad: OnBad | None = None) -> Iterator[Passage]:
-    """Stream the passages of a Parquet file with the columns that `read_corpus` expects as keys.
-
-    The arguments are those of `read_corpus`; rows are numbered from 1 in place of lines.
-
-    Raises:
-        CorpusError: While iterating, if the file cannot be read or has no row, or a row is malformed.
-        ModuleNotFoundError: If pyarrow is not installed.
-    """
-    number = 0
-    with _open(path) as file:
-        columns = [name for name in file.schema_arrow.names if name in _COLUMNS]
-        try:
-            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=columns):
-                for record in batch.to_pylist():
-                    number += 1
-                    with _skipping(on_bad):
-                        yield parse_passage(record, path, number)
-        except OSError as error:
-            raise CorpusError(f"expected a whole Parquet file, got a damaged one: {error}", path) from error
-    if not number:
-        raise CorpusError("expected at least one passage, got an empty file", path)
-
-
-def count_rows(path: Path) -> int:
-    """Return the number of rows, without reading them."""
-    with _open(path) as file:
-        rows: int = file.metadata.num_rows
-    return rows
-
-
-def _open(path: Path) -> Any:
-    try:
-        from pyarrow import ArrowInvalid
-        from pyarrow.parquet import ParquetFile
-    except ModuleNotFoundError as error:
-        raise missing_extra("pyarrow", "parquet") from error
-    try:
-        return ParquetFile(path)
-    except ArrowInvalid as error:
-        raise CorpusError(f"expected a whole Parquet file, got a damaged one: {error}", path) from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> CorpusError:
-    return CorpusError(f"cannot be read: {error.strerror or error}", path)
+    return title or "", text
 
 
 SUFFIXES = (".md", ".markdown", ".html", ".htm", ".txt")
@@ -200,7 +164,7 @@ def read_folder(
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise CorpusError(f"cannot be read: {error.strerror or error}", path) from error
         with _skipping(on_bad):
             passage = _passage(content, path, path.relative_to(root).as_posix())
             done += len(content)
@@ -250,23 +214,16 @@ class CorpusSource:
 
 
 def open_source(path: Path) -> CorpusSource:
-    """Open a JSONL or Parquet file, a BEIR folder or a folder of documents.
+    """Open a file that `read_corpus` reads, a BEIR folder or a folder of documents.
 
     Raises:
         CorpusError: If it cannot be read.
     """
     if path.is_dir():
         beir = path / _BEIR_CORPUS
-        return _json_lines(beir) if beir.is_file() else _folder(path)
-    if path.is_fifo():
-        # What is read from a pipe to tell what it holds would be missing afterwards.
-        return _json_lines(path)
-    try:
-        with path.open("rb") as file:
-            parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return _parquet(path) if parquet else _json_lines(path)
+        return _text_file(beir) if beir.is_file() else _folder(path)
+    with _as_corpus_error():
+        return _parquet(path) if is_parquet(path) else _text_file(path)
 
 
 def world_source(world: World) -> CorpusSource:
@@ -278,7 +235,7 @@ def world_source(world: World) -> CorpusSource:
     )
 
 
-def _json_lines(path: Path) -> CorpusSource:
+def _text_file(path: Path) -> CorpusSource:
     return CorpusSource(
         _identity([path]),
         path.stat().st_size,
@@ -290,7 +247,7 @@ def _parquet(path: Path) -> CorpusSource:
     return CorpusSource(
         _identity([path]),
         count_rows(path),
-        lambda on_bad, on_done: _counted(read_parquet(path, on_bad=on_bad), on_done),
+        lambda on_bad, on_done: _counted(read_corpus(path, on_bad=on_bad), on_done),
     )
 
 

@@ -92,7 +92,12 @@ def _split(contents: str, title: str | None) -> tuple[str, str]:
     return unquoted(first), text
 
 
+def is_quoted(title: str) -> bool:
+    """Whether the first line of contents stands in quotes, as Search-R1 writes titles."""
+    title = title.strip()
+    return len(title) >= 2 and title[0] == title[-1] == '"'
+
+
 def unquoted(title: str) -> str:
     """Return the title that the first line of contents holds, with or without quotes."""
-    title = title.strip()
-    return title[1:-1] if len(title) >= 2 and title[0] == title[-1] == '"' else title
+    return title.strip()[1:-1] if is_quoted(title) else title.strip()

@@ -71,9 +71,9 @@ def test_a_malformed_line_is_named(write, line, problem):
 
 def test_json_under_another_name_is_not_taken_for_plain_text(write):
     with pytest.raises(
-        DataFileError, match=r"answers\.json:1: expected one plain answer a line, got JSON: name the file"
+        DataFileError, match=r"answers\.txt:1: expected one plain answer a line, got JSON: name the file"
     ):
-        read_answers(write({"answer": "Paris"}, name="answers.json"))
+        read_answers(write({"answer": "Paris"}, name="answers.txt"))
 
 
 @pytest.mark.parametrize("name", ["answers.jsonl", "answers.txt"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,10 @@ from tests.game.random_games import fresh_games, results
         (1889, "1889", ()),
         ([1889, "in 1889"], "1889", ("in 1889",)),
         (2.5, "2.5", ()),
+        (np.int64(3), "3", ()),
+        (np.array(["Paris", "City of Light"]), "Paris", ("City of Light",)),
+        ({"target": ["Paris", "City of Light"]}, "Paris", ("City of Light",)),
+        ({"target": "Paris"}, "Paris", ()),
     ],
 )
 def test_targets_in_the_forms_of_data_sets(target, answer, aliases):
@@ -53,6 +58,25 @@ def test_a_task_about_a_known_question_is_hashed_without_its_provenance():
     assert Game(known).phase == "solve" and Game(known).question == "Who taught Sarn?"
     unknown = dataclasses.replace(known, question="")
     assert Game(unknown).phase == "propose" and Game(unknown).question == ""
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        [["Paris"]],
+        [None],
+        None,
+        b"Paris",
+        [b"Paris"],
+        {"target": {"target": "x"}},
+        {"answer": "x"},
+        {},
+        object(),
+    ],
+)
+def test_other_targets_are_refused(target):
+    with pytest.raises(TypeError, match=r"target|list of answers"):
+        Task.from_target(target)
 
 
 def test_an_empty_target_is_refused():

@@ -29,6 +29,13 @@ def write(tmp_path):
         ({"id": "0", "contents": '""Weird" Belin"\nA city.'}, Passage("0", '"Weird" Belin', "A city.")),
         ({"id": "0", "contents": '"\nA quote.'}, Passage("0", '"', "A quote.")),
         ({"id": "0", "contents": "\nNo title."}, Passage("0", "", "No title.")),
+        ({"id": "0", "contents": "A city."}, Passage("0", "", "A city.")),
+        ({"id": "0", "contents": "A city.\n"}, Passage("0", "", "A city.\n")),
+        ({"id": "0", "contents": '"A city."'}, Passage("0", "", '"A city."')),
+        ({"id": "0", "contents": '"Belin"\n'}, Passage("0", "Belin", "")),
+        ({"id": 1, "text": "hello world"}, Passage("1", "", "hello world")),
+        ({"_id": "p1", "title": None, "text": "A city."}, Passage("p1", "", "A city.")),
+        ({"docid": 3, "text": "A city.", "url": "x"}, Passage("3", "", "A city.")),
         ({"id": "0", "title": '"Belin"', "text": "A city."}, Passage("0", '"Belin"', "A city.")),
         ({"id": "0", "title": "Belin", "text": ""}, Passage("0", "Belin", "")),
         ({"id": 17, "title": "", "text": "A city.", "url": "x"}, Passage("17", "", "A city.")),
@@ -67,8 +74,14 @@ def test_gzip_is_recognised_by_its_content(write, name):
         ('{"id": "1"}', r"""expected the strings "title" and "text", or "contents", got the keys \['id'\]"""),
         ('{"id": "1", "title": "t"}', 'the strings "title" and "text"'),
         ('{"id": "1", "title": "t", "text": null}', 'the strings "title" and "text"'),
-        ('{"id": "1", "contents": "no line break"}', 'a title line and the text below it in "contents"'),
-        ('{"id": "1", "contents": 5}', 'in "contents", got int 5'),
+        ('{"id": "1", "contents": 5}', 'a title line and the text below it in "contents", got int 5'),
+        ('{"id": "1", "contents": null}', 'in "contents", got NoneType None'),
+        ('{"id": "1", "contents": " "}', "expected a passage with a title or text"),
+        ('{"id": "1", "title": ["t"], "text": "x"}', 'the strings "title" and "text"'),
+        (
+            '{"id": "1", "body": "x"}',
+            r"\['body', 'id'\]: rename the field that holds the passage to \"text\"",
+        ),
         ('{"id": "1", "title": " ", "text": ""}', "expected a passage with a title or text"),
         ('{"id": "1", "contents": "\\"\\"\\n "}', "expected a passage with a title or text"),
         (r'{"id": "1", "title": "\ud83d", "text": "x"}', "lone surrogate"),
@@ -88,7 +101,7 @@ def test_a_malformed_line_is_named_by_file_and_number(write, line, problem):
 
 def test_a_long_value_is_cut_in_the_message(write):
     with pytest.raises(CorpusError) as caught:
-        list(read_corpus(write(json.dumps({"id": "1", "contents": "long " * 1000}))))
+        list(read_corpus(write(json.dumps({"id": "1", "contents": ["long " * 1000]}))))
     assert len(caught.value.problem) < 200
 
 
