@@ -29,7 +29,7 @@ from ssp_env.game.events import (
     TurnTaken,
 )
 from ssp_env.game.outcome import Outcome, Verdict, count_metrics
-from ssp_env.game.passage import Passage
+from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.game.prompts import prompt_style
 from ssp_env.game.protocol import PROTOCOLS, Action, Notice, listed
 from ssp_env.game.requests import (
@@ -132,8 +132,8 @@ class Game:
                 `Judge`; a `Failure` for any of them ends the game as `error`.
 
         Raises:
-            ValueError: If no such request is open.
-            TypeError: If the result does not fit the request.
+            ValueError: If no such request is open, or a passage has a score that is infinite or NaN.
+            TypeError: If the result does not fit the request, or a passage has a field of another type.
         """
         if request_id not in self._open:
             raise ValueError(
@@ -144,7 +144,7 @@ class Game:
             result = as_reply(result)
         _check_result(request, result)
         if isinstance(result, list):
-            result = [storable(passage) for passage in result]
+            result = [storable(checked_passage(passage)) for passage in result]
         self._inputs.append((request_id, result))
         if isinstance(result, Failure):
             detail = result.named(source_of(request))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Integral
+from typing import Any, cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +23,45 @@ class Passage:
     title: str
     text: str
     score: float = 0.0
+
+
+def checked_passage(passage: object) -> Passage:
+    """Return a passage from outside with fields of the types it states; the same object if it has them.
+
+    Ids and scores that are other numbers, NumPy's for instance, are converted. This is the one check of what
+    engines return: behind it every passage can be shown, hashed and written.
+
+    Raises:
+        TypeError: If it is no passage, or a field is neither of its type nor such a number.
+        ValueError: If the score is infinite or NaN.
+
+    >>> checked_passage(Passage(7, "Corun", "A town.", 1))
+    Passage(id='7', title='Corun', text='A town.', score=1.0)
+    """
+    if not isinstance(passage, Passage):
+        raise TypeError(f"expected passages, got {type(passage).__name__}")
+    id: Any = passage.id
+    score: Any = passage.score
+    for name, value in (("title", cast(Any, passage.title)), ("text", cast(Any, passage.text))):
+        if not isinstance(value, str):
+            raise _wrong(passage, name, "text", value)
+    if not isinstance(id, str):
+        if isinstance(id, bool) or not isinstance(id, Integral):
+            raise _wrong(passage, "id", "text or a whole number", id)
+        id = str(id)
+    if type(score) is not float:
+        if isinstance(score, str | bytes | bool) or not hasattr(score, "__float__"):
+            raise _wrong(passage, "score", "a number", score)
+        score = float(score)
+    if not isfinite(score):
+        raise ValueError(f"expected a finite number as the score of passage {id!r}, got {score}")
+    if id is passage.id and score is passage.score:
+        return passage
+    return Passage(id, passage.title, passage.text, score)
+
+
+def _wrong(passage: Passage, name: str, expected: str, value: object) -> TypeError:
+    whose = "a passage" if name == "id" else f"passage {passage.id!r:.100}"
+    return TypeError(
+        f"expected {expected} as the {name} of {whose}, got {type(value).__name__} {value!r:.100}"
+    )

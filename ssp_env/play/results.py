@@ -6,13 +6,13 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 import numpy as np
 
 from ssp_env.game import Failure, Game, Judge, Outcome
-from ssp_env.game.passage import Passage
+from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.game.requests import source_of
 from ssp_env.objects import describe
 from ssp_env.play.players import JudgeFunction
@@ -100,8 +100,12 @@ class FailureLog:
 def run_searches(
     engine: SearchEngine, queries: Sequence[str], top_k: int, source: str = "search"
 ) -> list[list[Passage] | Failure]:
-    """Search in one batch; if the engine raises or returns something else, every result is a `Failure`."""
-    results = guarded(source, lambda: as_search_results(engine.search(queries, top_k), len(queries)))
+    """Search in one batch; a result that does not consist of passages is a `Failure`.
+
+    If the engine raises or returns another number of results, every result is one.
+    """
+    sources = [source] * len(queries)
+    results = guarded(source, lambda: as_search_results(engine.search(queries, top_k), sources))
     return [results] * len(queries) if isinstance(results, Failure) else [*results]
 
 
@@ -158,27 +162,31 @@ def as_verdicts(verdicts: Iterable[object], sources: Sequence[str]) -> list[bool
     return [as_verdict(verdict, source) for verdict, source in zip(given, sources, strict=True)]
 
 
-def as_search_results(results: Iterable[Iterable[Passage]], expected: int) -> list[list[Passage]]:
-    """Check what a search returned.
+def as_search_results(
+    results: Iterable[Iterable[Passage]], sources: Sequence[str]
+) -> list[list[Passage] | Failure]:
+    """Check what a search returned; a result that does not consist of passages becomes a `Failure`.
+
+    Args:
+        results: What the engine returned, one result per query.
+        sources: For each query, the name that its `Failure` starts with.
 
     Raises:
-        ValueError: If there are more or fewer than `expected` results.
-        TypeError: If a result does not consist of passages.
+        ValueError: If there are more or fewer results than queries.
     """
-    lists = [as_passages(found) for found in results]
-    if len(lists) != expected:
-        raise ValueError(f"{expected} queries gave {len(lists)} results")
-    return lists
+    found = list(results)
+    if len(found) != len(sources):
+        raise ValueError(f"{len(sources)} queries gave {len(found)} results")
+    return [
+        guarded(source, partial(as_passages, result)) for result, source in zip(found, sources, strict=True)
+    ]
 
 
 def as_passages(found: Iterable[Passage]) -> list[Passage]:
-    """Check one list of passages.
+    """Check one list of passages, and convert numbers in their fields.
 
     Raises:
-        TypeError: If the list holds anything else.
+        TypeError: If the list holds anything else, or a field of a passage does.
+        ValueError: If a score is infinite or NaN.
     """
-    passages = list(found)
-    for passage in passages:
-        if not isinstance(passage, Passage):
-            raise TypeError(f"expected passages, got {type(passage).__name__}")
-    return passages
+    return [checked_passage(passage) for passage in found]

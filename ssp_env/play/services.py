@@ -266,9 +266,10 @@ class Services:
     def _search_call(self, asks: Sequence[Ask], top_k: int, prefer_async: bool) -> Call:
         engine = self._engine(asks[0])
         queries = [ask.request.query for ask in asks if isinstance(ask.request, Search)]
+        sources = [source_of(ask.request) for ask in asks]
         search = getattr(engine, "asearch", engine.search) if prefer_async else engine.search
         return Call(
-            asks, partial(search, queries, top_k), lambda results: as_search_results(results, len(queries))
+            asks, partial(search, queries, top_k), lambda results: as_search_results(results, sources)
         )
 
     def _noise_call(self, ask: Ask, request: Noise) -> Call:

@@ -13,7 +13,7 @@ from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 
-from ssp_env.game.passage import Passage
+from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.objects import is_async
 from ssp_env.search.engine import SearchEngine
 
@@ -87,13 +87,14 @@ def as_passage(item: Any) -> Passage:
     ...}`, as Search-R1's servers return it, is unpacked. A result without an id gets one made from its text.
 
     Raises:
-        TypeError: If it is none of these.
+        TypeError: If it is none of these, or its text, title or score is of another type.
+        ValueError: If its score is infinite or NaN.
 
     >>> as_passage({"url": "https://example.org/whales", "title": "Blue whale", "snippet": "It is large."})
     Passage(id='https://example.org/whales', title='Blue whale', text='It is large.', score=0.0)
     """
     if isinstance(item, Passage):
-        return item
+        return checked_passage(item)
     if isinstance(item, str):
         return _passage(None, None, item, None)
     if isinstance(item, Mapping):
@@ -198,4 +199,5 @@ def _passage(identifier: Any, title: Any, text: Any, score: Any) -> Passage:
         raise TypeError(f"expected a result with a text, got {text!r:.200}")
     if identifier is None:
         identifier = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return Passage(str(identifier), "" if title is None else str(title), text, float(score or 0.0))
+    score = 0.0 if score is None else score
+    return checked_passage(Passage(str(identifier), "" if title is None else str(title), text, score))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from ssp_env.game.passage import Passage
+from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.http.concurrency import Coalescer
 from ssp_env.search.engine import SearchEngine
 
@@ -60,4 +60,9 @@ class EngineThread:
     async def _call(self, queries: list[str], top_k: int) -> list[list[Passage]]:
         self._on_batch(len(queries))
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._engine.search, queries, top_k)
+        return await loop.run_in_executor(self._thread, self._search, queries, top_k)
+
+    def _search(self, queries: list[str], top_k: int) -> list[list[Passage]]:
+        return [
+            [checked_passage(passage) for passage in hits] for hits in self._engine.search(queries, top_k)
+        ]

@@ -79,7 +79,7 @@ class ResultCache:
 class Lookup:
     """Searches for the queries that are not in the cache in one call of the engine, and caches the results.
 
-    A batch succeeds or fails as a whole.
+    A call that fails, fails for every query in it; a result that is malformed, for its own query alone.
 
     Args:
         engine: The engine. `asearch` calls its coroutine function `asearch` if it has one.
@@ -98,12 +98,13 @@ class Lookup:
         # Not pickled: a source without a fingerprint of its own gets a new one in every process.
         return {**self.__dict__, "_fingerprint": None}
 
-    def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
-        """Return the passages for every query, in order.
+    def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage] | ToolError]:
+        """Return the passages for every query, in order, or an error in the place of malformed ones.
 
         Raises:
             ToolError: `timeout` or `engine`.
         """
+        known: dict[str, list[Passage] | ToolError]
         try:
             known = self._known(_in_time(self._identify, self._timeout), queries, top_k)
             if missing := _missing(queries, known):
@@ -111,10 +112,11 @@ class Lookup:
                 known |= self._checked(found, missing, top_k)
         except Exception as error:
             raise self._failure(error) from error
-        return [list(known[query]) for query in queries]
+        return [_own(known[query]) for query in queries]
 
-    async def asearch(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
+    async def asearch(self, queries: Sequence[str], top_k: int) -> list[list[Passage] | ToolError]:
         """Return what `search` returns, without holding up the event loop."""
+        known: dict[str, list[Passage] | ToolError]
         try:
             with anyio.fail_after(self._timeout):
                 identity = self._fingerprint
@@ -125,7 +127,7 @@ class Lookup:
                     known |= self._checked(await self._ask(missing, top_k), missing, top_k)
         except Exception as error:
             raise self._failure(error) from error
-        return [list(known[query]) for query in queries]
+        return [_own(known[query]) for query in queries]
 
     def _call(self, queries: list[str], top_k: int) -> Any:
         found: Any = self.engine.search(queries, top_k)
@@ -142,16 +144,25 @@ class Lookup:
             self._fingerprint = self.engine.fingerprint()
         return self._fingerprint
 
-    def _known(self, identity: str, queries: Sequence[str], top_k: int) -> dict[str, list[Passage]]:
-        return self.cache.known(identity, dict.fromkeys(queries), top_k)
+    def _known(
+        self, identity: str, queries: Sequence[str], top_k: int
+    ) -> dict[str, list[Passage] | ToolError]:
+        return {**self.cache.known(identity, dict.fromkeys(queries), top_k)}
 
-    def _checked(self, found: Any, queries: list[str], top_k: int) -> dict[str, list[Passage]]:
+    def _checked(self, found: Any, queries: list[str], top_k: int) -> dict[str, list[Passage] | ToolError]:
         lists = list(found)
         if len(lists) != len(queries):
             raise ValueError(f"{len(queries)} queries gave {len(lists)} results")
-        results = {query: as_passages(hits, top_k) for query, hits in zip(queries, lists)}
-        self.cache.keep(self._identify(), results, top_k)
+        results = {query: self._read(hits, top_k) for query, hits in zip(queries, lists)}
+        good = {query: hits for query, hits in results.items() if not isinstance(hits, ToolError)}
+        self.cache.keep(self._identify(), good, top_k)
         return results
+
+    def _read(self, hits: Any, top_k: int) -> list[Passage] | ToolError:
+        try:
+            return as_passages(hits, top_k)
+        except Exception as error:
+            return self._failure(error)
 
     def _failure(self, error: Exception) -> ToolError:
         if isinstance(error, TimeoutError):
@@ -160,7 +171,12 @@ class Lookup:
         return ToolError("engine", f"{type(error).__name__}: {error}")
 
 
-def _missing(queries: Sequence[str], known: dict[str, list[Passage]]) -> list[str]:
+def _own(found: list[Passage] | ToolError) -> list[Passage] | ToolError:
+    """Return a list or an exception that nobody shares."""
+    return list(found) if isinstance(found, list) else ToolError(found.kind, found.detail)
+
+
+def _missing(queries: Sequence[str], known: Mapping[str, object]) -> list[str]:
     return [query for query in dict.fromkeys(queries) if query not in known]
 
 

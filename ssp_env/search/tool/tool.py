@@ -282,6 +282,8 @@ class SearchTool:
         except ToolError as error:
             # Every search in a failed call gets its own exception.
             raise ToolError(error.kind, error.detail) from error
+        if isinstance(found, ToolError):
+            raise found
         return found
 
     def _result(self, order: SearchCall, outcome: _Outcome | None) -> SearchResult:
