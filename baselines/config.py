@@ -76,7 +76,8 @@ class LearnerConfig:
         minibatches: Optimiser steps per epoch.
         micro_batch_tokens: Most tokens of a forward pass, padding included; results do not depend on it.
         old_logprobs: `sampled` takes the sampler's log-probabilities as those of the old policy; `recomputed`
-            computes them before the first step, which sampling in bfloat16 or by another engine needs.
+            computes them before the first step, in the micro-batches of the update, which sampling in
+            bfloat16 or by another engine needs.
         importance_cap: With `recomputed`, each token's loss is multiplied by min(old / sampled, cap),
             truncated importance sampling; None for no correction.
         reference: What a KL penalty refers to: `fixed`, the weights before the first update, or `moving`.

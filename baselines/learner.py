@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from baselines.config import LearnerConfig
 from baselines.losses import importance_weights, kl
 from baselines.policies import Policy, Scores
 from baselines.processes import Processes
-from baselines.samples import Batch, Sample, TokensMissing, collate, has_logprobs, micro_batches
+from baselines.samples import Batch, Sample, TokensMissing, collate, micro_batches
 from baselines.seeding import derive_rng
 
 
@@ -103,8 +103,13 @@ class Learner:
 
     # -- before the update -----------------------------------------------------------------------------
 
-    def prepare(self, samples: Sequence[Sample]) -> tuple[Batch, dict[str, float]]:
+    def prepare(self, samples: Sequence[Sample], *, score: bool = True) -> tuple[Batch, dict[str, float]]:
         """Collate samples and add what losses refer to: `old_logprobs`, `importance` and `reference`.
+
+        Args:
+            samples: The samples.
+            score: Whether recomputed log-probabilities are needed before the update; if not, they and
+                `importance` are left to `fit`.
 
         Returns:
             The batch, and the mismatch between sampler and trainer where it is known: `mismatch_mean` and
@@ -114,27 +119,33 @@ class Learner:
             TokensMissing: If log-probabilities of the sampler are needed and missing.
         """
         batch = collate(samples)
-        sampled_known = has_logprobs(samples)
-        if self.config.old_logprobs == "sampled" and not sampled_known:
+        recomputed = self.config.old_logprobs == "recomputed"
+        if not recomputed and not batch.logprobs_known:
             raise TokensMissing(
                 "the player returned token ids without log-probabilities: return `Reply.logprobs` with them, "
                 "or set old_logprobs to 'recomputed'"
             )
+        if self.reference is not None:
+            batch = batch.with_extras(reference=self.scored(batch, self.reference))
+        if recomputed and not score:
+            return batch, {}
+        return self._with_old(
+            batch, self.scored(batch, self.policy) if recomputed else batch.sampled_logprobs
+        )
+
+    def _with_old(self, batch: Batch, old: Tensor) -> tuple[Batch, dict[str, float]]:
+        """Add the log-probabilities of the old policy and what follows from them; return its metrics."""
         metrics: dict[str, float] = {}
-        old = batch.sampled_logprobs
-        if self.config.old_logprobs == "recomputed":
-            old = self.scored(batch, self.policy)
-            if sampled_known and batch.mask.any():
-                error = (old - batch.sampled_logprobs)[batch.mask].exp().sub(1.0).abs()
-                metrics = {"mismatch_mean": float(error.mean()), "mismatch_max": float(error.max())}
         extras = {"old_logprobs": old}
-        if self.config.importance_cap is not None and sampled_known:
+        if self.config.old_logprobs == "recomputed" and batch.logprobs_known and batch.mask.any():
+            error = (old - batch.sampled_logprobs)[batch.mask].exp().sub(1.0).abs()
+            metrics = {"mismatch_mean": float(error.mean()), "mismatch_max": float(error.max())}
+        if self.config.importance_cap is not None and batch.logprobs_known:
             extras["importance"] = importance_weights(
                 old, batch.sampled_logprobs, batch.mask, cap=self.config.importance_cap
             )
-        if self.reference is not None:
-            extras["reference"] = self.scored(batch, self.reference)
-            distance = kl(old, extras["reference"], batch.mask, estimator="k3")
+        if "reference" in batch.extras:
+            distance = kl(old, batch["reference"], batch.mask, estimator="k3")
             metrics["reference_kl"] = float(distance.sum() / batch.mask.sum().clamp(min=1))
         return batch.with_extras(**extras), metrics
 
@@ -149,8 +160,13 @@ class Learner:
 
         The function is given micro-batches on the device of the policy; the result is where the batch is.
         """
+        return self._map(batch, self.micro_batches(batch), function)
+
+    def _map(
+        self, batch: Batch, groups: Iterable[Sequence[int]], function: Callable[[Batch], Tensor]
+    ) -> Tensor:
         result = torch.zeros(batch.ids.shape, device=batch.ids.device)
-        for rows in self.micro_batches(batch):
+        for rows in groups:
             value = function(self.micro_batch(batch, rows))
             result[torch.tensor(rows), : value.shape[1]] = value.to(result)
         # Rows of other processes are 0 here.
@@ -177,43 +193,65 @@ class Learner:
         Returns:
             By experience, as `name/metric`: `entropy` and what its loss reports, means over sampled tokens;
             `loss`, the mean of the optimiser steps; `max_ratio_error`, the largest |ratio - 1| in the first
-            minibatch, 0 where sampler and trainer agree; `trained_tokens`; and its own `metrics`. Besides
-            `grad_norm`, the mean of the optimiser steps. Without a gradient no step is taken.
+            minibatch, 0 if the old log-probabilities are recomputed; `mismatch_mean` and `mismatch_max`
+            between sampler and trainer, in the first minibatch if the old log-probabilities are sampled;
+            `trained_tokens`; and its own `metrics`. Besides `grad_norm`, the mean of the optimiser steps.
+            Without a gradient no step is taken.
 
         Raises:
             ValueError: If an advantage is NaN or infinite; nothing was changed.
         """
         for experience in experiences:
             _refuse_non_finite(experience.batch)
+        if self.config.old_logprobs == "recomputed":
+            experiences = [self._recomputed(each, number) for number, each in enumerate(experiences)]
         logs = [_Log(self.processes) for _ in experiences]
         norms: list[float] = []
         for epoch in range(self.config.epochs):
-            orders = [self._order(len(e.batch.ids), epoch, number) for number, e in enumerate(experiences)]
+            parts = [self._parts(len(e.batch.ids), epoch, number) for number, e in enumerate(experiences)]
             for part in range(self.config.minibatches):
                 trained = False
-                for experience, order, log in zip(experiences, orders, logs, strict=True):
-                    rows = order[part :: self.config.minibatches]
+                for experience, minibatches, log in zip(experiences, parts, logs, strict=True):
+                    rows = minibatches[part]
                     trained |= self._accumulate(experience, rows, log, first=epoch == part == 0)
                 if trained:
                     norms.append(self.step())
         metrics = {"grad_norm": sum(norms) / max(1, len(norms))}
         for experience, log in zip(experiences, logs, strict=True):
-            measured = {**experience.metrics, **log.means(max(1, len(norms)))}
+            # An experience's own mismatch is that of all its samples.
+            measured = {**log.means(max(1, len(norms))), **experience.metrics}
             metrics |= {f"{experience.name}/{name}": value for name, value in measured.items()}
         return metrics
 
-    def _order(self, count: int, epoch: int, number: int) -> list[int]:
-        if self.config.minibatches == 1:
-            return list(range(count))
+    def _parts(self, count: int, epoch: int, number: int) -> list[list[int]]:
+        """Return the rows of each minibatch of an epoch."""
+        parts = self.config.minibatches
+        if parts == 1:
+            return [list(range(count))]
         rng = derive_rng(self.config.seed, self.steps, epoch, number, "minibatches")
-        return [int(row) for row in rng.permutation(count)]
+        order = [int(row) for row in rng.permutation(count)]
+        return [order[part::parts] for part in range(parts)]
+
+    @torch.no_grad()
+    def _recomputed(self, experience: Experience, number: int) -> Experience:
+        """Score the old log-probabilities in the very micro-batches of the first epoch.
+
+        In bfloat16 a score depends on what it is padded to and computed beside, by several per cent.
+        """
+        batch = experience.batch
+        minibatches = [_kept(experience, rows) for rows in self._parts(len(batch.ids), 0, number)]
+        trained = {row for rows in minibatches for row in rows}
+        rest = [row for row in range(len(batch.ids)) if row not in trained and batch.mask[row].any()]
+        groups = (group for rows in (*minibatches, rest) for group in self.micro_batches(batch, rows))
+        old = self._map(batch, groups, lambda micro: self.policy.score(micro).logprobs)
+        batch, metrics = self._with_old(batch, old)
+        return replace(experience, batch=batch, metrics={**experience.metrics, **metrics})
 
     def _accumulate(self, experience: Experience, rows: Sequence[int], log: _Log, *, first: bool) -> bool:
         batch = experience.batch
         mask = batch.mask[list(rows)]
         totals = Totals(max(1.0, float(mask.sum())), max(1.0, float(mask.any(1).sum())))
-        needed = experience.needed
-        kept = [row for row in rows if (needed is None or needed[row]) and batch.mask[row].any()]
+        kept = _kept(experience, rows)
         for group in self.micro_batches(batch, kept):
             micro = self.micro_batch(batch, group)
             scores = self.policy.score(micro)
@@ -276,40 +314,58 @@ class Learner:
         return min(warm, config.floor + (1.0 - config.floor) * left)
 
 
+def _kept(experience: Experience, rows: Sequence[int]) -> list[int]:
+    """Return those of some rows that have a gradient."""
+    needed, mask = experience.needed, experience.batch.mask
+    return [row for row in rows if (needed is None or needed[row]) and mask[row].any()]
+
+
 class _Log:
     """Adds up what the micro-batches of an update report."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
         self._sums: dict[str, float] = {"entropy": 0.0}
-        self._loss = self._tokens = self._ratio_error = 0.0
+        self._plain = dict.fromkeys(("loss", "trained_tokens", "compared", "mismatch"), 0.0)
+        self._ratio_error = self._mismatch = 0.0
 
     @torch.no_grad()
     def add(
         self, loss: Tensor, sums: Mapping[str, Tensor], scores: Scores, batch: Batch, *, first: bool
     ) -> None:
         """Take in the loss of a micro-batch and what it reports."""
-        self._loss += float(loss)
-        self._tokens += float(batch.mask.sum())
-        self._sums["entropy"] += float(scores.entropy[batch.mask].sum())
+        mask = batch.mask
+        self._plain["loss"] += float(loss)
+        self._plain["trained_tokens"] += float(mask.sum())
+        self._sums["entropy"] += float(scores.entropy[mask].sum())
         for name, value in sums.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value)
-        if first and "old_logprobs" in batch.extras:
-            error = (scores.logprobs - batch["old_logprobs"])[batch.mask].exp().sub(1.0).abs()
-            self._ratio_error = max(self._ratio_error, float(error.max()))
+        if not first or "old_logprobs" not in batch.extras:
+            return
+        error = (scores.logprobs - batch["old_logprobs"])[mask].exp().sub(1.0).abs()
+        self._ratio_error = max(self._ratio_error, float(error.max()))
+        if batch.logprobs_known:
+            error = (scores.logprobs - batch.sampled_logprobs)[mask].exp().sub(1.0).abs()
+            self._plain["compared"] += error.numel()
+            self._plain["mismatch"] += float(error.sum())
+            self._mismatch = max(self._mismatch, float(error.max()))
 
     def means(self, steps: int) -> dict[str, float]:
         """Return sums divided by sampled tokens, and the loss divided by optimiser steps."""
         # A process may have had no micro-batch, and then knows only some of the names.
-        parts = self._processes.gather([{**self._sums, "loss": self._loss, "trained_tokens": self._tokens}])
-        sums = {name: sum(part.get(name, 0.0) for part in parts) for part in parts for name in part}
-        tokens, loss = sums.pop("trained_tokens"), sums.pop("loss")
-        return {
-            **{name: value / max(1.0, tokens) for name, value in sums.items()},
-            "loss": loss / steps,
+        parts = self._processes.gather([(self._sums, self._plain)])
+        sums = {name: sum(part.get(name, 0.0) for part, _ in parts) for part, _ in parts for name in part}
+        plain = {name: sum(part[name] for _, part in parts) for name in self._plain}
+        worst = self._processes.most(self._mismatch)
+        metrics = {
+            **{name: value / max(1.0, plain["trained_tokens"]) for name, value in sums.items()},
+            "loss": plain["loss"] / steps,
             "max_ratio_error": self._processes.most(self._ratio_error),
-            "trained_tokens": tokens,
+            "trained_tokens": plain["trained_tokens"],
         }
+        if plain["compared"]:
+            metrics |= {"mismatch_mean": plain["mismatch"] / plain["compared"], "mismatch_max": worst}
+        return metrics
 
 
 def _refuse_non_finite(batch: Batch) -> None:

@@ -80,10 +80,10 @@ class PolicyGradientConfig:
 def prepare(
     samples: Sequence[Sample], learner: Learner, config: PolicyGradientConfig
 ) -> tuple[Batch, dict[str, float]]:
-    """Return the batch with the log-probabilities that the loss needs; see `Learner.prepare`."""
+    """Return the batch with the log-probabilities that advantages need; see `Learner.prepare`."""
     if config.kl_coefficient and learner.reference is None:
         learner.reference = learner.policy.duplicate(trainable=False)
-    return learner.prepare(samples)
+    return learner.prepare(samples, score=config.kl_coefficient > 0 and config.kl_in == "reward")
 
 
 def shaped_rewards(

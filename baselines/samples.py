@@ -84,6 +84,7 @@ class Batch:
         turns: Number of the sampled turn that a token belongs to; -1 outside the mask.
         sampled_logprobs: Log-probability at sampling time; 0 elsewhere.
         extras: Further tensors over tokens by name, which algorithms add: advantages, returns, ...
+        logprobs_known: Whether every sampled token has its log-probability at sampling time.
     """
 
     ids: Tensor
@@ -92,6 +93,7 @@ class Batch:
     turns: Tensor
     sampled_logprobs: Tensor
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+    logprobs_known: bool = True
 
     def __getitem__(self, name: str) -> Tensor:
         return self.extras[name]
@@ -111,6 +113,7 @@ class Batch:
             self.turns.to(device),
             self.sampled_logprobs.to(device),
             {name: tensor.to(device) for name, tensor in self.extras.items()},
+            self.logprobs_known,
         )
 
     def select(self, rows: Sequence[int]) -> Batch:
@@ -124,6 +127,7 @@ class Batch:
             self.turns[index, :length],
             self.sampled_logprobs[index, :length],
             {name: tensor[index, :length] for name, tensor in self.extras.items()},
+            self.logprobs_known,
         )
 
 
@@ -224,7 +228,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
                     logprobs[row, start:end] = torch.tensor(segment.logprobs)
             start = end
         attention[row, :start] = True
-    return Batch(ids, attention, turns >= 0, turns, logprobs)
+    return Batch(ids, attention, turns >= 0, turns, logprobs, logprobs_known=has_logprobs(samples))
 
 
 def has_logprobs(samples: Sequence[Sample]) -> bool:

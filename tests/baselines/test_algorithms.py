@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, PreTrainedModel
 
 from agents.tiny_model import build_model
 from baselines.advantages import gae, whiten
@@ -15,9 +16,11 @@ from baselines.algorithms import build_algorithm
 from baselines.config import LearnerConfig, RoleConfig
 from baselines.grpo import GRPO, GRPOConfig
 from baselines.learner import Learner
+from baselines.policies import CausalLMPolicy
 from baselines.ppo import PPO, PPOConfig
 from baselines.reinforce import Reinforce, ReinforceConfig
 from baselines.samples import Sample, Segment
+from ssp_env.play import AnyAgent
 from tests.agents.tiny import SIZES
 from tests.baselines.conftest import policy_of
 
@@ -220,6 +223,68 @@ def test_a_penalty_in_the_reward_lowers_the_advantage_of_what_has_moved():
     rewards = torch.tensor([1.0, 0.0, 0.0]) - divergence
     expected = (rewards - rewards.mean()).tolist()
     assert per_sample(batch["advantages"], batch.mask) == pytest.approx(expected, abs=1e-5)
+
+
+# -- recomputed log-probabilities -------------------------------------------------------------------------
+
+
+def of_many_lengths(count: int) -> list[Sample]:
+    """Groups of four attempts; the rewards of every other group are equal, so that it has no gradient."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for number in range(count):
+        prompt, said = (tuple(map(int, rng.integers(1, VOCABULARY, size=rng.integers(2, 40)))) for _ in "ab")
+        logprobs = (math.log(1 / VOCABULARY),) * len(said)
+        group = number // 4
+        samples.append(
+            Sample(
+                f"{number}", "solver_0", (Segment(prompt, False), Segment(said, True, logprobs)),
+                group=f"{group}", reward=float(group % 2 == 0 and number % 2),
+            )
+        )  # fmt: skip
+    return samples
+
+
+@pytest.mark.parametrize("checkpoints", [False, True])
+@pytest.mark.parametrize("minibatches", [1, 2])
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
+def test_recomputed_log_probabilities_give_a_first_ratio_of_exactly_one_in_bfloat16(
+    algorithm: str, minibatches: int, checkpoints: bool
+):
+    model = build_model(VOCABULARY, hidden_size=64, layers=2, intermediate_size=128, seed=0)
+    policy = CausalLMPolicy(
+        model, no_player, autocast=True, gradient_checkpointing=checkpoints, chunk_tokens=64
+    )
+    config = LearnerConfig(
+        learning_rate=1e-3, micro_batch_tokens=256, minibatches=minibatches, old_logprobs="recomputed",
+        importance_cap=2.0,
+    )  # fmt: skip
+    learner = Learner(policy, config)
+    samples = of_many_lengths(24)
+    trained = build_algorithm(RoleConfig(algorithm), learner)
+    metrics = trained.update(samples)
+    assert metrics["solver/max_ratio_error"] == 0.0 == metrics["solver/clip_fraction"] * (minibatches == 1)
+    assert 0.0 < metrics["solver/mismatch_mean"] < metrics["solver/mismatch_max"]
+    # In other micro-batches the same weights give other scores.
+    batch = learner.prepare(samples)[0]
+    smaller = Learner(policy, replace(config, micro_batch_tokens=1)).scored(batch, policy)
+    assert not torch.equal(smaller, batch["old_logprobs"])
+
+
+def no_player(model: PreTrainedModel, seed: int, version: str) -> AnyAgent:
+    raise AssertionError("nobody plays here")
+
+
+def test_the_mismatch_is_logged_whatever_the_old_log_probabilities_are():
+    for options in (
+        {},
+        {"old_logprobs": "recomputed"},
+        {"old_logprobs": "recomputed", "importance_cap": 2.0},
+    ):
+        metrics = GRPO(learner_of(fresh_model(), **options)).update(SAMPLES)
+        assert 0.0 < metrics["solver/mismatch_mean"] < metrics["solver/mismatch_max"]
+        error = metrics["solver/max_ratio_error"]
+        assert error == (0.0 if options else metrics["solver/mismatch_max"])
 
 
 # -- by name, and one's own ------------------------------------------------------------------------------
