@@ -22,7 +22,7 @@ from agents.player_names import BACK_ENDS, PlayerOptions, player_by_name
 from ssp_env.game import PROTOCOLS, Judge, Message, Reply, View
 from ssp_env.game.prompts import JudgePrompt, english
 from ssp_env.game.prompts.demonstrations import FEW_SHOT
-from ssp_env.objects import is_object_name, load_object
+from ssp_env.objects import describe, faults, foreign_error, is_object_name, load_object
 from ssp_env.play import (
     AnyAgent,
     AnyAsyncAgent,
@@ -259,7 +259,8 @@ class LLMJudge:
         replies: list[Reply | None] = []
         for batch in batches:
             try:
-                replies += act_all(self._agent, batch)
+                with faults():
+                    replies += act_all(self._agent, batch)
             except Exception as error:
                 _report(self.counts, error, len(batch))
                 replies += [None] * len(batch)
@@ -325,8 +326,8 @@ class AsyncLLMJudge:
             if hasattr(self._agent, "act_batch"):
                 return as_replies(await self._agent.act_batch([view]), 1)[0]
             return as_replies([await self._agent.act(view)], 1)[0]
-        except Exception as error:
-            _report(self.counts, error, 1)
+        except BaseException as error:
+            _report(self.counts, foreign_error(error), 1)
             return None
 
 
@@ -348,7 +349,7 @@ def _read(questions: JudgeQuestions, reply: Reply | None, counts: JudgeCounts) -
 
 def _report(counts: JudgeCounts, error: Exception, replies: int) -> None:
     counts.failed += replies
-    _log.warning("no reply from the judge's agent: %s: %s", type(error).__name__, error)
+    _log.warning("no reply from the judge's agent: %s", describe(error))
 
 
 def judge_by_name(name: str, options: PlayerOptions) -> JudgeFunction | AsyncJudgeFunction:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import inspect
 import os
 import re
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -237,8 +239,78 @@ def describe(error: BaseException) -> str:
     >>> describe(KeyError("corun")), describe(TimeoutError())
     ("KeyError: 'corun'", 'TimeoutError')
     """
+    if isinstance(error, ForeignFault):
+        return str(error)
     try:
         message = " ".join(str(error).split())
-    except Exception as trouble:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as trouble:
         message = f"its message cannot be read, str() raised {type(trouble).__name__}"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+class ForeignFault(Exception):
+    """Something raised by foreign code that is no `Exception`, or that no coroutine can pass on.
+
+    A panic of a library in Rust is one, so are a `CancelledError` though nobody cancelled, and StopIteration.
+    The message is what `describe` says of it, and its cause is what was raised.
+    """
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the name of the type of an exception; of a `ForeignFault`, that of its cause.
+
+    >>> kind_of(KeyError("corun"))
+    'KeyError'
+    """
+    caused = isinstance(error, ForeignFault) and error.__cause__ is not None
+    return type(error.__cause__ if caused else error).__name__
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Turn whatever foreign code raises into an `Exception`, except KeyboardInterrupt and SystemExit.
+
+    A cancellation is turned too: inside a task that may be cancelled, use it around code that does not await.
+
+    Raises:
+        ForeignFault: If it was no `Exception`, or a StopIteration.
+
+    >>> with faults():
+    ...     raise BaseException("panicked")
+    Traceback (most recent call last):
+    ssp_env.objects.ForeignFault: BaseException: panicked
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except (StopIteration, StopAsyncIteration) as error:
+        raise _as_fault(error) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _as_fault(error) from error
+
+
+def foreign_error(error: BaseException) -> Exception:
+    """Return what awaited foreign code raised as an `Exception`, as `faults` does.
+
+    Raises:
+        BaseException: If it is KeyboardInterrupt or SystemExit, or ends the task that runs now.
+    """
+    task = asyncio.current_task()
+    # Python 3.10 cannot tell whether a task was cancelled: there every cancellation is taken for one.
+    cancelled = task is not None and getattr(task, "cancelling", lambda: True)()
+    ends_task = isinstance(error, asyncio.CancelledError) and cancelled
+    if ends_task or isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        raise error
+    lost = isinstance(error, StopIteration | StopAsyncIteration)
+    return error if isinstance(error, Exception) and not lost else _as_fault(error)
+
+
+def _as_fault(error: BaseException) -> ForeignFault:
+    fault = ForeignFault(describe(error))
+    fault.__cause__ = error
+    return fault

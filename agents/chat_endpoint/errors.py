@@ -97,10 +97,8 @@ class Failures:
             raise self.error(ChatTimeout, problem) from None
         except httpx.TimeoutException as error:
             raise self.error(ChatTimeout, f"the endpoint fell silent ({type(error).__name__})") from None
-        except ReplyTooLong as error:
+        except (ReplyTooLong, httpx.DecodingError) as error:
             raise self.error(BadChatReply, str(error)) from None
-        except httpx.DecodingError:
-            raise self.error(BadChatReply, "expected a reply that can be decompressed") from None
         except httpx.TransportError as error:
             problem = f"the connection failed ({type(error).__name__}): {error}"
             raise self.error(ChatUnavailable, problem) from None

@@ -20,7 +20,7 @@ from agents.vllm.errors import (
 )
 from agents.vllm.logprobs import PROBE_TEMPERATURE, LogprobsMode, mode_of, probe_request
 from agents.vllm.turn import Completion, read_completion
-from ssp_env.http import Answer, HTTPService, ReplyTooLong, service_url
+from ssp_env.http import Answer, HTTPService, ReplyTooLong, RequestPolicy, service_url
 
 UNSET_VERSION = "default"
 """What vLLM calls weights that nobody gave a version."""
@@ -196,14 +196,20 @@ def first_served(urls: Sequence[str]) -> tuple[str, str | None]:
     """
     problems = []
     for url in urls:
+        service = HTTPService(RequestPolicy(timeout=30.0, max_retries=0))
         try:
-            listed = httpx.get(f"{url}/v1/models", timeout=30.0).raise_for_status().json()
-            model = listed["data"][0]
+            answer = service.send(httpx.Request("GET", f"{url}/v1/models"))
+            if answer.status >= 300:
+                problems.append(f"{url}: replied with status {answer.status}")
+                continue
+            model = json.loads(answer.body)["data"][0]
             return str(model["id"]), str(model["root"])
-        except httpx.HTTPError as error:
+        except (TimeoutError, httpx.HTTPError, ReplyTooLong) as error:
             problems.append(f"{url}: {type(error).__name__}: {error}")
-        except (ValueError, KeyError, IndexError, TypeError):
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError):
             return "", None
+        finally:
+            service.close()
     raise NoServerLeft(f"no vLLM server can be reached: {'; '.join(problems)}")
 
 

@@ -1,8 +1,8 @@
+from .decompression import ReplyTooLong as ReplyTooLong
 from .policy import RequestPolicy as RequestPolicy
 from .policy import RetryPolicy as RetryPolicy
 from .service import Answer as Answer
 from .service import HTTPService as HTTPService
-from .service import ReplyTooLong as ReplyTooLong
 from .service import arun as arun
 from .service import run as run
 from .service import service_url as service_url

@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+from ssp_env.objects import foreign_error
+
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
@@ -117,7 +119,7 @@ class Coalescer(Generic[Item, Value]):
 
         Raises:
             OverloadedError: If more than `max_waiting` items would wait.
-            Exception: What `call` raises.
+            Exception: What `call` raises; a `ForeignFault` if that is no exception, a panic for instance.
         """
         if self._max_waiting is not None and self._waiting + len(items) > self._max_waiting:
             raise OverloadedError(
@@ -175,7 +177,8 @@ class Coalescer(Generic[Item, Value]):
     async def _serve(self, batch: Sequence[_Request[Item, Value]]) -> None:
         try:
             values = iter(await self._values([item for request in batch for item in request.items], batch[0]))
-        except Exception as error:
+        except BaseException as caught:
+            error = foreign_error(caught)
             if self._split_failures and len(batch) > 1:
                 for request in batch:
                     if not request.values.done():

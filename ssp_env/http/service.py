@@ -22,6 +22,7 @@ import httpx
 import numpy as np
 
 from ssp_env import __version__
+from ssp_env.http.decompression import ACCEPTED, read_body
 from ssp_env.http.policy import Gate, RequestPolicy, send_with_retries
 
 Value = TypeVar("Value")
@@ -85,10 +86,6 @@ class Answer:
     body: bytes
 
 
-class ReplyTooLong(Exception):
-    """A reply with more bytes than `max_bytes`."""
-
-
 class HTTPService:
     """Sends requests; threads and event loops may share it, and with it its connections and limits.
 
@@ -118,8 +115,8 @@ class HTTPService:
         Raises:
             TimeoutError: If there is no complete reply within `timeout`, waiting for its turn included.
             httpx.TransportError: If the service cannot be reached or breaks off.
-            httpx.DecodingError: If the reply cannot be decompressed.
-            ReplyTooLong: If it is longer than `max_bytes`.
+            httpx.DecodingError: If the reply cannot be decompressed, or is compressed more than once.
+            ReplyTooLong: If it is longer than `max_bytes`, as sent or unpacked.
         """
         return run(self.exchange(request))
 
@@ -131,7 +128,7 @@ class HTTPService:
         """Do what `send` does; for coroutines that run on the loop of `ssp_env.http` already."""
         self._connect()
         request.headers.setdefault("User-Agent", f"ssp-env/{__version__}")
-        request.headers.setdefault("Accept-Encoding", "gzip, deflate")
+        request.headers.setdefault("Accept-Encoding", ACCEPTED)
         deadline = asyncio.get_running_loop().time() + self.policy.timeout
 
         async def attempt() -> Answer:
@@ -167,20 +164,6 @@ class HTTPService:
         finally:
             await response.aclose()
         return Answer(response.status_code, response.headers, body)
-
-
-async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
-    """Read a streamed reply.
-
-    Raises:
-        ReplyTooLong: If it is longer than `max_bytes`.
-    """
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > max_bytes:
-            raise ReplyTooLong(f"expected at most {max_bytes:,} bytes, got more")
-    return bytes(body)
 
 
 @cache

@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 
 from ssp_env.game import Game, Outcome
 from ssp_env.game.requests import Result
-from ssp_env.objects import check_least, is_async
+from ssp_env.objects import check_least, faults, is_async
 from ssp_env.play.driver import in_order
 from ssp_env.play.players import AnyPlayer, AsyncJudgeFunction, JudgeFunction
 from ssp_env.play.schedule import Ask, Ended, Schedule
@@ -142,12 +142,14 @@ class AsyncDriver(AbstractAsyncContextManager["AsyncDriver"]):
 
     async def _serve(self, call: Call, fetch: Callable[[], Any], lane: Hashable) -> Sequence[Result]:
         try:
-            if is_async(fetch):
-                return call.accept(await self._in_time(fetch()))
-            # The time limit starts when a thread is free for the call.
-            async with self._parallel if lane is None else nullcontext():
-                threaded = run_sync(fetch, abandon_on_cancel=True, limiter=self._unlimited)
-                return call.accept(await self._in_time(threaded))
+            # A cancellation of this task becomes a failure too, which nobody takes: the driver has ended.
+            with faults():
+                if is_async(fetch):
+                    return call.accept(await self._in_time(fetch()))
+                # The time limit starts when a thread is free for the call.
+                async with self._parallel if lane is None else nullcontext():
+                    threaded = run_sync(fetch, abandon_on_cancel=True, limiter=self._unlimited)
+                    return call.accept(await self._in_time(threaded))
         except Exception as error:
             return call.fail(error)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ssp_env.game import Game, Noise, Outcome, Read, Search, Turn
 from ssp_env.game.requests import Result
+from ssp_env.objects import faults
 from ssp_env.play.players import AnyPlayer, JudgeFunction
 from ssp_env.play.schedule import Ask, Ended, Schedule
 from ssp_env.play.services import AnySearch, Call, PlayerErrorRule, Services
@@ -193,10 +194,11 @@ def _rank(ask: Ask) -> int:
 
 def _results(call: Call) -> Sequence[Result]:
     try:
-        value = None if call.fetch is None else call.fetch()
-        if inspect.iscoroutine(value):
-            value.close()
-            raise TypeError("got a coroutine: asynchronous services need play_async")
-        return call.accept(value)
+        with faults():
+            value = None if call.fetch is None else call.fetch()
+            if inspect.iscoroutine(value):
+                value.close()
+                raise TypeError("got a coroutine: asynchronous services need play_async")
+            return call.accept(value)
     except Exception as error:
         return call.fail(error)

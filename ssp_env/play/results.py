@@ -14,7 +14,7 @@ import numpy as np
 from ssp_env.game import Failure, Game, Judge, Outcome
 from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.game.requests import source_of
-from ssp_env.objects import describe
+from ssp_env.objects import describe, faults
 from ssp_env.play.players import JudgeFunction
 from ssp_env.search.adapters import name_of_engine
 from ssp_env.search.engine import PassageSampler, SearchEngine
@@ -38,7 +38,8 @@ def failure(source: str, error: Exception) -> Failure:
 def guarded(source: str, fetch: Callable[[], Value]) -> Value | Failure:
     """Call foreign code; an exception becomes a `Failure` that names `source`."""
     try:
-        return fetch()
+        with faults():
+            return fetch()
     except Exception as error:
         return failure(source, error)
 

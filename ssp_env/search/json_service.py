@@ -70,7 +70,7 @@ class JSONService:
             problem = f"the connection failed ({type(error).__name__})"
             raise self._error(SearchUnavailable, problem, request) from error
         except httpx.DecodingError as error:
-            raise self._error(BadSearchReply, "expected a reply that can be decompressed", request) from error
+            raise self._error(BadSearchReply, str(error), request) from error
         except ReplyTooLong as error:
             raise self._error(BadSearchReply, str(error), request) from error
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from ssp_env import __version__
 from ssp_env.game.passage import Passage
 from ssp_env.http.concurrency import OverloadedError
+from ssp_env.objects import kind_of
 from ssp_env.search.documents import to_document
 from ssp_env.search.engine import SearchEngine
 from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, is_loopback, with_local_names
@@ -155,7 +156,7 @@ def _add_retrieve(app: FastAPI, thread: EngineThread, limits: Limits) -> None:
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from error
         except Exception as error:
             _log.exception("the engine failed")
-            raise HTTPException(500, f"the engine failed: {type(error).__name__}") from error
+            raise HTTPException(500, f"the engine failed: {kind_of(error)}") from error
         packed = is_msgpack(body)
         return Response(write_reply(asked, found, packed), media_type=MSGPACK if packed else JSON)
 

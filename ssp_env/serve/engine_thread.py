@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.http.concurrency import Coalescer
+from ssp_env.objects import faults
 from ssp_env.search.engine import SearchEngine
 
 
@@ -49,7 +50,7 @@ class EngineThread:
 
         Raises:
             OverloadedError: If too many queries wait already.
-            Exception: What the engine raises.
+            Exception: What the engine raises; a `ForeignFault` if that is no exception, a panic for instance.
         """
         return await self._requests.submit(queries, top_k)
 
@@ -63,6 +64,8 @@ class EngineThread:
         return await loop.run_in_executor(self._thread, self._search, queries, top_k)
 
     def _search(self, queries: list[str], top_k: int) -> list[list[Passage]]:
-        return [
-            [checked_passage(passage) for passage in hits] for hits in self._engine.search(queries, top_k)
-        ]
+        # A panic, a cancellation or a StopIteration would be lost on its way to the event loop.
+        with faults():
+            return [
+                [checked_passage(passage) for passage in hits] for hits in self._engine.search(queries, top_k)
+            ]

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from ssp_env.game import PROTOCOLS
+from ssp_env.objects import kind_of
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import ToolError, harmless
 from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits
@@ -68,7 +69,7 @@ def build_mcp_server(
         except Exception as error:
             _log.exception("the engine failed")
             # The model must not read the message of a failing engine.
-            raise MCPToolError(ToolError("engine", type(error).__name__).text) from None
+            raise MCPToolError(ToolError("engine", kind_of(error)).text) from None
         shown = [harmless(passage, PROTOCOLS["default"]) for passage in found]
         return [SearchResult(id=hit.id, title=hit.title, text=hit.text, score=hit.score) for hit in shown]
 

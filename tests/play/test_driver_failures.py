@@ -269,7 +269,7 @@ def test_a_reader_of_its_own_never_raises():
     assert outcome.verdict == "error"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("role", ["proposer", "solver", "reader", "judge", "search"])
 def test_an_interrupt_passes_through_and_loses_nothing(role, error):
     class Interrupted(Shelf):

@@ -7,6 +7,7 @@ import pytest
 
 from ssp_env.game.passage import Passage
 from ssp_env.http.concurrency import OverloadedError
+from ssp_env.objects import ForeignFault
 from ssp_env.serve.engine_thread import EngineThread
 
 
@@ -122,3 +123,47 @@ def test_sizes_are_above_zero():
     for settings in ({"max_batch": 0}, {"max_waiting": 0}):
         with pytest.raises(ValueError, match="at least 1"):
             EngineThread(Gate(), **settings)
+
+
+class Panic(BaseException):
+    """What pyo3 raises for a panic is no Exception either."""
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise Panic
+
+
+class Dying:
+    def __init__(self, error):
+        self.error = error
+
+    def search(self, queries, top_k):
+        if "bad" in queries:
+            raise self.error
+        return [[Passage(query, "", "")] for query in queries]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (Panic("index out of bounds"), ForeignFault),
+        (asyncio.CancelledError("stray"), ForeignFault),
+        (StopIteration(1), ForeignFault),
+        (GeneratorExit(), ForeignFault),
+        (Mute(), Mute),
+    ],
+)
+def test_an_engine_that_dies_fails_its_own_request_and_leaves_nothing_waiting(error, raised):
+    async def run():
+        thread = EngineThread(Dying(error))
+        searches = [thread.search([query], 1) for query in ("a", "bad", "b")]
+        found = await asyncio.wait_for(asyncio.gather(*searches, return_exceptions=True), 10)
+        after = await asyncio.wait_for(thread.search(["c"], 1), 10)
+        assert thread.waiting == 0
+        thread.close()
+        return found, after
+
+    (before, failed, beside), after = asyncio.run(run())
+    assert isinstance(failed, raised)
+    assert [ids(found) for found in (before, beside, after)] == [[["a"]], [["b"]], [["c"]]]

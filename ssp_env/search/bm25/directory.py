@@ -123,7 +123,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         IndexDirectoryError: If it is no index, or one of another format.
         DamagedIndexError: If the manifest is damaged, or a file is missing or of another size. A changed byte
-            of the terms is found by `check_index` alone, one of a text also when the text is read.
+            of the terms is found by `check_index` and when an engine opens, one of a text when it is read.
     """
     try:
         content = (path / MANIFEST).read_bytes()

@@ -18,6 +18,7 @@ from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.builder import build_index
 from ssp_env.search.bm25.directory import CorpusDigest, IndexDirectoryError, read_manifest
 from ssp_env.search.bm25.eager_index import EagerIndex, compute_scores, open_scores
+from ssp_env.search.bm25.integrity import RankingCheck
 from ssp_env.search.bm25.passage_file import StoredPassages
 from ssp_env.search.bm25.term_index import TermIndex, index_terms, open_terms
 from ssp_env.search.bm25.terms import BM25Settings
@@ -69,6 +70,7 @@ class BM25Engine:
     _passages: list[Passage] | StoredPassages
     _path: Path | None = None
     _fingerprint: str | None = None
+    _check: RankingCheck | None = None
 
     def __init__(
         self,
@@ -96,7 +98,11 @@ class BM25Engine:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, exact: bool = False) -> BM25Engine:
-        """Open an index directory in milliseconds; any number of processes may.
+        """Open an index directory; any number of processes may.
+
+        The order of ids and the terms are compared with their hashes: before the index opens if they have at
+        most 64 MiB, and else in the background, so that it opens in milliseconds; a search after damage was
+        found raises. The checksum of a text is compared when the text is read.
 
         Args:
             path: What `ssp index build` or an engine with a `path` made.
@@ -104,8 +110,7 @@ class BM25Engine:
 
         Raises:
             IndexDirectoryError: If it is no index, or one of another format.
-            DamagedIndexError: If files are missing or cut. Bytes of the terms that have changed are found by
-                `check_index` alone, and may change rankings until then.
+            DamagedIndexError: If files are missing or cut, or bytes of a small index have changed.
         """
         engine = cls.__new__(cls)
         engine._open(Path(path), exact)
@@ -124,6 +129,8 @@ class BM25Engine:
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         """Return, as `SearchEngine.search` says, passages with a word in common with a query, with scores."""
         check_search(queries, top_k)
+        if self._check is not None:
+            self._check.raise_problem()
         search = self._index.search
         small = len(self) < _THREADED_PASSAGES or len(queries) * len(self) < _THREADED_WORK
         if small or not self._index.releases_lock:
@@ -146,6 +153,7 @@ class BM25Engine:
 
     def _open(self, path: Path, exact: bool) -> None:
         manifest = read_manifest(path)
+        self._check = RankingCheck(path, manifest)
         if exact:
             manifest = replace(manifest, settings=replace(manifest.settings, prune_above=None))
         settings, passages, terms = manifest.settings, manifest.open_passages(path), path / manifest.terms

@@ -15,6 +15,7 @@ from typing import TypeAlias, cast
 import tantivy
 
 from ssp_env.game.passage import Passage
+from ssp_env.objects import ForeignFault, faults
 from ssp_env.search.bm25.eager_index import compute_scores, write_scores
 from ssp_env.search.bm25.passage_file import DamagedIndexError, PassageFiles, StoredPassages
 from ssp_env.search.bm25.terms import (
@@ -73,7 +74,15 @@ class TermIndex:
         self._read = passages.stored_at if isinstance(passages, StoredPassages) else passages.__getitem__
 
     def search(self, text: str, top_k: int) -> list[Passage]:
-        """Return the best passages with a word of `text`, best first, ties by id."""
+        """Return the best passages with a word of `text`, best first, ties by id.
+
+        Raises:
+            ForeignFault: If tantivy panics, as it may where its files are not what was written.
+        """
+        with faults():
+            return self._search(text, top_k)
+
+    def _search(self, text: str, top_k: int) -> list[Passage]:
         query = self._query(text)
         if query is None:
             return []
@@ -177,8 +186,9 @@ def index_terms(passages: Sequence[Passage], stem: bool) -> tantivy.Index:
 def open_terms(folder: Path) -> tantivy.Index:
     """Map the index of a folder into memory; DamagedIndexError if files are missing or none of tantivy's."""
     try:
-        return tantivy.Index.open(str(folder))
-    except (OSError, ValueError) as error:
+        with faults():
+            return tantivy.Index.open(str(folder))
+    except (OSError, ValueError, ForeignFault) as error:
         raise DamagedIndexError(f"{folder}: cannot be opened: {error}") from error
 
 

@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from cachetools import LRUCache
 
 from ssp_env.game.passage import Passage
-from ssp_env.objects import awaited, is_async
+from ssp_env.objects import awaited, describe, faults, foreign_error, is_async
 from ssp_env.search.adapters import as_passages
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import ToolError
@@ -106,10 +106,11 @@ class Lookup:
         """
         known: dict[str, list[Passage] | ToolError]
         try:
-            known = self._known(_in_time(self._identify, self._timeout), queries, top_k)
-            if missing := _missing(queries, known):
-                found = _in_time(lambda: self._call(missing, top_k), self._timeout)
-                known |= self._checked(found, missing, top_k)
+            with faults():
+                known = self._known(_in_time(self._identify, self._timeout), queries, top_k)
+                if missing := _missing(queries, known):
+                    found = _in_time(lambda: self._call(missing, top_k), self._timeout)
+                    known |= self._checked(found, missing, top_k)
         except Exception as error:
             raise self._failure(error) from error
         return [_own(known[query]) for query in queries]
@@ -125,13 +126,14 @@ class Lookup:
                 known = self._known(identity, queries, top_k)
                 if missing := _missing(queries, known):
                     known |= self._checked(await self._ask(missing, top_k), missing, top_k)
-        except Exception as error:
-            raise self._failure(error) from error
+        except BaseException as error:
+            raise self._failure(foreign_error(error)) from error
         return [_own(known[query]) for query in queries]
 
     def _call(self, queries: list[str], top_k: int) -> Any:
-        found: Any = self.engine.search(queries, top_k)
-        return asyncio.run(awaited(found)) if inspect.isawaitable(found) else found
+        with faults():
+            found: Any = self.engine.search(queries, top_k)
+            return asyncio.run(awaited(found)) if inspect.isawaitable(found) else found
 
     async def _ask(self, queries: list[str], top_k: int) -> Any:
         for search in (getattr(self.engine, "asearch", None), self.engine.search):
@@ -167,8 +169,9 @@ class Lookup:
     def _failure(self, error: Exception) -> ToolError:
         if isinstance(error, TimeoutError):
             limit = "" if self._timeout is None else f" within {self._timeout:g} s"
-            return ToolError("timeout", f"no result{limit}" + (f": {error}" if str(error) else ""))
-        return ToolError("engine", f"{type(error).__name__}: {error}")
+            said = describe(error).partition(": ")[2]
+            return ToolError("timeout", f"no result{limit}" + (f": {said}" if said else ""))
+        return ToolError("engine", describe(error))
 
 
 def _own(found: list[Passage] | ToolError) -> list[Passage] | ToolError:
@@ -192,7 +195,8 @@ def _in_time(call: Callable[[], Value], timeout: float | None) -> Value:
 
     def run() -> None:
         try:
-            outcome.put((call(), None))
+            with faults():
+                outcome.put((call(), None))
         except Exception as error:
             outcome.put((None, error))
 

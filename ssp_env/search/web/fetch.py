@@ -14,8 +14,9 @@ import anyio.to_thread
 import httpx
 
 from ssp_env.http import ReplyTooLong, RequestPolicy, arun, run
+from ssp_env.http.decompression import read_body
 from ssp_env.http.policy import Gates
-from ssp_env.http.service import certificates, read_body
+from ssp_env.http.service import certificates
 from ssp_env.search.errors import BadSearchReply, SearchRefused, SearchTimeout, SearchUnavailable
 from ssp_env.search.plain_text import clean, page_text
 

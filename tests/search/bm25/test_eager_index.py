@@ -153,7 +153,10 @@ def test_postings_of_no_page_are_an_error(ranking, damaged):
 
 
 @pytest.mark.parametrize(("name", "content"), [("rows.npy", b"\xff"), ("words.txt", b"\n")])
-def test_damage_that_only_a_search_meets_is_an_error_that_says_so(pages, tmp_path, name, content):
+def test_damage_that_only_a_search_meets_is_an_error_that_says_so(
+    pages, tmp_path, monkeypatch, name, content
+):
+    monkeypatch.setattr("ssp_env.search.bm25.integrity._compare", lambda path, files: None)
     BM25Engine(pages[:50], path=tmp_path / "index")
     path = tmp_path / "index" / "terms-1" / name
     whole = path.read_bytes()

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -139,6 +140,41 @@ def test_a_damaged_text_is_an_error_and_never_a_result(whole):
             engine.search([page.title], 20)
         with pytest.raises(DamagedIndexError):
             engine.sample(np.random.default_rng(0), 20)
+    finally:
+        path.write_bytes(content)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_an_index_with_a_changed_byte_never_ranks_otherwise(whole, data):
+    folder, names = whole
+    queries = ["river of belin", "mayor", "who lives in corun"]
+    expected = BM25Engine.open(folder).search(queries, 5)
+    path = folder / data.draw(st.sampled_from(names))
+    content = path.read_bytes()
+    place = data.draw(st.integers(0, len(content) - 1))
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    try:
+        assert BM25Engine.open(folder).search(queries, 5) == expected
+    except (DamagedIndexError, IndexDirectoryError):
+        pass
+    finally:
+        path.write_bytes(content)
+
+
+def test_damage_to_a_large_index_is_found_in_the_background(whole, monkeypatch):
+    folder, names = whole
+    monkeypatch.setattr("ssp_env.search.bm25.integrity.CHECKED_AT_ONCE", 0)
+    path = folder / next(name for name in names if name.startswith("order-"))
+    content = path.read_bytes()
+    path.write_bytes(content[8:16] + content[:8] + content[16:])
+    try:
+        engine = BM25Engine.open(folder)
+        for thread in threading.enumerate():
+            if thread.name == "index check":
+                thread.join(30)
+        with pytest.raises(DamagedIndexError, match=r"order-1\.bin: expected the bytes that were written"):
+            engine.search(["river"], 1)
     finally:
         path.write_bytes(content)
 
