@@ -57,6 +57,10 @@ def serve(
     max_query_chars: Annotated[int, typer.Option(help="Most characters in a query.", min=1)] = 10_000,
     max_body_mib: Annotated[int, typer.Option(help="Largest request in MiB.", min=1)] = 16,
     max_top_k: Annotated[int, typer.Option(help="Most passages per query.", min=1)] = 100,
+    refuse_long_queries: Annotated[
+        bool,
+        typer.Option("--refuse-long-queries", help="Refuse requests with a longer query; it is cut if not."),
+    ] = False,
 ) -> None:
     """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients."""
     _check_extra("mcp" if mcp else "serve")
@@ -64,7 +68,13 @@ def serve(
 
     # With MCP over stdio, stdout carries the protocol.
     console = Console(stderr=True)
-    limits = Limits(max_queries, max_query_chars, max_body_mib * 2**20, max_top_k)
+    limits = Limits(
+        max_queries,
+        max_query_chars,
+        max_body_mib * 2**20,
+        max_top_k,
+        refuse_long_queries=refuse_long_queries,
+    )
     engine = open_engine(world, world_index, heldout, corpus, index, search)
     if token is None and mcp is not Transport.stdio and not is_loopback(host):
         console.print(

@@ -20,7 +20,8 @@ class SearchRetriever(BaseRetriever):
     A failed search raises `ssp_env.search.tool.ToolError`.
 
     Attributes:
-        tool: A search tool; its `top_k`, budget, cache and timeout hold.
+        tool: A search tool; its budget, cache and timeout hold.
+        k: Most documents per search; the tool's `top_k` if None. `invoke(query, k=5)` sets it for one call.
 
     >>> from langchain_core.tools import create_retriever_tool
     >>> retriever = SearchRetriever(tool=SearchTool(lambda query: [f"all about {query}"]))
@@ -29,16 +30,17 @@ class SearchRetriever(BaseRetriever):
     """
 
     tool: SearchTool
+    k: int | None = None
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
     ) -> list[Document]:
-        return self._documents(self.tool.search(query))
+        return self._documents(self.tool.search(query, self.k if k is None else k))
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
     ) -> list[Document]:
-        return self._documents(await self.tool.asearch(query))
+        return self._documents(await self.tool.asearch(query, self.k if k is None else k))
 
     def _documents(self, passages: list[Passage]) -> list[Document]:
         return [

@@ -27,7 +27,9 @@ def to_document(passage: Passage) -> dict[str, str]:
 def from_reply(reply: object, queries: int, top_k: int) -> list[list[Passage]]:
     """Read the rankings out of a reply to a request for scores.
 
-    The order of the server is kept; neighbours of equal score are put in the order of their ids.
+    The order of the server is kept; neighbours of equal score are put in the order of their ids. Search-R1's
+    servers of web searches send no scores, which are 0 then, or more documents than were asked for, which are
+    left out.
 
     Args:
         reply: What the server sent, decoded.
@@ -35,7 +37,7 @@ def from_reply(reply: object, queries: int, top_k: int) -> list[list[Passage]]:
         top_k: Passages that were asked for, per query.
 
     Raises:
-        ValueError: If it is anything but one list of at most `top_k` scored documents per query.
+        ValueError: If it is anything but one list of documents per query.
     """
     rankings = reply.get("result") if isinstance(reply, Mapping) else None
     if not isinstance(rankings, list):
@@ -48,20 +50,24 @@ def from_reply(reply: object, queries: int, top_k: int) -> list[list[Passage]]:
 def _ranking(ranking: object, top_k: int) -> list[Passage]:
     if not isinstance(ranking, list):
         raise ValueError(f"expected a list of documents per query, got {shown(ranking)}")
-    if len(ranking) > top_k:
-        raise ValueError(f"expected at most {top_k} documents per query, got {len(ranking)}")
+    ranking = ranking[:top_k]
     passages = [_scored(item) for item in ranking]
+    if not any("score" in item for item in ranking):
+        return passages
     ties = groupby(passages, key=lambda passage: passage.score)
     return [passage for _, tied in ties for passage in sorted(tied, key=lambda passage: passage.id)]
 
 
 def _scored(item: object) -> Passage:
-    if not isinstance(item, Mapping) or not isinstance(item.get("document"), Mapping):
+    document = item.get("document") if isinstance(item, Mapping) else None
+    if isinstance(document, str):
+        document = {"contents": document}
+    if not isinstance(item, Mapping) or not isinstance(document, Mapping):
         raise ValueError(f'expected items with "document" and "score", got {shown(item)}')
-    score = item.get("score")
+    score = item.get("score", 0.0)
     if isinstance(score, bool) or not isinstance(score, int | float) or not isfinite(score):
         raise ValueError(f'expected a finite number as "score", got {shown(score)}')
-    return _passage(item["document"], float(score))
+    return _passage(document, float(score))
 
 
 def _passage(document: Mapping[str, Any], score: float) -> Passage:
@@ -85,6 +91,10 @@ def _split(contents: str, title: str | None) -> tuple[str, str]:
         for heading in (f'"{title}"\n', f"{title}\n"):
             if contents.startswith(heading):
                 return title, contents[len(heading) :]
+        # Search-R1's BM25 server strips the quotes at both ends of the title, also those that belong to it.
+        heading, newline, text = contents.partition("\n")
+        if newline and heading.replace('"', "").strip() == title.replace('"', "").strip() != "":
+            return title, text
         return title, contents
     first, newline, text = contents.partition("\n")
     if not newline:

@@ -24,6 +24,8 @@ class Limits:
         max_body_bytes: Most bytes in the body of a request.
         max_top_k: Most passages per query.
         body_seconds: Longest time in which the body of a request arrives.
+        refuse_long_queries: Whether a request with a longer query is refused as a whole. Otherwise such
+            queries are cut and counted, so that one of them does not cost the others of its batch.
     """
 
     max_queries: int = 10_000
@@ -31,10 +33,11 @@ class Limits:
     max_body_bytes: int = 16 * 2**20
     max_top_k: int = 100
     body_seconds: float = 30.0
+    refuse_long_queries: bool = False
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value <= 0:
+            if not isinstance(value, bool) and value <= 0:
                 raise ValueError(f"{name} must be above 0, got {value}")
 
 

@@ -29,12 +29,18 @@ JSON, MSGPACK = "application/json", "application/msgpack"
 
 
 class RetrieveRequest(BaseModel):
-    """A search: `queries` as in Search-R1 or one `query` as in SkyRL-Gym; other keys are ignored."""
+    """A search: `queries` as in Search-R1 or one `query` as in SkyRL-Gym; other keys are ignored.
+
+    Clients of rLLM and ZeroSearch say `top_k` or `k` for `topk`, the first of which counts. They expect
+    scores unless they say otherwise, and the one ranking of a `query` as `results`.
+    """
 
     queries: list[str] | None = None
     query: str | None = None
     topk: Annotated[int, Field(ge=1)] | None = Field(None, description=f"Default: {DEFAULT_TOP_K}.")
-    return_scores: bool = False
+    top_k: Annotated[int, Field(ge=1)] | None = Field(None, description="The same, as rLLM calls it.")
+    k: Annotated[int, Field(ge=1)] | None = Field(None, description="The same.")
+    return_scores: bool | None = Field(None, description="Default: only with `top_k` or `k`.")
 
     @model_validator(mode="after")
     def _one_kind_of_query(self) -> RetrieveRequest:
@@ -47,15 +53,30 @@ class RetrieveRequest(BaseModel):
         """The queries, however they were sent."""
         return self.queries if self.query is None else [self.query]  # type: ignore[return-value]
 
+    @property
+    def is_of_rllm(self) -> bool:
+        """Whether the request is one of rLLM's clients or of those that speak like them."""
+        return self.topk is None and (self.top_k or self.k) is not None
+
+    @property
+    def passages(self) -> int:
+        """How many passages are asked for per query."""
+        return self.topk or self.top_k or self.k or DEFAULT_TOP_K
+
+    @property
+    def scored(self) -> bool:
+        """Whether scores are asked for."""
+        return self.is_of_rllm if self.return_scores is None else self.return_scores
+
     def check(self, limits: Limits) -> None:
         """Raise a ValueError that says which limit is exceeded and what it is."""
-        top_k = self.topk or DEFAULT_TOP_K
+        top_k = self.passages
         if len(self.texts) > limits.max_queries:
             raise ValueError(f"expected at most {limits.max_queries:,} queries, got {len(self.texts):,}")
         if top_k > limits.max_top_k:
             raise ValueError(f"expected topk to be at most {limits.max_top_k}, got {top_k}")
         longest = max(map(len, self.texts), default=0)
-        if longest > limits.max_query_chars:
+        if limits.refuse_long_queries and longest > limits.max_query_chars:
             raise ValueError(
                 f"expected queries of at most {limits.max_query_chars:,} characters, got {longest:,}"
             )
@@ -89,10 +110,16 @@ def read_request(body: bytes) -> RetrieveRequest:
 
 
 def write_reply(request: RetrieveRequest, rankings: Sequence[Sequence[Passage]], packed: bool) -> bytes:
-    """Encode a reply; `result` is flat for a msgpack `query`, as GEM reads it, and else nested."""
-    result: list[Any] = [[_item(passage, request.return_scores) for passage in hits] for hits in rankings]
+    """Encode a reply; `result` is flat for a msgpack `query`, as GEM reads it, and else nested.
+
+    A `query` as rLLM sends it gets the ranking as `results` beside it.
+    """
+    result: list[Any] = [[_item(passage, request.scored) for passage in hits] for hits in rankings]
     if not packed:
-        return json.dumps({"result": result}, separators=(",", ":")).encode()
+        reply: dict[str, Any] = {"result": result}
+        if request.is_of_rllm and request.query is not None:
+            reply = {"query": request.query, "results": result[0], "num_results": len(result[0]), **reply}
+        return json.dumps(reply, separators=(",", ":")).encode()
     flat = request.query is not None
     encoded: bytes = msgpack.packb({"result": result[0] if flat else result}, unicode_errors="replace")
     return encoded
@@ -116,8 +143,8 @@ def build_app(
     Args:
         engine: The engine, which one thread at a time searches. Its length, if it has one, is shown as the
             size of the corpus.
-        limits: The largest requests that are accepted. Larger ones are refused with a status of 4xx; the
-            status is 503 if too many queries wait.
+        limits: The largest requests that are accepted. Larger ones are refused with a status of 4xx, but for
+            queries that are too long, which are cut; the status is 503 if too many queries wait.
         token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
         host: Address at which the server listens; at loopback, requests that name another host are refused.
     """
@@ -131,7 +158,7 @@ def build_app(
         thread.close()
 
     app = FastAPI(title="ssp-env search", version=__version__, lifespan=lifespan)
-    _add_retrieve(app, thread, limits or Limits())
+    _add_retrieve(app, thread, limits or Limits(), metrics)
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.get(path)(endpoint)
     guarded: ASGIApp = app if token is None else BearerToken(app, token)
@@ -140,7 +167,7 @@ def build_app(
     return CountRequests(guarded, metrics)
 
 
-def _add_retrieve(app: FastAPI, thread: EngineThread, limits: Limits) -> None:
+def _add_retrieve(app: FastAPI, thread: EngineThread, limits: Limits, metrics: Metrics) -> None:
     @app.post("/retrieve", openapi_extra=_BODY)
     async def retrieve(request: Request) -> Response:
         """Search: `result` holds, per query, documents or, with `return_scores`, documents and scores."""
@@ -151,7 +178,7 @@ def _add_retrieve(app: FastAPI, thread: EngineThread, limits: Limits) -> None:
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
         try:
-            found = await thread.search(asked.texts, asked.topk or DEFAULT_TOP_K)
+            found = await thread.search(_cut(asked.texts, limits.max_query_chars, metrics), asked.passages)
         except OverloadedError as error:
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from error
         except Exception as error:
@@ -159,6 +186,13 @@ def _add_retrieve(app: FastAPI, thread: EngineThread, limits: Limits) -> None:
             raise HTTPException(500, f"the engine failed: {kind_of(error)}") from error
         packed = is_msgpack(body)
         return Response(write_reply(asked, found, packed), media_type=MSGPACK if packed else JSON)
+
+
+def _cut(queries: list[str], longest: int, metrics: Metrics) -> list[str]:
+    """Cut queries that are too long, and count them."""
+    if cut := sum(len(query) > longest for query in queries):
+        metrics.cut(cut)
+    return [query[:longest] for query in queries]
 
 
 async def _body(request: Request, limits: Limits) -> bytes:

@@ -4,11 +4,14 @@
 import logging
 from typing import Annotated, Any
 
+from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from ssp_env import __version__
 from ssp_env.game import PROTOCOLS
+from ssp_env.game.protocol import ENGLISH_NOTICES
 from ssp_env.objects import kind_of
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import ToolError, harmless
@@ -56,7 +59,7 @@ def build_mcp_server(
     """
     allowed = limits or Limits()
     searching = thread or EngineThread(engine)
-    server: MCPServer[Any] = MCPServer("ssp-search", instructions=INSTRUCTIONS)
+    server = _named_server()
     query_field = Field(description="What to search for.", max_length=allowed.max_query_chars)
     top_k_field = Field(description="Most passages to return.", ge=1, le=allowed.max_top_k)
 
@@ -70,11 +73,27 @@ def build_mcp_server(
             _log.exception("the engine failed")
             # The model must not read the message of a failing engine.
             raise MCPToolError(ToolError("engine", kind_of(error)).text) from None
+        if not found:
+            # An empty list alone would be a result without a word for the model.
+            said = TextContent(type="text", text=ENGLISH_NOTICES["no_results"])
+            empty: Any = CallToolResult.model_validate(
+                {"content": [said], "structuredContent": {"result": []}}
+            )
+            return empty  # type: ignore[no-any-return]
         shown = [harmless(passage, PROTOCOLS["default"]) for passage in found]
         return [SearchResult(id=hit.id, title=hit.title, text=hit.text, score=hit.score) for hit in shown]
 
     server.tool()(search)
     return server
+
+
+def _named_server() -> MCPServer[Any]:
+    if SDK_VERSION >= 2:
+        return MCPServer("ssp-search", version=__version__, instructions=INSTRUCTIONS)
+    server: Any = MCPServer("ssp-search", instructions=INSTRUCTIONS)
+    # The first version has no argument for it, and would tell its own.
+    server._mcp_server.version = __version__
+    return server  # type: ignore[no-any-return]
 
 
 def build_mcp_app(

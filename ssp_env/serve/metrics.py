@@ -37,6 +37,10 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._cut_queries = Counter(
+            "ssp_cut_queries", "Queries that were cut to the greatest length.", registry=self._registry
+        )
+
     def watch_waiting(self, waiting: Callable[[], int]) -> None:
         """Report the number of queries that have no result yet."""
         gauge = Gauge("ssp_waiting_queries", "Queries asked and not answered yet.", registry=self._registry)
@@ -45,6 +49,10 @@ class Metrics:
     def batch(self, queries: int) -> None:
         """Count a call of the engine."""
         self._batches.observe(queries)
+
+    def cut(self, queries: int) -> None:
+        """Count queries that were cut."""
+        self._cut_queries.inc(queries)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count a request; paths that the server does not have are counted together."""

@@ -9,7 +9,8 @@ pytest.importorskip("langchain_core", reason="needs langchain-core: pip install 
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.tools import create_retriever_tool
+from langchain_core.tools import StructuredTool, create_retriever_tool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from ssp_env.game.passage import Passage
 from ssp_env.integrations import langchain
@@ -38,6 +39,24 @@ def test_asynchronous_batches_are_one_call_of_the_engine():
     found = asyncio.run(SearchRetriever(tool=SearchTool(shelf)).abatch(["belin", "corun"]))
     assert [documents[0].id for documents in found] == ["p0", "p1"]
     assert shelf.batches == [["belin", "corun"]]
+
+
+def test_k_is_that_of_the_call_the_retriever_or_the_tool():
+    tool = SearchTool(lambda query: list("abcde"), top_k=2)
+    assert len(SearchRetriever(tool=tool).invoke("x")) == 2
+    retriever = SearchRetriever(tool=tool, k=3)
+    assert len(retriever.invoke("x")) == 3
+    assert len(retriever.invoke("x", k=4)) == len(asyncio.run(retriever.ainvoke("x", k=4))) == 4
+
+
+def test_a_search_tool_is_a_function_to_langchain():
+    searching = SearchTool(lambda query: [f"all about {query}"], name="look_up", description="Look it up.")
+    made = StructuredTool.from_function(searching)
+    assert (made.name, made.description, list(made.args)) == ("look_up", "Look it up.", ["query"])
+    assert made.invoke({"query": "whales"}) == searching("whales")
+    function = convert_to_openai_tool(searching)["function"]
+    assert (function["name"], function["description"]) == ("look_up", "Look it up.")
+    assert function["parameters"]["required"] == ["query"]
 
 
 def test_pages_are_harmless_in_a_retriever_tool():

@@ -9,6 +9,7 @@ pytest.importorskip("llama_index.core", reason="needs llama-index-core: pip inst
 
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, TextNode
+from llama_index.core.tools import FunctionTool
 
 from ssp_env.game.passage import Passage
 from ssp_env.integrations import llamaindex
@@ -31,6 +32,14 @@ def test_nodes_carry_text_title_id_and_score():
     retriever = SearchRetriever(SearchTool(Shelf()))
     expected = [("p0", {"title": "Belin"}, "Belin has her home in Corun.", 0.0)]
     assert read(retriever.retrieve("belin")) == read(asyncio.run(retriever.aretrieve("belin"))) == expected
+
+
+def test_a_search_tool_is_a_function_to_llamaindex():
+    searching = SearchTool(lambda query: [f"all about {query}"], name="look_up", description="Look it up.")
+    made = FunctionTool.from_defaults(searching)
+    assert made.metadata.name == "look_up" and "Look it up." in made.metadata.description
+    assert list(made.metadata.get_parameters_dict()["properties"]) == ["query"]
+    assert made(query="whales").content == searching("whales")
 
 
 def test_pages_are_harmless():

@@ -106,8 +106,55 @@ def test_gem_speaks_msgpack(address, headers):
     assert titles(post(query="sky", topk=2, return_scores=True)) == ["Tavor"]
 
 
+def test_long_queries_are_cut_and_counted_and_cost_the_others_nothing(address, retrieve):
+    def cut():
+        [line] = [
+            line
+            for line in httpx.get(address + "/metrics").text.splitlines()
+            if line.startswith("ssp_cut_queries_total")
+        ]
+        return float(line.split()[1])
+
+    before = cut()
+    long = "mayor " + "x" * 50 + " sky"
+    first, second = retrieve(queries=[long, "sky"], return_scores=True).json()["result"]
+    assert (titles(first), titles(second)) == (["Sarn"], ["Tavor"])
+    assert cut() == before + 1
+
+
+def test_requests_with_long_queries_are_refused_if_asked():
+    with running(build_app(ENGINE, limits=Limits(max_query_chars=50, refuse_long_queries=True))) as address:
+        reply = httpx.post(address + "/retrieve", json={"queries": ["sky", "a" * 51]})
+    assert reply.status_code == 422
+    assert "expected queries of at most 50 characters, got 51" in reply.json()["detail"]
+
+
 def test_no_queries_get_no_results(retrieve):
     assert retrieve(queries=[]).json() == {"result": []}
+
+
+@pytest.mark.parametrize("name", ["top_k", "k"])
+def test_rllm_gets_scored_results_of_as_many_passages_as_it_asks_for(retrieve, name):
+    reply = retrieve(query="town", **{name: 1}).json()
+    [hit] = ENGINE.search(["town"], 1)[0]
+    assert (
+        reply["results"]
+        == reply["result"][0]
+        == [
+            {
+                "document": {"id": "1", "title": "Corun", "contents": '"Corun"\nCorun is a harbour town.'},
+                "score": hit.score,
+            }
+        ]
+    )
+    assert (reply["query"], reply["num_results"]) == ("town", 1)
+    batch = retrieve(queries=["corun", "nothing"], **{name: 2}).json()
+    assert [len(ranking) for ranking in batch["result"]] == [2, 0] and "results" not in batch
+    assert "score" not in retrieve(queries=["corun"], return_scores=False, **{name: 2}).json()["result"][0][0]
+
+
+def test_topk_counts_before_top_k_and_k(retrieve):
+    assert len(retrieve(query="corun", topk=1, top_k=2, k=3).json()["result"][0]) == 1
 
 
 # -- limits ------------------------------------------------------------------------------------------------
@@ -124,7 +171,8 @@ def test_no_queries_get_no_results(retrieve):
         ({"query": "a", "topk": 0}, "topk: Input should be greater than or equal to 1"),
         ({"query": "a", "topk": "many"}, "topk: Input should be a valid integer"),
         ({"query": "a", "topk": 6}, "expected topk to be at most 5, got 6"),
-        ({"query": "a" * 51}, "expected queries of at most 50 characters, got 51"),
+        ({"query": "a", "top_k": 6}, "expected topk to be at most 5, got 6"),
+        ({"query": "a", "k": 0}, "k: Input should be greater than or equal to 1"),
         ({"queries": ["a"] * 20_001}, "expected at most 20,000 queries, got 20,001"),
         ([], "body: Input should be an object"),
     ],
@@ -150,7 +198,7 @@ def test_a_query_of_ten_megabytes_is_too_large(retrieve, address):
     reply = retrieve(query="x" * 10_000_000)
     assert reply.status_code == 413
     assert reply.json() == {"detail": "expected a body of at most 1,048,576 bytes"}
-    with running(build_app(Echo())) as roomy:
+    with running(build_app(Echo(), limits=Limits(refuse_long_queries=True))) as roomy:
         reply = httpx.post(roomy + "/retrieve", json={"query": "x" * 10_000_000})
     assert reply.status_code == 422 and "at most 10,000 characters, got 10,000,000" in reply.json()["detail"]
 
@@ -277,7 +325,7 @@ def test_metrics_count_requests_and_batches():
 
 def test_the_openapi_page_describes_the_request(address):
     schema = httpx.get(address + "/openapi.json").json()["paths"]["/retrieve"]["post"]["requestBody"]
-    assert {"queries", "query", "topk", "return_scores"} == set(
+    assert {"queries", "query", "topk", "top_k", "k", "return_scores"} == set(
         schema["content"]["application/json"]["schema"]["properties"]
     )
     assert httpx.get(address + "/docs").status_code == 200

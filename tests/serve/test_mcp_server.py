@@ -6,6 +6,7 @@ import sys
 import httpx
 import pytest
 
+from ssp_env import __version__
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.testing.engines import PASSAGES
@@ -37,6 +38,7 @@ def test_the_tool_finds_what_the_engine_finds():
     engine = BM25Engine(PASSAGES)
     queries = ["mayor of Corun", "walnuts", "nothing-like-this"]
     tool, results = call(build_mcp_server(engine), *({"query": query, "top_k": 2} for query in queries))
+    assert [block.text for block in results[2].content] == ["No passage matches this search."]
     for result, hits in zip(results, engine.search(queries, 2)):
         found = result.structured_content["result"]
         assert [(hit["id"], hit["title"], hit["text"], hit["score"]) for hit in found] == [
@@ -45,6 +47,15 @@ def test_the_tool_finds_what_the_engine_finds():
     assert tool.name == "search"
     assert tool.input_schema["required"] == ["query"]
     assert tool.input_schema["properties"]["top_k"]["default"] == 3
+
+
+def test_the_server_tells_the_version_of_the_package():
+    async def ask():
+        async with mcp.Client(build_mcp_server(BM25Engine(PASSAGES))) as client:
+            return client.server_info
+
+    info = asyncio.run(ask())
+    assert (info.name, info.version) == ("ssp-search", __version__)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import replace
+from inspect import Parameter, Signature
 from threading import Lock
 from typing import Any, Literal, TypeAlias
 
@@ -39,7 +40,8 @@ class SearchTool:
     Calling it with a query, or awaiting `acall`, returns the text that a model reads. `search` and `asearch`
     return passages. `respond` and `arespond` search for the queries in what a model wrote. Tags, markup and
     control tokens in passages are escaped before a model reads them. A failed search is a `ToolError` and
-    never looks like a passage.
+    never looks like a passage. Frameworks that make tools of functions take it for one, with its name and
+    description.
 
     It can be pickled, for workers in other processes, if its source can. The copy has the settings and the
     budget that is left, and an empty cache. A function that is the source must be importable by its name.
@@ -104,6 +106,12 @@ class SearchTool:
             raise ValueError(f"on_error must be raise or return, got {on_error!r}")
         self.name = name
         self.description = description
+        # What frameworks read off a function that shall be a tool (LangChain, LlamaIndex, smolagents).
+        self.__name__ = self.__qualname__ = name
+        self.__doc__ = description
+        self.__annotations__ = {"query": str, "return": str}
+        query = Parameter("query", Parameter.POSITIONAL_OR_KEYWORD, annotation=str)
+        self.__signature__ = Signature([query], return_annotation=str)
         self.top_k = top_k
         self.max_top_k = max_top_k
         self._protocol = _protocol(protocol)
