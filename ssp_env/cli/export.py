@@ -9,8 +9,7 @@ from typing import Annotated, Literal, cast
 import typer
 from rich.console import Console
 
-from ssp_env.cli.options import Recorded, print_text, read_recorded
-from ssp_env.data.lines import DataFileError
+from ssp_env.cli.options import Recorded, Strict, print_text, read_recorded
 from ssp_env.game.view import ROLES, Role
 from ssp_env.records import Episode
 from ssp_env.records.export import (
@@ -53,6 +52,7 @@ def export(
         typer.Option(help="Role of search results; `user` for chat templates that know no `tool`."),
     ] = "tool",
     data_source: Annotated[str, typer.Option(help="Name of the data source in verl rows.")] = "ssp_env",
+    strict: Strict = False,
 ) -> None:
     """Write recorded games as training data; conversations of games that ended as `error` are left out."""
     roles = cast(list[Role], role or list(TRAINED_ROLES))
@@ -60,29 +60,27 @@ def export(
         raise ValueError(f"--role must be one of {', '.join(ROLES)}, got {', '.join(sorted(unknown))}")
     console = Console()
     if to == "chat":
-        count = write_jsonl(chat_rows(_episodes(file), roles, tool_role), out)
+        count = write_jsonl(chat_rows(_episodes(file, strict), roles, tool_role), out)
         print_text(console, f"{count} conversations written to {out}")
         return
     if to == "verl":
-        count = write_parquet(verl_rows(_episodes(file), data_source), out, verl_schema())
+        count = write_parquet(verl_rows(_episodes(file, strict), data_source), out, verl_schema())
         print_text(console, f"{count} questions written to {out}")
         return
     games, trajectories = games_schema(), trajectories_schema()
     out.mkdir(parents=True, exist_ok=True)
     counts = (
-        write_parquet(game_rows(_episodes(file)), out / "games.parquet", games),
+        write_parquet(game_rows(_episodes(file, strict)), out / "games.parquet", games),
         write_parquet(
-            trajectory_rows(_episodes(file), roles, tool_role), out / "trajectories.parquet", trajectories
+            trajectory_rows(_episodes(file, strict, quiet=True), roles, tool_role),
+            out / "trajectories.parquet",
+            trajectories,
         ),
     )
     print_text(console, f"{counts[0]} games and {counts[1]} conversations written to {out}")
 
 
-def _episodes(file: Path) -> Iterator[Episode]:
-    """Stream recorded games; the first one that does not replay raises an error that names its line."""
-    for number, episode in read_recorded(file):
-        try:
-            retold(episode)
-        except ValueError as error:
-            raise DataFileError(str(error), file, number) from error
+def _episodes(file: Path, strict: bool, quiet: bool = False) -> Iterator[Episode]:
+    """Stream recorded games that replay."""
+    for _, episode, _ in read_recorded(file, retold, strict=strict, quiet=quiet):
         yield episode

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 import ssp_env
+from ssp_env.data.lines import DataFileError
 from ssp_env.objects import add_current_folder
 from ssp_env.records import Episode, numbered_episodes
 from ssp_env.scenario import open_scenario
@@ -22,6 +23,9 @@ from ssp_env.viewer.text import visible
 from ssp_env.worlds import WORLD_PRESETS, World, world_preset
 
 DEFAULT_WORLD = "small"
+_MESSAGE_CHARACTERS = 600
+
+Value = TypeVar("Value")
 
 WorldName = Annotated[
     str | None,
@@ -131,12 +135,68 @@ def table(title: str, *columns: str, numbers: Sequence[str]) -> Table:
     return made
 
 
-def read_recorded(file: Path) -> Iterator[tuple[int, Episode]]:
-    """Stream recorded games with their line numbers; an incomplete last line is skipped with a warning."""
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Stop at a record that cannot be used; by default it is named and skipped."
+    ),
+]
+
+
+def read_recorded(
+    file: Path,
+    use: Callable[[Episode], Value],
+    *,
+    strict: bool = False,
+    skipped: list[DataFileError] | None = None,
+    quiet: bool = False,
+) -> Iterator[tuple[int, Episode, Value]]:
+    """Stream recorded games with their line numbers; what cannot be used is skipped with a warning.
+
+    Args:
+        file: The records.
+        use: Called with each game; a record for which it raises ValueError cannot be used.
+        strict: Whether a record that cannot be used is an error; an incomplete last line never is.
+        skipped: Takes what is wrong with records that were skipped, if it is wanted.
+        quiet: Skip without a warning.
+
+    Yields:
+        Line, record, and what `use` returned.
+
+    Raises:
+        DataFileError: If the file cannot be read, or no record in it can be used.
+    """
     # Recorded rules may name a reward function of the user's own.
     add_current_folder()
-    warn = partial(print_text, Console(stderr=True), style="yellow")
-    yield from numbered_episodes(file, on_torn=lambda torn: warn(f"ssp: {torn}; the line is skipped"))
+    bad: list[DataFileError] = [] if skipped is None else skipped
+    used = False
+
+    def warn(problem: DataFileError) -> None:
+        if not quiet:
+            console = Console(stderr=True)
+            print_text(console, f"ssp: {shortened(str(problem))}; the line is skipped", style="yellow")
+
+    def skip(problem: DataFileError) -> None:
+        if strict:
+            raise problem
+        bad.append(problem)
+        warn(problem)
+
+    for number, episode in numbered_episodes(file, on_torn=warn, on_bad=skip):
+        try:
+            value = use(episode)
+        except ValueError as error:
+            skip(DataFileError(str(error), file, number))
+            continue
+        used = True
+        yield number, episode, value
+    if bad and not used:
+        raise bad[0]
+
+
+def shortened(text: str) -> str:
+    """Cut a message that may quote long texts of a file."""
+    return text if len(text) <= _MESSAGE_CHARACTERS else text[:_MESSAGE_CHARACTERS] + "…"
 
 
 def print_text(console: Console, text: str, style: str = "") -> None:

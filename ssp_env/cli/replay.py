@@ -9,7 +9,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ssp_env.cli.options import Recorded, print_text, read_recorded, table
+from ssp_env.cli.options import Recorded, Strict, print_text, read_recorded, table
+from ssp_env.data.lines import DataFileError
+from ssp_env.game import Game
+from ssp_env.records import Episode
 from ssp_env.records.replay import difference_from, retold
 from ssp_env.viewer.terminal import print_game
 
@@ -21,22 +24,19 @@ def replay(
     game: Annotated[
         str, typer.Option("--game", help="Also print the game with this id, as `ssp play` does.")
     ] = "",
+    strict: Strict = False,
 ) -> None:
     """Play recorded games again and check that events and outcomes equal the record to the byte.
 
-    The exit status is 1 if any game differs.
+    The exit status is 1 if any game differs or a record cannot be read.
     """
     console = Console()
     reproduced: Counter[str] = Counter()
     differing: Counter[str] = Counter()
     found = False
-    for number, episode in read_recorded(file):
+    skipped: list[DataFileError] = []
+    for number, episode, (told, difference) in read_recorded(file, _compared, strict=strict, skipped=skipped):
         reason = "unknown" if episode.outcome is None else str(episode.outcome["reason"])
-        try:
-            told = retold(episode).game
-            difference = difference_from(episode, told)
-        except ValueError as error:
-            told, difference = None, str(error)
         (differing if difference else reproduced)[reason] += 1
         if difference:
             shown = Text(difference)
@@ -55,5 +55,16 @@ def replay(
     figures.add_section()
     figures.add_row("all", str(total), str(reproduced.total()), str(differing.total()))
     console.print(figures)
-    if differing:
+    if skipped:
+        print_text(console, f"{len(skipped)} lines were skipped, which are no records that can be read")
+    if differing or skipped:
         raise typer.Exit(1)
+
+
+def _compared(episode: Episode) -> tuple[Game | None, str]:
+    """Play a game again; return it, if it replays at all, and how it differs from its record."""
+    try:
+        told = retold(episode).game
+        return told, difference_from(episode, told)
+    except ValueError as error:
+        return None, str(error)

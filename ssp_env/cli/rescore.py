@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ssp_env.cli.options import Recorded, print_text, read_recorded, table
+from ssp_env.cli.options import Recorded, Strict, print_text, read_recorded, table
 from ssp_env.cli.rules import RulesFile, RuleValues, read_rules
-from ssp_env.data.lines import DataFileError
 from ssp_env.game.rewards import REWARD_SHAPES
 from ssp_env.records import Comparison, Episode, EpisodeWriter
 from ssp_env.records import rescore as score_anew
@@ -31,6 +30,7 @@ def rescore(
     out: Annotated[
         Path | None, typer.Option(help="Write the games with their new scores to this new file.")
     ] = None,
+    strict: Strict = False,
 ) -> None:
     """Score recorded games by other rules or rewards, without playing; other rules stay as recorded.
 
@@ -46,7 +46,7 @@ def rescore(
     if out is not None and out.exists():
         raise ValueError(f"{out} exists already: choose another file for --out, or delete it")
     comparison = Comparison()
-    rescored = _rescored(file, changes, comparison)
+    rescored = _rescored(file, changes, comparison, strict)
     if out is None:
         for _ in rescored:
             pass
@@ -60,12 +60,13 @@ def rescore(
         print_text(console, f"rescored games written to {out}")
 
 
-def _rescored(file: Path, changes: Mapping[str, Any], comparison: Comparison) -> Iterator[Episode]:
-    for number, episode in read_recorded(file):
-        try:
-            scored = score_anew(episode, episode.config.changed(changes))
-        except ValueError as error:
-            raise DataFileError(str(error), file, number) from error
+def _rescored(
+    file: Path, changes: Mapping[str, Any], comparison: Comparison, strict: bool
+) -> Iterator[Episode]:
+    def scored_anew(episode: Episode) -> Episode:
+        return score_anew(episode, episode.config.changed(changes))
+
+    for _, episode, scored in read_recorded(file, scored_anew, strict=strict):
         comparison.add(episode, scored)
         yield scored
 

@@ -17,6 +17,12 @@ NoiseUnit = Literal["passage", "evidence"]
 HopCheck = Literal["off", "at_least", "exact"]
 
 
+MAX_NUMBER = 10**9
+"""Greatest number that a rule may be."""
+MAX_ATTEMPTS = 4096
+"""Most attempts of the solver; each has a seat."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Limits of one seat, from its first turn to its last.
@@ -40,8 +46,8 @@ class Budget:
     def __post_init__(self) -> None:
         for name, bound in (("max_searches", 0), ("max_turns", 1), ("retries", 0), ("max_tokens", 1)):
             value = getattr(self, name)
-            if value is not None and value < bound:
-                raise ValueError(f"{name} must be at least {bound}, got {value}")
+            if value is not None and not bound <= value <= MAX_NUMBER:
+                raise ValueError(_out_of_range(name, value, bound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +138,10 @@ class GameConfig:
             "max_question_chars": self.min_question_chars,
         }  # fmt: skip
         for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+            if not bound <= getattr(self, name) <= MAX_NUMBER:
+                raise ValueError(_out_of_range(name, getattr(self, name), bound))
+        if self.attempts > MAX_ATTEMPTS:
+            raise ValueError(f"attempts must be at most {MAX_ATTEMPTS:,}, got {self.attempts}")
         object.__setattr__(self, "reward", named_reward(self.reward))
         for right in range(self.attempts + 1):
             proposer_reward(self.reward, right / self.attempts)
@@ -234,6 +242,12 @@ def _check_kinds(options: GameConfig | Budget, changes: Mapping[str, Any]) -> No
         if not fits:
             expected = "number" if current is None else type(current).__name__
             raise ValueError(f"expected a value of type {expected} for the rule {name}, got {value!r}")
+
+
+def _out_of_range(name: str, value: float, bound: int) -> str:
+    if value > MAX_NUMBER:
+        return f"{name} must be at most {MAX_NUMBER:,}, got {value}"
+    return f"{name} must be at least {bound}, got {value}"
 
 
 def check_names(given: Iterable[str], known: Sequence[str], what: str) -> None:

@@ -173,12 +173,21 @@ class Game:
         """Rebuild a game from `snapshot()` by replaying it.
 
         Raises:
-            ValueError: If the data is not a snapshot of this version.
+            ValueError: If the data is not a snapshot of this version, whatever else it is.
         """
-        task, config, seed, game_id, earlier, inputs = snapshot.decode(data)
-        game = cls(task, config, seed, game_id, earlier)
-        for request_id, result in inputs:
-            game.submit(request_id, result)
+        try:
+            task, config, seed, game_id, earlier, inputs = snapshot.decode(data)
+            game = cls(task, config, seed, game_id, earlier)
+            for request_id, result in inputs:
+                game.submit(request_id, result)
+        except ValueError:
+            raise
+        except Exception as error:
+            version = snapshot.SNAPSHOT_VERSION
+            raise ValueError(
+                f"expected a game snapshot of version {version}, got one that cannot be read: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         return game
 
     def __reduce__(self) -> tuple[Callable[[Mapping[str, Any]], Game], tuple[dict[str, Any]]]:

@@ -53,7 +53,7 @@ def proposer_reward(reward: str | RewardFunction, success_rate: float) -> float:
     function = _function(reward)
     try:
         value: object = function(success_rate)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raised = f"{type(error).__name__}: {error}"
         raise ValueError(
             f"the reward {reward!r} raised {raised}, for the success rate {success_rate:g}"

@@ -13,6 +13,7 @@ from ssp_env.data.lines import shown
 from ssp_env.game import Game, GameConfig, Outcome, Reply, Task
 from ssp_env.game.events import Event
 from ssp_env.game.passage import Passage
+from ssp_env.game.plain import check_depth, check_plain
 
 SCHEMA_VERSION = 2
 """Version of the format of a line, increased when readers of the old format would misread the new one."""
@@ -75,8 +76,10 @@ class Episode:
         """Make an episode of the data of a line, after checking its keys and their types.
 
         Raises:
-            ValueError: If it is of another schema, or a key is missing, unknown or of the wrong type.
+            ValueError: If it is of another schema, a key is missing, unknown or of the wrong type, or the
+                snapshot is of another game.
         """
+        check_depth(data)
         if "schema" not in data:
             raise ValueError(
                 f'expected a record with "schema": {SCHEMA_VERSION}, got one without "schema"; games '
@@ -96,6 +99,12 @@ class Episode:
             raise ValueError(
                 f"expected the keys of schema {SCHEMA_VERSION} alone, also got {sorted(unknown)}"
             )
+        if data["snapshot"].get("game_id") != data["game_id"]:
+            named = shown(data["snapshot"].get("game_id"))
+            raise ValueError(f"expected the game_id {data['game_id']!r} in the snapshot too, got {named}")
+        check_plain(tuple[Mapping[str, Any], ...], data["events"], "events")
+        check_plain(Outcome | None, data["outcome"], "outcome")
+        check_plain(_ScoredBy | None, data["scored_by"], "scored_by")
         return cls(**data)
 
     def to_line(self) -> str:
@@ -118,17 +127,21 @@ class Episode:
         Raises:
             ValueError: If this version cannot read the snapshot.
         """
-        try:
-            return Game.restore({**self.snapshot, "inputs": []})
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"expected a snapshot of this version, got one it cannot read: {error}"
-            ) from error
+        return Game.restore({**self.snapshot, "inputs": []})
 
     @property
     def config(self) -> GameConfig:
         """Rules the game was played under."""
         return self.opening().config
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoredBy:
+    """The form of `Episode.scored_by`."""
+
+    config: GameConfig
+    verdicts: Sequence[Sequence[str | bool]] | None
+    unknown: str
 
 
 def plain_events(game: Game) -> list[dict[str, Any]]:

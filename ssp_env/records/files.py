@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from ssp_env.data.lines import DataFileError, read_lines, shown
+from ssp_env.data.lines import DataFileError, decode_line, read_byte_lines, shown
 from ssp_env.game import Game
 from ssp_env.records.episode import Episode
 
@@ -75,34 +75,69 @@ def read_episodes(
 
 
 def numbered_episodes(
-    path: str | os.PathLike[str], *, on_torn: Callable[[TornLine], object] | None = None
+    path: str | os.PathLike[str],
+    *,
+    on_torn: Callable[[TornLine], object] | None = None,
+    on_bad: Callable[[DataFileError], object] | None = None,
 ) -> Iterator[tuple[int, Episode]]:
-    """Do what `read_episodes` does, each episode with the number of its line, from 1."""
-    bad: tuple[int, Exception] | None = None
-    for number, line in read_lines(path):
+    """Do what `read_episodes` does, each episode with the number of its line, from 1.
+
+    Args:
+        path: As for `read_episodes`.
+        on_torn: As for `read_episodes`.
+        on_bad: Called with what is wrong with a line that is no episode, which is then skipped; None raises.
+    """
+    bad: DataFileError | None = None
+    torn = False
+    for number, line in read_byte_lines(path):
         if bad is not None:
-            break
+            _refuse(bad, on_bad)
+        bad = None
         try:
-            data = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            text = decode_line(line, path, number).strip()
+            episode = _episode(_data(text, path, number), path, number) if text else None
+        except DataFileError as error:
             # Torn if nothing follows, malformed if something does.
-            bad = (number, error)
+            bad, torn = error, isinstance(error, _NoJSON)
             continue
-        yield number, _episode(data, path, number)
-    else:
-        if bad is not None and not _ends_with_line_break(path):
-            torn = TornLine(
-                "expected a whole record, got a torn last line: its writer was stopped while it wrote; "
-                "the games before it are whole",
-                path,
-                bad[0],
-            )
-            if on_torn is None:
-                raise torn
-            on_torn(torn)
-            return
-    if bad is not None:
-        raise DataFileError(f"expected one JSON object a line, got invalid JSON: {bad[1]}", path, bad[0])
+        if episode is not None:
+            yield number, episode
+    if bad is None:
+        return
+    if not torn or _ends_with_line_break(path):
+        _refuse(bad, on_bad)
+        return
+    torn_line = TornLine(
+        "expected a whole record, got a torn last line: its writer was stopped while it wrote; "
+        "the games before it are whole",
+        path,
+        bad.line,
+    )
+    if on_torn is None:
+        raise torn_line
+    on_torn(torn_line)
+
+
+class _NoJSON(DataFileError):
+    """A line that is no JSON at all, as a torn one is."""
+
+
+def _data(text: str, path: str | os.PathLike[str], number: int) -> object:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        problem = f"expected one JSON object a line, got invalid JSON: {error}"
+        raise _NoJSON(problem, path, number) from error
+
+
+def _refuse(bad: DataFileError, on_bad: Callable[[DataFileError], object] | None) -> None:
+    if on_bad is None:
+        raise bad
+    on_bad(bad)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"expected a finite number, got {name}")
 
 
 def keep_episodes(path: str | os.PathLike[str], keep: Callable[[Episode], bool]) -> None:

@@ -68,7 +68,7 @@ def replay(episode: Episode) -> Retold:
             )
         try:
             steps.append(_step(game, request, result))
-        except TypeError as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"game {episode.game_id!r} does not replay: {error}") from error
     return Retold(game, tuple(steps))
 
@@ -111,8 +111,14 @@ def retold(episode: Episode) -> Retold:
         return replay(episode)
     verdicts = episode.scored_by["verdicts"]
     config = GameConfig.from_dict(episode.scored_by["config"])
-    given = None if verdicts is None else dict(verdicts)
+    given = None if verdicts is None else dict(_verdict(pair) for pair in verdicts)
     return replay_under(episode, config, None if given is None else lambda request: given.get(request.id))
+
+
+def _verdict(pair: Any) -> tuple[str, bool]:
+    if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], bool):
+        raise ValueError(f"expected pairs of a request's id and a verdict under scored_by, got {pair!r:.100}")
+    return pair[0], pair[1]
 
 
 def first_difference(episode: Episode) -> str:
@@ -188,7 +194,7 @@ def _opening_under(episode: Episode, config: GameConfig) -> Game:
 def _inputs(episode: Episode) -> list[tuple[str, Result]]:
     try:
         *_, inputs = decode(episode.snapshot)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"expected a snapshot of this version, got one it cannot read: {error}") from error
     return inputs
 

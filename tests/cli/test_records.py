@@ -56,7 +56,7 @@ def test_replay_names_what_differs_and_ends_with_status_1(ssp, recorded):
     lines = recorded.read_text().splitlines()
     data = json.loads(lines[1])
     data["events"][1]["query"] = "another"
-    data["game_id"] = "odd"
+    data["game_id"] = data["snapshot"]["game_id"] = "odd"
     recorded.write_text(f"{lines[0]}\n{json.dumps(data)}\n")
     status, printed, _ = ssp("replay", recorded)
     assert status == 1
@@ -167,7 +167,7 @@ def test_exports_refuse_unknown_roles_existing_files_and_records_that_do_not_rep
     data = json.loads(lines[1])
     data["snapshot"]["inputs"].pop(1)
     recorded.write_text(f"{lines[0]}\n{json.dumps(data)}\n")
-    assert ssp(*to_chat)[0].startswith(f"ssp: {recorded}:2: game 'task-0' does not replay")
+    assert ssp(*to_chat, "--strict")[0].startswith(f"ssp: {recorded}:2: game 'task-0' does not replay")
     assert not out.exists()
     out.write_text("mine")
     assert f"{out} exists already" in ssp(*to_chat)[0]
