@@ -80,7 +80,7 @@ class ServedWeights:
         else:
             server.weights_version = self.version
         for name, (folder, version) in self.adapters.items():
-            if served_name(name, version) not in served:
+            if server.adapters.get(name, ("", ""))[0] not in served or server.adapters[name][1] != version:
                 server.adapters.pop(name, None)
                 await load_adapter(server, name, folder, version)
 
@@ -160,16 +160,21 @@ async def load_adapter(server: Server, name: str, folder: Path, version: str) ->
         UnfitServer: If it was not started for that.
         VLLMError: If it fails.
     """
-    before, served = server.adapters.get(name), served_name(name, version)
-    try:
-        await server.post("/v1/load_lora_adapter", {"lora_name": served, "lora_path": str(folder)})
-    except RequestRefused as error:
-        if "already been loaded" not in str(error):
-            raise UnfitServer(
-                f"{server.url} cannot load the adapter {folder}: {error}; {RUNTIME_LORA}"
-            ) from error
+    before, served, copies = server.adapters.get(name), served_name(name, version), 1
+    while True:
+        try:
+            await server.post("/v1/load_lora_adapter", {"lora_name": served, "lora_path": str(folder)})
+            break
+        except RequestRefused as error:
+            if "already been loaded" not in str(error):
+                raise UnfitServer(
+                    f"{server.url} cannot load the adapter {folder}: {error}; {RUNTIME_LORA}"
+                ) from error
+            # What an earlier run left under this name has other weights.
+            copies += 1
+            served = f"{served_name(name, version)} ({copies})"
     server.adapters[name] = (served, version)
-    if before is not None and before[0] != served:
+    if before is not None:
         await server.post("/v1/unload_lora_adapter", {"lora_name": before[0]})
 
 

@@ -187,6 +187,8 @@ def adapter_routes(app, served, refused):
         body = await request.json()
         if body["lora_path"].endswith("broken"):
             return refused(400, "no adapter_config.json there")
+        if body["lora_name"] in served.adapters:
+            return refused(400, f"The lora adapter '{body['lora_name']}' has already been loaded.")
         served.adapters[body["lora_name"]] = body["lora_path"].rpartition("/")[2]
         served.calls.append(f"load {body['lora_name']}")
         return PlainTextResponse("Success")

@@ -407,6 +407,18 @@ def test_a_server_without_update_calls_says_how_to_start_it(serve):
     assert reply.weights_version == "initial"
 
 
+def test_an_adapter_that_an_earlier_run_left_under_the_same_name_is_not_used(serve):
+    _, url = serve()
+    finishing = view(("user", "Doc 1 (Title: x)"))
+    asyncio.run(player(url).update_adapter(Path("/adapters/wrong"), "after", roles=["solver"]))
+    agent = player(url)
+    asyncio.run(agent.update_adapter(Path("/adapters/right"), "after", roles=["solver"]))
+    (reply,) = agent.blocking().act_batch([finishing])
+    assert reply.text.split()[1] == "krill" and reply.weights_version == "initial+after"
+    asyncio.run(agent.update_adapter(Path("/adapters/right"), "later", roles=["solver"]))
+    assert asked(url)["calls"][-1] == "unload solver@after (2)"
+
+
 def test_adapters_are_swapped_by_role_and_version(serve):
     urls = [serve()[1] for _ in range(2)]
     agent = player(urls)
