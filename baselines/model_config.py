@@ -88,6 +88,8 @@ class RolloutConfig:
         max_new_tokens: Most tokens of a turn.
         context_window: Most tokens of prompt and reply together; 0 for the model's own limit.
         batch_tokens: Most tokens that transformers decodes together, padding included.
+        merge_adapter: Whether servers get whole checkpoints into which the LoRA adapter is merged, instead
+            of the adapter: on a CPU vLLM reads prompts much more slowly with adapters.
     """
 
     engine: str = "transformers"
@@ -95,11 +97,17 @@ class RolloutConfig:
     max_new_tokens: int = 256
     context_window: int = 0
     batch_tokens: int = 65_536
+    merge_adapter: bool = False
 
     def __post_init__(self) -> None:
         if self.engine not in ("transformers", "vllm") and not self.urls:
             raise ValueError(
                 f"rollout.engine must be transformers, vllm or vllm:URL[,URL...], got {self.engine!r}"
+            )
+        if self.merge_adapter and not self.urls:
+            raise ValueError(
+                "rollout.merge_adapter is for servers: set rollout.engine to vllm:URL, or leave it out; got "
+                f"rollout.engine {self.engine!r}"
             )
         check_least(1, **{"rollout.max_new_tokens": self.max_new_tokens})
         if self.context_window and self.context_window <= self.max_new_tokens:

@@ -249,7 +249,7 @@ class LanguageModel:
         return player
 
     def _push(self, model: PreTrainedModel, version: str) -> None:
-        """Give vLLM the weights of a model, an adapter where the server takes one.
+        """Give vLLM the weights of a model, an adapter to servers that shall not get whole checkpoints.
 
         Raises:
             VLLMError: If it does not take them; the message says what to change.
@@ -261,10 +261,11 @@ class LanguageModel:
         roles = next(roles for served, roles in self._served if served is model)
         start = "published-" if roles == ROLES else f"published-{'-'.join(roles)}-"
         target = self._workspace / f"{start}{version}"
-        if self._config.model.lora_rank and self._config.rollout.urls:
+        options = self._config.rollout
+        if self._config.model.lora_rank and options.urls and not options.merge_adapter:
             self._save_adapter(target, model)
             run(self._vllm.update_adapter(target.resolve(), version, roles))  # type: ignore[union-attr]
-        elif self._config.rollout.urls:
+        elif options.urls:
             self.save(target)
             run(self._vllm.update_weights(target.resolve(), version))  # type: ignore[arg-type]
         else:

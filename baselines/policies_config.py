@@ -49,11 +49,12 @@ def check_policies(
             f"policies {policies!r} have no optimiser step in common: set updates to 'separate', or policies "
             "to 'shared'"
         )
-    if rollout.engine != "transformers" and not (policies == "adapters" and rollout.urls):
+    adapters_served = bool(rollout.urls) and not rollout.merge_adapter
+    if rollout.engine != "transformers" and not (policies == "adapters" and adapters_served):
         raise ValueError(
             f"rollout.engine {rollout.engine!r} holds the weights of one model, and policies {policies!r} "
             "need two: set rollout.engine to 'transformers', or train adapters that servers sample with "
-            "(policies 'adapters' with vllm:URL)"
+            "(policies 'adapters' with vllm:URL, without rollout.merge_adapter)"
         )
 
 

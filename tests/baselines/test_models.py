@@ -214,8 +214,10 @@ def test_a_run_from_cloning_to_the_end_can_be_killed_and_resumed(folder: Path, t
     assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
 
 
-@pytest.mark.parametrize("lora_rank", [0, 2], ids=["full", "lora"])
-def test_a_vllm_server_gets_the_weights_of_every_step(tmp_path: Path, lora_rank: int):
+@pytest.mark.parametrize(
+    ("lora_rank", "merged"), [(0, False), (2, False), (2, True)], ids=["full", "lora", "merged"]
+)
+def test_a_vllm_server_gets_the_weights_of_every_step(tmp_path: Path, lora_rank: int, merged: bool):
     """A server that speaks vLLM's protocol samples; what it is sent comes from the run's folder."""
     tokenizer = byte_tokenizer()
     build_model(len(tokenizer)).save_pretrained(tmp_path / "model")
@@ -236,13 +238,13 @@ def test_a_vllm_server_gets_the_weights_of_every_step(tmp_path: Path, lora_rank:
                 "learner": {"old_logprobs": "recomputed"},
             }
         )
-        config = config.changed({"rollout": {"context_window": 8192}})
+        config = config.changed({"rollout": {"context_window": 8192, "merge_adapter": merged}})
         run = RunDirectory.create(tmp_path / "run", config)
         summary = Training(config, run, Watcher()).train()
         asked = httpx.get(f"{url}/asked").json()
     versions = ["before", "0", "1", "after"]
     wanted = [f"load {'-'.join(ROLES)}@{version}" for version in versions]
-    if not lora_rank:
+    if merged or not lora_rank:
         wanted = [f"version {version}" for version in versions]
     validations = ("validation-0", "validation-1")
     assert [call for call in asked["calls"] if call in wanted] == wanted
@@ -306,6 +308,7 @@ def test_a_preset_for_gpus_runs_on_a_random_model_of_two_layers(tmp_path: Path, 
         ({"rollout": {"engine": "sglang"}}, "rollout.engine must be transformers, vllm"),
         ({"rollout": {"max_new_tokens": 100, "context_window": 100}}, "must be above max_new_tokens of 100"),
         ({"rollout": {"max_new_tokens": 0}}, "at least 1, got 0"),
+        ({"rollout": {"merge_adapter": True}}, "rollout.merge_adapter is for servers"),
         ({"source": {"questions": "q.jsonl"}}, "needs passages to search"),
         ({"source": {"known_questions": True}}, "for the solver alone"),
         ({"source": {"worlds": 0}}, "source.worlds must be at least 1"),
