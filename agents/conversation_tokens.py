@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from agents import native_calls
+from agents.chat_roles import knows_system_role, knows_tool_role, without_system
 from ssp_env.game import PROTOCOLS, Action, Message, Protocol, Reply, View
+from ssp_env.game.view import ToolRole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -72,7 +74,9 @@ class ConversationTokens:
         protocol: Tags of the games it plays. Native calls need a chat template that shows tools and writes
             calls as JSON in `<tool_call>` tags; results are `tool` messages if it knows that role.
         rendering: `chat` uses the tokenizer's chat template, with what the environment says as user messages;
-            `plain` joins the messages line by line, the way base models read demonstrations.
+            a system message that the template refuses stands at the beginning of the first user message.
+            `plain` joins the messages line by line, the way base models read demonstrations, behind the BOS
+            token where the tokenizer begins texts with it.
         max_prompt_tokens: The longest prompt.
         on_overflow: `cut` takes out the middle of longer prompts, whose turns then carry no ids; `error`
             raises ContextOverflow.
@@ -109,7 +113,9 @@ class ConversationTokens:
             )
         if self._native:
             native_calls.check_template(tokenizer, protocol)
-        self._tool_role = self._native and native_calls.knows_tool_role(tokenizer)
+        self._tool_role: ToolRole = "tool" if self._native and knows_tool_role(tokenizer) else "user"
+        self._merges_system = rendering == "chat" and not knows_system_role(tokenizer)
+        self._first_ids = _bos_ids(tokenizer) if rendering == "plain" else ()
         self.tokenizer = tokenizer
         self.protocol = protocol
         self.rendering = rendering
@@ -145,7 +151,7 @@ class ConversationTokens:
             ids, faithful, opening = (*spoken.token_ids, *new), spoken.faithful, spoken.opening
         else:
             text = self._render(view, view.messages)
-            ids = new = self._encode(text)
+            ids = new = self._begun(self._encode(text))
             faithful, opening = spoken is None, len(ids)
         if self.protocol.begins_in_thought(text):
             self._in_thought.add(view.conversation_id)
@@ -177,16 +183,23 @@ class ConversationTokens:
         """The conversation as one text, up to where the model's reply begins."""
         if self.rendering == "plain":
             return "".join(f"{message.content}\n" for message in messages)
-        chat = [native_calls.as_chat_message(message) for message in messages]
-        if not self._tool_role:
-            # Few templates know the role `tool`; results come from outside, as a user's words do.
-            for message in chat:
-                if message["role"] == "tool":
-                    message["role"] = "user"
+        # Few templates know the role `tool`; results come from outside, as a user's words do.
+        chat = [
+            {**native_calls.as_chat_message(message), "role": self._role(message)} for message in messages
+        ]
+        if self._merges_system:
+            chat = without_system(chat)
         tools = self.protocol.tools() if self._native and view.has_search_tool else None
         return str(
             self.tokenizer.apply_chat_template(chat, tools=tools, tokenize=False, add_generation_prompt=True)  # type: ignore[arg-type]
         )
+
+    def _role(self, message: Message) -> str:
+        return self._tool_role if message.role == "tool" else message.role
+
+    def _begun(self, ids: TokenIds) -> TokenIds:
+        """Return the ids of a whole conversation, which begin as the tokenizer begins a text."""
+        return ids if ids[: len(self._first_ids)] == self._first_ids else self._first_ids + ids
 
     def _encode(self, text: str) -> TokenIds:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -258,6 +271,14 @@ class ConversationTokens:
 
     def _parse(self, view: View, reply: str | Reply) -> Action:
         return self.protocol.parse(reply, view.final_action, has_search_tool=view.has_search_tool)
+
+
+def _bos_ids(tokenizer: PreTrainedTokenizerBase) -> TokenIds:
+    """Return the BOS token if the tokenizer puts it before a text."""
+    bos, text = tokenizer.bos_token_id, "a"
+    first = tokenizer(text)["input_ids"][:1]
+    bare = tokenizer(text, add_special_tokens=False)["input_ids"][:1]
+    return (bos,) if bos is not None and first == [bos] != bare else ()
 
 
 def _shortened(ids: TokenIds, opening: int, limit: int) -> TokenIds:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from agents.chat_roles import PROBE, rendered
 from ssp_env.game import Message, Protocol, Reply, ToolCall
 from ssp_env.game.protocol.tool_calls import search_schema
 from ssp_env.game.view import FinalKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-# A name that no template writes by itself.
-_PROBE = "ssp_probe_tool"
 
 
 def check_template(tokenizer: PreTrainedTokenizerBase, protocol: Protocol) -> None:
@@ -26,25 +24,16 @@ def check_template(tokenizer: PreTrainedTokenizerBase, protocol: Protocol) -> No
     """
     advice = "choose the protocol 'hermes', whose calls are text, or a model whose template has them"
     asked = {"role": "user", "content": "?"}
-    if _PROBE not in _rendered(tokenizer, [asked], [search_schema(name=_PROBE)]):
+    if PROBE not in rendered(tokenizer, [asked], [search_schema(name=PROBE)]):
         raise ValueError(
             f"the chat template of this tokenizer shows no tools, which {protocol.name!r} needs: {advice}"
         )
-    called = as_chat_message(Message("assistant", "", (ToolCall("call", _PROBE, '{"query": "?"}'),)))
-    if f"<{protocol.search}>" not in _rendered(tokenizer, [asked, called]):
+    called = as_chat_message(Message("assistant", "", (ToolCall("call", PROBE, '{"query": "?"}'),)))
+    if f"<{protocol.search}>" not in rendered(tokenizer, [asked, called]):
         raise ValueError(
             f"the chat template of this tokenizer does not write tool calls as JSON in "
             f"<{protocol.search}> tags, the one form that is read: {advice}"
         )
-
-
-def knows_tool_role(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the template treats `tool` messages in a way of its own, not as those of any role."""
-    asked, said = {"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}
-    result = {"role": "tool", "content": _PROBE}
-    text = _rendered(tokenizer, [asked, said, result])
-    unknown = _rendered(tokenizer, [asked, said, {**result, "role": "qwxz"}])
-    return _PROBE in text and text != unknown.replace("qwxz", "tool")
 
 
 def as_chat_message(message: Message) -> dict[str, Any]:
@@ -99,15 +88,3 @@ def _call(body: str, protocol: Protocol, call_id: str) -> ToolCall:
     if isinstance(arguments, Mapping):
         arguments = json.dumps(arguments, ensure_ascii=False)
     return ToolCall(call_id, str(name), str(arguments))
-
-
-def _rendered(
-    tokenizer: PreTrainedTokenizerBase,
-    chat: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]] | None = None,
-) -> str:
-    """Render a chat; empty if the template refuses it, which it may do with any exception."""
-    try:
-        return str(tokenizer.apply_chat_template(list(chat), tools=tools, tokenize=False))  # type: ignore[arg-type]
-    except Exception:
-        return ""

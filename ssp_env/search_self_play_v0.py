@@ -54,7 +54,8 @@ for what was cut. The prompt is empty before the agent's first turn comes up. `p
 2 solve, 3 done. `turns_left` and `searches_left` are the agent's own budgets.
 
 `infos[agent]["messages"]` is the same conversation as chat messages, `{"role": ..., "content": ...}`, for
-agents with a chat template; further `turns` and `searches` count what the agent did, `cut_action_chars` what
+agents with a chat template (`tool_role="user"` for templates that know no role `tool`);
+further `turns` and `searches` count what the agent did, `cut_action_chars` what
 was cut of its actions, `cut_passage_chars` what was cut of the passages it was shown (see
 `GameConfig.max_passage_chars`), and `cut_prompt_chars` what the present `prompt` lacks of the conversation;
 in the final `metrics` it is the sum over all agents.

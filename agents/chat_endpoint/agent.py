@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from agents.chat_endpoint.client import ChatClient
 from agents.chat_endpoint.completion import Completion
 from agents.chat_endpoint.errors import LogprobsMissing
+from agents.chat_roles import without_system
 from agents.sampling_params import (
     SamplingByRole,
     SamplingParams,
@@ -16,7 +17,7 @@ from agents.sampling_params import (
     sampling_by_role,
 )
 from ssp_env.game import PROTOCOLS, Protocol, Reply, Role, View
-from ssp_env.game.view import ROLES, FinalKind
+from ssp_env.game.view import ROLES, FinalKind, ToolRole
 from ssp_env.play import chat_messages
 
 _SEED_BITS = 31
@@ -28,6 +29,8 @@ class ChatEndpointAgent:
     Searches are native tool calls if the protocol is (`PROTOCOLS["openai"]`), text otherwise. A reply carries
     no token ids: a chat endpoint renders the conversation by its own template, so that nobody here knows what
     its model read. With `require_logprobs` they are taken over where the endpoint proves what was read.
+
+    Models whose templates refuse a system message (Gemma 2, Mistral 7B Instruct) need `system_role="user"`.
 
     An endpoint that sends the reasoning beside the text may still stop inside it. A turn that ends so is
     asked for again without stop strings, which that model gets no longer.
@@ -45,6 +48,8 @@ class ChatEndpointAgent:
             chat template writes `<think>`, at an endpoint that does not take the reasoning out (vLLM without
             `--reasoning-parser`). Nothing but the closing tag tells such a thought from the reply, so that no
             stop strings are sent, and a reply without that tag is reasoning as a whole.
+        system_role: `user` puts the text of a system message at the beginning of the first user message.
+        tool_role: Role of search results that answer no native call.
 
     Raises:
         ValueError: If a role is unknown or has no model, or `require_logprobs` meets a temperature other than
@@ -61,6 +66,8 @@ class ChatEndpointAgent:
         extra_body: Mapping[str, Any] | None = None,
         require_logprobs: bool = False,
         begins_in_thought: bool = False,
+        system_role: Literal["system", "user"] = "system",
+        tool_role: ToolRole = "user",
     ) -> None:
         models = dict.fromkeys(ROLES, model) if isinstance(model, str) else model
         check_roles(models, "model")
@@ -71,6 +78,8 @@ class ChatEndpointAgent:
         self.extra_body = dict(extra_body or {})
         self.require_logprobs = require_logprobs
         self.begins_in_thought = begins_in_thought
+        self._system_role = system_role
+        self._tool_role = tool_role
         # Models whose reasoning, which comes beside the text, has been cut by a stop string.
         self._without_stops: set[str] = set()
         if require_logprobs and any(self.sampling[role].temperature != 1 for role in self.models):
@@ -111,9 +120,10 @@ class ChatEndpointAgent:
 
     async def _complete(self, view: View, stops: Sequence[str]) -> Completion:
         fields = {**self._fields(view), "stop": [*stops] or None, **self.extra_body}
-        return await self.client.acomplete(
-            self.models[view.role], chat_messages(view), role=view.role, **fields
-        )
+        messages = chat_messages(view, self._tool_role)
+        if self._system_role == "user":
+            messages = without_system(messages)
+        return await self.client.acomplete(self.models[view.role], messages, role=view.role, **fields)
 
     def _fields(self, view: View) -> dict[str, Any]:
         sampling = self.sampling[view.role]

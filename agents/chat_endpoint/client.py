@@ -8,11 +8,12 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
-from agents.chat_endpoint.completion import Completion, read_completion
+from agents.chat_endpoint.completion import Completion, error_status, read_completion
 from agents.chat_endpoint.errors import BadChatReply, Failures
 from agents.chat_endpoint.ledger import Ledger
 from ssp_env.http import Answer, HTTPService, RequestPolicy, run
@@ -41,7 +42,8 @@ class ChatClient:
         silence_timeout: Seconds without a byte after which a request counts as failed. As replies are not
             streamed, most endpoints are silent until all of a reply is written.
         max_retries: Times a request is sent again at most: if the connection is refused, lost or silent, and
-            after the statuses 408, 425, 429, 500, 502, 503 and 504. The pauses before it grow, are jittered,
+            after the statuses 408, 425, 429, 500, 502, 503 and 504, also where the body of a reply of status
+            200 reports them. The pauses before it grow, are jittered,
             and end not before the endpoint's `Retry-After`.
         concurrency: Most requests in flight.
         requests_per_minute: Most requests per minute, retries included; None is no limit.
@@ -82,7 +84,8 @@ class ChatClient:
                 concurrency=concurrency,
                 requests_per_second=None if requests_per_minute is None else requests_per_minute / 60,
                 max_bytes=_MAX_REPLY_BYTES,
-            )
+            ),
+            _true_answer,
         )
 
     def __repr__(self) -> str:
@@ -139,6 +142,17 @@ class ChatClient:
         with failures.typed(self._service.policy.timeout):
             answer = await self._service.asend(request)
         return _read(answer, failures)
+
+
+def _true_answer(answer: Answer) -> Answer:
+    """Give a reply that reports an error in its body the status of that error."""
+    if answer.status != httpx.codes.OK or b'"error"' not in answer.body:
+        return answer
+    try:
+        status = error_status(json.loads(answer.body))
+    except (ValueError, RecursionError):
+        return answer
+    return answer if status is None else replace(answer, status=status)
 
 
 def _read(answer: Answer, failures: Failures) -> Completion:

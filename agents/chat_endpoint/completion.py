@@ -9,6 +9,7 @@ from typing import Any
 from agents.chat_endpoint.errors import BadChatReply
 from agents.chat_endpoint.ledger import Usage
 from ssp_env.game import ToolCall
+from ssp_env.game.view import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,9 @@ def read_completion(data: Any) -> Completion:
     try:
         choice = data["choices"][0]
         message = choice["message"]
-        text = message.get("content") or ""
-        if not isinstance(text, str):
-            raise TypeError(f"content must be text, got {type(text).__name__}")
+        content = message.get("content")
         return Completion(
-            text=text,
+            text=text_of(content),
             finish_reason=choice.get("finish_reason") or "",
             tool_calls=_tool_calls(message.get("tool_calls") or ()),
             usage=_usage(data.get("usage")),
@@ -64,11 +63,38 @@ def read_completion(data: Any) -> Completion:
             prompt_token_ids=tuple(data.get("prompt_token_ids") or ()),
             token_ids=tuple(choice.get("token_ids") or ()),
             logprobs=_logprobs(choice.get("logprobs")),
-            reasoned=bool(message.get("reasoning_content") or message.get("reasoning")),
+            reasoned=bool(
+                message.get("reasoning_content") or message.get("reasoning") or _has_thoughts(content)
+            ),
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         problem = f"expected a chat completion: {type(error).__name__}: {error}"
         raise BadChatReply(problem) from None
+
+
+def _has_thoughts(content: Any) -> bool:
+    parts = content if isinstance(content, list) else []
+    return any(part.get("type") in ("thinking", "reasoning") for part in parts)
+
+
+def error_status(data: Any) -> int | None:
+    """Return the status that a reply of status 200 stands for; None if it reports no error.
+
+    Gateways have answered 200 by the time the model behind them fails, and report it in the body. An error
+    without a status is one of a server, 502.
+
+    >>> error_status({"error": {"message": "overloaded", "code": 503}}), error_status({"choices": []})
+    (503, None)
+    """
+    if not isinstance(data, Mapping):
+        return None
+    choices = data.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    error = choice.get("error") if isinstance(choice, Mapping) else None if choices else data.get("error")
+    if not error:
+        return None
+    codes = [str(error.get(key)) for key in ("code", "status")] if isinstance(error, Mapping) else []
+    return next((int(code) for code in codes if code.isdecimal() and 400 <= int(code) < 600), 502)
 
 
 def _tool_calls(calls: Sequence[Mapping[str, Any]]) -> tuple[ToolCall, ...]:

@@ -34,6 +34,7 @@ from ssp_env.game.events import EvidenceMixed, ReadingGiven, SearchReturned, Tur
 from ssp_env.game.outcome import cut_passage_chars
 from ssp_env.game.requests import Result, source_of
 from ssp_env.game.shortening import shorten_prompt
+from ssp_env.game.view import ToolRole
 from ssp_env.play import (
     AnyAgent,
     AnyPlayer,
@@ -73,6 +74,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         render_mode: `human`, `ansi` or None.
         max_action_chars: Greatest length of an action; longer texts are cut.
         max_prompt_chars: Greatest length of a prompt; of a longer one the opening and the newest text stay.
+        tool_role: Role of what the environment says in the `messages` of infos, `tool` or `user`.
 
     Raises:
         ValueError: If an argument is out of range, two of them disagree or a task's corpus has no engine.
@@ -98,6 +100,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         render_mode: str | None = None,
         max_action_chars: int = MAX_ACTION_CHARS,
         max_prompt_chars: int = MAX_PROMPT_CHARS,
+        tool_role: ToolRole = "tool",
     ) -> None:
         super().__init__()
         self.scenario = choose_scenario(scenario, tasks, search, config)
@@ -109,6 +112,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         self._oracle = oracle or self.scenario.oracle
         self._max_chars = max_action_chars
         self._max_prompt_chars = max_prompt_chars
+        self._tool_role = tool_role
         self._rng: np.random.Generator | None = None
         self.agents: list[str] = []
         self.possible_agents = list(self.config.seats)
@@ -322,7 +326,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
     def _info(self, agent: str) -> dict[str, Any]:
         events = [event for event in self.game.events if getattr(event, "seat", "") == agent]
         info: dict[str, Any] = {
-            "messages": [message.to_openai() for message in self._views[agent].messages],
+            "messages": self._views[agent].to_openai(self._tool_role),
             "turns": sum(isinstance(event, TurnTaken) for event in events),
             "searches": sum(isinstance(event, SearchReturned) for event in events),
             "cut_action_chars": self._cut_action_chars[agent],

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
+ToolRole = Literal["tool", "user"]
+"""Role of what the environment says; `user` where a chat template or an endpoint knows no `tool`."""
 SeatPhase = Literal["propose", "verify", "solve"]
 Role = Literal["proposer", "solver", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -57,6 +59,8 @@ class ToolCall:
     def from_openai(cls, data: Mapping[str, Any]) -> ToolCall:
         """Read a call in the shape of OpenAI's chat completions; arguments may be an object already.
 
+        Null arguments, which some servers send, are those of an empty object: a malformed call of a model.
+
         Raises:
             ValueError: If `id`, `function` or one of its fields is missing.
 
@@ -67,8 +71,8 @@ class ToolCall:
         try:
             function = data["function"]
             name, arguments = function["name"], function["arguments"]
-            if isinstance(arguments, Mapping):
-                arguments = json.dumps(dict(arguments))
+            if arguments is None or isinstance(arguments, Mapping):
+                arguments = json.dumps(dict(arguments or {}))
             return cls(data["id"], name, arguments)
         except KeyError as error:
             raise ValueError(
@@ -98,13 +102,20 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
 
-    def to_openai(self) -> dict[str, Any]:
+    def to_openai(self, tool_role: ToolRole = "tool") -> dict[str, Any]:
         """Return the message as chat endpoints and chat templates take it.
+
+        Args:
+            tool_role: Role of a message of the environment; that of the result of a native call is `tool`,
+                whatever it says.
 
         >>> Message("user", "Hello").to_openai()
         {'role': 'user', 'content': 'Hello'}
+        >>> Message("tool", "No passage matches.").to_openai("user")["role"]
+        'user'
         """
-        message: dict[str, Any] = {"role": self.role, "content": self.content}
+        role = tool_role if self.role == "tool" and not self.tool_call_id else self.role
+        message: dict[str, Any] = {"role": role, "content": self.content}
         if self.tool_calls:
             message["tool_calls"] = [call.to_openai() for call in self.tool_calls]
         if self.tool_call_id:
@@ -135,6 +146,10 @@ class View:
     searches_left: int
     tokens_left: int | None = None
     probe: Probe | None = None
+
+    def to_openai(self, tool_role: ToolRole = "tool") -> list[dict[str, Any]]:
+        """Return the conversation as chat endpoints and chat templates take it; see `Message.to_openai`."""
+        return [message.to_openai(tool_role) for message in self.messages]
 
     @property
     def role(self) -> Role:
@@ -200,6 +215,27 @@ class Reply:
                 "a reply needs one log-probability per token, "
                 f"got {len(self.logprobs)} for {len(self.token_ids)}"
             )
+
+
+def text_of(content: Any) -> str:
+    """Return the text of a chat message's content: text, parts of which those of text count, or None.
+
+    Reasoning models of some services return their thoughts as parts beside the text.
+
+    Raises:
+        TypeError: If it is anything else.
+
+    >>> text_of([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Corun"}])
+    'Corun'
+    """
+    if content is None:
+        return ""
+    if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
+        texts = [part.get("text") for part in content if part.get("type") in ("text", "output_text")]
+        content = "".join(texts) if all(isinstance(text, str) for text in texts) else texts
+    if not isinstance(content, str):
+        raise TypeError(f"content must be text or parts with text, got {type(content).__name__}")
+    return content
 
 
 def as_reply(value: str | Reply) -> Reply:

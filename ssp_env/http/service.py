@@ -12,7 +12,7 @@ import os
 import ssl
 import threading
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -94,17 +94,20 @@ class HTTPService:
 
     Args:
         policy: Time, retries, rate, concurrency and size.
+        true_answer: Reads a reply for what it is, before it is decided whether to send again: services that
+            report errors with status 200. It must pickle.
 
     Example:
         `HTTPService(RequestPolicy(timeout=5)).send(httpx.Request("GET", "http://127.0.0.1:8000/health")).status`
     """
 
-    def __init__(self, policy: RequestPolicy) -> None:
+    def __init__(self, policy: RequestPolicy, true_answer: Callable[[Answer], Answer] | None = None) -> None:
         self.policy = policy
+        self._true_answer = true_answer
         self._loop: asyncio.AbstractEventLoop | None = None  # The event loop of the connections.
 
-    def __reduce__(self) -> tuple[type[HTTPService], tuple[RequestPolicy]]:
-        return type(self), (self.policy,)
+    def __reduce__(self) -> tuple[type[HTTPService], tuple[Any, ...]]:
+        return type(self), (self.policy, self._true_answer)
 
     def send(self, request: httpx.Request) -> Answer:
         """Send a request, again after failures that may pass.
@@ -163,7 +166,8 @@ class HTTPService:
             body = await read_body(response, self.policy.max_bytes)
         finally:
             await response.aclose()
-        return Answer(response.status_code, response.headers, body)
+        answer = Answer(response.status_code, response.headers, body)
+        return self._true_answer(answer) if self._true_answer else answer
 
 
 @cache

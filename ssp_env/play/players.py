@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, cast
 from anyio.from_thread import start_blocking_portal
 
 from ssp_env.game import Judge, Reply, ToolCall, View
-from ssp_env.game.view import as_reply
+from ssp_env.game.view import ToolRole, as_reply, text_of
 from ssp_env.objects import is_async
 
 
@@ -127,18 +127,15 @@ async def _tell_async(function: PlayerFunction, view: View) -> Any:
     return await function(chat_messages(view))
 
 
-def chat_messages(view: View) -> list[dict[str, Any]]:
-    """Return the messages of a view in OpenAI's form; a tool message without a tool call gets role `user`.
+def chat_messages(view: View, tool_role: ToolRole = "user") -> list[dict[str, Any]]:
+    """Return the messages of a view in OpenAI's form; a tool message without a tool call gets `tool_role`.
 
     >>> from ssp_env.game import Message
     >>> messages = (Message("tool", "no results"),)
     >>> chat_messages(View("g", "solver_0", "solve", messages, 1, 0))
     [{'role': 'user', 'content': 'no results'}]
     """
-    return [
-        message.to_openai() | ({} if message.role != "tool" or message.tool_call_id else {"role": "user"})
-        for message in view.messages
-    ]
+    return view.to_openai(tool_role)
 
 
 def _first_parameter(function: PlayerFunction) -> str:
@@ -153,10 +150,11 @@ def _invoke(runnable: Runnable, view: View) -> str | Reply:
     message = runnable.invoke(chat_messages(view))
     if isinstance(message, str | Reply):
         return message
-    content = getattr(message, "content", None)
-    if not isinstance(content, str):
+    try:
+        content = text_of(message.content)
+    except (AttributeError, TypeError):
         kind = type(message).__name__
-        raise TypeError(f"invoke(messages) must return text or a message with text, got {kind}")
+        raise TypeError(f"invoke(messages) must return text or a message with text, got {kind}") from None
     calls = [
         {
             "id": call["id"] or f"call_{place}",

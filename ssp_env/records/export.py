@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ssp_env.game import Game, GameConfig, Message, Read, Reply, Role, Turn
 from ssp_env.game.events import AnswerScored, ReadingGiven, TurnTaken
 from ssp_env.game.outcome import count_metrics
-from ssp_env.game.view import READINGS
+from ssp_env.game.view import READINGS, ToolRole
 from ssp_env.objects import missing_extra
 from ssp_env.records.episode import Episode, json_line
 from ssp_env.records.replay import Retold, Step, retold
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 
 TRAINED_ROLES: tuple[Role, ...] = ("proposer", "solver")
-ToolRole = Literal["tool", "user"]
 ROWS_PER_BATCH = 512
 
 
@@ -254,7 +253,7 @@ def _about(episode: Episode, trajectory: Trajectory) -> dict[str, Any]:
 
 def _chat_message(message: Message, tool_role: ToolRole) -> dict[str, Any]:
     """Role and content, and tool calls in OpenAI's shape if there are any."""
-    return {**message.to_openai(), **_spoken(message, tool_role)}
+    return {**message.to_openai(tool_role), "content": _encodable(message.content)}
 
 
 def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str]:
@@ -264,9 +263,7 @@ def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str]:
 
 
 def _spoken(message: Message, tool_role: ToolRole) -> dict[str, str]:
-    # The result of a native call cannot be a user's message.
-    role = tool_role if message.role == "tool" and not message.tool_call_id else message.role
-    return {"role": role, "content": _encodable(message.content)}
+    return {"role": message.to_openai(tool_role)["role"], "content": _encodable(message.content)}
 
 
 def _encodable(text: str) -> str:

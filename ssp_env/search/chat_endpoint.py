@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 
+from ssp_env.game.view import text_of
 from ssp_env.http import RequestPolicy, arun, run
 from ssp_env.search.errors import BadSearchReply
 from ssp_env.search.json_service import JSONService, read_key
@@ -59,9 +60,10 @@ class ChatEndpoint:
         body = {**self._body, "messages": messages}
         reply = await self._service.call(httpx.Request("POST", self._url, headers=headers, json=body))
         try:
-            text = reply["choices"][0]["message"]["content"]
+            content = reply["choices"][0]["message"]["content"]
+            text = None if content is None else text_of(content)
         except (KeyError, IndexError, TypeError):
             text = None
-        if not isinstance(text, str):
+        if text is None:
             raise BadSearchReply("expected choices[0].message.content in the reply of the chat endpoint")
         return text

@@ -28,6 +28,8 @@ from agents.chat_endpoint import (
 )
 from agents.chat_endpoint.client import Pacer
 from agents.chat_endpoint.completion import read_completion
+from ssp_env.game import PROTOCOLS
+from ssp_env.game import Reply as GameReply
 from tests.agents.chat_server import ASK, KEY, chat_server, completion
 from tests.search.faulty_server import drip, faulty, half_a_head, half_closed, hang_up, not_http
 from tests.search.remote_server import Reply
@@ -358,3 +360,59 @@ def test_half_a_surrogate_pair_can_be_sent():
     with chat_server(HELLO) as (url, asked):
         ChatClient(url).complete("small", [{"role": "user", "content": "\ud800"}])
     assert json.loads(asked[0].body)["messages"][0]["content"] == "\ud800"
+
+
+# -- what other endpoints send ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "sent"),
+    [
+        ({"error": {"message": "overloaded", "code": 502}}, ChatUnavailable, 3),
+        ({"error": {"message": "overloaded", "code": "503"}}, ChatUnavailable, 3),
+        ({"error": "overloaded"}, ChatUnavailable, 3),
+        (
+            {"choices": [{"error": {"message": "cut", "code": 502}, "message": {"content": ""}}]},
+            ChatUnavailable,
+            3,
+        ),
+        ({"error": {"message": "slow down", "code": 429}}, ChatRateLimited, 3),
+        ({"error": {"message": "no", "code": 400}}, ChatRefused, 1),
+    ],
+)
+def test_an_error_in_a_reply_of_status_200_is_that_error(body, kind, sent):
+    with chat_server(body) as (url, asked), pytest.raises(kind, match=r"expected status 200, got \d+"):
+        ChatClient(url, max_retries=2).complete("small", ASK)
+    assert len(asked) == sent
+
+
+def test_what_follows_an_error_in_a_reply_of_status_200_is_taken():
+    with chat_server({"error": {"message": "overloaded", "code": 502}}, completion("On Funen.")) as (url, _):
+        assert ChatClient(url).complete("small", ASK).text == "On Funen."
+
+
+def test_a_null_error_beside_a_completion_is_none():
+    with chat_server(completion("On Funen.", top={"error": None})) as (url, asked):
+        assert ChatClient(url).complete("small", ASK).text == "On Funen."
+    assert len(asked) == 1
+
+
+def test_content_in_parts_is_the_text_of_the_text_parts():
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "<answer> "},
+        {"type": "text", "text": "Tavor </answer>"},
+    ]
+    read = read_completion(completion(parts))
+    assert (read.text, read.reasoned) == ("<answer> Tavor </answer>", True)
+    assert read_completion(completion([])).text == ""
+    with pytest.raises(BadChatReply, match="content must be text or parts with text"):
+        read_completion(completion([{"type": "text", "text": None}]))
+
+
+def test_null_arguments_are_a_malformed_call_of_the_model():
+    call = {"id": "1", "function": {"name": "search", "arguments": None}}
+    read = read_completion(completion(None, "tool_calls", message={"tool_calls": [call]}))
+    assert read.tool_calls[0].arguments == "{}"
+    action = PROTOCOLS["openai"].parse(GameReply(read.text, tool_calls=read.tool_calls), "answer")
+    assert (action.kind, action.code) == ("malformed", "bad_call")

@@ -1,6 +1,7 @@
 import pytest
 
-from agents.native_calls import knows_tool_role, read_reply
+from agents.chat_roles import knows_tool_role
+from agents.native_calls import read_reply
 from ssp_env.game import PROTOCOLS, ToolCall
 from tests.agents.chatty import CHATML, TOOL_CHATML, build_tokenizer
 

@@ -28,6 +28,13 @@ def test_the_prompt_is_the_agents_whole_conversation():
     assert later == env.observe("proposer_0") == env.last()[0]
 
 
+def test_messages_of_the_environment_have_the_role_that_is_wanted():
+    env = started(tool_role="user")
+    say(env, search("belin"))
+    roles = [message["role"] for message in env.infos["proposer_0"]["messages"]]
+    assert roles == ["system", "user", "assistant", "user"]
+
+
 def test_messages_are_plain_chat_data():
     env = started()
     say(env, search("belin") + " tail")
