@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -283,12 +284,13 @@ def run_training(
     import transformers
 
     from baselines.curves import plot_run
+    from baselines.run_lock import locked
     from baselines.train import Interrupted, Training
 
     torch.set_num_threads(threads)
     transformers.utils.logging.disable_progress_bar()
     try:
-        with ProgressDisplay(console) as display:
+        with locked(run.path) if run.writes else nullcontext(), ProgressDisplay(console) as display:
             summary = Training(config, run, display, warm_start, together).train()
     except Interrupted as stop:
         print(f"\nssp: {stop}", file=sys.stderr)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from baselines.by_role import joined, state_of
+from baselines.checksums import read_state, write_state
 from baselines.config import TrainConfig
 
 KEPT_CHECKPOINTS = 2
 Optimizers = torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer]
 """One optimiser, or several by owner; see `baselines.by_role.distinct`."""
+
+
+_log = logging.getLogger("baselines.run_directory")
 
 
 class RunDirectoryError(ValueError):
@@ -65,8 +71,8 @@ class RunDirectory:
         """
         try:
             config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise RunDirectoryError(f"no run in {path}: {error}") from error
+        except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            raise RunDirectoryError(f"no run in {path}: config.json: {error}") from error
         return cls(path), config
 
     def extend(self, config: TrainConfig, steps: int | None) -> TrainConfig:
@@ -91,22 +97,35 @@ class RunDirectory:
             return
         target = self.path / name
         aside = target.with_suffix(".part")
-        aside.write_text(json.dumps(data, indent=2) + "\n")
-        aside.replace(target)
+        with _naming(aside):
+            aside.write_text(json.dumps(data, indent=2) + "\n")
+            aside.replace(target)
 
     def append_jsonl(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append one line per row."""
         if not self.writes:
             return
-        with (self.path / name).open("a") as file:
+        with _naming(self.path / name), (self.path / name).open("a") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
 
     def read_jsonl(self, name: str) -> list[dict[str, Any]]:
         """Read the rows of a file that may not exist; a last line cut by a kill is dropped."""
         if not (self.path / name).exists():
             return []
-        lines = (self.path / name).read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        lines = (self.path / name).read_text(errors="replace").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n")]
+        return [self._row(name, number, line) for number, line in enumerate(whole, start=1)]
+
+    def _row(self, name: str, number: int, line: str) -> dict[str, Any]:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            problem = f"expected an object in JSON, got {line.strip()!r:.60}: {error}"
+            raise RunDirectoryError(f"{self.path / name}:{number}: {problem}") from error
+        if not isinstance(row, dict) or not isinstance(row.get("step", 0), int):
+            problem = f"expected an object with a step, got {row!r:.60}"
+            raise RunDirectoryError(f"{self.path / name}:{number}: {problem}")
+        return row
 
     def truncate_jsonl(self, name: str, last_step: int) -> None:
         """Drop the rows of steps after `last_step`, which a resumed run takes again."""
@@ -123,8 +142,9 @@ class RunDirectory:
         if not self.writes:
             return target
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        write(aside)
+        with _naming(aside):
+            aside.mkdir(parents=True)
+            write(aside)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(aside, target)
         return target
@@ -148,7 +168,7 @@ class RunDirectory:
             for name, tensors in (("model", weights), ("optimizer", moments), ("algorithms", kept)):
                 copies = {key: tensor.detach().clone() for key, tensor in tensors.items()}
                 save_file(copies, folder / f"{name}.safetensors")
-            (folder / "state.json").write_text(json.dumps(state))
+            write_state(folder, state)
 
         if not self.writes:
             return self.path
@@ -162,6 +182,26 @@ class RunDirectory:
         """Return the complete checkpoints, oldest first."""
         return sorted((self.path / "checkpoints").glob("[0-9]-*"))
 
+    def newest_checkpoint(self) -> Checkpoint | None:
+        """Read the newest checkpoint that is intact, if there is any; a warning says which ones are not.
+
+        Raises:
+            RunDirectoryError: If there are checkpoints, and all of them are damaged.
+        """
+        problem: RunDirectoryError | None = None
+        for folder in reversed(self.checkpoints()):
+            try:
+                checkpoint = self.load_checkpoint(folder)
+            except RunDirectoryError as error:
+                problem = problem or error
+                continue
+            if problem is not None:
+                _log.warning("%s; going on from %s", problem, folder)
+            return checkpoint
+        if problem is not None:
+            raise problem
+        return None
+
     def load_checkpoint(self, folder: Path) -> Checkpoint:
         """Read a checkpoint.
 
@@ -169,7 +209,7 @@ class RunDirectory:
             RunDirectoryError: If a file of it is missing or damaged, or it was written by another version.
         """
         try:
-            state = json.loads((folder / "state.json").read_text())
+            state = read_state(folder)
             weights, moments, kept = (
                 load_file(folder / f"{name}.safetensors") for name in ("model", "optimizer", "algorithms")
             )
@@ -178,6 +218,23 @@ class RunDirectory:
                 f"the checkpoint {folder} cannot be read ({error}): delete it to go on from the one before"
             ) from error
         return Checkpoint(weights, moments, kept, state)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in an error of the disk: when it is full, neither Python nor safetensors says where.
+
+    Raises:
+        OSError: If the disk fails.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(f"{path}: {error}") from error
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from baselines.learner import Learner
 from baselines.models import TinyModel, check_model, open_model, policies_of_roles
 from baselines.processes import Processes
 from baselines.rollout import Rollout
-from baselines.run_directory import RunDirectory, restore_optimizer
+from baselines.run_directory import Checkpoint, RunDirectory, restore_optimizer
 from baselines.samples import Sample
 from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play import SelfPlay
@@ -147,8 +147,7 @@ class Training:
             Interrupted: After the step in which the first Ctrl-C came; the state is saved.
         """
         stage_names = ("lookup", "cloning", "self_play")
-        checkpoint = self.run.checkpoints()[-1] if self.run.checkpoints() else None
-        first_stage, first_step, restore = self._restore(checkpoint)
+        first_stage, first_step, restore = self._restore(self.run.newest_checkpoint())
         self.processes.wait()
         with self._deferred_interrupt():
             for index, name in enumerate(stage_names):
@@ -296,15 +295,14 @@ class Training:
         optimizers = {owner: learner.optimizer for owner, learner in stage.learners.items()}
         self.run.save_checkpoint(index, step, weights, optimizers, state, stage.state())
 
-    def _restore(self, folder: Path | None) -> tuple[int, int, Callable[[Stage], None]]:
+    def _restore(self, checkpoint: Checkpoint | None) -> tuple[int, int, Callable[[Stage], None]]:
         """Return the stage and step to go on from, and what restores the stage and its weights."""
-        if folder is None:
+        if checkpoint is None:
             self._drop_rows_after(0)
             if not (self.run.path / WARM_START).exists():
                 return 0, 0, lambda stage: None
             self.opened.restore(self.opened.policy, self.run.path / WARM_START)
             return 2, 0, lambda stage: None
-        checkpoint = self.run.load_checkpoint(folder)
         self.seconds = checkpoint.state["seconds"]
         self._drop_rows_after(checkpoint.state["global_step"])
 

@@ -1,6 +1,10 @@
 """Run folders: nothing is overwritten, what a kill cut short is repaired, checkpoints come back exactly."""
 
 import json
+import re
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +16,7 @@ from hypothesis import strategies as st
 
 from baselines.config import preset
 from baselines.run_directory import RunDirectory, RunDirectoryError, restore_optimizer
+from baselines.run_lock import BusyRunError, locked
 
 CONFIG = replace(preset("smoke"), seed=3)
 
@@ -251,3 +256,80 @@ def test_a_checkpoint_that_is_cut_short_or_lacks_a_file_is_named(run: RunDirecto
         (folder / name).unlink()
     with pytest.raises(RunDirectoryError, match=f"{folder.name} cannot be read.*delete it"):
         run.load_checkpoint(folder)
+
+
+# -- damage, and others in the same folder ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["state.json", "model.safetensors", "optimizer.safetensors", "algorithms.safetensors"]
+)
+def test_a_flipped_byte_is_found_and_the_newest_intact_checkpoint_is_used(
+    run: RunDirectory, name: str, caplog
+):
+    save(run, 1, 2)
+    newest = save(run, 1, 4)
+    content = (newest / name).read_bytes()
+    assert run.newest_checkpoint().state["step"] == 4
+    for place in range(0, len(content), 7):
+        caplog.clear()
+        (newest / name).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert run.newest_checkpoint().state["step"] == 2, place
+        assert "1-000004 cannot be read" in caplog.text and "going on from" in caplog.text
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_says_so(run: RunDirectory):
+    assert run.newest_checkpoint() is None
+    for step in (1, 2):
+        (save(run, 0, step) / "state.json").write_text("{}")
+    with pytest.raises(
+        RunDirectoryError, match=r"0-000002 cannot be read \(state\.json: expected optimizer, stage"
+    ):
+        run.newest_checkpoint()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "[" * 100_000, "\0"])
+def test_an_empty_or_foreign_configuration_is_named(run: RunDirectory, content: str):
+    (run.path / "config.json").write_text(content)
+    with pytest.raises(RunDirectoryError, match=r"config\.json"):
+        RunDirectory.open(run.path)
+
+
+def test_a_damaged_row_is_named_with_its_line(run: RunDirectory):
+    run.append_jsonl("metrics.jsonl", [{"step": 1}])
+    for row in ("{", "[1]", '{"step": "x"}'):
+        (run.path / "metrics.jsonl").write_text('{"step": 1}\n' + row + "\n")
+        with pytest.raises(RunDirectoryError, match=r"metrics\.jsonl:2: expected an object"):
+            run.truncate_jsonl("metrics.jsonl", 1)
+
+
+def test_a_full_disk_is_named(run: RunDirectory, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*summary\.part'"):
+        run.write_json("summary.json", {})
+    with pytest.raises(OSError, match=r"No space left on device: '.*\.part-0-000001'"):
+        save(run, 0, 1)
+
+
+def test_a_second_process_is_refused_and_a_lock_of_a_killed_one_is_free(run: RunDirectory):
+    holding = (
+        "import sys, time; from pathlib import Path; from baselines.run_lock import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(run.path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        here = re.escape(repr(socket.gethostname()))
+        with (
+            pytest.raises(BusyRunError, match=f"being trained by process {holder.pid} on {here}"),
+            locked(run.path),
+        ):
+            pass
+        holder.kill()
+    with locked(run.path):
+        pass
+    assert not [path for path in run.path.iterdir() if path.name.startswith(".lock")]
