@@ -113,11 +113,13 @@ def _word_f1(predicted: list[str], gold: list[str]) -> float:
     return 2 * shared / (len(predicted) + len(gold))
 
 
+_MARKUP = r"""-\s"'`*_#>.,;()\[\]{}\\$“”„‘’«»–—"""
+# A cross, a negation sign or struck-out text says the opposite of the word, so no other sign may stand there.
 _VERDICT = re.compile(
-    r"""[\W_]*                                              # white space, quotes, markup
-        (?: (?:final[ ])? (?:verdict|judge?ment|answer|result) (?:[^\w:]|_)* : [\W_]* )?
-        (?: (?P<right>correct) | (?P<wrong>wrong|incorrect|not[ ]correct) )
-        [\W_]*""",
+    rf"""[{_MARKUP}:]*
+        (?: (?:final[ ])? (?:verdict|judge?ment|answer|result) [{_MARKUP}]* : [{_MARKUP}:]* )?
+        (?: (?: [✅✔☑]\ufe0f?\s* )? (?P<right>correct) | (?P<wrong>wrong|incorrect|not[ ]correct) )
+        [{_MARKUP}:!]*""",
     re.IGNORECASE | re.VERBOSE,
 )
 
@@ -126,7 +128,7 @@ def parse_verdict(text: str) -> bool | None:
     """Return True for `Correct`, False for `Wrong`, `Incorrect` or `Not correct`, None for any other reply.
 
     The verdict must be the whole reply: case, punctuation, surrounding markup and a label such as
-    `Verdict:` are ignored; any other word makes the reply no verdict. None means unknown, not wrong.
+    `Verdict:` are ignored; any other word or sign makes the reply no verdict. None means unknown, not wrong.
 
     >>> [parse_verdict(reply) for reply in ("**Correct.**", "Verdict: wrong", "It is correct", "")]
     [True, False, None, None]

@@ -68,12 +68,14 @@ class GameConfig:
             the question. If they are more, the longest are cut further, all to one length.
         proposer: Budget of the proposer.
         solver: Budget of each attempt of the solver.
-        min_searches: Searches the proposer must have made, all different (released code: 2).
+        min_searches: Searches the proposer must have made that found something (released code: 2).
         hop_check: Whether the proposer must have made at least, or exactly, as many searches as hops were
             asked for.
         min_question_chars: Least length of a question in characters.
         max_question_chars: Greatest length of a question in characters.
         min_question_words: Least number of white-space separated words in a question.
+        self_contained: Whether a question is refused that points at the passages its reader is given (see
+            `rules.is_about_documents`): the reader could answer it, and no solver.
         answer_in_search: Whether the proposer's searches may name the answer.
         max_similarity: Greatest similarity to an earlier question (see `rules.similarity`), from 0 to 1;
             None allows repetition.
@@ -111,6 +113,7 @@ class GameConfig:
     min_question_chars: int = 10
     max_question_chars: int = 1000
     min_question_words: int = 10
+    self_contained: bool = True
     answer_in_search: bool = True
     max_similarity: float | None = None
     rag_check: bool = True

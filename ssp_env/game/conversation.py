@@ -31,6 +31,7 @@ class Conversation:
     turns: int = 0
     tokens: int = 0
     malformed: int = 0
+    fruitless: int = 0
     queries: list[str] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
     final: FinalKind = field(init=False)
@@ -83,6 +84,7 @@ class Conversation:
     def show(self, query: str, passages: list[Passage], shown: list[Passage]) -> None:
         """Record an executed search and show what it found, shortened by the rules of the game."""
         self.queries.append(query)
+        self.fruitless += not passages
         self.passages.extend(passages)
         self._reply(self.protocol.observe(shown))
 

@@ -246,10 +246,18 @@ class Game:
     # -- rules and readings ----------------------------------------------------------------------------
 
     def _check_rules(self, question: str) -> None:
-        self.question = question
+        # On one line, it cannot lay out a document of its own in the prompts that show it.
+        question = self.question = " ".join(question.split())
         evidence = self.evidence
         code = first_violation(
-            question, self.task.golds, self.queries, evidence, self.config, self.task.hops, self.earlier
+            question,
+            self.task.golds,
+            self.queries,
+            evidence,
+            self.config,
+            self.task.hops,
+            self.earlier,
+            self._proposer.fruitless,
         )
         self.events.append(QuestionProposed(question, code or ""))
         if code:

@@ -35,6 +35,9 @@ def proposer_reward(reward: str | RewardFunction, success_rate: float) -> float:
     | `learnability`    | p (1 - p)             | variance of a solver's reward, arXiv 2408.15099       |
     | `format_only`     | 1                     | released code: any valid question is paid             |
 
+    `format_only` is exploitable: the easiest question is paid as much as the best one, so that a proposer
+    learns to ask what everybody knows.
+
     Args:
         reward: A shape of the table, a function of p, or the name of one as `package.module:function`.
         success_rate: p, mean success of the solver's attempts, in [0, 1].

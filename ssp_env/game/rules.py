@@ -10,13 +10,33 @@ from ssp_env.game.passage import Passage
 from ssp_env.scoring import fold_disguises, normalize_answer
 
 RULE_CODES = (
-    *("too_short", "too_long", "too_few_words", "answer_leak"),
+    *("too_short", "too_long", "too_few_words", "answer_leak", "about_documents"),
     *("no_evidence", "too_few_searches", "repeated_search", "answer_in_search", "wrong_hop_count"),
     "near_duplicate",
 )
 """Reason codes of `first_violation`, in the order in which the rules are tried."""
 
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
+_DOCUMENTS = r"(?:documents?|passages?|contexts?|excerpts?|snippets?|search\ results?)"
+_HANDED = r"(?:given|shown|provided|presented|supplied|listed|retrieved)"
+_ABOUT_DOCUMENTS = re.compile(
+    rf"""\b(?:
+        (?:{_DOCUMENTS} | texts?) (?:\ (?:are|is|were|was|that|which|you|have|been))* \ (?:
+            above | below | see | read | {_HANDED} \b (?!\ (?:by|in|at|as)\b)
+        )
+        | (?:above|following|preceding|foregoing|aforementioned|{_HANDED}) \ (?:{_DOCUMENTS} | texts?)
+        | (?:these|those|your|this|all|any|every|each) \ (?:the\ |of\ |your\ |\d+\ )* {_DOCUMENTS}
+        | (?:according\ to|based\ (?:up)?on|from|in|of|among|across|throughout|by)
+            \ (?:the|any|each|one\ of\ the) \ {_DOCUMENTS} \b
+            (?!\ (?:of|for|about|in|on|from|to|between|that|signed|written)\b)
+        | {_HANDED} \ to \ (?:you|the\ reader)
+        | you \ (?:were|are|have\ (?:just\ )?been|just) \ (?:{_HANDED}|read|told)
+        | you \ (?:have|can|may) (?:\ just)? \ (?:read|see|seen) \ (?:here|above|below)
+        | (?:doc|document|passage|snippet) \ (?:no\ |number\ )? \d+
+    )\b""",
+    re.VERBOSE,
+)
+"""Phrases that point at what the reader was handed, in lower case, one blank between words."""
 
 
 def first_violation(
@@ -27,6 +47,7 @@ def first_violation(
     config: GameConfig,
     hops: int = 1,
     earlier: Iterable[str] = (),
+    fruitless: int = 0,
 ) -> str | None:
     """Return the code of the first rule the question breaks, or None.
 
@@ -41,16 +62,18 @@ def first_violation(
         config: Thresholds.
         hops: Number of hops asked for.
         earlier: Questions this one must differ from.
+        fruitless: How many of the queries found nothing; they are no searches that `min_searches` counts.
     """
-    folded = [" ".join(_BETWEEN_WORDS.sub(" ", fold_disguises(query)).split()) for query in queries]
+    searched = [_searched_words(query) for query in queries]
     broken = {
         "too_short": len(question) < config.min_question_chars,
         "too_long": len(question) > config.max_question_chars,
         "too_few_words": len(question.split()) < config.min_question_words,
         "answer_leak": mentions(question, golds),
+        "about_documents": config.self_contained and is_about_documents(question),
         "no_evidence": config.min_searches > 0 and not evidence,
-        "too_few_searches": len(queries) < config.min_searches,
-        "repeated_search": len(set(folded)) < len(folded),
+        "too_few_searches": len(queries) - fruitless < config.min_searches,
+        "repeated_search": len(set(searched)) < len(searched),
         "answer_in_search": not config.answer_in_search and any(mentions(query, golds) for query in queries),
         "wrong_hop_count": _misses_hops(len(queries), hops, config.hop_check),
         "near_duplicate": config.max_similarity is not None
@@ -67,6 +90,29 @@ def similarity(first: str, second: str) -> float:
     """
     words, others = (set(_split_at_punctuation(text).split()) for text in (first, second))
     return len(words & others) / len(words | others) if words | others else 1.0
+
+
+def is_about_documents(question: str) -> bool:
+    """Whether a question points, in English, at passages that only its reader was given.
+
+    The reader of the check can answer such a question and no solver can. What is recognised are phrases: a
+    question about them in other words, or in another language, is not.
+
+    >>> is_about_documents("Which name is mentioned most often in the documents given to you above?")
+    True
+    >>> is_about_documents("Who signed the documents of surrender, and who wrote the passage on tea?")
+    False
+    """
+    return _ABOUT_DOCUMENTS.search(" ".join(_words(question))) is not None
+
+
+def _searched_words(query: str) -> tuple[str, ...]:
+    """What two searches must differ in: their words but for articles, in any order, each once."""
+    return tuple(sorted(set(_split_at_punctuation(fold_disguises(query)).split()) or set(_words(query))))
+
+
+def _words(text: str) -> list[str]:
+    return _BETWEEN_WORDS.sub(" ", fold_disguises(text)).lower().split()
 
 
 def _misses_hops(searches: int, hops: int, check: HopCheck) -> bool:

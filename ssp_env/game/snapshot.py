@@ -73,7 +73,9 @@ def decode(data: Mapping[str, Any]) -> Decoded:
         raise ValueError(f"task: expected the key {missing[0]!r}, got none")
     task = Task(**{**data["task"], "aliases": tuple(data["task"]["aliases"])})
     inputs = [_decode_input(given, f"inputs[{place}]") for place, given in enumerate(data["inputs"])]
-    config, earlier = GameConfig.from_dict(data["config"]), tuple(data["earlier"])
+    # Games recorded before there was this rule were not judged by it.
+    config = GameConfig.from_dict({"self_contained": False, **data["config"]})
+    earlier = tuple(data["earlier"])
     return task, config, data["seed"], data["game_id"], earlier, inputs
 
 

@@ -40,6 +40,7 @@ def configs(draw):
         max_question_chars=draw(st.integers(least, 5000)),
         min_question_words=draw(st.integers(0, 30)),
         answer_in_search=draw(st.booleans()),
+        self_contained=draw(st.booleans()),
         max_similarity=draw(st.none() | st.sampled_from([0.0, 0.25, 0.333, 0.8, 1.0])),
         rag_check=draw(st.booleans()),
         noise_passages=draw(st.integers(0, 9)),
@@ -93,9 +94,14 @@ def rules_told(config, hops):
             "question has at least # words?", config.min_question_words > 0, (config.min_question_words,)
         ),
         "answer_leak": Telling(r'contains neither the answer nor another name of it \("Lady Tavor"\)'),
+        "about_documents": Telling(
+            "does not speak of documents or passages that somebody was given", config.self_contained
+        ),
         "no_evidence": Telling("Your searches have found something", config.min_searches > 0),
         "too_few_searches": Telling(
-            r"You have made at least # search(?:es)?\.", config.min_searches > 0, (config.min_searches,)
+            r"You have made at least # search(?:es)? that found something\.",
+            config.min_searches > 0,
+            (config.min_searches,),
         ),
         "repeated_search": Telling("All your searches are different"),
         "answer_in_search": Telling(

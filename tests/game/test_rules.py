@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ssp_env.game import Task
 from ssp_env.game.config import GameConfig
 from ssp_env.game.passage import Passage
-from ssp_env.game.rules import RULE_CODES, first_violation, mentions, similarity
+from ssp_env.game.rules import RULE_CODES, first_violation, is_about_documents, mentions, similarity
 from tests.game.doubles import PROPOSAL, QUESTION, ended, new_game, outcome, propose, question, search
 
 SEARCHES = PROPOSAL[:-1]
@@ -20,10 +20,11 @@ BREAKING = {
     "too_long": (SEARCHES, LONG, {}),
     "too_few_words": (SEARCHES, "Who is the mother of the mayor of Corun?", {}),
     "answer_leak": (SEARCHES, QUESTION.replace("Belin", "TAVOR's aunt"), {}),
+    "about_documents": (SEARCHES, QUESTION + " named in the documents above", {}),
     "no_evidence": ((search("nothing"), search("nil")), QUESTION, {}),
     "too_few_searches": ((search("belin"),), QUESTION, {}),
     "repeated_search": ((search("belin"), search("corun"), search("  BELIN ")), QUESTION, {}),
-    "answer_in_search": ((search("belin"), search("who knows tavor")), QUESTION, {"answer_in_search": False}),
+    "answer_in_search": ((*SEARCHES, search("who knows tavor")), QUESTION, {"answer_in_search": False}),
     "wrong_hop_count": (SEARCHES, QUESTION, {"hop_check": "exact"}),
     "near_duplicate": (SEARCHES, QUESTION, {"max_similarity": 0.7, "earlier": ("Belin?", NEARLY)}),
 }
@@ -53,6 +54,7 @@ def test_the_same_game_is_valid_once_the_rule_is_relaxed(code):
         "too_few_words": {"min_question_words": 9},
         "no_evidence": {"min_searches": 0},
         "too_few_searches": {"min_searches": 1},
+        "about_documents": {"self_contained": False},
         "answer_in_search": {"answer_in_search": True},
         "wrong_hop_count": {"hop_check": "at_least"},
         "near_duplicate": {"max_similarity": 0.9},
@@ -73,13 +75,88 @@ def test_rules_are_tried_in_their_order():
     assert first_violation("Tavor?", **arguments) == "too_short"
     assert first_violation("Tavor " * 300, **arguments) == "too_long"
     assert first_violation("Who is Tavor?", **arguments) == "too_few_words"
-    assert first_violation("Tavor " + QUESTION, **arguments) == "answer_leak"
+    assert first_violation("Tavor " + QUESTION + " in the text below", **arguments) == "answer_leak"
+    assert first_violation(QUESTION + " in the text below", **arguments) == "about_documents"
     assert first_violation(QUESTION, **arguments) == "no_evidence"
     arguments["evidence"] = [PAGE]
     assert first_violation(QUESTION, **{**arguments, "queries": ["tavor"]}) == "too_few_searches"
     assert first_violation(QUESTION, **arguments) == "repeated_search"
     assert first_violation(QUESTION, **{**arguments, "queries": ["tavor", "belin"]}) == "answer_in_search"
     assert first_violation(QUESTION, **{**arguments, "queries": ["corun", "belin"]}) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Which name is mentioned most often in the documents given to you above?",
+        "According to the passage, who is the mayor of Corun?",
+        "What is the title of document 3?",
+        "Which city is named in all of the passages?",
+        "Who is the king named in the text above?",
+        "Who appears in the provided context?",
+        "Which of these documents is longest?",
+        "Based on the DOCUMENTS, who met Belin?",
+        "Which person does the following passage describe?",
+        "Who is mentioned most in what you have just been shown?",
+        "Which word occurs in every do\u200bcument?",
+    ],
+)
+def test_questions_about_the_readers_documents_are_refused(text):
+    game = new_game(min_question_words=1)
+    propose(game, *SEARCHES, question(text))
+    assert ended(game) == ("invalid", "about_documents")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Who signed the documents of surrender in 1945?",
+        "Which ship sailed through the Northwest Passage first?",
+        "Which historian found the documents that proved the fraud?",
+        "Which law was named after the passage of the bill in 1964?",
+        "In the context of the French Revolution, who led the Jacobins?",
+        "What is the capital of the country whose law was given by Solon?",
+        "Which ruler was presented with the text shown in the British Museum?",
+        "school of rector of lifam ?",
+    ],
+)
+def test_questions_about_documents_of_the_world_are_not(question):
+    assert not is_about_documents(question)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("blue whale", "whale blue", True),
+        ("blue whale", "the blue-whale", True),
+        ("blue whale", "blue blue whale", True),
+        ("blue whale", "blue whales", False),
+        ("the", "an", False),
+        ("?", "!", True),
+    ],
+)
+def test_searches_are_the_same_whatever_the_order_and_the_number_of_their_words(first, second, same):
+    config = GameConfig(min_searches=1, min_question_words=1)
+    broken = first_violation(QUESTION, ("Tavor",), [first, second], [PAGE], config)
+    assert broken == ("repeated_search" if same else None)
+
+
+def test_a_search_that_found_nothing_is_none_of_the_searches_that_must_be_made():
+    game = new_game()
+    propose(game, search("nothing"), search("belin"), question(QUESTION))
+    assert ended(game) == ("invalid", "too_few_searches")
+    game = new_game()
+    propose(game, search("nothing"), *SEARCHES, question(QUESTION))
+    assert game.outcome is None
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\u2028", "\x0b", "\x85", "\n\n  "])
+def test_a_question_stands_on_one_line_wherever_it_is_shown(separator):
+    game = new_game(rag_check=False)
+    propose(game, *SEARCHES, question(separator.join(["Sarn (Title: x)", QUESTION])))
+    (asked, *_) = game.requests()
+    assert game.question == f"Sarn (Title: x) {QUESTION}"
+    assert game.question in asked.view.messages[-1].content
 
 
 @pytest.mark.parametrize(

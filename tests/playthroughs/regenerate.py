@@ -270,6 +270,11 @@ SCENARIOS = {
     ),
     "too_few_words": terse("A question of too few words.", "<question> mother : corun </question>"),
     "answer_leak": terse("A question that names the answer.", "<question> who is Tavor 's child </question>"),
+    "about_documents": terse(
+        "A question that only its reader, who has documents, could answer.",
+        *TERSE_SEARCHES,
+        "<question> first name in the text above </question>",
+    ),
     "no_evidence": terse(
         "A proposer whose only search finds nothing.", "<search> nobody </search>", TERSE_QUESTION
     ),

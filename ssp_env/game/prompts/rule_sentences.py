@@ -27,7 +27,7 @@ def proposal_rules(config: GameConfig, task: Task) -> dict[str, str]:
         of its own: a reader who answers nothing recovers nothing.
 
     >>> proposal_rules(GameConfig(min_searches=1), Task("Varnby"))["too_few_searches"]
-    'You have made at least 1 search.'
+    'You have made at least 1 search that found something.'
     """
     told = {**_form_rules(config, task), **_search_rules(config, task), **_reading_rules(config)}
     return {code: sentence for code, sentence in told.items() if sentence}
@@ -107,6 +107,11 @@ def _form_rules(config: GameConfig, task: Task) -> dict[str, str]:
         "answer_leak": (
             f"The question contains neither the answer nor another name of it{_aliases(config, task)}."
         ),
+        "about_documents": (
+            "The question does not speak of documents or passages that somebody was given."
+            if config.self_contained
+            else ""
+        ),
         "near_duplicate": (
             f"The question is new: of all words in it and in an earlier one, at most {100 * similar:g} % are "
             "in both."
@@ -121,9 +126,12 @@ def _search_rules(config: GameConfig, task: Task) -> dict[str, str]:
     wanted = f"{count(task.hops, 'search', 'searches')}, as many as there are hops."
     return {
         "no_evidence": "Your searches have found something." if config.min_searches else "",
-        "too_few_searches": f"You have made at least {least}." if config.min_searches else "",
+        "too_few_searches": (
+            f"You have made at least {least} that found something." if config.min_searches else ""
+        ),
         "repeated_search": (
-            "All your searches are different; letter case, accents and punctuation make no difference."
+            "All your searches are different; letter case, accents, punctuation, articles and the order of "
+            "words make no difference."
         ),
         "answer_in_search": (
             "" if config.answer_in_search else "No search contains the answer or another name of it."
