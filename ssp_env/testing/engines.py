@@ -291,55 +291,59 @@ def _check_drawn(first: list[Passage]) -> None:
 
 
 def _check_sample(engine: PassageSampler) -> None:
-    why = "noise for the RAG check is drawn with it"
-
-    def sample(seed: int, count: int, exclude: Sequence[str] = ()) -> list[Passage]:
-        drawn = Check("sample").attempt(
-            lambda: engine.sample(np.random.default_rng(seed), count, frozenset(exclude)),
-            expected=f"up to {count} passages",
-            why=why,
-        )
-        Check("sample").require(
-            isinstance(drawn, list) and all(isinstance(passage, Passage) for passage in drawn),
-            expected="a list of passages",
-            came=drawn,
-            why=why,
-        )
-        return drawn
-
-    state = _global_random_state()
-    first = sample(1, 4)
+    check, state = Check("sample"), _global_random_state()
+    first = _sample(engine, 1, 4)
     _check_drawn(first)
-    Check("sample").require(
-        sample(1, 0) == [], expected="[] for a count of 0", came="something else", why=why
+    check.require(
+        _sample(engine, 1, 0) == [],
+        expected="[] for a count of 0",
+        came="something else",
+        why=_WHY_SAMPLE,
     )
-    again = _ids(sample(1, 4))
-    Check("sample").require_equal(
-        again,
+    check.require_equal(
+        _ids(_sample(engine, 1, 4)),
         _ids(first),
         what="the same passages for equally seeded generators",
         why="the same seed must give the same game; draw from the generator that is passed in",
     )
-    draws = {tuple(_ids(sample(seed, 4))) for seed in range(20)}
-    Check("sample").require(
+    draws = {tuple(_ids(_sample(engine, seed, 4))) for seed in range(20)}
+    check.require(
         len(draws) > 1,
         expected="different passages for different seeds",
         came=f"{_ids(first)} for 20 seeds",
         why="a policy memorises noise that never changes",
     )
-    kept = sample(1, 4, _ids(first))
-    Check("sample").require(
-        not set(_ids(kept)) & set(_ids(first)),
+    kept = _ids(_sample(engine, 1, 4, _ids(first)))
+    check.require(
+        not set(kept) & set(_ids(first)),
         expected=f"none of the excluded passages {_ids(first)}",
-        came=_ids(kept),
+        came=kept,
         why="evidence drawn as noise would be counted twice",
     )
-    Check("sample").require(
+    check.require(
         _global_random_state() == state,
         expected="an unchanged global random state of NumPy",
         came="a changed state",
         why="random numbers from a global state make runs differ",
     )
+
+
+def _sample(engine: PassageSampler, seed: int, count: int, exclude: Sequence[str] = ()) -> list[Passage]:
+    drawn = Check("sample").attempt(
+        lambda: engine.sample(np.random.default_rng(seed), count, frozenset(exclude)),
+        expected=f"up to {count} passages",
+        why=_WHY_SAMPLE,
+    )
+    Check("sample").require(
+        isinstance(drawn, list) and all(isinstance(passage, Passage) for passage in drawn),
+        expected="a list of passages",
+        came=drawn,
+        why=_WHY_SAMPLE,
+    )
+    return drawn
+
+
+_WHY_SAMPLE = "noise for the RAG check is drawn with it"
 
 
 def _global_random_state() -> str:
