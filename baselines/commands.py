@@ -201,7 +201,8 @@ def _check_is_run(folder: Path) -> None:
         ValueError: If it has no configuration; the message says what was expected.
     """
     if not (folder / "config.json").is_file():
-        missing = "has no config.json" if folder.is_dir() else "is no folder"
+        begin = "has no config.json; a run that was killed before it had one is started again with --name"
+        missing = begin if folder.is_dir() else "is no folder"
         raise ValueError(
             f"no run in {folder}: --resume expects the folder of a run, such as runs/NAME; this {missing}"
         )

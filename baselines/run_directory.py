@@ -21,6 +21,9 @@ from baselines.by_role import joined, state_of
 from baselines.checksums import read_state, write_state
 from baselines.config import TrainConfig
 
+CONFIG = "config.json"
+PART = ".part"
+"""Ends the names of files that are being written."""
 KEPT_CHECKPOINTS = 2
 Optimizers = torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer]
 """One optimiser, or several by owner; see `baselines.by_role.distinct`."""
@@ -31,6 +34,13 @@ _log = logging.getLogger("baselines.run_directory")
 
 class RunDirectoryError(ValueError):
     """A run folder cannot be used for what was asked; the message says what to do."""
+
+
+def _has_not_begun(path: Path) -> bool:
+    """Whether a folder is empty, or a kill left it before the configuration of a run was whole."""
+    return path.is_dir() and all(
+        entry.name == Path(CONFIG).with_suffix(PART).name for entry in path.iterdir()
+    )
 
 
 @dataclass(frozen=True)
@@ -47,19 +57,19 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path, config: TrainConfig) -> RunDirectory:
-        """Start a new run.
+        """Start a new run, in a folder that is not there, empty, or all that a kill left of a beginning.
 
         Raises:
-            RunDirectoryError: If the folder is not empty.
+            RunDirectoryError: If something else is in the folder.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not _has_not_begun(path):
             raise RunDirectoryError(
                 f"{path} exists already. Continue it with: ssp train --resume {path} ; "
                 "or start another with: ssp train --name NEW_NAME"
             )
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
-        run.write_json("config.json", config.to_dict())
+        run.write_json(CONFIG, config.to_dict())
         return run
 
     @classmethod
@@ -70,7 +80,7 @@ class RunDirectory:
             RunDirectoryError: If there is no readable run in the folder.
         """
         try:
-            config = TrainConfig.from_dict(json.loads((path / "config.json").read_text()))
+            config = TrainConfig.from_dict(json.loads((path / CONFIG).read_text()))
         except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise RunDirectoryError(f"no run in {path}: config.json: {error}") from error
         return cls(path), config
@@ -88,7 +98,7 @@ class RunDirectory:
                 f"the run in {self.path} has {config.steps} steps: --steps may be more, got {steps}"
             )
         config = replace(config, steps=steps)
-        self.write_json("config.json", config.to_dict())
+        self.write_json(CONFIG, config.to_dict())
         return config
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
@@ -96,7 +106,7 @@ class RunDirectory:
         if not self.writes:
             return
         target = self.path / name
-        aside = target.with_suffix(".part")
+        aside = target.with_suffix(PART)
         with _naming(aside):
             aside.write_text(json.dumps(data, indent=2) + "\n")
             aside.replace(target)
@@ -132,7 +142,7 @@ class RunDirectory:
         if not self.writes:
             return
         rows = [row for row in self.read_jsonl(name) if row["step"] <= last_step]
-        aside = (self.path / name).with_suffix(".part")
+        aside = (self.path / name).with_suffix(PART)
         aside.write_text("".join(json.dumps(row) + "\n" for row in rows))
         aside.replace(self.path / name)
 

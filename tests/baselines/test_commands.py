@@ -198,6 +198,7 @@ def test_a_resumed_stage_counts_on_from_where_it_was():
         (["--name", ""], "--name must be the name of a folder in runs/, without slashes, got ''"),
         (["--resume", "nowhere"], "no run in nowhere: --resume expects the folder of a run"),
         (["--resume", "."], "such as runs/NAME; this has no config.json"),
+        (["--resume", "."], "a run that was killed before it had one is started again with --name"),
     ],
 )
 def test_a_run_has_a_name_and_a_configuration(

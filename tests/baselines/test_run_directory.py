@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from baselines.config import preset
 from baselines.run_directory import RunDirectory, RunDirectoryError, restore_optimizer
 from baselines.run_lock import BusyRunError, locked
+from tests.baselines.runs import Killed
 
 CONFIG = replace(preset("smoke"), seed=3)
 
@@ -54,6 +55,24 @@ def test_a_file_in_the_place_of_the_folder_is_refused_and_an_empty_folder_is_use
     assert (tmp_path / "file").read_text() == "keep me"
     (tmp_path / "empty").mkdir()
     assert RunDirectory.open(RunDirectory.create(tmp_path / "empty", CONFIG).path)[1] == CONFIG
+
+
+@pytest.mark.parametrize("moment", ["write_text", "replace"])
+def test_a_run_that_was_killed_before_its_configuration_was_whole_can_be_started_again(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def kill(*arguments: object) -> None:
+        raise Killed
+
+    path = tmp_path / "runs" / "one"
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, moment, kill)
+        with pytest.raises(Killed):
+            RunDirectory.create(path, CONFIG)
+    assert path.is_dir() and not (path / "config.json").exists()
+    RunDirectory.create(path, CONFIG)
+    assert RunDirectory.open(path)[1] == CONFIG
+    assert [entry.name for entry in path.iterdir()] == ["config.json"]
 
 
 def drop_config(path: Path) -> None:
