@@ -5,14 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
+from baselines.intervals import Trial, clustered_interval, effective_trials
 from ssp_env.game import Game, Outcome
 from ssp_env.game.events import TurnTaken
 from ssp_env.play import count_failures
-from ssp_env.scoring import wilson_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,44 @@ class Share:
 
     >>> Share(8, 10).to_dict()["share"], Share(0, 0).share
     (0.8, None)
+
+    Attributes:
+        count: The count.
+        total: The total.
+        effective: How many independent trials tell as much as the total, `effective_trials` of them; None if
+            all are independent.
     """
 
     count: int
     total: int
+    effective: float | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial]) -> Share:
+        """Count the successes among trials that come in clusters."""
+        return cls(sum(success for success, _ in trials), len(trials), effective_trials(trials))
 
     @property
     def share(self) -> float | None:
         """The proportion; None if the total is 0."""
         return self.count / self.total if self.total else None
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson interval."""
+        return clustered_interval(
+            self.count, self.total, self.total if self.effective is None else self.effective
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data with the 95 % Wilson interval."""
-        low, high = wilson_interval(self.count, self.total)
+        low, high = self.interval
         return {"count": self.count, "total": self.total, "share": self.share, "ci95": [low, high]}
 
     def __str__(self) -> str:
         if not self.total:
             return "none"
-        low, high = wilson_interval(self.count, self.total)
+        low, high = self.interval
         return f"{self.count} of {self.total}\n[{low:.2f}, {high:.2f}]"
 
 
@@ -112,11 +131,16 @@ def count_figures(
     """
     games = [*asked, *known]
     sound, sound_known = _sound(asked), _sound(known)
-    turns = [event for game in games for event in game.events if isinstance(event, TurnTaken)]
+    turns: list[Trial] = [
+        (event.action.kind != "malformed", _clusters(game))
+        for game in games
+        for event in game.events
+        if isinstance(event, TurnTaken)
+    ]
     valid = [pair for pair in sound if pair[1].success_rate is not None]
     solving = [*valid, *sound_known]
     return AgentFigures(
-        valid_tags=Share(sum(turn.action.kind != "malformed" for turn in turns), len(turns)),
+        valid_tags=Share.of(turns),
         proposer_searches=_mean(outcome.metrics["proposer_searches"] for _, outcome in sound),
         solver_searches=_mean(
             outcome.metrics["solver_searches"] / game.config.attempts for game, outcome in solving
@@ -138,9 +162,17 @@ def _sound(games: Iterable[Game]) -> list[tuple[Game, Outcome]]:
 
 
 def _solved(played: Iterable[tuple[Game, Outcome]]) -> Share:
-    """The right attempts among all attempts."""
-    right = [((outcome.success_rate or 0.0) * game.config.attempts, game) for game, outcome in played]
-    return Share(round(sum(count for count, _ in right)), sum(game.config.attempts for _, game in right))
+    """The right attempts among all attempts, those at one question and in one world being alike."""
+    trials: list[Trial] = []
+    for game, outcome in played:
+        right = round((outcome.success_rate or 0.0) * game.config.attempts)
+        trials += [(place < right, _clusters(game)) for place in range(game.config.attempts)]
+    return Share.of(trials)
+
+
+def _clusters(game: Game) -> tuple[str, str]:
+    """What makes trials alike: the question, or the game if it has none, and the world or corpus."""
+    return (f"{game.task.corpus}/{game.question or game.id}", game.task.corpus)
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -155,7 +187,8 @@ CAPTION = (
     "valid tags: turns with a complete action. own solved: right attempts at the player's own valid "
     "questions. known solved: right attempts at questions with a known answer. searches: mean per game as "
     "proposer, below it mean per attempt as solver. errors: failed games, which no share of games counts. "
-    "tokens: how many the player sampled, below it how many per second. In brackets: 95 % Wilson intervals."
+    "tokens: how many the player sampled, below it how many per second. In brackets: 95 % Wilson intervals, "
+    "for which attempts at one question, turns of one game and questions of one of several worlds are alike."
 )
 _SHARES: Mapping[str, Callable[[AgentFigures], str]] = {
     "\nvalid\ntags": lambda figures: str(figures.valid_tags),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+from baselines.intervals import Trial, clustered_interval, effective_trials
 from baselines.processes import Processes
 from baselines.tasks import HeldOut, Source, WorldSource
 from ssp_env.game import GameConfig
 from ssp_env.play import AnyAgent, play
-from ssp_env.scoring import wilson_interval
 from ssp_env.search.engine import SearchEngine
 
 
@@ -19,7 +19,7 @@ class Accuracy:
 
     Attributes:
         pass_at_1: Share of questions answered right, with one sample per question.
-        ci95: 95 % Wilson interval.
+        ci95: 95 % Wilson interval, for which questions of one of several worlds are alike.
         n: Number of questions.
         searches: Mean number of searches per question.
     """
@@ -68,20 +68,19 @@ def evaluate(
 
 def _accuracy(solver: AnyAgent, heldout: HeldOut, batch: int, processes: Processes) -> Accuracy:
     engines: dict[str, SearchEngine] = {key: scenario.engine for key, scenario in heldout.scenarios.items()}
-    outcomes = []
+    results = []
     games = processes.share(heldout.games)
     for start in range(0, len(games), batch):
-        outcomes += play(
-            games[start : start + batch],
-            proposer=solver,
-            solver=solver,
-            search=engines,
-            on_player_error="raise",
-        )
+        played = games[start : start + batch]
+        outcomes = play(played, proposer=solver, solver=solver, search=engines, on_player_error="raise")
+        results += [(game.task.corpus, outcome) for game, outcome in zip(played, outcomes)]
         if hasattr(solver, "forget"):
             solver.forget()
-    outcomes = processes.gather(outcomes)
-    solved = sum(outcome.success_rate == 1.0 for outcome in outcomes)
-    searches = sum(outcome.metrics["solver_searches"] for outcome in outcomes) / len(outcomes)
-    interval = wilson_interval(solved, len(outcomes))
-    return Accuracy(solved / len(outcomes), interval, len(outcomes), searches)
+    results = processes.gather(results)
+    trials: list[Trial] = [
+        (outcome.success_rate == 1.0, (f"{corpus}/{outcome.question}", corpus)) for corpus, outcome in results
+    ]
+    searches = sum(outcome.metrics["solver_searches"] for _, outcome in results) / len(results)
+    solved = sum(success for success, _ in trials)
+    interval = clustered_interval(solved, len(results), effective_trials(trials))
+    return Accuracy(solved / len(results), interval, len(results), searches)

@@ -273,3 +273,23 @@ def test_whitened_values_have_mean_0_and_variance_1_over_what_was_scored():
 def test_broadcast_gives_sampled_tokens_the_advantage_of_their_row():
     mask = torch.tensor([[True, False], [False, True]])
     assert broadcast(torch.tensor([2.0, 3.0]), mask).tolist() == [[2.0, 0.0], [0.0, 3.0]]
+
+
+@pytest.mark.parametrize("estimate", [grpo, rloo, maxrl], ids=["grpo", "rloo", "maxrl"])
+def test_rewards_of_other_types_are_converted(estimate):
+    groups = ["a", "a", "a", "b", "b"]
+    floats = torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0])
+    expected = estimate(floats, groups)
+    for dtype in (torch.int64, torch.int32, torch.bool, torch.float64):
+        got = estimate(floats.to(dtype), groups)
+        assert got.is_floating_point() and torch.allclose(got.float(), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("estimate", [grpo, rloo, maxrl], ids=["grpo", "rloo", "maxrl"])
+def test_one_reward_that_is_nan_leaves_the_others_of_its_group_as_without_it(estimate, dtype):
+    rewards = torch.tensor([1.0, float("nan"), 0.0, 0.0, 1.0], dtype=dtype)
+    got = estimate(rewards, ["a", "a", "a", "a", "b"])
+    without = estimate(rewards[[0, 2, 3, 4]], ["a", "a", "a", "b"])
+    assert got[1] == 0
+    assert torch.equal(got[[0, 2, 3, 4]], without)
