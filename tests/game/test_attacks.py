@@ -255,7 +255,7 @@ def test_several_native_calls_at_once_are_one_search():
     ],
 )
 def test_the_same_search_in_other_clothes_is_a_repeated_search(again):
-    lines = [search("the belin"), search(again), question()]
+    lines = [search("the belin"), search("corun"), search(again), question()]
     transcript = naive.rollout(lines, find(shelf_with(("Belin", "Tavor"))))
     assert naive.keeps_rules(transcript, "Tavor")
     game = new_game()

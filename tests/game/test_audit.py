@@ -28,7 +28,7 @@ from tests.game.doubles import (
 def valid_game(first=True, second=False):
     """A valid question with two attempts, right or wrong."""
     game = new_game(attempts=2)
-    propose(game, search("belin"), search("who knows Tavor"), question())
+    propose(game, search("belin"), search("corun"), search("who knows Tavor"), question())
     read(game)
     say(game, "solver_0", answer("Tavor" if first else "Sarn"))
     say(game, "solver_1", answer("Tavor" if second else "Sarn"))

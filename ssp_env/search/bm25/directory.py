@@ -52,7 +52,7 @@ class CorpusDigest:
 
 FORMAT = 2
 MANIFEST = "manifest.json"
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 17
 
 
 class IndexDirectoryError(ValueError):
