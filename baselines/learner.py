@@ -16,6 +16,7 @@ from baselines.policies import Policy, Scores
 from baselines.processes import Processes
 from baselines.samples import Batch, Sample, TokensMissing, collate, micro_batches
 from baselines.seeding import derive_rng
+from baselines.sharding import clip_gradients, is_shared_out
 
 
 class Totals(NamedTuple):
@@ -89,6 +90,7 @@ class Learner:
         self.config = config
         self.reference: Policy | None = None
         self.steps = 0
+        self._shared_out = is_shared_out(policy.trainable_parameters())
         self.optimizer = torch.optim.AdamW(
             list(policy.trainable_parameters()),
             lr=config.learning_rate,
@@ -168,20 +170,34 @@ class Learner:
         result = torch.zeros(batch.ids.shape, device=batch.ids.device)
         for rows in groups:
             value = function(self.micro_batch(batch, rows))
+            if not rows:
+                continue
             result[torch.tensor(rows), : value.shape[1]] = value.to(result)
         # Rows of other processes are 0 here.
         return self.processes.sum(result)
 
     def micro_batch(self, batch: Batch, rows: Sequence[int]) -> Batch:
-        """Return some of the samples on the device of the policy, where losses are computed."""
+        """Return some of the samples on the device of the policy, where losses are computed.
+
+        Without rows it is a sample of which nothing counts as sampled, so that its losses are 0.
+        """
+        if not rows:
+            empty = batch.select([0])
+            return replace(empty, mask=torch.zeros_like(empty.mask)).to(self.policy.device)
         return batch.select(rows).to(self.policy.device)
 
     def micro_batches(self, batch: Batch, rows: Sequence[int] | None = None) -> Iterator[list[int]]:
-        """Yield rows whose samples go through the model together, of which several processes get shares."""
+        """Yield rows whose samples go through the model together, of which several processes get shares.
+
+        Where the model is shared out, all processes go through it equally often, some of them without rows.
+        """
         chosen = range(len(batch.ids)) if rows is None else rows
         lengths = batch.attention.sum(1)[list(chosen)].tolist()
-        for group in self.processes.share(micro_batches(lengths, self.config.micro_batch_tokens)):
-            yield [chosen[i] for i in group]
+        groups = micro_batches(lengths, self.config.micro_batch_tokens)
+        own = [[chosen[i] for i in group] for group in self.processes.share(groups)]
+        yield from own
+        if self._shared_out:
+            yield from [[]] * (math.ceil(len(groups) / self.processes.size) - len(own))
 
     # -- the update ------------------------------------------------------------------------------------
 
@@ -256,8 +272,11 @@ class Learner:
             micro = self.micro_batch(batch, group)
             scores = self.policy.score(micro)
             loss = experience.loss(micro, scores, totals)
-            value = experience.weight * loss.value
-            self.backward(value)
+            value = experience.weight * loss.value if group else 0.0 * loss.value
+            # All processes go back through a model that is shared out, even if only a critic learns.
+            self.backward(value + 0.0 * scores.logprobs.sum() if self._shared_out else value)
+            if not group:
+                continue
             log.add(value, loss.sums, scores, micro, first=first)
         return bool(kept)
 
@@ -283,7 +302,7 @@ class Learner:
         """
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.processes.add_gradients(parameters)
-        norm = float(nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm))
+        norm = float(clip_gradients(parameters, self.config.max_grad_norm))
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("peak", self.config.learning_rate) * self._schedule(self.steps)
         if math.isfinite(norm):

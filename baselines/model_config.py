@@ -32,6 +32,8 @@ class ModelConfig:
         lora_alpha: Their scale is `lora_alpha / lora_rank`.
         device: Where it runs; `auto` takes a GPU if there is one.
         chunk_tokens: Most sampled tokens whose logits exist at a time.
+        sharding: `fsdp2` shares weights, gradients and moments out among the processes of a run, which play
+            with a whole model each; `none` has all of them in every process.
     """
 
     name: str = TINY
@@ -47,6 +49,7 @@ class ModelConfig:
     lora_alpha: float = 32.0
     device: str = "auto"
     chunk_tokens: int = 1024
+    sharding: Literal["none", "fsdp2"] = "none"
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -212,17 +212,20 @@ class CausalLMPolicy:
             self._push(self.model, version)
         self.version = version
 
+    def gather(self) -> None:
+        """Bring `model` up to date; it is, unless something else is trained (`baselines.sharding`)."""
+
     def score(self, batch: Batch) -> Scores:
         """Score the sampled tokens of a batch, on any device, with the present weights."""
         batch = batch.to(self.device)
         # transformers keeps activations unless the model trains; there is no dropout that this turns on.
         recompute = self._checkpoints and torch.is_grad_enabled()
         if recompute:
-            self.model.train()
+            self.scorer.model.train()
         with self._precision():
             logprobs, entropy, states = self.scorer(batch.ids, batch.attention, batch.mask, self.temperature)
         if recompute:
-            self.model.eval()
+            self.scorer.model.eval()
         return Scores(scatter(logprobs, batch.mask), scatter(entropy, batch.mask), states)
 
     def states(self, batch: Batch) -> Tensor:

@@ -36,6 +36,11 @@ def check_policies(
     if policies == "shared":
         return
     _check_model(policies, model)
+    if model.sharding != "none":
+        raise ValueError(
+            f"model.sharding {model.sharding!r} goes with one policy for both roles: set policies to "
+            "'shared', or model.sharding to 'none'"
+        )
     for role, name in opponents.items():
         if role not in learning and name in (CURRENT, *PAST):
             raise ValueError(

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 T = TypeVar("T")
 
@@ -74,10 +75,15 @@ class Processes:
         return max(self.gather([value]))
 
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace every gradient by its sum over all processes; where a process has none, it counts as 0."""
+        """Replace every gradient by its sum over all processes; where a process has none, it counts as 0.
+
+        Parameters that are shared out have had their gradients added up in the backward pass.
+        """
         if self.size == 1:
             return
-        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        trained = [p for p in parameters if p.requires_grad and not isinstance(p, DTensor)]
+        if not trained:
+            return
         flat = torch.cat(
             [(p.grad if p.grad is not None else torch.zeros_like(p)).flatten().float() for p in trained]
         )

@@ -20,6 +20,7 @@ from torch import Tensor
 from baselines.by_role import joined, state_of
 from baselines.checksums import read_state, write_state
 from baselines.config import TrainConfig
+from baselines.sharding import gathered, shared_out
 
 CONFIG = "config.json"
 PART = ".part"
@@ -277,7 +278,7 @@ def _flatten_optimizers(optimizer: Optimizers) -> tuple[dict[str, Tensor], Any]:
 
 def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     moments = {
-        f"{index}.{key}": value.detach().clone()
+        f"{index}.{key}": gathered(value.detach()).clone()
         for index, state in optimizer.state_dict()["state"].items()
         for key, value in state.items()
     }
@@ -294,10 +295,11 @@ def restore_optimizer(optimizer: Optimizers, moments: Mapping[str, Tensor], grou
         for owner, one in optimizer.items():
             restore_optimizer(one, state_of(owner, moments), groups[owner])
         return
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in moments.items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
+        state.setdefault(int(index), {})[key] = shared_out(value, parameters[int(index)])
     data = optimizer.state_dict()
     data["state"] = state
     for group, saved in zip(data["param_groups"], groups, strict=True):

@@ -30,6 +30,7 @@ from baselines.run_directory import Checkpoint, RunDirectory, restore_optimizer
 from baselines.samples import Sample
 from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play import SelfPlay
+from baselines.sharding import ShardedPolicy
 from baselines.tasks import WorldSource, open_source
 from baselines.warm_start import (
     clone,
@@ -128,6 +129,8 @@ class Training:
         self.protocol = PROTOCOLS[config.game.protocol]
         self.source = open_source(config.source, config.world, config.hops, config.game)
         self.opened = open_model(config, run.path)
+        if config.model.sharding == "fsdp2":
+            self.opened.policy = ShardedPolicy(self.opened.policy, self.processes)
         self.policies = by_role(self.opened.policy)
         if warm_start:
             check_model(warm_start, config)
@@ -160,7 +163,7 @@ class Training:
                 if done:
                     restore(stage)
                 self._run_stage(index, stage, done)
-        self.run.publish(FINAL, self._save_final)
+        self._save_models(FINAL)
         after = self._evaluate("after")
         return self._summarise(after) if self.processes.is_main else {}
 
@@ -339,7 +342,7 @@ class Training:
 
     def _save_warm_start(self) -> None:
         if not (self.run.path / WARM_START).exists():
-            self.run.publish(WARM_START, self.opened.save)
+            self._save_models(WARM_START)
         if self.processes.any(not (self.run.path / "heldout_before.json").exists()):
             before = self._evaluate("before")
             rows = {name: accuracy.to_dict() for name, accuracy in before.items()}
@@ -371,10 +374,17 @@ class Training:
         for policy in distinct(self.policies).values():
             policy.published(version)
 
-    def _save_final(self, folder: Path) -> None:
-        """Write the model of both roles, or a folder with that of each."""
-        for owner, policy in distinct(self.policies).items():
-            self.opened.save(folder / owner, policy)
+    def _save_models(self, name: str) -> None:
+        """Write the model of both roles, or a folder with that of each, into a folder of the run."""
+        policies = distinct(self.policies)
+        for policy in policies.values():
+            policy.gather()
+
+        def write(folder: Path) -> None:
+            for owner, policy in policies.items():
+                self.opened.save(folder / owner, policy)
+
+        self.run.publish(name, write)
 
     def _record_episodes(self, played: Rollout, number: int) -> None:
         if not self.run.writes:

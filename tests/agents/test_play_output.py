@@ -20,7 +20,8 @@ from tests.agents.author import QUESTION, Author
 
 def finished(author, **options):
     scenario = open_scenario("small")
-    games = [Game(Task("Odense", id=str(n)), GameConfig(min_searches=1, **options), game_id=str(n)) for n in range(2)]
+    config = GameConfig(min_searches=1, **options)
+    games = [Game(Task("Odense", id=str(n)), config, game_id=str(n)) for n in range(2)]
     drive(games, proposer=author, solver=author, search=scenario.search)
     return games
 

@@ -297,6 +297,7 @@ LORA = {"name": "x", "lora_rank": 4}
             {**APART, "policies": "adapters", "model": {"name": "x"}},
             "lora_rank is 0: set model.lora_rank to 16, or set policies to 'models'",
         ),
+        ({**APART, "model": {"sharding": "fsdp2"}}, "'fsdp2' goes with one policy for both roles"),
         ({**APART, "model": LORA}, "lora_rank is 4: leave it out, or set policies to 'adapters'"),
         (
             {**APART, "model": {"name": "x"}, "rollout": {"engine": "vllm:http://a"}},

@@ -11,9 +11,13 @@ import pytest
 import torch
 
 from baselines.config import preset
+from baselines.processes import Processes
 from baselines.run_directory import RunDirectory
+from baselines.sharding import ShardedPolicy
 from baselines.train import Training
+from tests.baselines.conftest import policy_of
 from tests.baselines.runs import Watcher
+from tests.baselines.test_algorithms import fresh_model
 from tests.baselines.two_processes import ALGORITHMS, main
 
 
@@ -43,9 +47,12 @@ def test_two_processes_share_a_list_and_gather_it(updates: list[dict[str, Any]])
     assert one["shares"] == two["shares"] == list(range(7))
 
 
+@pytest.mark.parametrize("kind", ["updates", "sharded"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_two_processes_and_one_take_the_same_steps(updates: list[dict[str, Any]], algorithm: str):
-    one, two = (each["updates"][algorithm] for each in updates)
+def test_two_processes_and_one_take_the_same_steps(updates: list[dict[str, Any]], algorithm: str, kind: str):
+    """With whole weights in both, and with half of them in each (FSDP2)."""
+    one, two = updates[0]["updates"][algorithm], updates[1][kind][algorithm]
+    assert (one["share"], two["share"]) == (1.0, 0.5 if kind == "sharded" else 1.0)
     assert one["metrics"].keys() == two["metrics"].keys()
     for name, value in one["metrics"].items():
         assert two["metrics"][name] == pytest.approx(value, abs=1e-5), name
@@ -53,41 +60,48 @@ def test_two_processes_and_one_take_the_same_steps(updates: list[dict[str, Any]]
         assert torch.allclose(torch.tensor(two["weights"][name]), torch.tensor(weights), atol=1e-6), name
 
 
-def test_a_run_of_two_processes_is_resumed_and_extended_by_two(tmp_path: Path):
+def test_weights_are_shared_out_among_several_processes_only():
+    with pytest.raises(ValueError, match=r"model\.sharding 'fsdp2'.*there is one: add --processes 2"):
+        ShardedPolicy(policy_of(fresh_model()), Processes())
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """The run of one process."""
+    run = RunDirectory.create(tmp_path_factory.mktemp("runs") / "alone", preset("smoke"))
+    Training(preset("smoke"), run, Watcher()).train()
+    return run
+
+
+def train_by_two(folder: Path, *arguments: str) -> str:
+    """Run `ssp train` with two processes; return what it printed."""
+    command = [sys.executable, "-m", "ssp_env.cli", "train", *arguments, "--processes", "2", "--threads", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def assert_like(alone: RunDirectory, together: RunDirectory, steps: int) -> None:
     """What one process computes alone, two compute together: losses of the warm start, how many questions."""
-
-    def ssp(*arguments: str) -> str:
-        command = [
-            sys.executable,
-            "-m",
-            "ssp_env.cli",
-            "train",
-            *arguments,
-            "--processes",
-            "2",
-            "--threads",
-            "1",
-        ]
-        paths = os.pathsep.join(sys.path)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-        done = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
-
-    assert ssp("--preset", "smoke", "--name", "two").count("run folder") == 1
-    ssp("--resume", "runs/two", "--steps", "4")
-    together = RunDirectory(tmp_path / "runs" / "two")
-    alone = RunDirectory.create(tmp_path / "alone", preset("smoke"))
-    summary = Training(preset("smoke"), alone, Watcher()).train()
-    rows = [run.read_jsonl("metrics.jsonl") for run in (alone, together)]
-    assert [row["step"] for row in rows[1]] == [*(row["step"] for row in rows[0]), len(rows[1])]
-    for mine, theirs in zip(*rows, strict=False):
-        if mine["stage"] != "self-play":
-            assert theirs["loss"] == pytest.approx(mine["loss"], abs=1e-3)
-    measured = json.loads((together.path / "summary.json").read_text())["heldout"]["after"]
-    assert {name: row["n"] for name, row in measured.items()} == {
-        name: row["n"] for name, row in summary["heldout"]["after"].items()
-    }
+    mine, theirs = (run.read_jsonl("metrics.jsonl") for run in (alone, together))
+    assert [row["step"] for row in theirs] == list(range(1, len(mine) + 1 + steps))
+    for one, two in zip(mine, theirs, strict=False):
+        if one["stage"] != "self-play":
+            assert two["loss"] == pytest.approx(one["loss"], abs=1e-3)
+    measured = [json.loads((run.path / "summary.json").read_text()) for run in (alone, together)]
+    one, two = (summary["heldout"]["after"] for summary in measured)
+    assert {name: row["n"] for name, row in two.items()} == {name: row["n"] for name, row in one.items()}
     assert (together.path / "final" / "model.safetensors").is_file()
+
+
+def test_a_run_of_two_processes_is_like_that_of_one(tmp_path: Path, alone: RunDirectory):
+    printed = train_by_two(tmp_path, "--preset", "smoke", "--name", "two")
+    assert printed.count("run folder") == 1
+    assert_like(alone, RunDirectory(tmp_path / "runs" / "two"), steps=0)
+
+
+def test_a_run_with_shared_out_weights_is_resumed_and_extended(tmp_path: Path, alone: RunDirectory):
+    train_by_two(tmp_path, "--preset", "smoke", "--name", "two", "--set", "model.sharding=fsdp2")
+    train_by_two(tmp_path, "--resume", "runs/two", "--steps", "4")
+    assert_like(alone, RunDirectory(tmp_path / "runs" / "two"), steps=1)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from baselines.algorithms import build_algorithm
 from baselines.config import LearnerConfig, RoleConfig
 from baselines.learner import Learner
 from baselines.processes import Processes, join
+from baselines.sharding import ShardedPolicy
 from tests.baselines.conftest import policy_of
 from tests.baselines.test_algorithms import SAMPLES, fresh_model
 
@@ -23,15 +25,21 @@ def main(path: Path) -> None:
     torch.set_num_threads(1)
     processes = join()
     updates = {algorithm: update(algorithm, processes) for algorithm in ALGORITHMS}
+    sharded = {}
+    if processes.size > 1:
+        sharded = {algorithm: update(algorithm, processes, sharded=True) for algorithm in ALGORITHMS}
     shares = processes.gather(processes.share(list(range(7))))
     if processes.is_main:
-        path.write_text(json.dumps({"size": processes.size, "shares": shares, "updates": updates}))
+        found = {"size": processes.size, "shares": shares, "updates": updates, "sharded": sharded}
+        path.write_text(json.dumps(found))
     processes.wait()
 
 
-def update(algorithm: str, processes: Processes) -> dict[str, dict[str, Any]]:
-    """Update a fresh model; return its weights and the metrics."""
+def update(algorithm: str, processes: Processes, *, sharded: bool = False) -> dict[str, Any]:
+    """Update a fresh model, whose weights may be shared out; return its weights and the metrics."""
     policy = policy_of(fresh_model())
+    if sharded:
+        policy = ShardedPolicy(policy, processes)
     # 12 tokens are one sample a micro-batch; of five, one process has three and the other two.
     config = LearnerConfig(
         learning_rate=0.1, micro_batch_tokens=12, minibatches=2, epochs=2, old_logprobs="recomputed"
@@ -42,8 +50,11 @@ def update(algorithm: str, processes: Processes) -> dict[str, dict[str, Any]]:
     role = RoleConfig(algorithm, options={"kl_coefficient": 0.01})
     samples = [*SAMPLES, replace(SAMPLES[0], game_id="last", reward=0.5)]
     metrics = dict(build_algorithm(role, learner).update(samples))
+    weights = list(policy.trainable_parameters())
+    own = sum(w.to_local().numel() if isinstance(w, DTensor) else w.numel() for w in weights)
     return {
         "metrics": metrics,
+        "share": own / sum(weight.numel() for weight in weights),
         "weights": {name: weight.tolist() for name, weight in policy.state_dict().items()},
     }
 
