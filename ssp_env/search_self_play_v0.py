@@ -61,6 +61,11 @@ was cut of its actions, `cut_passage_chars` what was cut of the passages it was 
 in the final `metrics` it is the sum over all agents.
 When the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells
 what was rejected and why and, where an oracle knows, whether the label is true (see `ssp_env.game.audit`).
+With `numeric_infos=True` infos hold numbers alone, for libraries that keep them in tensors, such as TorchRL's
+`PettingZooWrapper`: the same keys from `reset` on, `metrics/<name>` and `audit/<name>` among them, NaN where
+there is nothing to say yet; `reason` is an index in `ssp_env.game.outcome.REASON_CODES`, and `active_agent`
+one in `possible_agents`, -1 once the game is over.
+
 Neither observation nor infos of a solver ever hold the answer or the proposer's words other than the
 question; `render` and `game` hide nothing and are for spectators.
 
@@ -149,4 +154,4 @@ def env(**kwargs: Any) -> AECEnv[str, dict[str, Any], str | Reply | None]:
 @_with_arguments_of(raw_env)
 def parallel_env(**kwargs: Any) -> TurnBasedParallelEnv:
     """Make the environment with the parallel API; takes the arguments of `raw_env`."""
-    return TurnBasedParallelEnv(raw_env(**kwargs))
+    return TurnBasedParallelEnv(raw_env(**kwargs), numeric_infos=kwargs.get("numeric_infos", False))

@@ -14,6 +14,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Dict, Discrete
 from pettingzoo import AECEnv
 
+from ssp_env.envs.infos import as_numbers, count_for, describe_end
 from ssp_env.envs.spaces import MAX_ACTION_CHARS, MAX_PROMPT_CHARS, UnicodeText
 from ssp_env.game import (
     Failure,
@@ -29,9 +30,8 @@ from ssp_env.game import (
     Turn,
     View,
 )
-from ssp_env.game.audit import Oracle, audit
-from ssp_env.game.events import EvidenceMixed, ReadingGiven, SearchReturned, TurnTaken
-from ssp_env.game.outcome import cut_passage_chars
+from ssp_env.game.audit import Oracle
+from ssp_env.game.events import ReadingGiven, TurnTaken
 from ssp_env.game.requests import Result, source_of
 from ssp_env.game.shortening import shorten_prompt
 from ssp_env.game.view import ToolRole
@@ -75,6 +75,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         max_action_chars: Greatest length of an action; longer texts are cut.
         max_prompt_chars: Greatest length of a prompt; of a longer one the opening and the newest text stay.
         tool_role: Role of what the environment says in the `messages` of infos, `tool` or `user`.
+        numeric_infos: Whether infos hold numbers alone, under the same keys from `reset` on.
 
     Raises:
         ValueError: If an argument is out of range, two of them disagree or a task's corpus has no engine.
@@ -101,6 +102,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         max_action_chars: int = MAX_ACTION_CHARS,
         max_prompt_chars: int = MAX_PROMPT_CHARS,
         tool_role: ToolRole = "tool",
+        numeric_infos: bool = False,
     ) -> None:
         super().__init__()
         self.scenario = choose_scenario(scenario, tasks, search, config)
@@ -113,6 +115,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         self._max_chars = max_action_chars
         self._max_prompt_chars = max_prompt_chars
         self._tool_role = tool_role
+        self._numeric_infos = numeric_infos
         self._rng: np.random.Generator | None = None
         self.agents: list[str] = []
         self.possible_agents = list(self.config.seats)
@@ -324,34 +327,16 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         self._views[seat] = replace(view, messages=messages, turns_left=view.turns_left - 1)
 
     def _info(self, agent: str) -> dict[str, Any]:
-        events = [event for event in self.game.events if getattr(event, "seat", "") == agent]
         info: dict[str, Any] = {
             "messages": self._views[agent].to_openai(self._tool_role),
-            "turns": sum(isinstance(event, TurnTaken) for event in events),
-            "searches": sum(isinstance(event, SearchReturned) for event in events),
+            **count_for(agent, self.game, reads=agent == "solver_0" and self._reader is None),
             "cut_action_chars": self._cut_action_chars[agent],
-            "cut_passage_chars": self._cut_passage_chars(agent),
             "cut_prompt_chars": self._prompt(self._views[agent])[1],
         }
-        outcome = self.game.outcome
-        if outcome is not None:
-            # Not the question: an invalid one may hold the answer.
-            info["verdict"] = outcome.verdict
-            info["reason"] = outcome.reason
-            info["failure"] = outcome.failure
-            info["success_rate"] = outcome.success_rate
-            info["metrics"] = {**outcome.metrics, "cut_prompt_chars": self._cut_prompt_chars}
-            info["audit"] = audit(self.game, self._oracle)
-        return info
-
-    def _cut_passage_chars(self, agent: str) -> int:
-        """Count the characters of passages that the agent was not shown; `solver_0` may read the evidence."""
-        reads = agent == "solver_0" and self._reader is None
-        return sum(
-            cut_passage_chars(event, self.config)
-            for event in self.game.events
-            if getattr(event, "seat", "") == agent or (reads and isinstance(event, EvidenceMixed))
-        )
+        if self.game.outcome is not None:
+            info |= describe_end(self.game, self._oracle)
+            info["metrics"]["cut_prompt_chars"] = self._cut_prompt_chars
+        return as_numbers(info) if self._numeric_infos else info
 
     def _described(self, start: int) -> str:
         """Task line, event lines and outcome line, from the `start`-th of these parts on."""

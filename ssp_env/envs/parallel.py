@@ -24,10 +24,14 @@ class TurnBasedParallelEnv(ParallelEnv[str, dict[str, Any], str | Reply | None])
 
     Args:
         aec: The environment, without wrappers; its agents must all end in the same step.
+        numeric_infos: Whether `active_agent` is an index in `possible_agents`, -1 once the game is over.
     """
 
-    def __init__(self, aec: AECEnv[str, dict[str, Any], str | Reply | None]) -> None:
+    def __init__(
+        self, aec: AECEnv[str, dict[str, Any], str | Reply | None], *, numeric_infos: bool = False
+    ) -> None:
         self.aec = aec
+        self._numeric_infos = numeric_infos
         self.metadata = aec.metadata
         self.render_mode = aec.render_mode
         self.possible_agents = list(aec.possible_agents)
@@ -105,5 +109,7 @@ class TurnBasedParallelEnv(ParallelEnv[str, dict[str, Any], str | Reply | None])
         return {agent: self.aec.observe(agent) for agent in self.aec.agents}
 
     def _infos(self) -> Infos:
-        active = self.aec.agent_selection if self.agents else None
+        active: str | float | None = self.aec.agent_selection if self.agents else None
+        if self._numeric_infos:
+            active = float(self.possible_agents.index(active)) if isinstance(active, str) else -1.0
         return {agent: {**info, "active_agent": active} for agent, info in self.aec.infos.items()}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium.error import CustomSpaceError
-from gymnasium.spaces import Box, Text
+from gymnasium.spaces import Box, Text, Tuple
 from gymnasium.spaces.utils import flatten, flatten_space, is_space_dtype_shape_equiv, unflatten
-from gymnasium.vector.utils import create_shared_memory
+from gymnasium.vector.utils import batch_differing_spaces, create_shared_memory, iterate
 from numpy.typing import NDArray
 
 MAX_ACTION_CHARS = 8192
@@ -23,7 +24,14 @@ _PADDING = -1
 _LAST_CODE_POINT = 0x10FFFF
 
 
-class UnicodeText(Text):
+class _BatchedText(Text):
+    """What `iterate` knows, while it may not know `UnicodeText` by name.
+
+    Gymnasium hands a tuple of texts out as it is only if no space in it has an `iterate` of its own.
+    """
+
+
+class UnicodeText(_BatchedText):
     """Every string whose length in code points lies within bounds, whatever its characters.
 
     `gymnasium.spaces.Text` lists its characters one by one, which all of Unicode is too large for (2 s and
@@ -111,3 +119,16 @@ def _refuse_shared_memory(space: UnicodeText, n: int = 1, ctx: Any = None) -> No
     raise CustomSpaceError(
         "shared memory cannot carry text: use gymnasium.vector.AsyncVectorEnv(..., shared_memory=False)"
     )
+
+
+@batch_differing_spaces.register(UnicodeText)
+def _batch_differing_texts(spaces: Sequence[UnicodeText]) -> Tuple[Any]:  # type: ignore[misc]
+    return Tuple(spaces)
+
+
+@iterate.register(_BatchedText)
+def _iterate_texts(space: _BatchedText, items: Iterable[str]) -> Iterator[str]:  # type: ignore[misc]
+    # SuperSuit hands the space of one text with the texts of all environments.
+    if isinstance(items, str):
+        raise TypeError(f"a batch of texts is a sequence of strings, got the one text {items[:40]!r}")
+    return iter(items)

@@ -12,6 +12,11 @@ from ssp_env.scoring import exact_match
 
 Oracle = Callable[[str], Collection[str] | None]
 """All right answers of a question, several if it is ambiguous; none if it has no answer; None if unknown."""
+AUDIT_NAMES = (
+    *("valid", "error", "rejected", "searches_with_answer", "paid_attempts"),
+    *("label_true", "false_agreement", "false_payments"),
+)
+"""Everything `audit` counts, but for `rejected/<reason>`."""
 
 
 def audit(game: Game, oracle: Oracle | None = None) -> dict[str, float]:

@@ -6,8 +6,15 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.error import CustomSpaceError
-from gymnasium.spaces import Dict, Discrete, Text, flatdim, flatten, flatten_space, unflatten
-from gymnasium.vector.utils import batch_space, create_shared_memory
+from gymnasium.spaces import Dict, Discrete, Text, Tuple, flatdim, flatten, flatten_space, unflatten
+from gymnasium.vector.utils import (
+    batch_differing_spaces,
+    batch_space,
+    concatenate,
+    create_empty_array,
+    create_shared_memory,
+    iterate,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,3 +119,28 @@ def test_shared_memory_which_shows_garbage_for_text_is_refused():
     for space in (UnicodeText(5), Dict({"prompt": UnicodeText(5), "turns": Discrete(3)})):
         with pytest.raises(CustomSpaceError, match="shared_memory=False"):
             create_shared_memory(space, n=2)
+
+
+def test_texts_of_differing_bounds_batch_to_a_tuple():
+    spaces = [UnicodeText(5), UnicodeText(9, min_length=1)]
+    assert batch_differing_spaces(spaces) == Tuple(spaces)
+    dicts = [Dict({"prompt": space, "turns": Discrete(3)}) for space in spaces]
+    assert batch_differing_spaces(dicts)["prompt"] == Tuple(spaces)
+
+
+def test_batches_of_texts_are_iterated_text_by_text():
+    space = Dict({"prompt": UnicodeText(5), "turns": Discrete(3)})
+    single = [{"prompt": "ab", "turns": np.int64(1)}, {"prompt": "", "turns": np.int64(2)}]
+    batch = concatenate(space, single, create_empty_array(space, 2))
+    assert list(iterate(batch_space(space, 2), batch)) == single
+    assert list(iterate(batch_space(UnicodeText(5), 2), ("ab", "cd"))) == ["ab", "cd"]
+
+
+def test_the_space_of_one_text_iterates_a_batch_too_as_supersuit_does():
+    space = Dict({"prompt": UnicodeText(5), "more": UnicodeText(3)})
+    assert list(iterate(space, {"prompt": ("a", "b"), "more": ["c", ""]})) == [
+        {"prompt": "a", "more": "c"},
+        {"prompt": "b", "more": ""},
+    ]
+    with pytest.raises(TypeError, match="sequence of strings, got the one text 'ab'"):
+        iterate(UnicodeText(5), "ab")
