@@ -27,6 +27,7 @@ from ssp_env.search.bm25.directory import Manifest, check_index, read_manifest
 from ssp_env.search.bm25.term_index import Progress as OnProgress
 from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.search.corpus import CorpusError, CorpusSource, open_source, world_source
+from ssp_env.search.parts import PartSize
 from ssp_env.worlds import WORLD_PRESETS, World, WorldConfig
 
 _SHOWN_BAD = 5
@@ -36,6 +37,16 @@ SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="Skip malformed lines, rows and files, and print how many there were."),
 ]
+
+PartWords = Annotated[
+    int | None,
+    typer.Option(
+        help="Cut pages with more words into parts of at most so many; 0 keeps pages whole. By default "
+        f"documents of a folder are cut into parts of {PartSize.words}, and passages of a file stay whole.",
+        min=0,
+    ),
+]
+PartOverlap = Annotated[int, typer.Option(help="Most words that a part repeats of the one before.", min=0)]
 
 app = typer.Typer(no_args_is_help=True, help="Build, extend and check indexes on disk.")
 
@@ -70,10 +81,14 @@ def build(
     exact: Annotated[
         bool, typer.Option(help="Rank every passage that has any word of a query, however long that takes.")
     ] = False,
+    part_words: PartWords = None,
+    part_overlap: PartOverlap = PartSize.overlap,
     skip_bad: SkipBad = False,
 ) -> None:
     """Index a corpus on disk in constant memory. If the command is stopped, run it again to continue."""
     opened, usual = _open_corpus(source, world, world_index, heldout)
+    parts = _Parts(part_words, part_overlap)
+    opened = parts.of(opened)
     settings = BM25Settings(
         usual["stem"] if stem is None else stem,
         drop_stop_words,
@@ -92,6 +107,7 @@ def build(
             soft_wrap=True,
         )
         raise
+    parts.report(console)
     _print(manifest, out)
 
 
@@ -101,11 +117,15 @@ def add(
     source: Annotated[
         Path, typer.Argument(help="A source as for `ssp index build`; its passage ids must be new.")
     ],
+    part_words: PartWords = None,
+    part_overlap: PartOverlap = PartSize.overlap,
     skip_bad: SkipBad = False,
 ) -> None:
     """Add passages to an index; engines that have it open continue with the passages they opened."""
-    with _reading(open_source(source), Console(stderr=True), skip_bad) as (passages, report):
+    parts, console = _Parts(part_words, part_overlap), Console(stderr=True)
+    with _reading(parts.of(open_source(source)), console, skip_bad) as (passages, report):
         manifest = add_passages(directory, passages, progress=report)
+    parts.report(console)
     _print(manifest, directory)
 
 
@@ -123,6 +143,22 @@ def check(directory: Directory) -> None:
         task = bar.add_task("Checking", total=total)
         manifest = check_index(directory, lambda count: bar.advance(task, count))
     print(f"{directory}: {manifest.passages:,} passages in {len(manifest.files)} files, all as written")
+
+
+class _Parts:
+    """Cuts the pages of a source as the options say, and counts them."""
+
+    def __init__(self, words: int | None, overlap: int) -> None:
+        self._words, self._overlap = words, overlap
+        self._counts: list[int] = []
+
+    def of(self, source: CorpusSource) -> CorpusSource:
+        words = self._words if self._words is not None else PartSize.words * source.is_folder
+        return source.cut(PartSize(words, self._overlap), self._counts.append) if words else source
+
+    def report(self, console: Console) -> None:
+        if self._counts:
+            console.print(f"long pages cut into parts: {len(self._counts):,} into {sum(self._counts):,}")
 
 
 def _open_corpus(

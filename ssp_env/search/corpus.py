@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from ssp_env.data.lines import DataFileError, shown
 from ssp_env.data.records import count_rows, is_parquet, read_records
 from ssp_env.game.passage import Passage
 from ssp_env.search.documents import is_quoted, unquoted
+from ssp_env.search.parts import PartSize, cut_pages
 from ssp_env.search.plain_text import page_text
 from ssp_env.worlds import World
 
@@ -206,11 +207,22 @@ class CorpusSource:
         total: Size of the source in the unit of the progress of `read`: bytes or passages.
         read: Streams the passages. Its arguments are a function that is called with the error of a malformed
             passage, which is raised if the function is None, and a function that is called with the progress.
+        is_folder: Whether it is a folder of documents, which have any length.
     """
 
     identity: str
     total: int
     read: Callable[[OnBad | None, Callable[[int], object]], Iterator[Passage]]
+    is_folder: bool = False
+
+    def cut(self, size: PartSize, on_cut: Callable[[int], object]) -> CorpusSource:
+        """Return the source of the parts of its pages; see `cut_pages`."""
+        read = self.read
+        return replace(
+            self,
+            identity=f"{self.identity}, {size}",
+            read=lambda on_bad, on_done: cut_pages(read(on_bad, on_done), size, on_cut),
+        )
 
 
 def open_source(path: Path) -> CorpusSource:
@@ -257,6 +269,7 @@ def _folder(path: Path) -> CorpusSource:
         f"{path.resolve()} {_identity(paths)}",
         sum(document.stat().st_size for document in paths),
         lambda on_bad, on_done: read_folder(path, on_bad=on_bad, on_bytes=on_done),
+        is_folder=True,
     )
 
 

@@ -143,3 +143,21 @@ def test_a_killed_command_goes_on(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     assert len(BM25Engine.open(out)) == 120_000
     assert not progress.exists()
+
+
+def test_documents_of_a_folder_are_cut_and_records_only_if_asked(ssp, tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "guide.md").write_text("# Guide\n" + "One more sentence says little. " * 100)
+    status, built = ssp("index", "build", tmp_path / "docs", "--out", tmp_path / "cut")
+    assert status == 0
+    assert "long pages cut into parts: 1 into 4" in built.err
+    assert "parts of at most 200 words that overlap by 40" in built.out
+    assert ssp("index", "build", tmp_path / "docs", "--out", tmp_path / "whole", "--part-words", 0)[0] == 0
+    assert len(BM25Engine.open(tmp_path / "whole")) == 1
+    records = tmp_path / "c.jsonl"
+    records.write_text(json.dumps({"id": "a", "title": "", "text": "word " * 500}))
+    assert "cut" not in ssp("index", "build", records, "--out", tmp_path / "records")[1].err
+    assert ssp("index", "add", tmp_path / "records", tmp_path / "docs", "--part-words", 100)[0] == 0
+    assert len(BM25Engine.open(tmp_path / "records")) > 5
+    message, _ = ssp("index", "build", records, "--out", tmp_path / "x", "--part-words", 9)
+    assert message == "ssp: parts of 9 words can repeat 0 to 8 of the part before, got 40"
