@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agents.chat_endpoint import Ledger
     from agents.conversation_tokens import Rendering
 
+MODELS_OF_RUN = ("warm-start", "best", "final")
 SMOLLM2 = "smollm2"
 HUMAN = "human"
 
@@ -201,13 +202,14 @@ def model_of_run(folder: Path, part: str = "final", role: str = "") -> Path:
 
     Args:
         folder: Any path.
-        part: Which model of the run: `final` or `warm-start`.
+        part: Which model of the run, one of `MODELS_OF_RUN`; a folder `RUN/best` names that one itself.
         role: Whose model, if the run has one for each role: `proposer`, `solver` or `reader`, who has the
             solver's.
 
     Raises:
         ValueError: If the run has no such model yet, or one for each role and the role is neither of them.
     """
+    folder, part = _part_of_run(folder, part)
     if not _is_run(folder):
         return folder
     if has_model_by_role(folder, part):
@@ -219,15 +221,24 @@ def model_of_run(folder: Path, part: str = "final", role: str = "") -> Path:
             f"{folder / part / 'proposer'}"
         )
     if not (folder / part / "config.json").is_file():
+        when = "; it is kept from the first validation on" if part == "best" else ""
         raise ValueError(
-            f"the run in {folder} has no {part} model yet: continue it with ssp train --resume {folder}"
+            f"the run in {folder} has no {part} model yet{when}: continue it with ssp train --resume {folder}"
         )
     return folder / part
 
 
 def has_model_by_role(folder: Path, part: str = "final") -> bool:
-    """Whether a folder is that of a training run with a model for each role."""
+    """Whether a folder is that of a training run, or of its best or final model, with one for each role."""
+    folder, part = _part_of_run(folder, part)
     return _is_run(folder) and (folder / part / "solver" / "config.json").is_file()
+
+
+def _part_of_run(folder: Path, part: str) -> tuple[Path, str]:
+    """Return the run and the part of it that a folder names, or else what was given."""
+    if folder.name in MODELS_OF_RUN and _is_run(folder.parent):
+        return folder.parent, folder.name
+    return folder, part
 
 
 def _is_run(folder: Path) -> bool:

@@ -1,10 +1,10 @@
-from .config import LearnerConfig as LearnerConfig
 from .config import TrainConfig as TrainConfig
 from .config import preset as preset
 from .grpo import GRPO as GRPO
 from .grpo import GRPOConfig as GRPOConfig
 from .learner import Experience as Experience
 from .learner import Learner as Learner
+from .learner_config import LearnerConfig as LearnerConfig
 from .policies import CausalLMPolicy as CausalLMPolicy
 from .ppo import PPO as PPO
 from .ppo import PPOConfig as PPOConfig

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import dacite
 
+from baselines.learner_config import LearnerConfig
 from baselines.model_config import ModelConfig, RolloutConfig
 from baselines.policies_config import Policies, check_policies
 from baselines.self_play_config import CURRENT, FROZEN, FillingConfig, OpponentsConfig
@@ -20,8 +21,6 @@ from ssp_env.game.config import TERSE_RULES, check_names
 from ssp_env.game.rewards import NEED_ATTEMPTS
 from ssp_env.objects import check_least, is_object_name
 
-OldLogprobs = Literal["sampled", "recomputed"]
-Schedule = Literal["constant", "linear", "cosine"]
 T = TypeVar("T")
 Mode = Literal["self-play", "solver-only", "proposer-only"]
 MODES: tuple[Mode, ...] = ("self-play", "solver-only", "proposer-only")
@@ -56,76 +55,6 @@ class WarmStartConfig:
     cloning_games: int = 56
     cloning_attempts: int = 1
     learning_rate: float = 2e-3
-
-
-@dataclass(frozen=True)
-class LearnerConfig:
-    """How a policy is updated, whatever the algorithm.
-
-    Attributes:
-        learning_rate: Peak learning rate of AdamW. 2e-4 suits the tiny model, 1e-4 LoRA, 1e-6 billions of
-            parameters.
-        betas: Decay rates of AdamW's moments.
-        weight_decay: Decoupled weight decay.
-        max_grad_norm: The gradient is clipped to this norm.
-        warmup_steps: Optimiser steps over which the learning rate rises from 0.
-        schedule: What the learning rate does then: stay, or fall until `total_steps`.
-        total_steps: Optimiser steps of the whole run; needed unless the schedule is `constant`.
-        floor: Share of the peak that a falling learning rate ends at.
-        epochs: Times that the samples of an update are gone through.
-        minibatches: Optimiser steps per epoch.
-        micro_batch_tokens: Most tokens of a forward pass, padding included; results do not depend on it.
-        old_logprobs: `sampled` takes the sampler's log-probabilities as those of the old policy; `recomputed`
-            computes them before the first step, in the micro-batches of the update, which sampling in
-            bfloat16 or by another engine needs.
-        importance_cap: With `recomputed`, each token's loss is multiplied by min(old / sampled, cap),
-            truncated importance sampling; None for no correction.
-        reference: What a KL penalty refers to: `fixed`, the weights before the first update, or `moving`.
-        reference_every: Optimiser steps between two moves of the reference.
-        reference_decay: Share of itself that the reference keeps in a move: 0 takes over the policy's
-            weights, more is an exponential moving average.
-        seed: Seed of the order in which samples fall into minibatches.
-    """
-
-    learning_rate: float = 1e-6
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    warmup_steps: int = 0
-    schedule: Schedule = "constant"
-    total_steps: int = 0
-    floor: float = 0.0
-    epochs: int = 1
-    minibatches: int = 1
-    micro_batch_tokens: int = 2048
-    old_logprobs: OldLogprobs = "sampled"
-    importance_cap: float | None = None
-    reference: Literal["fixed", "moving"] = "fixed"
-    reference_every: int = 100
-    reference_decay: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        check_least(
-            1,
-            **{
-                name: getattr(self, name)
-                for name in ("epochs", "minibatches", "micro_batch_tokens", "reference_every")
-            },
-        )
-        if not 0 <= self.reference_decay < 1:
-            raise ValueError(f"reference_decay must be from 0 to below 1, got {self.reference_decay}")
-        if self.schedule != "constant" and self.total_steps < 1:
-            raise ValueError(
-                f"a {self.schedule} schedule needs total_steps of at least 1, got {self.total_steps}"
-            )
-        if self.importance_cap is not None and self.old_logprobs != "recomputed":
-            raise ValueError(
-                "importance_cap corrects recomputed log-probabilities: set old_logprobs to 'recomputed'"
-            )
 
 
 @dataclass(frozen=True)
@@ -193,6 +122,7 @@ class TrainConfig:
             the same weights.
         proposer_only_steps: First steps in which the proposer alone learns.
         checkpoint_every: Steps between checkpoints.
+        checkpoints_kept: Newest checkpoints that are kept; a damaged one needs the one before.
         game: Rules of the game.
         source: Where tasks come from.
         model: The policy.
@@ -220,12 +150,13 @@ class TrainConfig:
     solver_only_steps: int = 0
     proposer_only_steps: int = 0
     checkpoint_every: int = 20
+    checkpoints_kept: int = 2
     game: GameConfig = TERSE_GAME
     source: SourceConfig = field(default_factory=SourceConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     warm_start: WarmStartConfig = WarmStartConfig()
-    learner: LearnerConfig = LearnerConfig()
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
     opponents: OpponentsConfig = field(default_factory=OpponentsConfig)
     filling: FillingConfig = field(default_factory=FillingConfig)
     solver: RoleConfig = RoleConfig()
@@ -250,9 +181,8 @@ class TrainConfig:
                 "the tiny model reads terse worlds only: set model.name to smollm2 or the folder of a "
                 "model, or leave out source.corpus, source.search and rules.prompts"
             )
-        check_least(
-            1, **{name: getattr(self, name) for name in ("steps", "answers", "proposals", "checkpoint_every")}
-        )
+        counts = ("steps", "answers", "proposals", "checkpoint_every", "checkpoints_kept")
+        check_least(1, **{name: getattr(self, name) for name in counts})
         if self.tokens is not None and self.tokens < 1:
             raise ValueError(f"tokens must be at least 1, or None for no limit, got {self.tokens}")
         check_least(1, **{"evaluation.questions": self.evaluation.questions})

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from baselines.config import LearnerConfig
+from baselines.learner_config import LearnerConfig
 from baselines.losses import importance_weights, kl
 from baselines.policies import Policy, Scores
 from baselines.processes import Processes

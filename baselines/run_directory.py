@@ -25,7 +25,6 @@ from baselines.sharding import gathered, shared_out
 CONFIG = "config.json"
 PART = ".part"
 """Ends the names of files that are being written."""
-KEPT_CHECKPOINTS = 2
 Optimizers = torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer]
 """One optimiser, or several by owner; see `baselines.by_role.distinct`."""
 
@@ -51,10 +50,12 @@ class RunDirectory:
     Attributes:
         path: The folder.
         writes: Whether this process writes into it; of several that train together only one does.
+        checkpoints_kept: Newest checkpoints that are kept.
     """
 
     path: Path
     writes: bool = True
+    checkpoints_kept: int = 2
 
     @classmethod
     def create(cls, path: Path, config: TrainConfig) -> RunDirectory:
@@ -69,7 +70,7 @@ class RunDirectory:
                 "or start another with: ssp train --name NEW_NAME"
             )
         path.mkdir(parents=True, exist_ok=True)
-        run = cls(path)
+        run = cls(path, checkpoints_kept=config.checkpoints_kept)
         run.write_json(CONFIG, config.to_dict())
         return run
 
@@ -84,7 +85,7 @@ class RunDirectory:
             config = TrainConfig.from_dict(json.loads((path / CONFIG).read_text()))
         except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise RunDirectoryError(f"no run in {path}: config.json: {error}") from error
-        return cls(path), config
+        return cls(path, checkpoints_kept=config.checkpoints_kept), config
 
     def extend(self, config: TrainConfig, steps: int | None) -> TrainConfig:
         """Let the run take more self-play steps than it was started with, and return its configuration.
@@ -185,7 +186,7 @@ class RunDirectory:
             return self.path
         (self.path / "checkpoints").mkdir(exist_ok=True)
         target = self.publish(f"checkpoints/{stage}-{step:06d}", write)
-        for old in self.checkpoints()[:-KEPT_CHECKPOINTS]:
+        for old in self.checkpoints()[: -self.checkpoints_kept]:
             shutil.rmtree(old)
         return target
 

@@ -10,40 +10,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-import numpy as np
-from torch import Tensor
-
-from agents.scripted import ScriptedPlayer
 from baselines.by_role import by_role, distinct, joined, state_of
-from baselines.config import LearnerConfig, TrainConfig
+from baselines.config import TrainConfig
 from baselines.evaluation import Accuracy, evaluate
-from baselines.learner import Learner
-from baselines.models import TinyModel, check_model, open_model, policies_of_roles
+from baselines.models import check_model, open_model, policies_of_roles
 from baselines.processes import Processes
 from baselines.rollout import Rollout
 from baselines.run_directory import Checkpoint, RunDirectory, restore_optimizer
-from baselines.samples import Sample
-from baselines.seeding import derive_rng, derive_seed
+from baselines.seeding import derive_seed
 from baselines.self_play import SelfPlay
 from baselines.sharding import ShardedPolicy
-from baselines.tasks import WorldSource, open_source
-from baselines.warm_start import (
-    clone,
-    demonstrations,
-    lookup_samples,
-    oracle_demonstrations,
-    pages_shown,
-)
-from ssp_env.game import PROTOCOLS
+from baselines.stages import Stage, WarmStart, warm_start_steps
+from baselines.tasks import open_source
 from ssp_env.records import EpisodeWriter, keep_episodes
 
 WARM_START = "warm-start"
 FINAL = "final"
+BEST = "best"
+VALIDATION = "validation.json"
+"""File in the folder `best`: the step whose weights it holds, and how they did on validation questions."""
 EPISODES = "episodes.jsonl"
 SELF_PLAY = "self-play"
 
@@ -67,31 +56,6 @@ class Observer(Protocol):
 
     def evaluating(self, what: str) -> None:
         """An evaluation begins."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of a run: a number of steps with one learner, or with one for each role.
-
-    Attributes:
-        name: As people read it.
-        steps: Number of its steps.
-        learners: Their policies and optimisers are part of checkpoints; see `baselines.by_role.distinct`.
-        step: Takes the step of a number and returns its metrics.
-        tokens: It ends earlier, once this many tokens have been sampled and trained; None for no limit.
-        state: What else is part of checkpoints, as tensors.
-        plain_state: The same, as plain data for JSON.
-        restore: Takes both back.
-    """
-
-    name: str
-    steps: int
-    learners: Mapping[str, Learner]
-    step: Callable[[int], dict[str, float]]
-    tokens: int | None = None
-    state: Callable[[], Mapping[str, Tensor]] = dict
-    plain_state: Callable[[], Mapping[str, Any]] = dict
-    restore: Callable[[Mapping[str, Tensor], Mapping[str, Any]], None] = lambda state, plain: None
 
 
 class Training:
@@ -126,7 +90,6 @@ class Training:
             )
         self.run = run
         self.observer = observer
-        self.protocol = PROTOCOLS[config.game.protocol]
         self.source = open_source(config.source, config.world, config.hops, config.game)
         self.opened = open_model(config, run.path)
         if config.model.sharding == "fsdp2":
@@ -149,16 +112,17 @@ class Training:
         Raises:
             Interrupted: After the step in which the first Ctrl-C came; the state is saved.
         """
-        stage_names = ("lookup", "cloning", "self_play")
+        warm_start = WarmStart(self.config, self.opened, self.source, self.processes)
+        stages = (warm_start.lookups, warm_start.cloning, self._self_play_stage)
         first_stage, first_step, restore = self._restore(self.run.newest_checkpoint())
         self.processes.wait()
         with self._deferred_interrupt():
-            for index, name in enumerate(stage_names):
+            for index, open_stage in enumerate(stages):
                 if index < first_stage:
                     continue
-                if name == "self_play":
+                if open_stage == self._self_play_stage:
                     self._save_warm_start()
-                stage = getattr(self, f"_{name}_stage")()
+                stage = open_stage()
                 done = first_step if index == first_stage else 0
                 if done:
                     restore(stage)
@@ -168,73 +132,6 @@ class Training:
         return self._summarise(after) if self.processes.is_main else {}
 
     # -- stages ----------------------------------------------------------------------------------------
-
-    @property
-    def _warm_start_steps(self) -> tuple[int, int]:
-        """Steps of look-ups, which only the tiny model practises, and of cloning."""
-        options = self.config.warm_start
-        return options.lookup_steps if self.config.model.is_tiny else 0, options.cloning_steps
-
-    def _lookup_stage(self) -> Stage:
-        steps = self._warm_start_steps[0]
-        learner = self._supervised(steps)
-
-        def step(number: int) -> dict[str, float]:
-            rng = derive_rng(self.config.seed, "lookup", number)
-            pages = pages_shown(number / steps)
-            return clone(learner, self._lookups(rng, self.config.warm_start.lookup_sequences, pages))
-
-        return Stage("look-ups", steps, {"": learner}, step)
-
-    def _cloning_stage(self) -> Stage:
-        steps = self._warm_start_steps[1]
-        learner = self._supervised(steps)
-
-        def step(number: int) -> dict[str, float]:
-            return clone(learner, self._shown(number))
-
-        return Stage("cloning", steps, {"": learner}, step)
-
-    def _shown(self, number: int) -> list[Sample]:
-        """Return the demonstrations of a step of cloning."""
-        options, seed = self.config.warm_start, self.config.seed
-        game = replace(self.config.game, attempts=options.cloning_attempts)
-        rng = derive_rng(seed, "cloning", number)
-        if isinstance(self.opened, TinyModel):
-            player = ScriptedPlayer(seed=derive_seed(seed, "cloning", number))
-            shown = demonstrations(
-                self.source, player, game, self.opened.tokenizer, rng, games=options.cloning_games
-            )
-            return [*shown, *self._lookups(rng, options.rehearsed_sequences, pages_shown(1.0))]
-        # Demonstrations come from generated worlds, whatever is played over later.
-        worlds = WorldSource(self.config.world, self.config.source.worlds, self.config.hops)
-        conversations = self.opened.conversations()
-        return oracle_demonstrations(worlds, game, conversations, rng, games=options.cloning_games)
-
-    def _lookups(self, rng: np.random.Generator, sequences: int, pages: int) -> list[Sample]:
-        assert isinstance(self.opened, TinyModel)
-        return lookup_samples(
-            self.config.world,
-            self.protocol,
-            self.opened.tokenizer,
-            rng,
-            worlds=sequences // 4,
-            per_world=4,
-            pages=pages,
-        )
-
-    def _supervised(self, steps: int) -> Learner:
-        options = LearnerConfig(
-            learning_rate=self.config.warm_start.learning_rate,
-            betas=self.config.learner.betas,
-            weight_decay=0.01,
-            warmup_steps=max(1, steps // 20),
-            schedule="cosine",
-            floor=0.1,
-            total_steps=max(1, steps),
-            micro_batch_tokens=self.config.learner.micro_batch_tokens,
-        )
-        return Learner(self.opened.policy, options, self.processes)
 
     def _self_play_stage(self) -> Stage:
         config = self.config
@@ -250,6 +147,7 @@ class Training:
             every = config.evaluation.validation_every
             if every and (number + 1) % every == 0:
                 metrics |= self._validate(number)
+                self._keep_if_best(metrics, self._global_step(2, number))
                 self._record_episodes(played, number)
             return metrics
 
@@ -285,7 +183,7 @@ class Training:
                 raise Interrupted(self.run.path)
 
     def _global_step(self, stage: int, number: int) -> int:
-        return sum(self._warm_start_steps[:stage]) + number + 1
+        return sum(warm_start_steps(self.config)[:stage]) + number + 1
 
     def _checkpoint(self, index: int, step: int, stage: Stage) -> None:
         state = {
@@ -376,15 +274,40 @@ class Training:
 
     def _save_models(self, name: str) -> None:
         """Write the model of both roles, or a folder with that of each, into a folder of the run."""
-        policies = distinct(self.policies)
-        for policy in policies.values():
+        for policy in distinct(self.policies).values():
             policy.gather()
+        self.run.publish(name, self._write_models)
+
+    def _write_models(self, folder: Path) -> None:
+        for owner, policy in distinct(self.policies).items():
+            self.opened.save(folder / owner, policy)
+
+    def _best(self) -> dict[str, Any] | None:
+        """Return the step and the mean success of the weights in `best`; None if there are none yet."""
+        try:
+            best: dict[str, Any] = json.loads((self.run.path / BEST / VALIDATION).read_text())
+        except FileNotFoundError:
+            return None
+        return best
+
+    def _keep_if_best(self, metrics: Mapping[str, float], step: int) -> None:
+        """Publish the weights as the best if they did better on validation questions than all before.
+
+        The models are up to date, because they were published to be validated.
+        """
+        successes = [value for name, value in metrics.items() if name.startswith("validation/")]
+        if not self.run.writes or not successes:
+            return
+        best, success = self._best(), _mean(successes)
+        # A step that a resumed run takes again is as good as it was, and its weights are there already.
+        if best is not None and success <= best["mean_success"]:
+            return
 
         def write(folder: Path) -> None:
-            for owner, policy in policies.items():
-                self.opened.save(folder / owner, policy)
+            self._write_models(folder)
+            (folder / VALIDATION).write_text(json.dumps({"step": step, "mean_success": success}) + "\n")
 
-        self.run.publish(name, write)
+        self.run.publish(BEST, write)
 
     def _record_episodes(self, played: Rollout, number: int) -> None:
         if not self.run.writes:
@@ -407,6 +330,7 @@ class Training:
                 "before": json.loads((self.run.path / "heldout_before.json").read_text()),
                 "after": {name: accuracy.to_dict() for name, accuracy in after.items()},
             },
+            "best": self._best(),
             "game": {key: _mean(values) for key in keys if (values := [r[key] for r in last if key in r])},
         }
         self.run.write_json("summary.json", summary)

@@ -228,6 +228,9 @@ def test_a_run_stands_for_its_final_model(run_folder):
 def test_only_a_run_is_taken_for_one(run_folder):
     warm_start = run_folder / "warm-start"
     assert model_of_run(run_folder, "warm-start") == warm_start
+    assert model_of_run(warm_start, "warm-start") == warm_start
+    with pytest.raises(ValueError, match="has no best model yet"):
+        model_of_run(run_folder / "best")
     # A model has a config.json of its own.
     assert model_of_run(warm_start) == warm_start
     assert model_of_run(run_folder / "nowhere") == run_folder / "nowhere"

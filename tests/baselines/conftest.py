@@ -12,8 +12,8 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 
 from agents.tiny_model import build_model, save
 from agents.tiny_policy import TinyPolicy
-from baselines.config import LearnerConfig
 from baselines.learner import Learner
+from baselines.learner_config import LearnerConfig
 from baselines.policies import CausalLMPolicy
 from baselines.samples import Sample, text_sample
 from baselines.warm_start import clone

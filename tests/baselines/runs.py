@@ -124,6 +124,10 @@ def assert_same_run(got: Path, expected: Path) -> None:
     """Weights, figures and records are equal, clocks aside."""
     assert same(weights(got / "final"), weights(expected / "final"))
     assert same(weights(got / "warm-start"), weights(expected / "warm-start"))
+    assert (got / "best").exists() == (expected / "best").exists()
+    if (expected / "best").exists():
+        assert same(weights(got / "best"), weights(expected / "best"))
+        assert rows(got / "best", "validation.json") == rows(expected / "best", "validation.json")
     figures = [
         {k: v for k, v in summary(path).items() if k not in ("wall_s", "peak_rss_mb")}
         for path in (got, expected)

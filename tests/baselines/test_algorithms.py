@@ -13,9 +13,10 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 from agents.tiny_model import build_model
 from baselines.advantages import gae, whiten
 from baselines.algorithms import build_algorithm
-from baselines.config import LearnerConfig, RoleConfig
+from baselines.config import RoleConfig
 from baselines.grpo import GRPO, GRPOConfig
 from baselines.learner import Learner
+from baselines.learner_config import LearnerConfig
 from baselines.policies import CausalLMPolicy
 from baselines.ppo import PPO, PPOConfig
 from baselines.reinforce import Reinforce, ReinforceConfig

@@ -45,7 +45,12 @@ MODELS = LEARNING.changed(APART)
 
 def assert_same_runs(got: Path, expected: Path) -> None:
     """The models of both roles, figures and records are equal, clocks aside."""
-    for part in ("warm-start", "final/solver", "final/proposer"):
+    parts = ["warm-start", "final/solver", "final/proposer"]
+    assert (got / "best").exists() == (expected / "best").exists()
+    if (expected / "best").exists():
+        parts += ["best/solver", "best/proposer"]
+        assert rows(got / "best", "validation.json") == rows(expected / "best", "validation.json")
+    for part in parts:
         assert same(weights(got / part), weights(expected / part)), part
     figures = [
         {k: v for k, v in summary(path).items() if k not in ("wall_s", "peak_rss_mb")}
@@ -132,6 +137,7 @@ def test_a_run_of_two_models_is_the_same_after_a_stop_and_after_a_kill(
     config = MODELS.changed(
         {
             "checkpoint_every": 2,
+            "evaluation": {"validation_every": 1},
             "opponents": {"proposer": "pfsp", "solver": "pfsp", "every": 1, "window": 2},
             "filling": {"kind": "prioritised", "max_age": 3, "max_uses": 2},
             "solver": {"algorithm": "ppo", "warmup_updates": 1, "kl_coefficient": 0.1},
@@ -151,6 +157,14 @@ def test_a_run_of_two_models_is_the_same_after_a_stop_and_after_a_kill(
     for name in ("stopped", "before", "self-play 4", "after"):
         resume(tmp_path / name)
         assert_same_runs(tmp_path / name, whole)
+    for role in ("solver", "proposer", "reader"):
+        best = model_of_run(whole / "best", role=role)
+        assert best == whole / "best" / ("proposer" if role == "proposer" else "solver")
+        assert player_by_name(role, str(whole / "best"), PlayerOptions()).prompts == "terse"
+    with pytest.raises(ValueError, match=r"a model for each role: name .*best/solver or .*best/proposer"):
+        model_of_run(whole / "best")
+    cast = Cast(dict.fromkeys(("proposer", "solver"), str(whole / "best")))
+    assert cast.players["solver"] is not cast.players["proposer"]
     (folder, *_) = RunDirectory(whole).checkpoints()
     owners = {name.partition("/")[0] for name in load_file(folder / "optimizer.safetensors")}
     assert owners == {"solver", "proposer"}

@@ -53,7 +53,7 @@ def test_a_configuration_of_another_version_names_the_keys_that_differ(change: s
         TrainConfig.from_dict(data)
 
 
-@pytest.mark.parametrize("name", ["steps", "answers", "proposals", "checkpoint_every"])
+@pytest.mark.parametrize("name", ["steps", "answers", "proposals", "checkpoint_every", "checkpoints_kept"])
 def test_counts_must_be_positive(name: str):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         replace(preset("smoke"), **{name: 0})

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from agents.tiny_policy import TinyPolicy
-from baselines.config import LearnerConfig
 from baselines.grpo import GRPO, GRPOConfig
 from baselines.learner import Experience, Learner
+from baselines.learner_config import LearnerConfig
 from baselines.policies import CausalLMPolicy
 from baselines.reinforce import Reinforce
 from baselines.rollout import Rollout, play_rollout

@@ -93,6 +93,8 @@ def assert_like(alone: RunDirectory, together: RunDirectory, steps: int) -> None
     one, two = (summary["heldout"]["after"] for summary in measured)
     assert {name: row["n"] for name, row in two.items()} == {name: row["n"] for name, row in one.items()}
     assert (together.path / "final" / "model.safetensors").is_file()
+    best = json.loads((together.path / "best" / "validation.json").read_text())
+    assert best == measured[1]["best"] and (together.path / "best" / "model.safetensors").is_file()
 
 
 def test_a_run_of_two_processes_is_like_that_of_one(tmp_path: Path, alone: RunDirectory):

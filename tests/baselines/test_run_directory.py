@@ -242,6 +242,22 @@ def test_the_newest_two_checkpoints_are_kept_in_order_of_stage_and_step(run: Run
     assert [(state["stage"], state["step"]) for state in kept] == [(2, 5), (2, 1000)]
 
 
+@pytest.mark.parametrize("kept", [1, 3])
+def test_as_many_checkpoints_are_kept_as_the_configuration_says(tmp_path: Path, kept: int, caplog):
+    config = replace(CONFIG, checkpoints_kept=kept)
+    RunDirectory.create(tmp_path / "run", config)
+    run, _ = RunDirectory.open(tmp_path / "run")
+    for step in range(1, 6):
+        save(run, 2, step)
+    assert [folder.name for folder in run.checkpoints()] == [f"2-{n:06d}" for n in range(6 - kept, 6)]
+    # Of more than two, the newest intact one may be the third.
+    for folder in run.checkpoints()[1:]:
+        (folder / "model.safetensors").write_bytes(b"damaged")
+    found = run.newest_checkpoint()
+    assert found is not None and found.state["step"] == 6 - kept
+    assert ("going on from" in caplog.text) == (kept > 1)
+
+
 def test_a_checkpoint_cut_by_a_kill_is_none(run: RunDirectory):
     whole = save(run, 0, 1)
     cut = run.path / "checkpoints" / ".part-0-000002"

@@ -1,16 +1,20 @@
 """Whole runs in seconds: their records, and who learns in which mode."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import LlamaForCausalLM
 
+from agents.player_names import model_of_run
 from agents.tiny_model import build_model, load, save
 from baselines.config import ModelConfig, preset
 from baselines.run_directory import RunDirectory
-from baselines.train import SELF_PLAY, tokens_spent
+from baselines.tasks import HeldOut, WorldSource
+from baselines.train import SELF_PLAY, Training, tokens_spent
 from ssp_env.game import Game
 from ssp_env.game.events import TurnTaken
 from ssp_env.records import first_difference, read_episodes
@@ -119,6 +123,58 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(short_run: Path, tmp_path
     other = train(replace(SHORT, seed=1), tmp_path / "other")
     assert not same(weights(other / "warm-start"), weights(short_run / "warm-start"))
     assert rows(other) != rows(short_run)
+
+
+def test_the_weights_that_do_best_on_validation_questions_are_kept_beside_the_final_ones(
+    tmp_path: Path, warm_start: Path, lenient_scores: None, monkeypatch: pytest.MonkeyPatch
+):
+    """Of equal ones the first; the weights after two steps are those of a run of two steps."""
+    successes = ((0.25, 0.5), (0.5, 1.0), (0.5, 0.5), (1.0, 0.5), (0.0, 0.0))
+
+    def validate(training: Training, number: int) -> dict[str, float]:
+        one, two = successes[number]
+        return {"validation/1_hop": one, "validation/2_hop": two}
+
+    monkeypatch.setattr(Training, "_validate", validate)
+    config = LEARNING.changed({"evaluation": {"validation_every": 1}})
+    long = train(config, tmp_path / "long", warm_start=warm_start)
+    short = train(replace(config, steps=2), tmp_path / "short", warm_start=warm_start)
+    best = summary(long)["best"]
+    assert best["mean_success"] == 0.75 and rows(long)[1]["step"] == best["step"]
+    assert same(weights(model_of_run(long / "best")), weights(model_of_run(short)))
+    assert not same(weights(long / "best"), weights(long / "final"))
+    assert len(load(long / "best")[1]) == len(TOKENIZER)
+
+
+def test_the_best_weights_are_chosen_on_validation_worlds_and_never_on_heldout_ones(
+    tmp_path: Path, warm_start: Path, lenient_scores: None, monkeypatch: pytest.MonkeyPatch
+):
+    worlds: dict[bool, set[str]] = {True: set(), False: set()}
+    asked: list[bool] = []
+    heldout = WorldSource.heldout
+
+    def watched(source: WorldSource, *arguments: Any, validation: bool) -> Iterator[HeldOut]:
+        asked.append(validation)
+        for each in heldout(source, *arguments, validation=validation):
+            worlds[validation] |= {game.task.corpus for game in each.games}
+            yield each
+
+    monkeypatch.setattr(WorldSource, "heldout", watched)
+    config = replace(LEARNING, steps=2).changed({"evaluation": {"validation_every": 1}})
+    path = train(config, tmp_path / "run", warm_start=warm_start)
+    # Before, two steps, after: the held-out worlds come up outside the choice alone.
+    assert asked == [False, True, True, False]
+    assert worlds[True] and worlds[False] and not worlds[True] & worlds[False]
+    measured = [[v for name, v in row.items() if name.startswith("validation/")] for row in rows(path)]
+    assert summary(path)["best"]["mean_success"] == max(sum(values) / len(values) for values in measured)
+
+
+def test_without_validation_no_weights_are_the_best(tmp_path: Path, warm_start: Path):
+    config = LEARNING.changed({"steps": 1, "evaluation": {"validation_every": 0}})
+    path = train(config, tmp_path / "run", warm_start=warm_start)
+    assert summary(path)["best"] is None and not (path / "best").exists()
+    with pytest.raises(ValueError, match="has no best model yet; it is kept from the first validation on"):
+        model_of_run(path / "best")
 
 
 # -- who learns ----------------------------------------------------------------------------------------

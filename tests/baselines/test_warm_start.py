@@ -11,8 +11,9 @@ import torch
 from transformers import LlamaForCausalLM
 
 from agents.scripted import ScriptedPlayer
-from baselines.config import TERSE_GAME, LearnerConfig
+from baselines.config import TERSE_GAME
 from baselines.learner import Learner
+from baselines.learner_config import LearnerConfig
 from baselines.samples import Sample, Segment, collate
 from baselines.tasks import WorldSource
 from baselines.warm_start import clone, demonstrations, lookup_samples, pages_shown

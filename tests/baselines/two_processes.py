@@ -10,8 +10,9 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from baselines.algorithms import build_algorithm
-from baselines.config import LearnerConfig, RoleConfig
+from baselines.config import RoleConfig
 from baselines.learner import Learner
+from baselines.learner_config import LearnerConfig
 from baselines.processes import Processes, join
 from baselines.sharding import ShardedPolicy
 from tests.baselines.conftest import policy_of
