@@ -161,10 +161,11 @@ def _read(answer: Answer, failures: Failures) -> Completion:
     try:
         return read_completion(json.loads(answer.body))
     except BadChatReply as error:
-        raise failures.error(BadChatReply, error.problem) from None
+        problem = error.problem
     except (ValueError, RecursionError):
         problem = f"expected JSON, got {len(answer.body):,} bytes: {failures.excerpt(answer.body)}"
-        raise failures.error(BadChatReply, problem) from None
+    # Raised out here, as its context would hold what the endpoint sent.
+    raise failures.error(BadChatReply, problem)
 
 
 def endpoint_url(base_url: str | None) -> httpx.URL:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from ssp_env.http import ReplyTooLong
+from ssp_env.http import ReplyTooLong, redact
 from ssp_env.http.errors import ServiceError
 
 _EXCERPT_CHARACTERS = 300
@@ -70,7 +70,7 @@ class Failures:
 
     def error(self, kind: type[ChatError], problem: str, status: int | None = None) -> ChatError:
         """Return an error."""
-        return kind(self._redacted(problem), str(self.url), status)
+        return kind(redact(problem, [self.key]), str(self.url), status)
 
     def of_status(self, status: int, body: bytes) -> ChatError:
         """Return the error that a reply other than 200 stands for."""
@@ -105,7 +105,4 @@ class Failures:
 
     def excerpt(self, body: bytes) -> str:
         """Return the beginning of a reply, quoted."""
-        return repr(self._redacted(body.decode("utf-8", "replace"))[:_EXCERPT_CHARACTERS])
-
-    def _redacted(self, text: str) -> str:
-        return text.replace(self.key, "[API key]") if self.key else text
+        return repr(redact(body.decode("utf-8", "replace"), [self.key])[:_EXCERPT_CHARACTERS])

@@ -20,7 +20,7 @@ from agents.vllm.errors import (
 )
 from agents.vllm.logprobs import PROBE_TEMPERATURE, LogprobsMode, mode_of, probe_request
 from agents.vllm.turn import Completion, read_completion
-from ssp_env.http import Answer, HTTPService, ReplyTooLong, RequestPolicy, service_url
+from ssp_env.http import Answer, HTTPService, ReplyTooLong, RequestPolicy, redact, service_url
 
 UNSET_VERSION = "default"
 """What vLLM calls weights that nobody gave a version."""
@@ -157,7 +157,7 @@ class Server:
             raise ServerUnavailable(self._named(problem)) from None
 
     def _failure(self, answer: Answer) -> VLLMError:
-        said = _message(answer.body)
+        said = _message(redact(answer.body.decode("utf-8", "replace"), [self.api_key]))
         problem = self._named(f"replied with status {answer.status}: {said}")
         if answer.status >= 500 or answer.status in (408, 425, 429):
             return ServerUnavailable(problem)
@@ -171,7 +171,7 @@ class Server:
 
     def _named(self, problem: str) -> str:
         text = problem if self.url in problem else f"{self.url}: {problem}"
-        return text.replace(self.api_key, "[API key]") if self.api_key else text
+        return redact(text, [self.api_key])
 
 
 def server_url(url: str) -> str:
@@ -213,9 +213,9 @@ def first_served(urls: Sequence[str]) -> tuple[str, str | None]:
     raise NoServerLeft(f"no vLLM server can be reached: {'; '.join(problems)}")
 
 
-def _message(body: bytes) -> str:
+def _message(body: str) -> str:
     """What an error reply says."""
-    text = body[: 8 * _EXCERPT_CHARACTERS].decode("utf-8", "replace")
+    text = body[: 8 * _EXCERPT_CHARACTERS]
     try:
         data = json.loads(text)
         said = data.get("error", data)

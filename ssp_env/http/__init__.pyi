@@ -1,6 +1,7 @@
 from .decompression import ReplyTooLong as ReplyTooLong
 from .policy import RequestPolicy as RequestPolicy
 from .policy import RetryPolicy as RetryPolicy
+from .secrets import redact as redact
 from .service import Answer as Answer
 from .service import HTTPService as HTTPService
 from .service import arun as arun

@@ -12,21 +12,24 @@ import os
 import ssl
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 import httpx
 import numpy as np
 
 from ssp_env import __version__
-from ssp_env.http.decompression import ACCEPTED, read_body
+from ssp_env.http.decompression import ACCEPTED, ReplyTooLong, read_body
 from ssp_env.http.policy import Gate, RequestPolicy, send_with_retries
+from ssp_env.http.secrets import clean_error, kept_out_of_logs, redact, redact_reply, secrets_of
 
 Value = TypeVar("Value")
 
+_LONG = 1 << 18
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 
@@ -90,7 +93,8 @@ class HTTPService:
     """Sends requests; threads and event loops may share it, and with it its connections and limits.
 
     Redirects are not followed. Proxies are taken from the environment, as httpx does. The service pickles
-    without its connections, and a forked process opens its own.
+    without its connections, and a forked process opens its own. Keys and tokens in a request's headers and
+    address are cut out of the reply, of exceptions and of what httpx and httpcore log.
 
     Args:
         policy: Time, retries, rate, concurrency and size.
@@ -132,14 +136,14 @@ class HTTPService:
         self._connect()
         request.headers.setdefault("User-Agent", f"ssp-env/{__version__}")
         request.headers.setdefault("Accept-Encoding", ACCEPTED)
-        deadline = asyncio.get_running_loop().time() + self.policy.timeout
-
-        async def attempt() -> Answer:
-            async with self._gate.passed(deadline):
-                return await self._send_once(request)
-
-        with anyio.fail_after(self.policy.timeout):
-            return await send_with_retries(attempt, self.policy, deadline, self._rng)
+        secrets = secrets_of(request)
+        try:
+            with kept_out_of_logs(secrets):
+                return await self._send(request, secrets)
+        except (TimeoutError, httpx.HTTPError, ReplyTooLong) as error:
+            failure = clean_error(error, secrets)
+        # Raised out here, as its context would hold the request.
+        raise failure
 
     def close(self) -> None:
         """Close the connections; a later request opens new ones."""
@@ -160,13 +164,27 @@ class HTTPService:
         self._at_end = weakref.finalize(self, _close_later, self._client, loop)
         self._at_end.atexit = False
 
-    async def _send_once(self, request: httpx.Request) -> Answer:
+    async def _send(self, request: httpx.Request, secrets: Sequence[str]) -> Answer:
+        deadline = asyncio.get_running_loop().time() + self.policy.timeout
+
+        async def attempt() -> Answer:
+            async with self._gate.passed(deadline):
+                return await self._send_once(request, secrets)
+
+        with anyio.fail_after(self.policy.timeout):
+            return await send_with_retries(attempt, self.policy, deadline, self._rng)
+
+    async def _send_once(self, request: httpx.Request, secrets: Sequence[str]) -> Answer:
         response = await self._client.send(request, stream=True)
         try:
             body = await read_body(response, self.policy.max_bytes)
         finally:
             await response.aclose()
-        answer = Answer(response.status_code, response.headers, body)
+        headers = [(name, redact(value, secrets)) for name, value in response.headers.multi_items()]
+        clean = partial(redact_reply, body, secrets, is_error=not response.is_success)
+        # A long text takes long, and nobody else waits for it.
+        body = await anyio.to_thread.run_sync(clean, abandon_on_cancel=True) if len(body) > _LONG else clean()
+        answer = Answer(response.status_code, httpx.Headers(headers), body)
         return self._true_answer(answer) if self._true_answer else answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -48,11 +49,10 @@ class JSONService:
             kind = SearchUnavailable if answer.status >= 500 else SearchRefused
             problem = f"expected status 200, got {answer.status}{_HINTS.get(answer.status, '')}"
             raise self._error(kind, problem, request, answer)
-        try:
+        with suppress(ValueError, RecursionError):
             return json.loads(answer.body)
-        except (ValueError, RecursionError) as error:
-            problem = f"expected JSON, got {len(answer.body):,} bytes"
-            raise self._error(BadSearchReply, problem, request, answer) from error
+        # Raised out here, as its context would hold what the service sent.
+        raise self._error(BadSearchReply, f"expected JSON, got {len(answer.body):,} bytes", request, answer)
 
     def close(self) -> None:
         """Close the connections; a later request opens new ones."""

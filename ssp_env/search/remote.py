@@ -14,7 +14,7 @@ import httpx
 
 from ssp_env.game.passage import Passage
 from ssp_env.http import RequestPolicy as RequestPolicy
-from ssp_env.http import arun, run, service_url, shown_url
+from ssp_env.http import arun, redact, run, service_url, shown_url
 from ssp_env.http.concurrency import gather
 from ssp_env.search.documents import API_KEY_VARIABLE, from_reply
 from ssp_env.search.engine import check_search
@@ -141,15 +141,13 @@ class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextM
         try:
             return from_reply(reply, len(texts), top_k)
         except ValueError as error:
-            raise BadSearchReply(self._redacted(str(error)), shown_url(self._url)) from error
+            problem = redact(str(error), [self._key])
+        # Raised out here, as its context would hold what the server sent.
+        raise BadSearchReply(problem, shown_url(self._url))
 
     def _request(self, method: str, url: httpx.URL, body: object = None) -> httpx.Request:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         return httpx.Request(method, url, headers=headers, json=body)
 
     def _excerpt(self, body: bytes) -> str:
-        text = self._redacted(body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace"))
-        return repr(text[:_EXCERPT_CHARACTERS])
-
-    def _redacted(self, text: str) -> str:
-        return text.replace(self._key, "[API key]") if self._key else text
+        return repr(redact(body.decode("utf-8", "replace"), [self._key])[:_EXCERPT_CHARACTERS])
