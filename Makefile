@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --quiet -c constraints.txt
 # vllm pins a torch of its own.
-PINNED := train lora smollm2 dev serve mcp remote parquet dense benchmark langchain llamaindex
+PINNED := train tensorboard wandb lora smollm2 dev serve mcp remote parquet dense benchmark langchain llamaindex
 
 export TORCH
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -117,7 +117,7 @@ $(VENV)/.train: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
 
 $(VENV)/.dev: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
 	@echo "== Installing ssp-env, what training needs and the tools for tests and checks (about a minute)"
-	$(INSTALL) -e '.[train,lora,dev]'
+	$(INSTALL) -e '.[train,tensorboard,lora,dev]'
 	@touch $(VENV)/.train $@
 
 # Into a folder of its own, so that nothing else finds it; without dependencies, so that nothing replaces torch.

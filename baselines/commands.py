@@ -27,6 +27,7 @@ from agents.player_names import model_of_run
 from baselines.config import MODES, PRESETS, TrainConfig
 from baselines.config import preset as find_preset
 from baselines.eval_command import evaluate
+from baselines.tracking_config import TRACKERS
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text
 from ssp_env.cli.rules import (
@@ -86,6 +87,13 @@ def train(
     steps: Annotated[
         int | None, typer.Option(help="Self-play steps; with --resume more of them extend the run.", min=1)
     ] = None,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Where metrics are shown besides metrics.jsonl: {', '.join(TRACKERS)}. May be repeated; "
+            "with --resume it replaces the trackers of the run."
+        ),
+    ] = None,
     attempts: Attempts = None,
     top_k: TopK = None,
     max_turns: MaxTurns = None,
@@ -112,9 +120,10 @@ def train(
     try:
         if resume is not None:
             run, config = _resumed_run(context, resume, changes, together)
-            config = run.extend(config, steps)
+            config = run.extend(config, steps, tracker)
         else:
             given = {"seed": seed, "steps": steps, "solver": solver, "proposer": proposer, "rules": changes}
+            given["tracking"] = None if tracker is None else {"trackers": tracker}
             config = _new_config(find_preset(preset).in_mode(mode), config_file, given, options)
             warm_start = warm_start and model_of_run(warm_start, "warm-start")
             name = f"{preset}-{mode}-seed{seed}" if name is None else name
@@ -158,6 +167,7 @@ def _new_run(
     from baselines.models import check_model, find_model
     from baselines.opponents import check_players
     from baselines.run_directory import RunDirectory
+    from baselines.tracking_config import check_trackers
 
     folder = _run_folder(name)
     if together is not None and not together.is_main:
@@ -168,6 +178,7 @@ def _new_run(
             find_algorithm(role)
     check_players(config.opponents, config.learning, config.game)
     config.source.check_files()
+    check_trackers(config.tracking)
     if not config.model.is_tiny:
         find_model(config.model.name)
     if warm_start is not None:

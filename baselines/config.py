@@ -15,6 +15,7 @@ from baselines.model_config import ModelConfig, RolloutConfig
 from baselines.policies_config import Policies, check_policies
 from baselines.self_play_config import CURRENT, FROZEN, FillingConfig, OpponentsConfig
 from baselines.tasks import SourceConfig
+from baselines.tracking_config import TrackingConfig
 from ssp_env.cli.rules import read_toml
 from ssp_env.game import GameConfig, Role
 from ssp_env.game.config import TERSE_RULES, check_names
@@ -134,6 +135,7 @@ class TrainConfig:
         solver: How the solver learns.
         proposer: How the proposer learns.
         evaluation: When and how the solver is measured.
+        tracking: Where metrics are shown besides the files of the run.
     """
 
     preset: str = "tiny"
@@ -162,6 +164,7 @@ class TrainConfig:
     solver: RoleConfig = RoleConfig()
     proposer: RoleConfig = RoleConfig("reinforce")
     evaluation: EvaluationConfig = EvaluationConfig()
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
         if self.game.reward in NEED_ATTEMPTS and self.game.attempts < 2:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from baselines.by_role import joined, state_of
 from baselines.checksums import read_state, write_state
 from baselines.config import TrainConfig
 from baselines.sharding import gathered, shared_out
+from baselines.tracking_config import check_trackers
 
 CONFIG = "config.json"
 PART = ".part"
@@ -87,20 +88,30 @@ class RunDirectory:
             raise RunDirectoryError(f"no run in {path}: config.json: {error}") from error
         return cls(path, checkpoints_kept=config.checkpoints_kept), config
 
-    def extend(self, config: TrainConfig, steps: int | None) -> TrainConfig:
-        """Let the run take more self-play steps than it was started with, and return its configuration.
+    def extend(
+        self, config: TrainConfig, steps: int | None, trackers: Sequence[str] | None = None
+    ) -> TrainConfig:
+        """Let the run take more self-play steps than it was started with, or show its metrics elsewhere.
+
+        Returns:
+            The changed configuration.
 
         Raises:
             RunDirectoryError: If there are fewer steps than the run was started with.
+            ModuleNotFoundError: If the library of a tracker is not installed.
         """
-        if steps is None or steps == config.steps:
-            return config
-        if steps < config.steps:
+        before = config
+        if steps is not None and steps < config.steps:
             raise RunDirectoryError(
                 f"the run in {self.path} has {config.steps} steps: --steps may be more, got {steps}"
             )
-        config = replace(config, steps=steps)
-        self.write_json(CONFIG, config.to_dict())
+        if steps is not None:
+            config = replace(config, steps=steps)
+        if trackers is not None:
+            config = replace(config, tracking=replace(config.tracking, trackers=tuple(trackers)))
+        check_trackers(config.tracking)
+        if config != before:
+            self.write_json(CONFIG, config.to_dict())
         return config
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from baselines.self_play import SelfPlay
 from baselines.sharding import ShardedPolicy
 from baselines.stages import Stage, WarmStart, warm_start_steps
 from baselines.tasks import open_source
+from baselines.tracking import METRICS, Tracking
 from ssp_env.records import EpisodeWriter, keep_episodes
 
 WARM_START = "warm-start"
@@ -116,7 +117,7 @@ class Training:
         stages = (warm_start.lookups, warm_start.cloning, self._self_play_stage)
         first_stage, first_step, restore = self._restore(self.run.newest_checkpoint())
         self.processes.wait()
-        with self._deferred_interrupt():
+        with Tracking(self.config, self.run) as self.tracking, self._deferred_interrupt():
             for index, open_stage in enumerate(stages):
                 if index < first_stage:
                     continue
@@ -173,7 +174,8 @@ class Training:
             metrics = stage.step(number)
             spent += tokens_spent(metrics)
             row = {"stage": stage.name, "step": self._global_step(index, number), **metrics}
-            self.run.append_jsonl("metrics.jsonl", [row])
+            self.run.append_jsonl(METRICS, [row])
+            self.tracking.log(row)
             self.observer.step(metrics)
             finished = number + 1 == stage.steps or bool(stage.tokens and spent >= stage.tokens)
             stop = self.processes.any(self._stop)
@@ -195,6 +197,7 @@ class Training:
         weights = joined({owner: learner.policy.state_dict() for owner, learner in stage.learners.items()})
         optimizers = {owner: learner.optimizer for owner, learner in stage.learners.items()}
         self.run.save_checkpoint(index, step, weights, optimizers, state, stage.state())
+        self.tracking.save()
 
     def _restore(self, checkpoint: Checkpoint | None) -> tuple[int, int, Callable[[Stage], None]]:
         """Return the stage and step to go on from, and what restores the stage and its weights."""
@@ -218,7 +221,7 @@ class Training:
         return checkpoint.state["stage"], checkpoint.state["step"], restore
 
     def _drop_rows_after(self, step: int) -> None:
-        self.run.truncate_jsonl("metrics.jsonl", step)
+        self.run.truncate_jsonl(METRICS, step)
         if self.run.writes:
             keep_episodes(self.run.path / EPISODES, lambda episode: episode.extra["step"] <= step)
 
@@ -337,7 +340,7 @@ class Training:
         return summary
 
     def _self_play_rows(self) -> list[dict[str, Any]]:
-        return [row for row in self.run.read_jsonl("metrics.jsonl") if row["stage"] == SELF_PLAY]
+        return [row for row in self.run.read_jsonl(METRICS) if row["stage"] == SELF_PLAY]
 
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - self._started

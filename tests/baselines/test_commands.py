@@ -72,7 +72,9 @@ def test_a_stopped_run_goes_on_with_the_printed_command_and_ends_with_table_and_
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     printed = (folder / "stopped").read_text().rpartition("ssp train ")[2].split()
-    ended = here(monkeypatch, capsys, folder, "train", *printed, "--threads", "1")
+    ended = here(monkeypatch, capsys, folder, "train", *printed, "--threads", "1", "--tracker", "csv")
+    steps = len((folder / RUN / "metrics.jsonl").read_text().splitlines())
+    assert len((folder / RUN / "metrics.csv").read_text().splitlines()) == 1 + steps
     assert "Held-out sampled pass@1, self-play, seed 0" in ended
     assert f"learning curves: {RUN}/curve.png" in ended
     assert (folder / RUN / "curve.png").read_bytes().startswith(b"\x89PNG")
@@ -270,6 +272,7 @@ def test_a_file_the_options_and_single_values_make_up_the_run(
         (["--solver", "no_such_module:Mine"], "no module no_such_module"),
         (["--solver", "frozen", "--proposer", "frozen"], "somebody must learn"),
         (["--set", "opponents.proposer=perfekt"], "did you mean 'perfect'"),
+        (["--tracker", "tensorbord"], "did you mean 'tensorboard'"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_before_it_begins(
@@ -277,6 +280,17 @@ def test_a_run_that_cannot_be_is_refused_before_it_begins(
 ):
     assert said in refusal(monkeypatch, tmp_path, "train", "--preset", "smoke", "--name", "mine", *options)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_tracker_whose_library_is_missing_is_refused_before_the_run_begins(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("baselines.tracking_config.find_spec", lambda name: None)
+    said = "wandb is not installed. Install it with: pip install 'ssp-env[wandb]'"
+    before = (folder / RUN / "config.json").read_text()
+    assert said in refusal(monkeypatch, tmp_path, "train", "--preset", "smoke", "--tracker", "wandb")
+    assert said in refusal(monkeypatch, folder, "train", "--resume", RUN, "--tracker", "wandb")
+    assert not (tmp_path / "runs").exists() and (folder / RUN / "config.json").read_text() == before
 
 
 def test_the_command_line_is_there_before_torch_is():

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,15 @@ def assert_like(alone: RunDirectory, together: RunDirectory, steps: int) -> None
 
 
 def test_a_run_of_two_processes_is_like_that_of_one(tmp_path: Path, alone: RunDirectory):
-    printed = train_by_two(tmp_path, "--preset", "smoke", "--name", "two")
+    trackers = ["csv", *(["tensorboard"] if find_spec("tensorboard") else [])]
+    options = [word for name in trackers for word in ("--tracker", name)]
+    printed = train_by_two(tmp_path, "--preset", "smoke", "--name", "two", *options)
     assert printed.count("run folder") == 1
+    # One of the two processes writes what trackers show.
+    run = tmp_path / "runs" / "two"
+    steps = len((run / "metrics.jsonl").read_text().splitlines())
+    assert len((run / "metrics.csv").read_text().splitlines()) == 1 + steps
+    assert len(list(run.glob("tensorboard/events.*"))) == len(trackers) - 1
     assert_like(alone, RunDirectory(tmp_path / "runs" / "two"), steps=0)
 
 
