@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import Enum
 from importlib import import_module
@@ -17,7 +18,8 @@ from ssp_env.search.documents import API_KEY_VARIABLE
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_GRACE_SECONDS = 30
+    from ssp_env.serve.access import Limits
+
 _STARTUP_FAILED = 3
 
 
@@ -57,6 +59,10 @@ def serve(
     max_query_chars: Annotated[int, typer.Option(help="Most characters in a query.", min=1)] = 10_000,
     max_body_mib: Annotated[int, typer.Option(help="Largest request in MiB.", min=1)] = 16,
     max_top_k: Annotated[int, typer.Option(help="Most passages per query.", min=1)] = 100,
+    max_held_mib: Annotated[
+        int, typer.Option(help="Most MiB in the bodies of all requests under way.", min=1)
+    ] = 64,
+    max_connections: Annotated[int, typer.Option(help="Most open connections.", min=1)] = 500,
     refuse_long_queries: Annotated[
         bool,
         typer.Option("--refuse-long-queries", help="Refuse requests with a longer query; it is cut if not."),
@@ -64,7 +70,7 @@ def serve(
 ) -> None:
     """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients."""
     _check_extra("mcp" if mcp else "serve")
-    from ssp_env.serve.access import Limits, is_loopback
+    from ssp_env.serve.access import Limits, check_token, is_loopback
 
     # With MCP over stdio, stdout carries the protocol.
     console = Console(stderr=True)
@@ -73,8 +79,16 @@ def serve(
         max_query_chars,
         max_body_mib * 2**20,
         max_top_k,
+        max_held_bytes=max_held_mib * 2**20,
+        max_connections=max_connections,
         refuse_long_queries=refuse_long_queries,
     )
+    if mcp is not Transport.stdio:
+        # click takes an empty variable for one that is unset, which would let everybody in.
+        in_environment = os.environ.get(API_KEY_VARIABLE)
+        given = in_environment if token is None else token
+        if given is not None:
+            check_token(given, API_KEY_VARIABLE if given == in_environment else "--token")
     engine = open_engine(world, world_index, heldout, corpus, index, search)
     if token is None and mcp is not Transport.stdio and not is_loopback(host):
         console.print(
@@ -84,29 +98,35 @@ def serve(
     if mcp is None:
         from ssp_env.serve.app import build_app
 
-        run_app(build_app(engine, limits=limits, token=token, host=host), host, port)
+        run_app(build_app(engine, limits=limits, token=token, host=host), host, port, limits)
         return
     from ssp_env.serve.mcp_server import build_mcp_app, build_mcp_server
 
     if mcp is Transport.stdio:
         build_mcp_server(engine, limits=limits).run("stdio")
     else:
-        run_app(build_mcp_app(engine, host=host, limits=limits, token=token), host, port)
+        run_app(build_mcp_app(engine, host=host, limits=limits, token=token), host, port, limits)
 
 
-def run_app(app: ASGIApp, host: str, port: int) -> None:
+def run_app(app: ASGIApp, host: str, port: int, limits: Limits | None = None) -> None:
     """Serve until SIGINT or SIGTERM; requests under way then get up to 30 seconds to finish.
+
+    Args:
+        app: The application.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        limits: Number of connections, and seconds for the head of a request.
 
     Raises:
         KeyboardInterrupt: If SIGINT ended the server.
         SystemExit: If the address cannot be used; the status is 3, as in uvicorn.
     """
-    from uvicorn import Config, Server
+    from uvicorn import Server
+
+    from ssp_env.serve.connections import server_config
 
     # uvicorn.run does the same, but treats SIGINT as a normal end.
-    server = Server(
-        Config(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
-    )
+    server = Server(server_config(app, limits, host=host, port=port))
     server.run()
     if not server.started:
         sys.exit(_STARTUP_FAILED)

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-import anyio
 import msgpack
 from fastapi import FastAPI, HTTPException, Request, Response
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -20,7 +19,8 @@ from ssp_env.http.concurrency import OverloadedError
 from ssp_env.objects import kind_of
 from ssp_env.search.documents import to_document
 from ssp_env.search.engine import SearchEngine
-from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, is_loopback, with_local_names
+from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, LocalPagesOnly, is_loopback
+from ssp_env.serve.bodies import LimitBodies
 from ssp_env.serve.engine_thread import EngineThread
 from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
@@ -146,9 +146,10 @@ def build_app(
         limits: The largest requests that are accepted. Larger ones are refused with a status of 4xx, but for
             queries that are too long, which are cut; the status is 503 if too many queries wait.
         token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
-        host: Address at which the server listens; at loopback, requests that name another host are refused.
+        host: Address at which the server listens; at loopback, requests that name another host are refused,
+            and those of web pages of other machines.
     """
-    metrics = Metrics()
+    metrics, allowed = Metrics(), limits or Limits()
     thread = EngineThread(engine, on_batch=metrics.batch)
     metrics.watch_waiting(lambda: thread.waiting)
 
@@ -158,12 +159,14 @@ def build_app(
         thread.close()
 
     app = FastAPI(title="ssp-env search", version=__version__, lifespan=lifespan)
-    _add_retrieve(app, thread, limits or Limits(), metrics)
+    _add_retrieve(app, thread, allowed, metrics)
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.get(path)(endpoint)
-    guarded: ASGIApp = app if token is None else BearerToken(app, token)
+    guarded: ASGIApp = LimitBodies(app, allowed)
+    if token is not None:
+        guarded = BearerToken(guarded, token)
     if host is not None and is_loopback(host):
-        guarded = with_local_names(guarded, host)
+        guarded = LocalPagesOnly(guarded, host)
     return CountRequests(guarded, metrics)
 
 
@@ -171,7 +174,7 @@ def _add_retrieve(app: FastAPI, thread: EngineThread, limits: Limits, metrics: M
     @app.post("/retrieve", openapi_extra=_BODY)
     async def retrieve(request: Request) -> Response:
         """Search: `result` holds, per query, documents or, with `return_scores`, documents and scores."""
-        body = await _body(request, limits)
+        body = await request.body()
         try:
             asked = read_request(body)
             asked.check(limits)
@@ -193,25 +196,3 @@ def _cut(queries: list[str], longest: int, metrics: Metrics) -> list[str]:
     if cut := sum(len(query) > longest for query in queries):
         metrics.cut(cut)
     return [query[:longest] for query in queries]
-
-
-async def _body(request: Request, limits: Limits) -> bytes:
-    """Read the body as far as the limits allow, whatever its announced length."""
-    body = bytearray()
-    # The rest of the body is not read: the connection ends with the refusal.
-    close = {"Connection": "close"}
-    too_large = HTTPException(413, f"expected a body of at most {limits.max_body_bytes:,} bytes", close)
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limits.max_body_bytes:
-        raise too_large
-    try:
-        with anyio.fail_after(limits.body_seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limits.max_body_bytes:
-                    raise too_large
-    except TimeoutError as error:
-        raise HTTPException(
-            408, f"expected the body within {limits.body_seconds:g} seconds", close
-        ) from error
-    return bytes(body)

@@ -15,7 +15,8 @@ from ssp_env.game.protocol import ENGLISH_NOTICES
 from ssp_env.objects import kind_of
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import ToolError, harmless
-from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits
+from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, LocalPagesOnly, is_loopback
+from ssp_env.serve.bodies import LimitBodies
 from ssp_env.serve.engine_thread import EngineThread
 from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
@@ -32,6 +33,7 @@ except ImportError:
 
 _log = logging.getLogger("ssp_env.serve")
 
+MCP_PATH = "/mcp"
 INSTRUCTIONS = "Search a fixed collection of passages. Every result is a passage with its title, best first."
 
 
@@ -103,17 +105,23 @@ def build_mcp_app(
 
     Args:
         engine: As for `ssp_env.serve.app.build_app`, like `token`.
-        host: Address of the server; at loopback, requests to `/mcp` that name another host are refused.
-        limits: Longest query and most results of a call.
+        host: Address of the server; at loopback, requests that name another host are refused, and those of
+            web pages of other machines.
+        limits: Longest query and most results of a call, and size of bodies.
         token: Bearer token.
     """
-    metrics = Metrics()
+    metrics, allowed = Metrics(), limits or Limits()
     thread = EngineThread(engine, on_batch=metrics.batch)
     metrics.watch_waiting(lambda: thread.waiting)
-    app = _streamable_http_app(build_mcp_server(engine, limits=limits, thread=thread), host)
+    app = _streamable_http_app(build_mcp_server(engine, limits=allowed, thread=thread), host)
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.add_route(path, endpoint)
-    return CountRequests(app if token is None else BearerToken(app, token), metrics)
+    guarded: ASGIApp = LimitBodies(app, allowed)
+    if token is not None:
+        guarded = BearerToken(guarded, token)
+    if is_loopback(host):
+        guarded = LocalPagesOnly(guarded, host, checks_itself=MCP_PATH)
+    return CountRequests(guarded, metrics)
 
 
 def _streamable_http_app(server: Any, host: str) -> Starlette:

@@ -14,14 +14,17 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 @contextmanager
-def running(app):
-    """Serve an application on a free port; give its address."""
+def running(app, limits=None):
+    """Serve an application on a free port, as `ssp serve` does; give its address."""
     uvicorn = pytest.importorskip("uvicorn")
     # With the protocol named, asyncio sends small replies at once; without, each waits for 40 ms.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(1024)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=10))
+    from ssp_env.serve.connections import server_config
+
+    options = {"log_level": "critical", "timeout_graceful_shutdown": 10}
+    server = uvicorn.Server(server_config(app, limits, **options))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
