@@ -150,7 +150,7 @@ def experience(
 
 
 def surrogate_loss(batch: Batch, scores: Scores, totals: Totals, config: PolicyGradientConfig) -> Loss:
-    """Return the policy loss of a micro-batch, with `clip_fraction` and `kl` (old to new, k3) to log."""
+    """Return the policy loss of a micro-batch, with `clip_fraction` and `update_kl` (k3) to log."""
     mask, old = batch.mask, batch["old_logprobs"]
     policy = policy_loss(
         scores.logprobs,
