@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from rich.console import Console
 from rich.rule import Rule
@@ -11,7 +11,7 @@ from rich.text import Text
 from ssp_env.game import PROTOCOLS, Message, Protocol, Reply, View
 from ssp_env.viewer.text import visible
 
-Word = Literal["search", "question", "answer"]
+Word = Literal["search", "open", "question", "answer"]
 _TASKS = {
     "proposer": "Find facts by searching, then ask a question whose answer is the given one.",
     "solver": "Find the answer to the question by searching.",
@@ -80,7 +80,7 @@ class HumanPlayer:
         word, _, content = line.partition(" ")
         word, content = word.lower(), content.strip()
         reply = Reply(line)
-        if word in ("search", "question", "answer"):
+        if word in get_args(Word):
             if word not in _words(view):
                 return (
                     reply,
@@ -96,6 +96,8 @@ class HumanPlayer:
             return reply, f"That is no {final} or search: {_PROBLEMS.get(action.code, action.code)}."
         if action.kind == "search" and not view.searches_left:
             return reply, f"There are no searches left: write the {final}."
+        if action.kind == "open" and not view.opens_left:
+            return reply, f"No more parts of pages can be opened: search, or write the {final}."
         return reply, ""
 
     # -- showing ---------------------------------------------------------------------------------------
@@ -123,6 +125,8 @@ class HumanPlayer:
         parts = [f"{view.turns_left} turn{'s' * (view.turns_left != 1)} left"]
         if view.has_search_tool:
             parts.append(f"{view.searches_left} search{'es' * (view.searches_left != 1)} left")
+        if view.opens_left:
+            parts.append(f"{view.opens_left} part{'s' * (view.opens_left != 1)} of pages to open left")
         legal = ", ".join(f"{word} WORDS" for word in _words(view))
         self._say(f"[{', '.join(parts)}] {legal}, help, quit", "cyan")
 
@@ -131,6 +135,8 @@ class HumanPlayer:
         lines = [f"You are the {role}. {_TASKS[role]}"]
         if view.has_search_tool:
             lines.append("search WORDS    look something up; the passages found are shown. Costs a turn.")
+        if view.opens_left:
+            lines.append("open PAGE#PART  show a part of a page that a search has listed. Costs a turn.")
         lines.append(f"{final} WORDS".ljust(16) + f"write the {final}; that ends your part of the game.")
         if view.turns_left == 1 and view.has_search_tool:
             lines.append(f"This is your last turn: without {final} you forfeit.")
@@ -148,4 +154,6 @@ class HumanPlayer:
 
 def _words(view: View) -> tuple[Word, ...]:
     """The legal actions."""
-    return ("search", view.final_action) if view.may_search else (view.final_action,)
+    searches: tuple[Word, ...] = ("search",) if view.may_search else ()
+    opens: tuple[Word, ...] = ("open",) if view.may_open else ()
+    return (*searches, *opens, view.final_action)

@@ -22,6 +22,7 @@ from ssp_env.game import (
     GameConfig,
     Judge,
     Noise,
+    Open,
     Read,
     Reply,
     Request,
@@ -46,6 +47,7 @@ from ssp_env.play import (
     engine_of,
     guarded,
     is_async_agent,
+    open_page,
     run_searches,
     sample_noise,
 )
@@ -289,6 +291,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         if isinstance(request, Search):
             engine = self._engine_of(self.game.task)
             return run_searches(engine, [request.query], request.top_k, source_of(request))[0]
+        if isinstance(request, Open):
+            return open_page(self._engine_of(self.game.task), request)
         if isinstance(request, Noise):
             engine = self._engine_of(self.game.task)
             return sample_noise(engine, self._rng, request.passages, request.exclude)
@@ -336,7 +340,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         if self.game.outcome is not None:
             info |= describe_end(self.game, self._oracle)
             info["metrics"]["cut_prompt_chars"] = self._cut_prompt_chars
-        return as_numbers(info) if self._numeric_infos else info
+        return as_numbers(info, self.config) if self._numeric_infos else info
 
     def _described(self, start: int) -> str:
         """Task line, event lines and outcome line, from the `start`-th of these parts on."""

@@ -12,7 +12,6 @@ from ssp_env.game.events import EvidenceMixed, SearchReturned, TurnTaken
 from ssp_env.game.outcome import REASON_CODES, count_metrics, cut_passage_chars
 
 _COUNTS = ("turns", "searches", "cut_action_chars", "cut_passage_chars", "cut_prompt_chars")
-_METRICS = (*count_metrics((), GameConfig()), "cut_prompt_chars")
 
 
 def count_for(agent: str, game: Game, *, reads: bool) -> dict[str, int]:
@@ -50,11 +49,12 @@ def describe_end(game: Game, oracle: Oracle | None) -> dict[str, Any]:
     }
 
 
-def as_numbers(info: Mapping[str, Any]) -> dict[str, float]:
+def as_numbers(info: Mapping[str, Any], config: GameConfig) -> dict[str, float]:
     """Put an agent's infos into numbers under keys that are always there, as tensors need them.
 
     Args:
         info: Infos in full; those of a game that goes on lack its end.
+        config: The rules of the game.
 
     Returns:
         Counts by name; `reason` as its index in `REASON_CODES`; `success_rate`; `metrics/<name>` and
@@ -63,10 +63,11 @@ def as_numbers(info: Mapping[str, Any]) -> dict[str, float]:
     """
     reason, metrics, audited = info.get("reason"), info.get("metrics", {}), info.get("audit", {})
     success_rate = info.get("success_rate")
+    counted = (*count_metrics((), config), "cut_prompt_chars")
     return {
         **{name: float(info[name]) for name in _COUNTS},
         "reason": nan if reason is None else float(REASON_CODES.index(reason)),
         "success_rate": nan if success_rate is None else success_rate,
-        **{f"metrics/{name}": metrics.get(name, nan) for name in _METRICS},
+        **{f"metrics/{name}": metrics.get(name, nan) for name in counted},
         **{f"audit/{name}": audited.get(name, nan) for name in AUDIT_NAMES},
     }

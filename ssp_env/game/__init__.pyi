@@ -11,6 +11,7 @@ from .protocol import Protocol as Protocol
 from .requests import Failure as Failure
 from .requests import Judge as Judge
 from .requests import Noise as Noise
+from .requests import Open as Open
 from .requests import Read as Read
 from .requests import Request as Request
 from .requests import Search as Search

@@ -33,6 +33,7 @@ class Budget:
         retries: Malformed turns the seat may take before it forfeits.
         max_tokens: Tokens sampled over all turns, or None for no limit. A reply that exceeds it has no effect
             and the seat forfeits. Counted are the token ids of a `Reply`: a reply without them costs nothing.
+        max_opens: Parts of pages opened, under protocols with an action for that; later ones get a notice.
 
     Raises:
         ValueError: If a limit is out of its range; the message names the range.
@@ -42,9 +43,16 @@ class Budget:
     max_turns: int = 12
     retries: int = 1
     max_tokens: int | None = None
+    max_opens: int = 10
 
     def __post_init__(self) -> None:
-        for name, bound in (("max_searches", 0), ("max_turns", 1), ("retries", 0), ("max_tokens", 1)):
+        for name, bound in (
+            ("max_searches", 0),
+            ("max_turns", 1),
+            ("retries", 0),
+            ("max_tokens", 1),
+            ("max_opens", 0),
+        ):
             value = getattr(self, name)
             if value is not None and not bound <= value <= MAX_NUMBER:
                 raise ValueError(_out_of_range(name, value, bound))
@@ -192,7 +200,7 @@ class GameConfig:
         """The same rules with some limits of both seats set.
 
         >>> GameConfig().with_budget(max_turns=5).solver
-        Budget(max_searches=10, max_turns=5, retries=1, max_tokens=None)
+        Budget(max_searches=10, max_turns=5, retries=1, max_tokens=None, max_opens=10)
         """
         return replace(self, proposer=replace(self.proposer, **limits), solver=replace(self.solver, **limits))
 
@@ -208,7 +216,7 @@ class GameConfig:
                 another kind than the one it replaces.
 
         >>> GameConfig().changed({"max_turns": 6, "solver": {"max_searches": 4}}).solver
-        Budget(max_searches=4, max_turns=6, retries=1, max_tokens=None)
+        Budget(max_searches=4, max_turns=6, retries=1, max_tokens=None, max_opens=10)
         """
         limits = [option.name for option in fields(Budget)]
         check_names(rules, [*(option.name for option in fields(self)), *limits], "rule")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ssp_env.game.config import Budget
-from ssp_env.game.passage import Passage
-from ssp_env.game.protocol import Action, Notice, Protocol
+from ssp_env.game.passage import PartId, Passage
+from ssp_env.game.protocol import Action, Protocol
+from ssp_env.game.protocol.notices import Notice
+from ssp_env.game.protocol.tool_calls import split_reference
 from ssp_env.game.view import FinalKind, Message, Reply, SeatPhase, View
+
+Step = Literal["search", "open", "notice", "forfeit", "final"]
 
 
 @dataclass(eq=False, slots=True)
@@ -19,7 +24,8 @@ class Conversation:
         messages: What was said so far, from the opening on.
         malformed: Turns without a complete action, of which the budget forgives some.
         queries: The searches that were executed, in order.
-        passages: What they returned, in full.
+        opened: How many parts of pages were opened.
+        passages: What searches and pages showed, in full.
     """
 
     game_id: str
@@ -32,6 +38,7 @@ class Conversation:
     tokens: int = 0
     malformed: int = 0
     fruitless: int = 0
+    opened: int = 0
     queries: list[str] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
     final: FinalKind = field(init=False)
@@ -49,6 +56,7 @@ class Conversation:
             turns_left=self.budget.max_turns - self.turns,
             searches_left=max(0, self.budget.max_searches - len(self.queries)),
             tokens_left=self._tokens_left(),
+            opens_left=max(0, self.budget.max_opens - self.opened) if self.protocol.open else 0,
         )
 
     def hear(self, reply: Reply) -> Action:
@@ -60,8 +68,8 @@ class Conversation:
         self.malformed += action.kind == "malformed"
         return action
 
-    def next_step(self, action: Action) -> tuple[Literal["search", "notice", "forfeit", "final"], str]:
-        """Decide what follows an action, and why."""
+    def next_step(self, action: Action) -> tuple[Step, str]:
+        """Decide what follows an action, and with what or why."""
         tokens_left = self._tokens_left()
         if tokens_left is not None and tokens_left < (0 if action.kind == self.final else 1):
             return "forfeit", "token_limit"
@@ -73,9 +81,25 @@ class Conversation:
             return "forfeit", "turn_limit"
         if action.kind == "malformed":
             return "notice", "malformed"
+        if action.kind == "open":
+            return self._open(action.content)
         if len(self.queries) >= self.budget.max_searches:
             return "notice", "search_limit"
         return "search", action.content
+
+    def _open(self, reference: str) -> tuple[Step, str]:
+        """Decide about a part of a page; only parts of pages that were shown can be opened."""
+        if self.opened >= self.budget.max_opens:
+            return "notice", "open_limit"
+        # Players write what they read, which was escaped.
+        shown = {self.protocol.escape(listed.page): listed for listed in self._listed()}
+        page, part = (reference, 1) if reference in shown else split_reference(reference)
+        if page not in shown or part > shown[page].parts:
+            return "notice", "not_listed"
+        return "open", str(shown[page]._replace(part=part))
+
+    def _listed(self) -> Iterator[PartId]:
+        return (PartId.parse(passage.id) for passage in self.passages)
 
     def _tokens_left(self) -> int | None:
         limit = self.budget.max_tokens
@@ -85,6 +109,12 @@ class Conversation:
         """Record an executed search and show what it found, shortened by the rules of the game."""
         self.queries.append(query)
         self.fruitless += not passages
+        self.passages.extend(passages)
+        self._reply(self.protocol.observe(shown))
+
+    def show_page(self, passages: list[Passage], shown: list[Passage]) -> None:
+        """Record an opened part of a page and show it, shortened by the rules of the game."""
+        self.opened += 1
         self.passages.extend(passages)
         self._reply(self.protocol.observe(shown))
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ssp_env.game.passage import Passage
-from ssp_env.game.protocol import Action, Notice
+from ssp_env.game.protocol import Action
+from ssp_env.game.protocol.notices import Notice
 from ssp_env.game.view import Probe, Reply
 
 
@@ -29,6 +30,15 @@ class SearchReturned:
 
     seat: str
     query: str
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageOpened:
+    """A seat opened a part of a page, the passage `passage_id`; there is none if the engine has lost it."""
+
+    seat: str
+    passage_id: str
     passages: tuple[Passage, ...]
 
 
@@ -94,6 +104,7 @@ class GameBroken:
 Event: TypeAlias = (
     TurnTaken
     | SearchReturned
+    | PageOpened
     | NoticeGiven
     | SeatForfeited
     | QuestionProposed

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ssp_env.game.events import (
     EvidenceMixed,
     GameBroken,
     NoticeGiven,
+    PageOpened,
     QuestionProposed,
     ReadingGiven,
     SearchReturned,
@@ -31,11 +32,13 @@ from ssp_env.game.events import (
 from ssp_env.game.outcome import Outcome, Verdict, count_metrics
 from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.game.prompts import prompt_style
-from ssp_env.game.protocol import PROTOCOLS, Action, Notice, listed
+from ssp_env.game.protocol import PROTOCOLS, Action, listed
+from ssp_env.game.protocol.notices import Notice
 from ssp_env.game.requests import (
     Failure,
     Judge,
     Noise,
+    Open,
     Read,
     Request,
     Result,
@@ -128,8 +131,8 @@ class Game:
 
         Args:
             request_id: The `id` of one of `requests()`.
-            result: Text or `Reply` for `Turn` and `Read`, passages for `Search` and `Noise`, a bool for
-                `Judge`; a `Failure` for any of them ends the game as `error`.
+            result: Text or `Reply` for `Turn` and `Read`, passages for `Search`, `Open` and `Noise`, a bool
+                for `Judge`; a `Failure` for any of them ends the game as `error`.
 
         Raises:
             ValueError: If no such request is open, or a passage has a score that is infinite or NaN.
@@ -217,8 +220,11 @@ class Game:
         elif step == "search":
             request = Search(f"{seat.seat}/search/{len(seat.queries)}", seat.seat, detail, self.config.top_k)
             self._ask(request, lambda passages: self._take_search(seat, detail, passages))
+        elif step == "open":
+            asked = Open(f"{seat.seat}/open/{seat.opened}", seat.seat, detail)
+            self._ask(asked, lambda passages: self._take_page(seat, detail, passages))
         elif step == "notice":
-            notice: Notice = "malformed" if detail == "malformed" else "search_limit"
+            notice = cast(Notice, detail)
             seat.notify(notice)
             self.events.append(NoticeGiven(seat.seat, notice))
             self._ask_turn(seat)
@@ -229,6 +235,11 @@ class Game:
     def _take_search(self, seat: Conversation, query: str, passages: list[Passage]) -> None:
         seat.show(query, passages, shown_result(passages, self.config).passages)
         self.events.append(SearchReturned(seat.seat, query, tuple(passages)))
+        self._ask_turn(seat)
+
+    def _take_page(self, seat: Conversation, passage_id: str, passages: list[Passage]) -> None:
+        seat.show_page(passages, shown_result(passages, self.config).passages)
+        self.events.append(PageOpened(seat.seat, passage_id, tuple(passages)))
         self._ask_turn(seat)
 
     def _finish(self, seat: Conversation, content: str) -> None:
@@ -391,6 +402,7 @@ _WANTED: dict[type, tuple[type, str]] = {
     Turn: (Reply, "text or a Reply"),
     Read: (Reply, "text or a Reply"),
     Search: (list, "a list of Passage"),
+    Open: (list, "a list of that passage or none"),
     Noise: (list, "a list of Passage"),
     Judge: (bool, "a bool"),
 }
@@ -403,5 +415,7 @@ def _check_result(request: Request, result: Result) -> None:
     fits = isinstance(result, kind)
     if fits and isinstance(result, list):
         fits = all(isinstance(passage, Passage) for passage in result)
+        if fits and isinstance(request, Open):
+            fits = [passage.id for passage in result] in ([], [request.passage_id])
     if not fits:
         raise TypeError(f"request {request.id!r} wants {words} or a Failure, got {type(result).__name__}")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ssp_env.game.config import GameConfig
-from ssp_env.game.events import Event, EvidenceMixed, SearchReturned, TurnTaken
+from ssp_env.game.events import Event, EvidenceMixed, PageOpened, SearchReturned, TurnTaken
+from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.rules import RULE_CODES
 from ssp_env.game.shortening import shown_evidence, shown_result
 from ssp_env.game.view import PROPOSER_SEAT
@@ -50,10 +51,16 @@ class Outcome:
 def count_metrics(events: Sequence[Event], config: GameConfig) -> dict[str, float]:
     """Count searches, turns, malformed turns, self-written observation tags, dropped text and calls.
 
+    Opened parts of pages are counted under protocols that have an action for that.
     `cut_passage_chars` are the characters of passages that the rules left out where players were shown them.
     """
     turns = [event for event in events if isinstance(event, TurnTaken)]
     searches = [event.seat for event in events if isinstance(event, SearchReturned)]
+    opens = [event.seat for event in events if isinstance(event, PageOpened)]
+    counted = {
+        "proposer_opens": float(opens.count(PROPOSER_SEAT)),
+        "solver_opens": float(len(opens) - opens.count(PROPOSER_SEAT)),
+    }
     return {
         "proposer_searches": float(sum(seat == PROPOSER_SEAT for seat in searches)),
         "solver_searches": float(sum(seat != PROPOSER_SEAT for seat in searches)),
@@ -63,12 +70,13 @@ def count_metrics(events: Sequence[Event], config: GameConfig) -> dict[str, floa
         "dropped_chars": float(sum(turn.action.dropped for turn in turns)),
         "dropped_calls": float(sum(turn.action.dropped_calls for turn in turns)),
         "cut_passage_chars": float(sum(cut_passage_chars(event, config) for event in events)),
+        **(counted if PROTOCOLS[config.protocol].open else {}),
     }
 
 
 def cut_passage_chars(event: Event, config: GameConfig) -> int:
     """Count the characters of passages that a player was not shown when this happened."""
-    if isinstance(event, SearchReturned):
+    if isinstance(event, SearchReturned | PageOpened):
         return shown_result(event.passages, config).cut_chars
     if isinstance(event, EvidenceMixed):
         return shown_evidence(event.passages, config).cut_chars

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Integral
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+_PART_ID = re.compile(r"(.+)#([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,27 @@ class Passage:
     title: str
     text: str
     score: float = 0.0
+
+
+class PartId(NamedTuple):
+    """Which part of which page a passage is; parts are counted from 1."""
+
+    page: str
+    part: int
+    parts: int
+
+    def __str__(self) -> str:
+        return f"{self.page}#{self.part}/{self.parts}" if self.parts > 1 else self.page
+
+    @classmethod
+    def parse(cls, identifier: str) -> PartId:
+        """Read the id of a passage; what is no part of a page is a whole one.
+
+        >>> PartId.parse("guide.md#2/9"), PartId.parse("whales")
+        (PartId(page='guide.md', part=2, parts=9), PartId(page='whales', part=1, parts=1))
+        """
+        found = _PART_ID.fullmatch(identifier)
+        return cls(found[1], int(found[2]), int(found[3])) if found else cls(identifier, 1, 1)
 
 
 def checked_passage(passage: object) -> Passage:

@@ -29,6 +29,15 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """A seat opens a part of a page; answer with a list of that passage, or of none if there is none."""
+
+    id: str
+    seat: str
+    passage_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Noise:
     """The RAG check needs noise; answer with passages whose ids are not in `exclude`.
 
@@ -93,7 +102,7 @@ class Failure:
         return self.detail if self.detail.startswith(f"{source}: ") else f"{source}: {self.detail}"
 
 
-Request: TypeAlias = Turn | Search | Noise | Read | Judge
+Request: TypeAlias = Turn | Search | Open | Noise | Read | Judge
 Result: TypeAlias = str | Reply | list[Passage] | bool | Failure
 
 
@@ -109,6 +118,8 @@ def source_of(request: Request) -> str:
         return "reader"
     if isinstance(request, Search):
         return f"search for {_who(request.seat)}"
+    if isinstance(request, Open):
+        return f"open for {_who(request.seat)}"
     if isinstance(request, Judge):
         return f"judge for {_who(request.id.partition('/')[0])}"
     return _who(request.view.seat)

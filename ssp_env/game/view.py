@@ -136,6 +136,7 @@ class View:
         searches_left: Searches this seat may still have executed.
         tokens_left: Tokens the seat may still sample; None without a limit.
         probe: What a reading checks; None in the other phases.
+        opens_left: Parts of pages that this seat may still open; 0 under protocols that open none.
     """
 
     game_id: str
@@ -146,6 +147,7 @@ class View:
     searches_left: int
     tokens_left: int | None = None
     probe: Probe | None = None
+    opens_left: int = 0
 
     def to_openai(self, tool_role: ToolRole = "tool") -> list[dict[str, Any]]:
         """Return the conversation as chat endpoints and chat templates take it; see `Message.to_openai`."""
@@ -170,6 +172,11 @@ class View:
     def may_search(self) -> bool:
         """Whether a search written now would be executed and leave a turn to use its result."""
         return self.has_search_tool and self.searches_left > 0 and self.turns_left > 1
+
+    @property
+    def may_open(self) -> bool:
+        """Whether a part of a page opened now would be shown and leave a turn to use it."""
+        return self.has_search_tool and self.opens_left > 0 and self.turns_left > 1
 
     @property
     def conversation_id(self) -> tuple[str, str, str]:

@@ -24,6 +24,7 @@ from .players import is_async_agent as is_async_agent
 from .results import ask_judge as ask_judge
 from .results import count_failures as count_failures
 from .results import guarded as guarded
+from .results import open_page as open_page
 from .results import run_searches as run_searches
 from .results import sample_noise as sample_noise
 from .schedule import DEFAULT_COHORT as DEFAULT_COHORT

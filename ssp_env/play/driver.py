@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ssp_env.game import Game, Noise, Outcome, Read, Search, Turn
+from ssp_env.game import Game, Noise, Open, Outcome, Read, Search, Turn
 from ssp_env.game.requests import Result
 from ssp_env.objects import faults
 from ssp_env.play.players import AnyPlayer, JudgeFunction
@@ -189,7 +189,7 @@ def _rank(ask: Ask) -> int:
     request = ask.request
     if isinstance(request, Turn | Read):
         return 1 if ask.game.phase == "propose" else 3
-    return 0 if isinstance(request, Search) else 2 if isinstance(request, Noise) else 4
+    return 0 if isinstance(request, Search | Open) else 2 if isinstance(request, Noise) else 4
 
 
 def _results(call: Call) -> Sequence[Result]:

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from ssp_env.game import Failure, Game, Judge, Outcome
+from ssp_env.game import Failure, Game, Judge, Open, Outcome
 from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.game.requests import source_of
 from ssp_env.objects import describe, faults
 from ssp_env.play.players import JudgeFunction
 from ssp_env.search.adapters import name_of_engine
-from ssp_env.search.engine import PassageSampler, SearchEngine
+from ssp_env.search.engine import PassageSampler, PassageStore, SearchEngine
 
 Value = TypeVar("Value")
 
@@ -108,6 +108,31 @@ def run_searches(
     sources = [source] * len(queries)
     results = guarded(source, lambda: as_search_results(engine.search(queries, top_k), sources))
     return [results] * len(queries) if isinstance(results, Failure) else [*results]
+
+
+def open_page(engine: SearchEngine, request: Open) -> list[Passage] | Failure:
+    """Fetch the passage that a player opens; none if the engine has no such passage."""
+
+    def fetch() -> list[Passage]:
+        if not isinstance(engine, PassageStore):
+            raise TypeError(f"{name_of_engine(engine)} has no method get_passages(ids)")
+        return as_opened(engine.get_passages([request.passage_id]), 1)[0]
+
+    return guarded(source_of(request), fetch)
+
+
+def as_opened(found: object, count: int) -> list[list[Passage]]:
+    """Check what an engine returned for `count` ids: a passage or None for each.
+
+    Raises:
+        TypeError: If it is anything else.
+        ValueError: If it is of another number.
+    """
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        raise TypeError(f"get_passages must return a passage or None for each id, got {found!r:.100}")
+    if len(found) != count:
+        raise ValueError(f"get_passages must return one result for each of {count} ids, got {len(found)}")
+    return [[] if passage is None else [checked_passage(passage)] for passage in found]
 
 
 def sample_noise(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 
-from ssp_env.game import Game, Judge, Noise, Read, Search, Task, Turn
+from ssp_env.game import Game, Judge, Noise, Open, Read, Search, Task, Turn
 from ssp_env.game.passage import Passage
 from ssp_env.game.requests import Result, source_of
 from ssp_env.game.view import PROPOSER_SEAT
@@ -27,6 +27,7 @@ from ssp_env.play.players import (
     reply_of,
 )
 from ssp_env.play.results import (
+    as_opened,
     as_passages,
     as_search_results,
     as_verdict,
@@ -36,7 +37,7 @@ from ssp_env.play.results import (
 )
 from ssp_env.play.schedule import Ask
 from ssp_env.search.adapters import as_engine, name_of_engine
-from ssp_env.search.engine import PassageSampler, SearchEngine
+from ssp_env.search.engine import PassageSampler, PassageStore, SearchEngine
 
 Engine = TypeVar("Engine")
 PlayerErrorRule = Literal["end_game", "raise"]
@@ -174,9 +175,15 @@ class Services:
         """Check that every service that a game needs is there.
 
         Raises:
-            ValueError: If there is no engine for the game's corpus, no proposer, or no judge.
+            ValueError: If there is no engine for the game's corpus, it cannot open the pages that the rules
+                let players open, or there is no proposer or no judge.
         """
-        engine_of(game.task, self.search)
+        engine = engine_of(game.task, self.search)
+        if game.protocol.open and not isinstance(engine, PassageStore):
+            raise ValueError(
+                f"the protocol {game.config.protocol} opens parts of pages: expected an engine with the "
+                f"method get_passages(ids), got {name_of_engine(engine)} without it"
+            )
         if game.outcome is not None:
             return
         if self.proposer is None and game.phase == "propose":
@@ -207,7 +214,7 @@ class Services:
         Engines, batch agents and judges with `judge_batch` are called once at a time, so that requests that
         arrive during a call form the next batch.
         """
-        if isinstance(ask.request, Search | Noise):
+        if isinstance(ask.request, Search | Open | Noise):
             return id(self._engine(ask))
         if isinstance(ask.request, Turn | Read):
             agent = self._agent(ask)
@@ -221,6 +228,8 @@ class Services:
             return ask
         if isinstance(ask.request, Judge):
             return (lane, "judge")
+        if isinstance(ask.request, Open):
+            return (lane, "open")
         return (lane, ask.request.top_k if isinstance(ask.request, Search) else "act")
 
     def call(self, asks: Sequence[Ask], *, prefer_async: bool = False) -> Call:
@@ -235,6 +244,8 @@ class Services:
         request = asks[0].request
         if isinstance(request, Search):
             return self._search_call(asks, request.top_k, prefer_async)
+        if isinstance(request, Open):
+            return self._open_call(asks)
         if isinstance(request, Noise):
             return self._noise_call(asks[0], request)
         if isinstance(request, Judge):
@@ -271,6 +282,11 @@ class Services:
         return Call(
             asks, partial(search, queries, top_k), lambda results: as_search_results(results, sources)
         )
+
+    def _open_call(self, asks: Sequence[Ask]) -> Call:
+        engine: Any = self._engine(asks[0])
+        ids = [ask.request.passage_id for ask in asks if isinstance(ask.request, Open)]
+        return Call(asks, partial(engine.get_passages, ids), lambda found: as_opened(found, len(ids)))
 
     def _noise_call(self, ask: Ask, request: Noise) -> Call:
         engine = self._engine(ask)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ssp_env.game.passage import Passage
 from ssp_env.objects import missing_extra
 from ssp_env.search.encoders import Encoder
-from ssp_env.search.engine import check_corpus, check_search, hashed_bytes, sample_passages
+from ssp_env.search.engine import check_corpus, check_search, hashed_bytes, passages_by_id, sample_passages
 
 _FORMAT = 1
 _MANIFEST, _VECTORS, _INDEX = "manifest.json", "vectors.npy", "index.faiss"
@@ -151,6 +151,10 @@ class DenseEngine:
     def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str] = ()) -> list[Passage]:
         """Draw up to `count` distinct passages uniformly, as `PassageSampler.sample` says."""
         return sample_passages(self._passages, rng, count, exclude)
+
+    def get_passages(self, ids: Sequence[str]) -> list[Passage | None]:
+        """Return the passage of each id, as `PassageStore.get_passages` says."""
+        return passages_by_id(self._passages, ids)
 
     def _nearest(self, queries: Vectors, top_k: int) -> list[list[Passage]]:
         if isinstance(self._kind, Flat):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -52,6 +53,14 @@ class PassageSampler(Protocol):
         """
 
 
+@runtime_checkable
+class PassageStore(Protocol):
+    """A corpus that gives passages out by their ids, so that players can open the parts of a page."""
+
+    def get_passages(self, ids: Sequence[str]) -> list[Passage | None]:
+        """Return the passage of each id, None where there is none."""
+
+
 class PassagesByNumber(Protocol):
     """Passages by number, from a list or from a file."""
 
@@ -85,6 +94,17 @@ def hashed_bytes(passage: Passage) -> bytes:
     """Return what hashes of a corpus are made of: id, title and text, each after its length in bytes."""
     parts = [part.encode("utf-8", "surrogatepass") for part in (passage.id, passage.title, passage.text)]
     return b"".join(b"%d:%b" % (len(part), part) for part in parts)
+
+
+def passages_by_id(passages: PassagesByNumber, ids: Sequence[str]) -> list[Passage | None]:
+    """Return the passage of each id from passages sorted by id, as `PassageStore.get_passages` says."""
+    return [_passage_of(passages, identifier) for identifier in ids]
+
+
+def _passage_of(passages: PassagesByNumber, identifier: str) -> Passage | None:
+    row = bisect_left(range(len(passages)), identifier, key=lambda row: passages[row].id)
+    found = passages[row] if row < len(passages) else None
+    return found if found is not None and found.id == identifier else None
 
 
 def sample_passages(

@@ -9,7 +9,7 @@ from math import fsum, isfinite
 
 from ssp_env.game.passage import Passage
 from ssp_env.objects import check_least
-from ssp_env.search.engine import PassageSampler, SearchEngine, check_search
+from ssp_env.search.engine import PassageSampler, PassageStore, SearchEngine, check_search
 
 
 class HybridEngine:
@@ -17,7 +17,8 @@ class HybridEngine:
 
     A passage scores the sum of `weight / (k + rank)` over the engines that found it; equal scores are
     ordered by passage id. Passages with the same id are one passage, with the text of the first engine that
-    found it. `sample` is that of the first engine that has the method, and missing if none has.
+    found it. `sample` and `get_passages` are those of the first engine that has the method, and missing if
+    none has.
 
     Args:
         engines: At least one engine; engines over the same corpus, as a rule.
@@ -59,10 +60,11 @@ class HybridEngine:
         self._weights = weights
         self._k = k
         self._depth = depth
-        for engine in engines:
+        for engine in reversed(engines):
             if isinstance(engine, PassageSampler):
                 self.sample: Callable[..., list[Passage]] = engine.sample
-                break
+            if isinstance(engine, PassageStore):
+                self.get_passages: Callable[..., list[Passage | None]] = engine.get_passages
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         """Return the passages of the joined ranking for each query, as `SearchEngine.search` says.

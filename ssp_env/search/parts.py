@@ -5,37 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from semantic_text_splitter import TextSplitter
 
-from ssp_env.game.passage import Passage
+from ssp_env.game.passage import PartId, Passage
 from ssp_env.game.view import replace_surrogates
 
 _BLOCK_CHARS = 50_000
 _WORD = re.compile(r"\S{1,40}")
-_PART_ID = re.compile(r"(.+)#([1-9][0-9]*)/([1-9][0-9]*)", re.DOTALL)
-
-
-class PartId(NamedTuple):
-    """Which part of which page a passage is; parts are counted from 1."""
-
-    page: str
-    part: int
-    parts: int
-
-    def __str__(self) -> str:
-        return f"{self.page}#{self.part}/{self.parts}"
-
-    @classmethod
-    def parse(cls, identifier: str) -> PartId:
-        """Read the id of a passage; one of a page that was not cut is the only part of it.
-
-        >>> PartId.parse("guide.md#2/9"), PartId.parse("whales")
-        (PartId(page='guide.md', part=2, parts=9), PartId(page='whales', part=1, parts=1))
-        """
-        found = _PART_ID.fullmatch(identifier)
-        return cls(found[1], int(found[2]), int(found[3])) if found else cls(identifier, 1, 1)
 
 
 @dataclass(frozen=True)

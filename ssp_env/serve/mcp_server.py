@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from ssp_env import __version__
 from ssp_env.game import PROTOCOLS
-from ssp_env.game.protocol import ENGLISH_NOTICES
+from ssp_env.game.protocol.notices import ENGLISH_NOTICES
 from ssp_env.objects import kind_of
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import ToolError, harmless

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ssp_env.game import Game, GameConfig, Noise, Read, Reply, Role, Search, Task, Turn, View
+from ssp_env.game import Game, GameConfig, Noise, Open, Read, Reply, Role, Search, Task, Turn, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import AnswerScored, NoticeGiven, ReadingGiven, SeatForfeited
 from ssp_env.game.passage import Passage
@@ -17,7 +17,7 @@ from ssp_env.game.view import ROLES
 from ssp_env.play import AnyPlayer, as_agent
 from ssp_env.scenario import open_scenario
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.engine import SearchEngine
+from ssp_env.search.engine import PassageStore, SearchEngine
 from ssp_env.testing.conformance import Check
 from ssp_env.testing.engines import PASSAGES
 
@@ -194,12 +194,15 @@ def _turns(game: Game, role: Role) -> list[Turn | Read]:
 
 
 def _serve(game: Game, engine: SearchEngine | None) -> None:
-    """Answer every open search and request for noise; without an engine, with no passages."""
-    while found := [request for request in game.requests() if isinstance(request, Search | Noise)]:
+    """Answer every search, page to open and request for noise; without an engine, with no passages."""
+    while found := [request for request in game.requests() if isinstance(request, Search | Open | Noise)]:
         request = found[0]
         hits: list[Passage] = []
         if engine is not None and isinstance(request, Search):
             (hits,) = engine.search([request.query], request.top_k)
+        store: object = engine
+        if isinstance(request, Open) and isinstance(store, PassageStore):
+            hits = [passage for passage in store.get_passages([request.passage_id]) if passage]
         game.submit(request.id, hits)
 
 

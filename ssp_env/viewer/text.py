@@ -18,6 +18,7 @@ from ssp_env.game.events import (
     EvidenceMixed,
     GameBroken,
     NoticeGiven,
+    PageOpened,
     QuestionProposed,
     ReadingGiven,
     SearchReturned,
@@ -72,6 +73,10 @@ def describe_event(event: Event, config: GameConfig | None = None) -> Descriptio
             shown = event.passages if config is None else shown_result(event.passages, config).passages
             found = _passages("passage", event.passages, shown) or (Part("bad", "nothing found"),)
             return Description("search", (Part("detail", f"for {event.seat}: {event.query}"), *found))
+        case PageOpened():
+            shown = event.passages if config is None else shown_result(event.passages, config).passages
+            found = _passages("passage", event.passages, shown) or (Part("bad", "nothing found"),)
+            return Description("open", (Part("detail", f"for {event.seat}: {event.passage_id}"), *found))
         case NoticeGiven():
             return _remark("notice", "bad", f"to {event.seat}: {event.notice}")
         case SeatForfeited():

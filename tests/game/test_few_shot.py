@@ -46,14 +46,15 @@ def played(protocol, text, final):
 @pytest.mark.parametrize("name", AS_TEXT)
 def test_demonstrations_are_what_the_protocol_reads(name, style):
     protocol, config, demonstrations = PROTOCOLS[name], GameConfig(protocol=name), style.demonstrations
+    told = [("open", "guide.md#3")] if protocol.open else []
     (message,) = style.proposer(config, TASK)
-    assert list(played(protocol, message.content, "question")) == [
+    assert list(played(protocol, message.content, "question")) == told + [
         step
         for one in demonstrations
         for step in (*(("search", query) for query, _ in one.proposing), ("question", one.question))
     ]
     (message,) = style.solver(config, "Where is Corun at home?")
-    assert list(played(protocol, message.content, "answer")) == [
+    assert list(played(protocol, message.content, "answer")) == told + [
         step
         for one in demonstrations
         for step in (*(("search", query) for query, _ in one.solving), ("answer", one.answer))

@@ -117,6 +117,8 @@ def allowed(style, protocol, role):
         "reader": {protocol.answer},
         "judge": {protocol.answer},
     }[role]
+    if role in ("proposer", "solver"):
+        written |= {protocol.open} & set(protocol.tags)
     if style == "english":
         thinks = {protocol.think} if role in ("proposer", "solver") else set()
         copies = {protocol.evidence} - {""} if role == "solver" else set()

@@ -74,11 +74,12 @@ def examples(protocol, messages, final):
 def test_every_example_in_an_english_prompt_is_read_as_the_action_it_shows(name):
     style, protocol, config = prompt_style("english"), PROTOCOLS[name], GameConfig(protocol=name)
     searched = [] if protocol.calls == "native" else [("search", "your query")]
+    opened = [("open", "guide.md#3")] if protocol.open and searched else []
     proposer = style.proposer(config, TASK)
-    asked = [("question", "your question"), ("question", english._EXAMPLES[1])]
+    asked = [("question", "your question"), *opened, ("question", english._EXAMPLES[1])]
     assert list(examples(protocol, proposer, "question")) == [*searched, *asked]
     answers = [("answer", "your answer"), ("answer", "Lisbon")]
-    assert list(examples(protocol, style.solver(config, "q"), "answer")) == [*searched, *answers]
+    assert list(examples(protocol, style.solver(config, "q"), "answer")) == [*searched, *answers, *opened]
     assert list(examples(protocol, style.reader(config, "q", PAGES), "answer")) == answers[:1]
 
 
@@ -101,7 +102,7 @@ def test_hermes_prompts_hold_the_schema_of_the_tool_except_the_readers():
 def test_only_R_Search_asks_solvers_to_copy_evidence():
     for name in sorted(PROTOCOLS):
         asked = "<original_evidence>" in text(prompt_style("english").solver(GameConfig(protocol=name), "q"))
-        assert asked == (name == "R-Search")
+        assert asked == (name.removesuffix("-open") == "R-Search")
 
 
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))

@@ -247,7 +247,8 @@ def test_layouts():
 @pytest.mark.parametrize("final", ["question", "answer"])
 def test_a_generator_may_stop_at_the_closing_tags(preset, final):
     protocol = PROTOCOLS[preset]
-    kinds = [final] if protocol.calls == "native" else ["search", final]
+    opens = ["open"] if protocol.open in protocol.tags else []
+    kinds = [final] if protocol.calls == "native" else ["search", *opens, final]
     assert len(protocol.stop_strings(final)) == len(kinds)
     for kind, stop in zip(kinds, protocol.stop_strings(final), strict=True):
         written = protocol.write(kind, "x").text

@@ -95,7 +95,8 @@ def test_a_game_is_called_after_its_task_unless_it_has_a_name():
         (
             "protocol",
             "gpt",
-            "protocol must be one of default, qwen2p5, R-Search, llama3p1, terse, hermes, openai, got 'gpt'",
+            "protocol must be one of default, qwen2p5, R-Search, llama3p1, terse, hermes, openai, "
+            "default-open, qwen2p5-open, R-Search-open, llama3p1-open, hermes-open, openai-open, got 'gpt'",
         ),
         ("prompts", "french", "prompts must be one of english"),
         ("reward", "acc", r"reward must be one of 1-acc, .*, format_only, .*, got .acc."),
@@ -152,6 +153,8 @@ def test_the_published_rules_are_the_default_and_one_more():
     published = dataclasses.asdict(GameConfig())
     # What only the reader can answer is paid in full otherwise.
     assert published.pop("self_contained") is True
+    # None of the published protocols opens pages.
+    budget = {"max_searches": 10, "max_turns": 12, "retries": 1, "max_tokens": None, "max_opens": 10}
     assert published == {
         "protocol": "default",
         "prompts": "english",
@@ -159,8 +162,8 @@ def test_the_published_rules_are_the_default_and_one_more():
         "top_k": 3,
         "max_passage_chars": 4000,
         "max_evidence_chars": 200_000,
-        "proposer": {"max_searches": 10, "max_turns": 12, "retries": 1, "max_tokens": None},
-        "solver": {"max_searches": 10, "max_turns": 12, "retries": 1, "max_tokens": None},
+        "proposer": budget,
+        "solver": budget,
         "min_searches": 2,
         "hop_check": "off",
         "min_question_chars": 10,

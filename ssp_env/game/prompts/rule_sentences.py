@@ -41,7 +41,8 @@ def budget_rules(config: GameConfig, final: FinalKind) -> dict[str, str]:
         final: What the player writes in the end: the proposer a question, the solver an answer.
 
     Returns:
-        One sentence per limit: `search_limit`, and the reason codes of players that overstep one.
+        One sentence per limit: `search_limit`, `open_limit`, and the reason codes of players that overstep
+        one.
 
     >>> budget_rules(GameConfig().with_budget(max_turns=5), "answer")["turn_limit"]
     'You have 5 turns, each of them one message: write the answer in the last one at the latest.'
@@ -49,6 +50,7 @@ def budget_rules(config: GameConfig, final: FinalKind) -> dict[str, str]:
     budget = config.proposer if final == "question" else config.solver
     told = {
         "search_limit": _search_limit(config, final, budget),
+        "open_limit": _open_limit(PROTOCOLS[config.protocol], budget),
         "turn_limit": (
             f"You have {count(budget.max_turns, 'turn')}, each of them one message: write the {final} in the "
             "last one at the latest."
@@ -166,6 +168,21 @@ def _search_limit(config: GameConfig, final: FinalKind, budget: Budget) -> str:
     searches = count(budget.max_searches, "search", "searches")
     each = "it returns" if budget.max_searches == 1 else "each of them returns"
     return f"{needed}At most {searches} {_verb(budget.max_searches)} carried out; {each} at most {found}."
+
+
+def _open_limit(protocol: Protocol, budget: Budget) -> str:
+    if not protocol.open:
+        return ""
+    if budget.max_opens == 0:
+        return "No part of a page can be opened."
+    opened = f"At most {count(budget.max_opens, 'part')} of pages can be opened"
+    if protocol.calls == "native":
+        return f"{opened}, by the tool `{protocol.open}`; a search of yours must have listed the page."
+    example = protocol.write("open", "guide.md#3").text
+    return (
+        f"{opened}: {example} shows the third part of the page guide.md, if a search of yours has listed a "
+        "part of it."
+    )
 
 
 def _aliases(config: GameConfig, task: Task) -> str:

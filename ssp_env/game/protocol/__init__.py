@@ -9,20 +9,24 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ssp_env.game.passage import Passage
+from ssp_env.game.passage import PartId, Passage
 from ssp_env.game.protocol.escaping import TagEscaper, defuse
+from ssp_env.game.protocol.notices import ENGLISH_NOTICES, TERSE_NOTICES, TOOL_NOTICES, Notice
 from ssp_env.game.protocol.tool_calls import (
     SEARCH_TOOL,
+    hermes_call,
+    open_arguments,
+    open_schema,
     read_call,
     read_hermes_call,
+    read_open,
     search_arguments,
-    search_call,
     search_schema,
 )
 from ssp_env.game.view import FinalKind, Message, Reply, ToolCall
 from ssp_env.scoring import normalize_answer
 
-ActionKind = Literal["search", "question", "answer", "malformed"]
+ActionKind = Literal["search", "open", "question", "answer", "malformed"]
 
 _SEPARATOR = re.compile(r"[\n;]")
 _BULLET = re.compile(r"\s*(?:[-*•]|\d{1,3}[.)])\s+")
@@ -44,8 +48,9 @@ class Action:
     """The first complete action in a player's reply.
 
     Attributes:
-        kind: `search`, `question`, `answer` or `malformed`.
-        content: Query, question or answer without surrounding white space; empty if malformed.
+        kind: `search`, `open`, `question`, `answer` or `malformed`.
+        content: Query, question or answer without surrounding white space, or the part of a page to open as
+            `page#part`; empty if malformed.
         text: The player's text up to the end of the action; whatever followed is dropped.
         code: Why the reply is malformed, one of `MALFORMED_CODES`; empty otherwise.
         spoofed: Observation tags the player wrote itself; they have no effect.
@@ -83,27 +88,6 @@ def listed(text: str) -> list[str]:
     return list(first.values())
 
 
-Notice = Literal["no_results", "search_limit", "malformed"]
-
-ENGLISH_NOTICES: Mapping[Notice, str] = MappingProxyType(
-    {
-        "no_results": "No passage matches this search.",
-        "search_limit": "The search budget is used up. Finish now.",
-        "malformed": "Your last message held no complete action. Search or finish, using the tags exactly.",
-    }
-)
-TOOL_NOTICES: Mapping[Notice, str] = MappingProxyType(
-    {
-        **ENGLISH_NOTICES,
-        "malformed": "Your last message held no complete action. Call the tool `search` with one query, or "
-        "finish, using the tags exactly.",
-    }
-)
-TERSE_NOTICES: Mapping[Notice, str] = MappingProxyType(
-    {"no_results": "none", "search_limit": "limit", "malformed": "malformed"}
-)
-
-
 @dataclass(frozen=True)
 class Protocol:
     """Tag names, call syntax and layout of one protocol.
@@ -127,6 +111,8 @@ class Protocol:
         max_chars: Greatest length of a query or answer, so that no player can break an engine or a judge
             with a huge one; the length of questions is a rule of its own.
         tool: Name of the search tool in calls.
+        open: Tag, or name of the tool in calls, of an action that shows one part of a page that a search has
+            listed; none if empty. The parts of pages are named in the layout `documents` then.
     """
 
     name: str
@@ -141,6 +127,7 @@ class Protocol:
     notices: Mapping[Notice, str] = field(default_factory=lambda: ENGLISH_NOTICES)
     max_chars: int = 2000
     tool: str = SEARCH_TOOL
+    open: str = ""
 
     def __getstate__(self) -> dict[str, Any]:
         # A read-only mapping does not pickle.
@@ -149,7 +136,8 @@ class Protocol:
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """Every tag name of the protocol."""
-        names = (self.think, self.search, self.question, self.answer, self.observation, self.evidence)
+        tagged = self.open if self.calls == "tags" else ""
+        names = (self.think, self.search, self.question, self.answer, self.observation, self.evidence, tagged)
         return tuple(filter(None, names))
 
     @cached_property
@@ -175,13 +163,17 @@ class Protocol:
         return f"<{tag}> {content} </{tag}>"
 
     def write(
-        self, kind: Literal["search", "question", "answer"], content: str, *, call_id: str = "call_0"
+        self,
+        kind: Literal["search", "open", "question", "answer"],
+        content: str,
+        *,
+        call_id: str = "call_0",
     ) -> Reply:
         """Write an action the way `parse` reads it; for prompts, scripted players and adapters.
 
         Args:
             kind: What to do.
-            content: Query, question or answer.
+            content: Query, question, answer, or `page#part` to open.
             call_id: Identifier of a native tool call.
 
         >>> print(Protocol("hermes", search="tool_call", calls="hermes").write("search", "whale").text)
@@ -189,19 +181,23 @@ class Protocol:
         {"name": "search", "arguments": {"query": "whale"}}
         </tool_call>
         """
-        if kind != "search" or self.calls == "tags":
+        if kind in ("question", "answer") or self.calls == "tags":
             return Reply(self.wrap(getattr(self, kind), content))
+        opens = kind == "open"
+        tool, arguments = self.open if opens else self.tool, (open_arguments if opens else search_arguments)
         if self.calls == "hermes":
-            return Reply(f"<{self.search}>\n{search_call(content, tool=self.tool)}\n</{self.search}>")
-        return Reply("", tool_calls=(ToolCall(call_id, self.tool, search_arguments(content)),))
+            call = hermes_call(tool, arguments(content))
+            return Reply(f"<{self.search}>\n{call}\n</{self.search}>")
+        return Reply("", tool_calls=(ToolCall(call_id, tool, arguments(content)),))
 
     def stop_strings(self, final: FinalKind, *, has_search_tool: bool = True) -> tuple[str, ...]:
         """Closing tags at which a generator may stop: everything after them is dropped anyway.
 
         Without the search tool a search is no action, and stopping there would cut off the answer behind it.
         """
-        search = (f"</{self.search}>",) if has_search_tool and self.calls != "native" else ()
-        return (*search, f"</{getattr(self, final)}>")
+        tags = [self.search, self.open] if self.calls == "tags" else [self.search]
+        searches = has_search_tool and self.calls != "native"
+        return (*(f"</{tag}>" for tag in tags if tag and searches), f"</{getattr(self, final)}>")
 
     def tools(self, *, strict: bool = False) -> list[dict[str, Any]]:
         """Return the tools to pass to a chat endpoint, in OpenAI's shape; none if searches are tags.
@@ -209,7 +205,10 @@ class Protocol:
         Args:
             strict: Ask the endpoint to constrain arguments to the schema.
         """
-        return [] if self.calls == "tags" else [search_schema(strict=strict, name=self.tool)]
+        if self.calls == "tags":
+            return []
+        search = search_schema(strict=strict, name=self.tool)
+        return [search, open_schema(strict=strict, name=self.open)] if self.open else [search]
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -237,17 +236,19 @@ class Protocol:
         kinds: dict[str, ActionKind] = {getattr(self, final): final}
         if has_search_tool and not native:
             kinds[self.search] = "search"
+            if self.open in self.tags:
+                kinds[self.open] = "open"
         found, body, end, spoofed = self._first_action(text, kinds)
         kind: ActionKind = found or "malformed"
         call, content, code = None, "", "no_action"
         if found == "search" and self.calls == "hermes":
-            content, code = self.accept(*read_hermes_call(body, tool=self.tool))
+            kind, content, code = self._called(*read_hermes_call(body))
         elif found is not None:
             content, code = self.accept(body, bounded=found != "question")
         elif native and has_search_tool and calls:
-            kind, call, calls = "search", calls[0], calls[1:]
+            call, calls = calls[0], calls[1:]
             body = call.arguments
-            content, code = self.accept(*read_call(call.name, body, tool=self.tool))
+            kind, content, code = self._called(call.name, body)
         return Action(
             kind="malformed" if code else kind,
             content=content,
@@ -259,6 +260,14 @@ class Protocol:
             dropped_calls=len(calls),
             body=body,
         )
+
+    def _called(self, name: str, arguments: Any, code: str = "") -> tuple[ActionKind, str, str]:
+        """Return what a call does, with what, and an empty code; or what is wrong with it."""
+        if code:
+            return "malformed", "", code
+        if self.open and name == self.open:
+            return "open", *self.accept(*read_open(arguments))
+        return "search", *self.accept(*read_call(name, arguments, tool=self.tool))
 
     def _first_action(
         self, text: str, kinds: Mapping[str, ActionKind]
@@ -362,9 +371,14 @@ class Protocol:
         if self.layout == "plain":
             return " ; ".join(self.escape(passage.text) for passage in passages)
         return "\n\n".join(
-            f"Doc {rank} (Title: {self.escape(passage.title)})\n{self.escape(passage.text)}"
+            f"Doc {rank} ({self._heading(passage)})\n{self.escape(passage.text)}"
             for rank, passage in enumerate(passages, start=1)
         )
+
+    def _heading(self, passage: Passage) -> str:
+        title = f"Title: {self.escape(passage.title)}"
+        named = self.open and PartId.parse(passage.id).parts > 1
+        return f"{title}, page: {self.escape(passage.id)}" if named else title
 
     def observe(self, passages: Sequence[Passage]) -> str:
         """Render a search result as the environment's message."""
@@ -402,25 +416,29 @@ class Protocol:
 _HERMES = Protocol(
     "hermes", search="tool_call", observation="tool_response", calls="hermes", notices=TOOL_NOTICES
 )
+_PROTOCOLS = (
+    Protocol("default"),
+    Protocol("qwen2p5"),
+    Protocol("R-Search", observation="observation", evidence="original_evidence"),
+    Protocol("llama3p1"),
+    Protocol("terse", layout="plain", notices=TERSE_NOTICES),
+    _HERMES,
+    replace(_HERMES, name="openai", calls="native"),
+)
+_OPENING = [
+    replace(protocol, name=f"{protocol.name}-open", open="open")
+    for protocol in _PROTOCOLS
+    if protocol.layout == "documents"
+]
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
-    {
-        protocol.name: protocol
-        for protocol in (
-            Protocol("default"),
-            Protocol("qwen2p5"),
-            Protocol("R-Search", observation="observation", evidence="original_evidence"),
-            Protocol("llama3p1"),
-            Protocol("terse", layout="plain", notices=TERSE_NOTICES),
-            _HERMES,
-            replace(_HERMES, name="openai", calls="native"),
-        )
-    }
+    {protocol.name: protocol for protocol in (*_PROTOCOLS, *_OPENING)}
 )
 """Presets by name; the first four carry the names of the reference implementation's chat templates.
 
 `hermes` is for players that read and write text: calls are `<tool_call>` JSON as Qwen and Hermes models write
 them, results come between `<tool_response>` tags. `openai` is for chat endpoints and chat templates with tool
 calls of their own: calls come as `Reply.tool_calls`, results go out as `tool` messages with a `tool_call_id`,
-and the template adds its tags. In both the final question or answer stands between tags, as the reward
+and the template adds its tags. `default-open`, `hermes-open` and their like also open parts of pages that a
+search has listed. In both kinds of calls the final question or answer stands between tags, as the reward
 functions of verl and Search-R1 expect it.
 """

@@ -1,12 +1,16 @@
-"""Tool calls as JSON: writing a search as one, reading a search out of one."""
+"""Tool calls as JSON: writing a search or the opening of a page as one, and reading it out of one."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 SEARCH_TOOL = "search"
 DESCRIPTION = "Search the corpus and return the passages that match best."
+OPEN_DESCRIPTION = "Show one part of a page that a search has listed."
+_MANY_PARTS = 10**9
+_REFERENCE = re.compile(r"(.+?)#([1-9][0-9]{0,8})(?:/[0-9]+)?", re.DOTALL)
 _QUERY_KEYS = ("query", "query_list")
 
 
@@ -36,28 +40,40 @@ def search_schema(
             "maximum": max_top_k,
             "description": "Number of passages to return.",
         }
-    function: dict[str, Any] = {
-        "name": name,
-        "description": description,
-        "parameters": {
-            "type": "object",
-            "properties": properties,
-            "required": ["query"],
-            "additionalProperties": False,
-        },
+    return _schema(name, description, properties, ["query"], strict)
+
+
+def open_schema(*, strict: bool = False, name: str, description: str = OPEN_DESCRIPTION) -> dict[str, Any]:
+    """Return the schema of the tool that opens pages in the shape of OpenAI's chat completions."""
+    properties = {
+        "page": {"type": "string", "description": "The page, as a result of a search names it."},
+        "part": {"type": "integer", "description": "Which of its parts to show, counted from 1."},
     }
+    return _schema(name, description, properties, [*properties], strict)
+
+
+def _schema(
+    name: str, description: str, properties: dict[str, Any], required: list[str], strict: bool
+) -> dict[str, Any]:
+    parameters = {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+    function: dict[str, Any] = {"name": name, "description": description, "parameters": parameters}
     if strict:
         function["strict"] = True
     return {"type": "function", "function": function}
 
 
-def search_call(query: str, *, tool: str = SEARCH_TOOL) -> str:
-    """Write a search as the JSON of a Hermes tool call.
+def hermes_call(tool: str, arguments: str) -> str:
+    """Write a call as the JSON of a Hermes tool call.
 
-    >>> search_call("blue whale")
+    >>> hermes_call("search", search_arguments("blue whale"))
     '{"name": "search", "arguments": {"query": "blue whale"}}'
     """
-    return f'{{"name": "{tool}", "arguments": {search_arguments(query)}}}'
+    return f'{{"name": "{tool}", "arguments": {arguments}}}'
 
 
 def search_arguments(query: str) -> str:
@@ -65,25 +81,44 @@ def search_arguments(query: str) -> str:
     return json.dumps({"query": query}, ensure_ascii=False)
 
 
-def read_hermes_call(body: str, *, tool: str = SEARCH_TOOL) -> tuple[str, str]:
-    """Read the query out of `{"name": "search", "arguments": {"query": ...}}`.
+def open_arguments(reference: str) -> str:
+    """Write the arguments of the opening of a page as JSON.
+
+    >>> open_arguments("guide.md#3")
+    '{"page": "guide.md", "part": 3}'
+    """
+    page, part = split_reference(reference)
+    return json.dumps({"page": page, "part": part}, ensure_ascii=False)
+
+
+def split_reference(reference: str) -> tuple[str, int]:
+    """Split what names a part of a page: `page#part`, `page#part/parts`, or a page alone for its first part.
+
+    >>> split_reference("guide.md#3/9"), split_reference("a#b")
+    (('guide.md', 3), ('a#b', 1))
+    """
+    found = _REFERENCE.fullmatch(reference)
+    return (found[1], int(found[2])) if found else (reference, 1)
+
+
+def read_hermes_call(body: str) -> tuple[str, Any, str]:
+    """Read the name and the arguments out of `{"name": "search", "arguments": {"query": ...}}`.
 
     Args:
         body: JSON, or what a model takes for it.
-        tool: Name of the search tool.
 
     Returns:
-        The query and an empty code, or an empty query and a code of `MALFORMED_CODES`.
+        The name of the tool, its arguments and an empty code, or nothing and a code of `MALFORMED_CODES`.
 
     >>> read_hermes_call('{"name": "search", "arguments": {"query": "blue whale"}}')
-    ('blue whale', '')
+    ('search', {'query': 'blue whale'}, '')
     """
     call, code = _load(body)
     if code:
-        return "", code
+        return "", None, code
     if not isinstance(call, dict) or not isinstance(call.get("name"), str) or "arguments" not in call:
-        return "", "bad_call"
-    return read_call(call["name"], call["arguments"], tool=tool)
+        return "", None, "bad_call"
+    return call["name"], call["arguments"], ""
 
 
 def read_call(name: str, arguments: Any, *, tool: str = SEARCH_TOOL) -> tuple[str, str]:
@@ -100,12 +135,9 @@ def read_call(name: str, arguments: Any, *, tool: str = SEARCH_TOOL) -> tuple[st
     """
     if name != tool:
         return "", "unknown_tool"
-    if isinstance(arguments, str):
-        arguments, code = _load(arguments)
-        if code:
-            return "", code
-    if not isinstance(arguments, dict):
-        return "", "bad_call"
+    arguments, code = _object(arguments)
+    if code:
+        return "", code
     given = [arguments[key] for key in _QUERY_KEYS if key in arguments]
     if len(given) != 1:
         return "", "bad_call"
@@ -113,6 +145,25 @@ def read_call(name: str, arguments: Any, *, tool: str = SEARCH_TOOL) -> tuple[st
     if not all(isinstance(query, str) for query in queries) or not queries:
         return "", "bad_call"
     return (queries[0], "") if len(queries) == 1 else ("", "several_queries")
+
+
+def read_open(arguments: Any) -> tuple[str, str]:
+    """Read which part of which page is to be opened; arguments may be JSON text or an object.
+
+    Returns:
+        `page#part` and an empty code, or nothing and a code of `MALFORMED_CODES`.
+
+    >>> read_open({"page": "guide.md", "part": 3}), read_open('{"page": "guide.md", "part": "last"}')
+    (('guide.md#3', ''), ('', 'bad_call'))
+    """
+    arguments, code = _object(arguments)
+    if code:
+        return "", code
+    page, part = arguments.get("page"), arguments.get("part", 1)
+    numbered = isinstance(part, int | float) and not isinstance(part, bool) and 1 <= part < _MANY_PARTS
+    if not isinstance(page, str) or not page.strip() or not numbered or not float(part).is_integer():
+        return "", "bad_call"
+    return f"{page.strip()}#{int(part)}", ""
 
 
 def read_top_k(body: str) -> int | None:
@@ -138,6 +189,15 @@ def read_top_k(body: str) -> int | None:
     if not isinstance(top_k, float) or not top_k.is_integer():
         raise ValueError(f"expected a whole number of passages, got {top_k!r}")
     return int(top_k)
+
+
+def _object(arguments: Any) -> tuple[dict[str, Any], str]:
+    """Return arguments, or JSON text of them, as an object, and an empty code if they are one."""
+    if isinstance(arguments, str):
+        arguments, code = _load(arguments)
+        if code:
+            return {}, code
+    return (arguments, "") if isinstance(arguments, dict) else ({}, "bad_call")
 
 
 def _load(text: str) -> tuple[Any, str]:

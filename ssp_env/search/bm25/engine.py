@@ -22,7 +22,7 @@ from ssp_env.search.bm25.integrity import RankingCheck
 from ssp_env.search.bm25.passage_file import StoredPassages
 from ssp_env.search.bm25.term_index import TermIndex, index_terms, open_terms
 from ssp_env.search.bm25.terms import BM25Settings
-from ssp_env.search.engine import check_corpus, check_search, sample_passages
+from ssp_env.search.engine import check_corpus, check_search, passages_by_id, sample_passages
 
 # Below this many query-passage pairs a batch is done before threads have started, and in smaller corpora
 # threads mostly wait for the interpreter.
@@ -150,6 +150,10 @@ class BM25Engine:
     def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str] = ()) -> list[Passage]:
         """Draw up to `count` distinct passages uniformly, as `PassageSampler.sample` says."""
         return sample_passages(self._passages, rng, count, exclude)
+
+    def get_passages(self, ids: Sequence[str]) -> list[Passage | None]:
+        """Return the passage of each id, as `PassageStore.get_passages` says."""
+        return passages_by_id(self._passages, ids)
 
     def _open(self, path: Path, exact: bool) -> None:
         manifest = read_manifest(path)
