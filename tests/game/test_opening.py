@@ -160,9 +160,7 @@ def test_what_the_proposer_opened_is_evidence_that_the_reader_reads():
 
 
 def test_an_engine_that_cannot_open_is_refused_before_the_first_game():
-    with pytest.raises(
-        ValueError, match=r"default-open opens parts.*get_passages\(ids\), got .* without it"
-    ):
+    with pytest.raises(ValueError, match=r"default-open opens parts.*get_passages\(ids\), got .* without it"):
         play([solving()], proposer=None, solver=Script(answer()), search=lambda query: [])
 
 
