@@ -96,7 +96,7 @@ def test_a_game_is_called_after_its_task_unless_it_has_a_name():
             "protocol",
             "gpt",
             "protocol must be one of default, qwen2p5, R-Search, llama3p1, terse, hermes, openai, "
-            "default-open, qwen2p5-open, R-Search-open, llama3p1-open, hermes-open, openai-open, got 'gpt'",
+            "default-open, hermes-open, openai-open, got 'gpt'",
         ),
         ("prompts", "french", "prompts must be one of english"),
         ("reward", "acc", r"reward must be one of 1-acc, .*, format_only, .*, got .acc."),
