@@ -63,6 +63,12 @@ def serve(
         int, typer.Option(help="Most MiB in the bodies of all requests under way.", min=1)
     ] = 64,
     max_connections: Annotated[int, typer.Option(help="Most open connections.", min=1)] = 500,
+    opens: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Also offer the parts of pages that searches have listed: /open, or a tool of MCP."
+        ),
+    ] = False,
     refuse_long_queries: Annotated[
         bool,
         typer.Option("--refuse-long-queries", help="Refuse requests with a longer query; it is cut if not."),
@@ -98,14 +104,14 @@ def serve(
     if mcp is None:
         from ssp_env.serve.app import build_app
 
-        run_app(build_app(engine, limits=limits, token=token, host=host), host, port, limits)
+        run_app(build_app(engine, limits=limits, token=token, host=host, opens=opens), host, port, limits)
         return
     from ssp_env.serve.mcp_server import build_mcp_app, build_mcp_server
 
     if mcp is Transport.stdio:
-        build_mcp_server(engine, limits=limits).run("stdio")
+        build_mcp_server(engine, limits=limits, opens=opens).run("stdio")
     else:
-        run_app(build_mcp_app(engine, host=host, limits=limits, token=token), host, port, limits)
+        run_app(build_mcp_app(engine, host=host, limits=limits, token=token, opens=opens), host, port, limits)
 
 
 def run_app(app: ASGIApp, host: str, port: int, limits: Limits | None = None) -> None:

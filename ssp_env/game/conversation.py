@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ssp_env.game.config import Budget
-from ssp_env.game.passage import PartId, Passage
+from ssp_env.game.passage import PartId, Passage, listed_part
 from ssp_env.game.protocol import Action, Protocol
 from ssp_env.game.protocol.notices import Notice
-from ssp_env.game.protocol.tool_calls import split_reference
 from ssp_env.game.view import FinalKind, Message, Reply, SeatPhase, View
 
 Step = Literal["search", "open", "notice", "forfeit", "final"]
@@ -92,14 +90,9 @@ class Conversation:
         if self.opened >= self.budget.max_opens:
             return "notice", "open_limit"
         # Players write what they read, which was escaped.
-        shown = {self.protocol.escape(listed.page): listed for listed in self._listed()}
-        page, part = (reference, 1) if reference in shown else split_reference(reference)
-        if page not in shown or part > shown[page].parts:
-            return "notice", "not_listed"
-        return "open", str(shown[page]._replace(part=part))
-
-    def _listed(self) -> Iterator[PartId]:
-        return (PartId.parse(passage.id) for passage in self.passages)
+        parts = (PartId.parse(passage.id) for passage in self.passages)
+        part = listed_part(reference, {self.protocol.escape(part.page): part for part in parts})
+        return ("notice", "not_listed") if part is None else ("open", str(part))
 
     def _tokens_left(self) -> int | None:
         limit = self.budget.max_tokens

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
+_REFERENCE = re.compile(r"(.+?)#([1-9][0-9]{0,8})(?:/[0-9]+)?", re.DOTALL)
 _PART_ID = re.compile(r"(.+)#([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", re.DOTALL)
 
 
@@ -47,6 +49,32 @@ class PartId(NamedTuple):
         """
         found = _PART_ID.fullmatch(identifier)
         return cls(found[1], int(found[2]), int(found[3])) if found else cls(identifier, 1, 1)
+
+
+def split_reference(reference: str) -> tuple[str, int]:
+    """Split what names a part of a page: `page#part`, `page#part/parts`, or a page alone for its first part.
+
+    >>> split_reference("guide.md#3/9"), split_reference("a#b")
+    (('guide.md', 3), ('a#b', 1))
+    """
+    found = _REFERENCE.fullmatch(reference)
+    return (found[1], int(found[2])) if found else (reference, 1)
+
+
+def listed_part(reference: str, listed: Mapping[str, PartId]) -> PartId | None:
+    """Return the part of a page that a player means, if the page was listed and has such a part.
+
+    Args:
+        reference: What the player wrote; see `split_reference`.
+        listed: A part of each page that the player was shown, by the page's id as it was shown.
+
+    >>> listed_part("guide.md#3", {"guide.md": PartId("guide.md", 2, 9)})
+    PartId(page='guide.md', part=3, parts=9)
+    """
+    page, number = (reference, 1) if reference in listed else split_reference(reference)
+    # The page may be named as a result names it, `guide.md#2/9`, with the part that is wanted behind it.
+    part = listed.get(page) or listed.get(split_reference(page)[0])
+    return None if part is None or number > part.parts else part._replace(part=number)
 
 
 def checked_passage(passage: object) -> Passage:

@@ -18,6 +18,8 @@ from .errors import SearchRefused as SearchRefused
 from .errors import SearchTimeout as SearchTimeout
 from .errors import SearchUnavailable as SearchUnavailable
 from .hybrid import HybridEngine as HybridEngine
+from .parts import PartSize as PartSize
+from .parts import cut_pages as cut_pages
 from .remote import RemoteEngine as RemoteEngine
 from .remote import RequestPolicy as RequestPolicy
 from .simulated import SimulatedEngine as SimulatedEngine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from math import isfinite
 from typing import Any
@@ -45,6 +45,29 @@ def from_reply(reply: object, queries: int, top_k: int) -> list[list[Passage]]:
     if len(rankings) != queries:
         raise ValueError(f"expected {queries} results, one per query, got {len(rankings)}")
     return [_ranking(ranking, top_k) for ranking in rankings]
+
+
+def from_opened(reply: object, ids: Sequence[str]) -> list[Passage | None]:
+    """Read the passages out of a reply to a request for passages by their ids.
+
+    Raises:
+        ValueError: If it is anything but one document or null per id, or a document has another id.
+    """
+    found = reply.get("result") if isinstance(reply, Mapping) else None
+    if not isinstance(found, list) or len(found) != len(ids):
+        raise ValueError(f'expected an object with the list "result" of {len(ids)}, got {shown(reply)}')
+    return [_opened(document, identifier) for document, identifier in zip(found, ids)]
+
+
+def _opened(document: object, identifier: str) -> Passage | None:
+    if document is None:
+        return None
+    if not isinstance(document, Mapping):
+        raise ValueError(f"expected a document or null, got {shown(document)}")
+    passage = _passage(document, 0.0)
+    if passage.id != identifier:
+        raise ValueError(f"expected the document with the id {identifier!r}, got {shown(passage.id)}")
+    return passage
 
 
 def _ranking(ranking: object, top_k: int) -> list[Passage]:

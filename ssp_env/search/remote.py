@@ -16,7 +16,7 @@ from ssp_env.game.passage import Passage
 from ssp_env.http import RequestPolicy as RequestPolicy
 from ssp_env.http import arun, redact, run, service_url, shown_url
 from ssp_env.http.concurrency import gather
-from ssp_env.search.documents import API_KEY_VARIABLE, from_reply
+from ssp_env.search.documents import API_KEY_VARIABLE, from_opened, from_reply
 from ssp_env.search.engine import check_search
 from ssp_env.search.errors import BadSearchReply, SearchError
 from ssp_env.search.json_service import JSONService, is_key
@@ -106,6 +106,16 @@ class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextM
         """Do the same as `search` without blocking; cancelling it ends its requests."""
         return await arun(self._search(queries, top_k))
 
+    def get_passages(self, ids: Sequence[str]) -> list[Passage | None]:
+        """Return passages by their ids, as `PassageStore.get_passages` says, of a server that opens pages.
+
+        A server of `ssp serve --open` gives out those of pages that its searches have listed.
+
+        Raises:
+            SearchError: If the request fails, or the server does not open pages.
+        """
+        return run(self._open(ids))
+
     def fingerprint(self) -> str:
         """Return the fingerprint that the server's `/health` names.
 
@@ -134,6 +144,17 @@ class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextM
         step = self._max_queries
         parts = [self._retrieve(texts[start : start + step], top_k) for start in range(0, len(texts), step)]
         return [*chain.from_iterable(await gather(parts, self._concurrency))]
+
+    async def _open(self, ids: Sequence[str]) -> list[Passage | None]:
+        path = self._url.path.removesuffix("/retrieve") + "/open"
+        url = self._url.copy_with(path=path)
+        reply = await self._service.call(self._request("POST", url, {"ids": list(ids)}))
+        try:
+            return from_opened(reply, ids)
+        except ValueError as error:
+            problem = redact(str(error), [self._key])
+        # Raised out here, as its context would hold what the server sent.
+        raise BadSearchReply(problem, shown_url(url))
 
     async def _retrieve(self, texts: list[str], top_k: int) -> list[list[Passage]]:
         asked = {"queries": texts, "topk": top_k, "return_scores": True}

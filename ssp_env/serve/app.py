@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Annotated, Any
 
 import msgpack
@@ -22,6 +23,7 @@ from ssp_env.search.engine import SearchEngine
 from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, LocalPagesOnly, is_loopback
 from ssp_env.serve.bodies import LimitBodies
 from ssp_env.serve.engine_thread import EngineThread
+from ssp_env.serve.listed import ListedPages, check_opens
 from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
 _log = logging.getLogger("ssp_env.serve")
@@ -82,6 +84,12 @@ class RetrieveRequest(BaseModel):
             )
 
 
+class OpenRequest(BaseModel):
+    """Passages to open, by their ids, of pages that searches of this server have listed."""
+
+    ids: list[str]
+
+
 def is_msgpack(body: bytes) -> bool:
     """Whether a body is msgpack, whose maps begin with a byte that JSON never begins with."""
     return bool(body) and (0x80 <= body[0] <= 0x8F or body[0] in (0xDE, 0xDF))
@@ -98,15 +106,16 @@ def read_request(body: bytes) -> RetrieveRequest:
             return RetrieveRequest.model_validate(msgpack.unpackb(body))
         return RetrieveRequest.model_validate_json(body)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-        raise ValueError(
-            "; ".join(
-                f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}"
-                for problem in problems[:3]
-            )
-        ) from None
+        raise ValueError(_problems(error)) from None
     except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
         raise ValueError(f"body: expected a msgpack map ({type(error).__name__})") from None
+
+
+def _problems(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False, include_context=False)[:3]
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in problems
+    )
 
 
 def write_reply(request: RetrieveRequest, rankings: Sequence[Sequence[Passage]], packed: bool) -> bytes:
@@ -134,9 +143,18 @@ _BODY = {
     "requestBody": {"required": True, "content": {JSON: {"schema": RetrieveRequest.model_json_schema()}}}
 }
 
+_OPEN_BODY = {
+    "requestBody": {"required": True, "content": {JSON: {"schema": OpenRequest.model_json_schema()}}}
+}
+
 
 def build_app(
-    engine: SearchEngine, *, limits: Limits | None = None, token: str | None = None, host: str | None = None
+    engine: SearchEngine,
+    *,
+    limits: Limits | None = None,
+    token: str | None = None,
+    host: str | None = None,
+    opens: bool = False,
 ) -> ASGIApp:
     """Offer an engine over HTTP.
 
@@ -146,6 +164,7 @@ def build_app(
         limits: The largest requests that are accepted. Larger ones are refused with a status of 4xx, but for
             queries that are too long, which are cut; the status is 503 if too many queries wait.
         token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
+        opens: Whether `/open` gives out passages by their ids, of pages that a search has listed.
         host: Address at which the server listens; at loopback, requests that name another host are refused,
             and those of web pages of other machines.
     """
@@ -159,7 +178,12 @@ def build_app(
         thread.close()
 
     app = FastAPI(title="ssp-env search", version=__version__, lifespan=lifespan)
-    _add_retrieve(app, thread, allowed, metrics)
+    listed = None
+    if opens:
+        check_opens(engine)
+        listed = ListedPages()
+        _add_open(app, thread, allowed, listed)
+    _add_retrieve(app, thread, allowed, metrics, listed)
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.get(path)(endpoint)
     guarded: ASGIApp = LimitBodies(app, allowed)
@@ -170,7 +194,34 @@ def build_app(
     return CountRequests(guarded, metrics)
 
 
-def _add_retrieve(app: FastAPI, thread: EngineThread, limits: Limits, metrics: Metrics) -> None:
+def _add_open(app: FastAPI, thread: EngineThread, limits: Limits, listed: ListedPages) -> None:
+    @app.post("/open", openapi_extra=_OPEN_BODY)
+    async def open_pages(request: Request) -> Response:
+        """Open: `result` holds, per id, a document, or null if no search has listed its page."""
+        body = await request.body()
+        try:
+            ids = OpenRequest.model_validate_json(body).ids
+            if len(ids) > limits.max_queries:
+                raise ValueError(f"expected at most {limits.max_queries:,} ids, got {len(ids):,}")
+        except ValidationError as error:
+            raise HTTPException(422, _problems(error)) from None
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+        found = {identifier: listed.find(identifier) for identifier in ids}
+        wanted = [identifier for identifier in found.values() if identifier is not None]
+        try:
+            passages = dict(zip(wanted, await thread.get_passages(wanted), strict=True))
+        except Exception as error:
+            _log.exception("the engine failed")
+            raise HTTPException(500, f"the engine failed: {kind_of(error)}") from error
+        opened = [passages.get(found[identifier] or "") for identifier in ids]
+        result = [None if passage is None else to_document(passage) for passage in opened]
+        return Response(json.dumps({"result": result}, separators=(",", ":")), media_type=JSON)
+
+
+def _add_retrieve(
+    app: FastAPI, thread: EngineThread, limits: Limits, metrics: Metrics, listed: ListedPages | None
+) -> None:
     @app.post("/retrieve", openapi_extra=_BODY)
     async def retrieve(request: Request) -> Response:
         """Search: `result` holds, per query, documents or, with `return_scores`, documents and scores."""
@@ -187,6 +238,8 @@ def _add_retrieve(app: FastAPI, thread: EngineThread, limits: Limits, metrics: M
         except Exception as error:
             _log.exception("the engine failed")
             raise HTTPException(500, f"the engine failed: {kind_of(error)}") from error
+        if listed is not None:
+            listed.add(chain.from_iterable(found))
         packed = is_msgpack(body)
         return Response(write_reply(asked, found, packed), media_type=MSGPACK if packed else JSON)
 

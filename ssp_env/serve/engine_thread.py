@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.http.concurrency import Coalescer
@@ -54,6 +55,15 @@ class EngineThread:
         """
         return await self._requests.submit(queries, top_k)
 
+    async def get_passages(self, ids: Sequence[str]) -> list[Passage | None]:
+        """Return the passage of each id, None where there is none.
+
+        Raises:
+            Exception: What the engine raises, as `search` does.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._get, list(ids))
+
     def close(self) -> None:
         """End the thread after the call that is under way."""
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -62,6 +72,11 @@ class EngineThread:
         self._on_batch(len(queries))
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._search, queries, top_k)
+
+    def _get(self, ids: list[str]) -> list[Passage | None]:
+        store: Any = self._engine
+        with faults():
+            return [passage and checked_passage(passage) for passage in store.get_passages(ids)]
 
     def _search(self, queries: list[str], top_k: int) -> list[list[Passage]]:
         # A panic, a cancellation or a StopIteration would be lost on its way to the event loop.

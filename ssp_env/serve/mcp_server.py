@@ -2,6 +2,7 @@
 
 # Annotations are evaluated here: those of the tool hold the limits of one server, which have no global name.
 import logging
+from functools import partial
 from typing import Annotated, Any
 
 from mcp.types import CallToolResult, TextContent
@@ -11,13 +12,15 @@ from starlette.types import ASGIApp
 
 from ssp_env import __version__
 from ssp_env.game import PROTOCOLS
-from ssp_env.game.protocol.notices import ENGLISH_NOTICES
+from ssp_env.game.passage import Passage
+from ssp_env.game.protocol.notices import ENGLISH_NOTICES, Notice
 from ssp_env.objects import kind_of
 from ssp_env.search.engine import SearchEngine
-from ssp_env.search.tool.calls import ToolError, harmless
+from ssp_env.search.tool.calls import ToolError, harmless, harmless_text
 from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, LocalPagesOnly, is_loopback
 from ssp_env.serve.bodies import LimitBodies
 from ssp_env.serve.engine_thread import EngineThread
+from ssp_env.serve.listed import ListedPages, check_opens
 from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
 try:
@@ -47,9 +50,13 @@ class SearchResult(BaseModel):
 
 
 def build_mcp_server(
-    engine: SearchEngine, *, limits: Limits | None = None, thread: EngineThread | None = None
+    engine: SearchEngine,
+    *,
+    limits: Limits | None = None,
+    thread: EngineThread | None = None,
+    opens: bool = False,
 ) -> MCPServer[Any]:
-    """Offer an engine as the MCP tool `search`.
+    """Offer an engine as the MCP tool `search`, and the parts of the pages that it lists as the tool `open`.
 
     Tags, markup, control and hidden characters in passages are spelled out or removed, as their reader is a
     model.
@@ -58,7 +65,12 @@ def build_mcp_server(
         engine: The engine, which one thread at a time searches.
         limits: Longest query and most results of a call.
         thread: Calls the engine; a new one if None.
+        opens: Whether there is the tool `open`.
+
+    Raises:
+        ValueError: If pages are to be opened that the engine cannot open.
     """
+    listed = ListedPages(partial(harmless_text, protocol=PROTOCOLS["default"]))
     allowed = limits or Limits()
     searching = thread or EngineThread(engine)
     server = _named_server()
@@ -75,18 +87,45 @@ def build_mcp_server(
             _log.exception("the engine failed")
             # The model must not read the message of a failing engine.
             raise MCPToolError(ToolError("engine", kind_of(error)).text) from None
-        if not found:
-            # An empty list alone would be a result without a word for the model.
-            said = TextContent(type="text", text=ENGLISH_NOTICES["no_results"])
-            empty: Any = CallToolResult.model_validate(
-                {"content": [said], "structuredContent": {"result": []}}
-            )
-            return empty  # type: ignore[no-any-return]
-        shown = [harmless(passage, PROTOCOLS["default"]) for passage in found]
-        return [SearchResult(id=hit.id, title=hit.title, text=hit.text, score=hit.score) for hit in shown]
+        listed.add(found)
+        return [_shown(passage) for passage in found] or _nothing("no_results")
 
     server.tool()(search)
+    if opens:
+        check_opens(engine)
+        _add_open(server, searching, listed)
     return server
+
+
+def _add_open(server: MCPServer[Any], thread: EngineThread, listed: ListedPages) -> None:
+    page_field = Field(description="The page, as a result of a search names it.", max_length=10_000)
+    part_field = Field(description="Which of its parts to show, counted from 1.", ge=1)
+
+    async def open_page(
+        page: Annotated[str, page_field], part: Annotated[int | None, part_field] = None
+    ) -> list[SearchResult]:
+        """Show one part of a page that a search has listed; guide.md#2/9 is part 2 of the page guide.md."""
+        wanted = listed.find(page if part is None else f"{page}#{part}")
+        try:
+            [passage] = [None] if wanted is None else await thread.get_passages([wanted])
+        except Exception as error:
+            _log.exception("the engine failed")
+            raise MCPToolError(ToolError("engine", kind_of(error)).text) from None
+        return _nothing("not_listed") if passage is None else [_shown(passage)]
+
+    server.tool(name="open")(open_page)
+
+
+def _shown(passage: Passage) -> SearchResult:
+    hit = harmless(passage, PROTOCOLS["default"])
+    return SearchResult(id=hit.id, title=hit.title, text=hit.text, score=hit.score)
+
+
+def _nothing(notice: Notice) -> list[SearchResult]:
+    """An empty list with words, without which it would say nothing to a model."""
+    said = TextContent(type="text", text=ENGLISH_NOTICES[notice])
+    empty: Any = CallToolResult.model_validate({"content": [said], "structuredContent": {"result": []}})
+    return empty  # type: ignore[no-any-return]
 
 
 def _named_server() -> MCPServer[Any]:
@@ -99,7 +138,12 @@ def _named_server() -> MCPServer[Any]:
 
 
 def build_mcp_app(
-    engine: SearchEngine, *, host: str, limits: Limits | None = None, token: str | None = None
+    engine: SearchEngine,
+    *,
+    host: str,
+    limits: Limits | None = None,
+    token: str | None = None,
+    opens: bool = False,
 ) -> ASGIApp:
     """Return the ASGI application: MCP over streamable HTTP at `/mcp`, `/health` and `/metrics`.
 
@@ -109,11 +153,13 @@ def build_mcp_app(
             web pages of other machines.
         limits: Longest query and most results of a call, and size of bodies.
         token: Bearer token.
+        opens: Whether there is the tool `open`.
     """
     metrics, allowed = Metrics(), limits or Limits()
     thread = EngineThread(engine, on_batch=metrics.batch)
     metrics.watch_waiting(lambda: thread.waiting)
-    app = _streamable_http_app(build_mcp_server(engine, limits=allowed, thread=thread), host)
+    server = build_mcp_server(engine, limits=allowed, thread=thread, opens=opens)
+    app = _streamable_http_app(server, host)
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.add_route(path, endpoint)
     guarded: ASGIApp = LimitBodies(app, allowed)

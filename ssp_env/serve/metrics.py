@@ -15,7 +15,7 @@ from ssp_env import __version__
 from ssp_env.search.engine import SearchEngine
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_PATHS = frozenset({"/retrieve", "/mcp", "/health", "/metrics"})
+_PATHS = frozenset({"/retrieve", "/open", "/mcp", "/health", "/metrics"})
 _BATCHES = tuple(2**power for power in range(13))
 
 

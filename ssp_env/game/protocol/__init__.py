@@ -438,7 +438,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
 `hermes` is for players that read and write text: calls are `<tool_call>` JSON as Qwen and Hermes models write
 them, results come between `<tool_response>` tags. `openai` is for chat endpoints and chat templates with tool
 calls of their own: calls come as `Reply.tool_calls`, results go out as `tool` messages with a `tool_call_id`,
-and the template adds its tags. `default-open`, `hermes-open` and `openai-open` also open parts of
-pages that a search has listed. In both kinds of calls the final question or answer stands between tags, as the reward
-functions of verl and Search-R1 expect it.
+and the template adds its tags. In both the final question or answer stands between tags, as the reward
+functions of verl and Search-R1 expect it. `default-open`, `hermes-open` and `openai-open` also open parts of
+pages that a search has listed.
 """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
+
+from ssp_env.game.passage import split_reference
 
 SEARCH_TOOL = "search"
 DESCRIPTION = "Search the corpus and return the passages that match best."
 OPEN_DESCRIPTION = "Show one part of a page that a search has listed."
 _MANY_PARTS = 10**9
-_REFERENCE = re.compile(r"(.+?)#([1-9][0-9]{0,8})(?:/[0-9]+)?", re.DOTALL)
 _QUERY_KEYS = ("query", "query_list")
 
 
@@ -91,16 +91,6 @@ def open_arguments(reference: str) -> str:
     return json.dumps({"page": page, "part": part}, ensure_ascii=False)
 
 
-def split_reference(reference: str) -> tuple[str, int]:
-    """Split what names a part of a page: `page#part`, `page#part/parts`, or a page alone for its first part.
-
-    >>> split_reference("guide.md#3/9"), split_reference("a#b")
-    (('guide.md', 3), ('a#b', 1))
-    """
-    found = _REFERENCE.fullmatch(reference)
-    return (found[1], int(found[2])) if found else (reference, 1)
-
-
 def read_hermes_call(body: str) -> tuple[str, Any, str]:
     """Read the name and the arguments out of `{"name": "search", "arguments": {"query": ...}}`.
 
@@ -159,11 +149,13 @@ def read_open(arguments: Any) -> tuple[str, str]:
     arguments, code = _object(arguments)
     if code:
         return "", code
-    page, part = arguments.get("page"), arguments.get("part", 1)
-    numbered = isinstance(part, int | float) and not isinstance(part, bool) and 1 <= part < _MANY_PARTS
-    if not isinstance(page, str) or not page.strip() or not numbered or not float(part).is_integer():
+    page, part = arguments.get("page"), arguments.get("part")
+    if not isinstance(page, str) or not page.strip():
         return "", "bad_call"
-    return f"{page.strip()}#{int(part)}", ""
+    if part is None:
+        return page.strip(), ""
+    numbered = isinstance(part, int | float) and not isinstance(part, bool) and 1 <= part < _MANY_PARTS
+    return (f"{page.strip()}#{int(part)}", "") if numbered and float(part).is_integer() else ("", "bad_call")
 
 
 def read_top_k(body: str) -> int | None:

@@ -16,19 +16,21 @@ from ssp_env.game.shortening import shorten
 
 @dataclass(frozen=True)
 class SearchCall:
-    """One search that a model asked for.
+    """One search, or one part of a page to open, that a model asked for.
 
     Attributes:
-        query: What to search for; empty if the call cannot be read.
+        query: What to search for, or `page#part`; empty if the call cannot be read.
         top_k: Number of passages that it requests; None if it names none.
         id: Identifier of a native call; empty for calls written as text.
         error: Why the call cannot be run; None if it can.
+        opens: Whether a part of a page is to be opened.
     """
 
     query: str
     top_k: int | None = None
     id: str = ""
     error: ToolError | None = None
+    opens: bool = False
 
 
 class CallReader:
@@ -43,8 +45,9 @@ class CallReader:
     def __init__(self, protocol: Protocol, name: str, reads_top_k: bool) -> None:
         self._reads_top_k = reads_top_k
         self._tags = protocol
-        self._hermes = replace(PROTOCOLS["hermes"], tool=name, max_chars=protocol.max_chars)
-        self._native = replace(PROTOCOLS["openai"], tool=name, max_chars=protocol.max_chars)
+        shared: dict[str, Any] = {"tool": name, "open": protocol.open, "max_chars": protocol.max_chars}
+        self._hermes = replace(PROTOCOLS["hermes"], **shared)
+        self._native = replace(PROTOCOLS["openai"], **shared)
 
     def read(self, reply: Any) -> list[SearchCall]:
         """Find the calls, in order; a call that cannot be read is returned with an error.
@@ -86,7 +89,7 @@ class CallReader:
     def _read_text(self, text: str) -> list[SearchCall]:
         for protocol in (self._hermes, self._tags):
             action = protocol.parse(text, "answer")
-            if action.kind == "search" or action.code not in ("", "no_action"):
+            if action.kind in ("search", "open") or action.code not in ("", "no_action"):
                 return [self._call(action, json_body=protocol.calls != "tags")]
         return []
 
@@ -103,6 +106,8 @@ class CallReader:
         if action.code:
             kind: ErrorKind = "bad_query" if action.code in ("empty_action", "too_long") else "bad_call"
             return SearchCall("", error=ToolError(kind, f"{action.code}: {action.body!r:.200}"))
+        if action.kind == "open":
+            return SearchCall(action.content, opens=True)
         if not (self._reads_top_k and json_body):
             return SearchCall(action.content)
         try:
@@ -131,13 +136,17 @@ def _tool_call(data: Mapping[str, Any]) -> ToolCall:
     return ToolCall(data.get("call_id") or data.get("id") or _NO_ID, function.get("name"), written)
 
 
-ErrorKind = Literal["bad_call", "bad_query", "bad_top_k", "budget", "timeout", "engine"]
+ErrorKind = Literal[
+    "bad_call", "bad_query", "bad_top_k", "budget", "not_listed", "open_budget", "timeout", "engine"
+]
 
 _SENTENCES: dict[ErrorKind, str] = {
     "bad_call": "The call could not be read. Call the tool with one query.",
     "bad_query": "The query must be a text that is neither blank nor too long.",
     "bad_top_k": "top_k must be a whole number, at least 1.",
     "budget": "The search budget is used up. Finish without searching.",
+    "not_listed": "No search has listed this part of a page.",
+    "open_budget": "No more parts of pages can be opened.",
     "timeout": "The search took too long and was given up.",
     "engine": "The search engine failed. Nothing was found out.",
 }
@@ -148,7 +157,8 @@ class ToolError(Exception):
 
     Args:
         kind: `bad_call`, `bad_query` and `bad_top_k` are faults of the call. `budget` says that the searches
-            of the episode are used up. `timeout` and `engine` are faults of the engine.
+            of the episode are used up, `open_budget` the same of opened parts of pages, and `not_listed` that
+            no search has listed the page of a part. `timeout` and `engine` are faults of the engine.
         detail: What was expected and what came, for people and logs; models never read it.
     """
 
@@ -234,8 +244,13 @@ def harmless(passage: Passage, protocol: Protocol, max_passage_chars: int | None
     if max_passage_chars is not None:
         # Cut before escaping, so that no cut falls into an escape.
         title, text = shorten(title, max_passage_chars), shorten(text, max_passage_chars)
-    id, title, text = (_MARKUP.sub("&lt;", protocol.escape(part)) for part in (passage.id, title, text))
+    id, title, text = (harmless_text(part, protocol) for part in (passage.id, title, text))
     return replace(passage, id=id, title=title, text=text)
+
+
+def harmless_text(text: str, protocol: Protocol) -> str:
+    """Return a text in which nothing can act on a model; see `harmless`."""
+    return _MARKUP.sub("&lt;", protocol.escape(text))
 
 
 def formatter(layout: Layout | Formatter, protocol: Protocol) -> Formatter:

@@ -14,7 +14,7 @@ import anyio
 from anyio.to_thread import run_sync
 from cachetools import LRUCache
 
-from ssp_env.game.passage import Passage
+from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.objects import awaited, describe, faults, foreign_error, is_async
 from ssp_env.search.adapters import as_passages
 from ssp_env.search.engine import SearchEngine
@@ -129,6 +129,23 @@ class Lookup:
         except BaseException as error:
             raise self._failure(foreign_error(error)) from error
         return [_own(known[query]) for query in queries]
+
+    def open(self, passage_id: str) -> list[Passage] | ToolError:
+        """Return the passage of an id, none if the engine has none, or an error."""
+        try:
+            with faults():
+                return _in_time(lambda: self._get(passage_id), self._timeout)
+        except Exception as error:
+            return self._failure(error)
+
+    async def aopen(self, passage_id: str) -> list[Passage] | ToolError:
+        """Return what `open` returns, without holding up the event loop."""
+        return await _in_thread(lambda: self.open(passage_id))
+
+    def _get(self, passage_id: str) -> list[Passage]:
+        engine: Any = self.engine
+        [found] = engine.get_passages([passage_id])
+        return [] if found is None else [checked_passage(found)]
 
     def _call(self, queries: list[str], top_k: int) -> Any:
         with faults():

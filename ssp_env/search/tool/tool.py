@@ -8,16 +8,16 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from inspect import Parameter, Signature
-from threading import Lock
 from typing import Any, Literal, TypeAlias
 
 from ssp_env.game import PROTOCOLS, Protocol
-from ssp_env.game.passage import Passage
-from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL, search_schema
+from ssp_env.game.passage import PartId, Passage, listed_part
+from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL, open_schema, search_schema
 from ssp_env.http.concurrency import Coalescer
 from ssp_env.objects import check_least
-from ssp_env.search.adapters import as_engine
-from ssp_env.search.engine import SearchEngine
+from ssp_env.search.adapters import as_engine, name_of_engine
+from ssp_env.search.engine import PassageStore, SearchEngine
+from ssp_env.search.tool.budget import SearchBudget
 from ssp_env.search.tool.calls import (
     CallReader,
     Formatter,
@@ -27,6 +27,7 @@ from ssp_env.search.tool.calls import (
     ToolError,
     formatter,
     harmless,
+    harmless_text,
 )
 from ssp_env.search.tool.lookup import Lookup, ResultCache
 
@@ -62,11 +63,14 @@ class SearchTool:
         max_passage_chars: Length at which titles and texts are cut for the model, with a mark that says
             how much is left out; None keeps them whole.
         on_error: Whether calling the tool with a query raises a failure or returns a text that says so.
-        protocol: Defines the tags of searches written as text: a preset of `PROTOCOLS` or your own.
+        protocol: Defines the tags of searches written as text: a preset of `PROTOCOLS` or your own. With one
+            that has an action `open`, such as `default-open`, models may also open the parts of pages that a
+            search of the episode has listed.
+        max_opens: Most parts of pages opened per episode; None is no limit.
 
     Raises:
         TypeError: If `source` cannot be searched.
-        ValueError: If another argument is out of range.
+        ValueError: If another argument is out of range, or pages are to be opened that `source` cannot open.
 
     Example:
         >>> tool = SearchTool(lambda query: [f"all about {query}"], layout="plain")
@@ -92,6 +96,7 @@ class SearchTool:
         max_passage_chars: int | None = None,
         on_error: Literal["raise", "return"] = "raise",
         protocol: Protocol | str = "default",
+        max_opens: int | None = None,
     ) -> None:
         if not _NAME.fullmatch(name):
             raise ValueError(f"name must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got {name!r}")
@@ -121,7 +126,15 @@ class SearchTool:
         self._reader = CallReader(self._protocol, name, reads_top_k=max_top_k is not None)
         self._budget = SearchBudget(max_searches)
         cache = ResultCache(cache) if isinstance(cache, int) else cache
-        self._lookup = Lookup(as_engine(source), cache, timeout)
+        engine = as_engine(source)
+        if self._protocol.open and not isinstance(engine, PassageStore):
+            raise ValueError(
+                f"the protocol {self._protocol.name} opens parts of pages: expected an engine with the "
+                f"method get_passages(ids), got {name_of_engine(engine)} without it"
+            )
+        self._opens = SearchBudget(max_opens, "max_opens")
+        self._listed: dict[str, PartId] = {}
+        self._lookup = Lookup(engine, cache, timeout)
         self._batches = Coalescer(self._lookup.asearch, max_batch=max_batch)
 
     @property
@@ -140,9 +153,10 @@ class SearchTool:
         return self._budget.left
 
     def episode(self) -> SearchTool:
-        """Return a copy that has a full budget and shares the engine, the cache and the batches."""
+        """Return a copy with a full budget, no page listed, and the same engine, cache and batches."""
         tool = copy(self)
         tool._budget = SearchBudget(self._budget.limit)
+        tool._opens, tool._listed = SearchBudget(self._opens.limit), {}
         return tool
 
     # -- searching -------------------------------------------------------------------------------------
@@ -175,6 +189,18 @@ class SearchTool:
         """Do what `search` does, in one call of the engine shared with concurrent searches."""
         return _passages((await self.arun([SearchCall(query, top_k)]))[0])
 
+    def open(self, page: str, part: int = 1) -> str:
+        """Open a part of a page that a search of this episode has listed; return what the model reads.
+
+        Raises:
+            ToolError: If it cannot be opened and `on_error` is `raise`.
+        """
+        return self._text(self.run([SearchCall(f"{page}#{part}", opens=True)])[0])
+
+    async def aopen(self, page: str, part: int = 1) -> str:
+        """Do what `open` does without holding up the event loop."""
+        return self._text((await self.arun([SearchCall(f"{page}#{part}", opens=True)]))[0])
+
     # -- schemas ---------------------------------------------------------------------------------------
 
     def to_openai(self, *, strict: bool = False) -> dict[str, Any]:
@@ -202,8 +228,12 @@ class SearchTool:
         return {"name": self.name, "description": self.description, "input_schema": self._parameters()}
 
     def to_chat_template(self) -> list[dict[str, Any]]:
-        """Return what `apply_chat_template(..., tools=...)` of transformers takes."""
-        return [self.to_openai()]
+        """Return what `apply_chat_template(..., tools=...)` of transformers takes: all tools."""
+        return [self.to_openai(), *self.open_to_openai()]
+
+    def open_to_openai(self, *, strict: bool = False) -> list[dict[str, Any]]:
+        """Return the schema of the tool that opens pages in a list, which is empty if there is none."""
+        return [open_schema(strict=strict, name=self._protocol.open)] * bool(self._protocol.open)
 
     def _parameters(self) -> dict[str, Any]:
         parameters: dict[str, Any] = self.to_openai()["function"]["parameters"]
@@ -230,8 +260,12 @@ class SearchTool:
     def run(self, calls: Iterable[SearchCall]) -> list[SearchResult]:
         """Run calls, those with the same `top_k` as one batch; one result per call, in order."""
         orders = [self._admit(call) for call in calls]
-        found: dict[int, _Outcome] = {}
-        valid = {place: order for place, order in enumerate(orders) if order.error is None}
+        found: dict[int, _Outcome] = {
+            place: self._lookup.open(order.query)
+            for place, order in enumerate(orders)
+            if order.opens and order.error is None
+        }
+        valid = _searches(orders)
         for top_k in dict.fromkeys(order.top_k or self.top_k for order in valid.values()):
             places = [place for place, order in valid.items() if order.top_k == top_k]
             found |= zip(places, self._search_batch([valid[place].query for place in places], top_k))
@@ -240,9 +274,12 @@ class SearchTool:
     async def arun(self, calls: Iterable[SearchCall]) -> list[SearchResult]:
         """Do what `run` does, in one call of the engine shared with concurrent searches."""
         orders = [self._admit(call) for call in calls]
-        valid = {place: order for place, order in enumerate(orders) if order.error is None}
+        opened = {place: order for place, order in enumerate(orders) if order.opens and order.error is None}
+        pages = (self._lookup.aopen(order.query) for order in opened.values())
+        valid = _searches(orders)
         searches = (self._search_shared(order.query, order.top_k or self.top_k) for order in valid.values())
-        found = dict(zip(valid, await asyncio.gather(*searches, return_exceptions=True)))
+        outcomes = await asyncio.gather(*searches, *pages, return_exceptions=True)
+        found = dict(zip((*valid, *opened), outcomes))
         return [self._result(order, found.get(place)) for place, order in enumerate(orders)]
 
     def harmless(self, passages: Iterable[Passage]) -> list[Passage]:
@@ -253,6 +290,8 @@ class SearchTool:
         """Check a call, fill in its `top_k` and take it from the budget."""
         if call.error is not None:
             return replace(call, query="")
+        if call.opens:
+            return self._admit_open(call)
         try:
             admitted = replace(call, query=self._query(call.query), top_k=self._top_k(call.top_k))
         except ToolError as error:
@@ -261,6 +300,17 @@ class SearchTool:
             return admitted
         used_up = f"all {self._budget.limit} searches of the episode are used up"
         return replace(admitted, error=ToolError("budget", used_up))
+
+    def _admit_open(self, call: SearchCall) -> SearchCall:
+        """Find the passage that a call wants to open, and take it from the budget."""
+        part = listed_part(call.query, self._listed)
+        if part is None:
+            error = ToolError("not_listed", f"no search of the episode has listed {call.query!r:.200}")
+            return replace(call, error=error)
+        if self._opens.take():
+            return replace(call, query=str(part))
+        used_up = f"all {self._opens.limit} parts of pages of the episode have been opened"
+        return replace(call, error=ToolError("open_budget", used_up))
 
     def _query(self, query: object) -> str:
         if not isinstance(query, str):
@@ -300,9 +350,12 @@ class SearchTool:
         error = order.error or (outcome if isinstance(outcome, ToolError) else None)
         if error is not None:
             if order.error is None:
-                self._budget.give_back()
+                (self._opens if order.opens else self._budget).give_back()
             return SearchResult(order.query, error.text, error=error, call_id=order.id)
         assert isinstance(outcome, list)
+        if self._protocol.open:
+            parts = [PartId.parse(passage.id) for passage in outcome]
+            self._listed |= {harmless_text(part.page, self._protocol): part for part in parts}
         text = self._format(self.harmless(outcome))
         return SearchResult(order.query, text, tuple(outcome), call_id=order.id)
 
@@ -310,6 +363,11 @@ class SearchTool:
         if result.error is not None and self._on_error == "raise":
             raise result.error
         return result.text
+
+
+def _searches(orders: Sequence[SearchCall]) -> dict[int, SearchCall]:
+    """The calls that search and can be run, by their places."""
+    return {place: order for place, order in enumerate(orders) if order.error is None and not order.opens}
 
 
 def _passages(result: SearchResult) -> list[Passage]:
@@ -324,45 +382,3 @@ def _protocol(protocol: Protocol | str) -> Protocol:
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)} or a Protocol, got {protocol!r}")
     return PROTOCOLS[protocol]
-
-
-class SearchBudget:
-    """A counter that threads may share.
-
-    Args:
-        limit: Searches allowed, 0 or more; None is no limit.
-
-    Raises:
-        ValueError: If the limit is negative.
-    """
-
-    def __init__(self, limit: int | None) -> None:
-        if limit is not None and limit < 0:
-            raise ValueError(f"max_searches must be 0 or more, got {limit}")
-        self.limit = limit
-        self._used = 0
-        self._lock = Lock()
-
-    def __getstate__(self) -> dict[str, int | None]:
-        return {"limit": self.limit, "_used": self._used}
-
-    def __setstate__(self, state: dict[str, int | None]) -> None:
-        self.__dict__.update(state, _lock=Lock())
-
-    @property
-    def left(self) -> int | None:
-        """Searches left; None without a limit."""
-        return None if self.limit is None else self.limit - self._used
-
-    def take(self) -> bool:
-        """Take one search, or return False if none is left."""
-        with self._lock:
-            if self.limit is not None and self._used >= self.limit:
-                return False
-            self._used += 1
-            return True
-
-    def give_back(self) -> None:
-        """Return a search that gave no result."""
-        with self._lock:
-            self._used -= 1
