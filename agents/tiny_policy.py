@@ -16,6 +16,7 @@ from agents.sampling_params import SamplingParams
 from ssp_env.game import Reply, View
 
 BATCH_TOKENS = CACHE_TOKENS = 65_536
+MAX_NEW_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class TinyPolicy:
         *,
         stop_words: Sequence[str] = ("</search>", "</question>", "</answer>"),
         temperature: float = 1.0,
-        max_new_tokens: int = 32,
+        max_new_tokens: int = MAX_NEW_TOKENS,
         seed: int = 0,
     ) -> None:
         self.model = model

@@ -110,15 +110,21 @@ def train(
         int,
         typer.Option(help="Processes on this machine, each of which plays its share of the games.", min=1),
     ] = 1,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only print the tokens, the memory and the time that it would take."),
+    ] = False,
 ) -> None:
     """Train a model by search self-play and report held-out accuracy before and after."""
     changes = read_rules(
         rules, rule, attempts=attempts, top_k=top_k, max_turns=max_turns, rag_check=rag_check
     )
-    together = _together(processes)
+    together = None if dry_run else _together(processes)
     console, run = Console(quiet=together is not None and not together.is_main), None
     try:
         if resume is not None:
+            if dry_run:
+                raise ValueError("--dry-run is about a new run: leave out --resume, or --dry-run")
             run, config = _resumed_run(context, resume, changes, together)
             config = run.extend(config, steps, tracker)
         else:
@@ -126,6 +132,9 @@ def train(
             given["tracking"] = None if tracker is None else {"trackers": tracker}
             config = _new_config(find_preset(preset).in_mode(mode), config_file, given, options)
             warm_start = warm_start and model_of_run(warm_start, "warm-start")
+            if dry_run:
+                _show_expected(config, warm_start, console, threads, processes)
+                return
             name = f"{preset}-{mode}-seed{seed}" if name is None else name
             run = _new_run(name, config, warm_start, together)
         print_text(console, f"run folder: {run.path} ({config.mode}, seed {config.seed})")
@@ -136,6 +145,17 @@ def train(
     if summary:
         console.print(_table(summary))
     print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}")
+
+
+def _show_expected(
+    config: TrainConfig, warm_start: Path | None, console: Console, threads: int, processes: int
+) -> None:
+    """Print what a run would take, once everything that it needs has been found to be there."""
+    _prepare_torch(threads)
+    from baselines.dry_run import expect, show
+
+    _check_can_begin(config, warm_start)
+    show(expect(config, warm_start, processes), config, console)
 
 
 def _new_config(
@@ -163,16 +183,32 @@ def _new_run(
     name: str, config: TrainConfig, warm_start: Path | None, together: Processes | None
 ) -> RunDirectory:
     """Create the folder of a run, once everything that the run needs has been found to be there."""
-    from baselines.algorithms import find_algorithm
-    from baselines.models import check_model, find_model
-    from baselines.opponents import check_players
     from baselines.run_directory import RunDirectory
-    from baselines.tracking_config import check_trackers
 
     folder = _run_folder(name)
     if together is not None and not together.is_main:
         together.wait()
         return RunDirectory(folder, writes=False)
+    _check_can_begin(config, warm_start)
+    run = RunDirectory.create(folder, config)
+    if together is not None:
+        together.wait()
+    return run
+
+
+def _check_can_begin(config: TrainConfig, warm_start: Path | None) -> None:
+    """Refuse a run that lacks something.
+
+    Raises:
+        ValueError: If an algorithm or a player cannot be made; the message says why.
+        FileNotFoundError: If a model or a file is not there.
+        ModuleNotFoundError: If a library is not installed.
+    """
+    from baselines.algorithms import find_algorithm
+    from baselines.models import check_model, find_model
+    from baselines.opponents import check_players
+    from baselines.tracking_config import check_trackers
+
     for role in (config.solver, config.proposer):
         if role.learns:
             find_algorithm(role)
@@ -183,10 +219,6 @@ def _new_run(
         find_model(config.model.name)
     if warm_start is not None:
         check_model(warm_start, config)
-    run = RunDirectory.create(folder, config)
-    if together is not None:
-        together.wait()
-    return run
 
 
 def _resumed_run(
@@ -275,6 +307,17 @@ def _check_resumed(
         raise ValueError(f"the run in {folder} has other rules ({'; '.join(others)}): leave the changes out")
 
 
+def _prepare_torch(threads: int) -> None:
+    """Load torch and say how many threads it may use; nothing may have loaded it before."""
+    # Threads of OpenMP that spin while they wait take the cores from each other when another process is busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    transformers.utils.logging.disable_progress_bar()
+
+
 def run_training(
     config: TrainConfig,
     run: Any,
@@ -290,17 +333,12 @@ def run_training(
     Raises:
         SystemExit: With status 130 if the run is interrupted; a message on stderr says how to continue.
     """
-    # Threads of OpenMP that spin while they wait take the cores from each other when another process is busy.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
-    import transformers
+    _prepare_torch(threads)
 
     from baselines.curves import plot_run
     from baselines.run_lock import locked
     from baselines.train import Interrupted, Training
 
-    torch.set_num_threads(threads)
-    transformers.utils.logging.disable_progress_bar()
     try:
         with locked(run.path) if run.writes else nullcontext(), ProgressDisplay(console) as display:
             summary = Training(config, run, display, warm_start, together).train()

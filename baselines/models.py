@@ -176,9 +176,9 @@ class LanguageModel:
             self.folder, dtype=options.dtype, local_files_only=True
         )
         if options.lora_rank:
-            model = _with_lora(model, options, derive_seed(config.seed, "lora"))
+            model = with_lora(model, options, derive_seed(config.seed, "lora"))
         self.model: PreTrainedModel = model.to(_device(options.device)).eval()
-        self.rendering: Rendering = self._rendering()
+        self.rendering: Rendering = rendering_of(config, self.tokenizer)
         self._sampling = SamplingParams(config.temperature, 1.0, config.rollout.max_new_tokens)
         self._vllm: VLLMServerAgent | VLLMEngineAgent | None = None
         # Which roles vLLM plays with the weights of which model; beside a second policy, the solver's reads.
@@ -203,24 +203,7 @@ class LanguageModel:
 
     def conversations(self) -> ConversationTokens:
         """Return an empty record of conversations as token ids, rendered as the players render them."""
-        return ConversationTokens(
-            self.tokenizer,
-            protocol=PROTOCOLS[self._config.game.protocol],
-            rendering=self.rendering,
-            max_prompt_tokens=self.context_window - self._config.rollout.max_new_tokens,
-        )
-
-    def _rendering(self) -> Rendering:
-        wanted = self._config.rollout.rendering
-        if wanted == "auto":
-            english = self._config.game.prompts == "english"
-            return "chat" if self.tokenizer.chat_template and english else "plain"
-        if wanted == "chat" and not self.tokenizer.chat_template:
-            raise ValueError(
-                f"the tokenizer of {self.folder} has no chat template, which rollout.rendering 'chat' needs: "
-                "choose 'plain', or set tokenizer.chat_template and save the tokenizer again"
-            )
-        return wanted
+        return conversations_of(self._config, self.tokenizer, self.context_window)
 
     def second_policy(self) -> CausalLMPolicy:
         """Return another policy to be trained, the proposer's, which starts with the present weights."""
@@ -341,6 +324,35 @@ class LanguageModel:
         )
 
 
+def conversations_of(
+    config: TrainConfig, tokenizer: PreTrainedTokenizerBase, context_window: int
+) -> ConversationTokens:
+    """Return an empty record of conversations as token ids, rendered as the players of a run render them."""
+    return ConversationTokens(
+        tokenizer,
+        protocol=PROTOCOLS[config.game.protocol],
+        rendering=rendering_of(config, tokenizer),
+        max_prompt_tokens=context_window - config.rollout.max_new_tokens,
+    )
+
+
+def rendering_of(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> Rendering:
+    """Return how the messages of a run become text.
+
+    Raises:
+        ValueError: If that is the chat template, and the tokenizer has none.
+    """
+    wanted = config.rollout.rendering
+    if wanted == "auto":
+        return "chat" if tokenizer.chat_template and config.game.prompts == "english" else "plain"
+    if wanted == "chat" and not tokenizer.chat_template:
+        raise ValueError(
+            f"the tokenizer of {find_model(config.model.name)} has no chat template, which rollout.rendering "
+            "'chat' needs: choose 'plain', or set tokenizer.chat_template and save the tokenizer again"
+        )
+    return wanted
+
+
 def _weights(folder: Path, options: ModelConfig) -> dict[str, Tensor]:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=options.dtype, local_files_only=True)
     return dict(model.named_parameters())
@@ -370,7 +382,7 @@ def find_model(name: str) -> Path:
     return folder
 
 
-def _with_lora(model: PreTrainedModel, options: ModelConfig, seed: int) -> PreTrainedModel:
+def with_lora(model: PreTrainedModel, options: ModelConfig, seed: int) -> PreTrainedModel:
     """Put adapters on all linear layers; equal seeds give equal adapters."""
     try:
         from peft import LoraConfig, get_peft_model
