@@ -17,13 +17,14 @@ export PIP_NO_INPUT = 1
 option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help train test tests lint parity format grid gpu-check smollm2 constraints clean
+.PHONY: help train test tests lint fuzz parity format grid gpu-check smollm2 constraints clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make train        install what training needs, then train by self-play; results in runs/"
 	@echo "                  PRESET=, SEED=, NAME= choose the run; ARGS='...' passes anything else to ssp train"
 	@echo "make test         install what the tests need, then run the tests and doctests, on every core, and make lint"
+	@echo "make fuzz         search for inputs that readers of foreign data do not stand; MINUTES= (10)"
 	@echo "make lint         ruff, mypy and import-linter"
 	@echo "make parity       compare losses and advantages with TRL's and verl's, which are installed into .venv/parity"
 	@echo "make format       let ruff rewrite the sources"
@@ -55,6 +56,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(VENV)/.dev
+	@echo "== Searching for inputs that readers of foreign data do not stand"
+	$(BIN)/python -m tests.fuzz.readers --minutes $(or $(MINUTES),10) $(ARGS)
 
 # TRL needs Python 3.11.
 parity: $(VENV)/.dev

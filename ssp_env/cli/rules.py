@@ -105,7 +105,7 @@ def _value(text: str) -> Any:
     """Read a TOML value; anything else is text, so that strings need no quotes of TOML within the shell's."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 
@@ -125,6 +125,8 @@ def read_toml(file: Path, what: str) -> dict[str, Any]:
         raise ValueError(
             f"expected a TOML file with {what}, but {file} cannot be read: {error.strerror}"
         ) from error
+    except RecursionError as error:
+        raise ValueError(f"{what} in {file} are nested too deeply to be read") from error
     except ValueError as error:
         raise ValueError(f"{what} in {file} are not valid TOML: {error}") from error
 

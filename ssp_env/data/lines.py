@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = "\ufeff"
 _LINES_PER_REPORT = 256
+_LONGEST_PROBLEM = 1500
 
 
 class DataFileError(ValueError):
@@ -22,6 +23,9 @@ class DataFileError(ValueError):
     """
 
     def __init__(self, problem: str, path: str | os.PathLike[str], line: int | None = None) -> None:
+        # What came may be long: its beginning is shown, and what to do about it, which stands at the end.
+        if len(problem) > _LONGEST_PROBLEM:
+            problem = f"{problem[: _LONGEST_PROBLEM - 300]} ... {problem[-295:]}"
         self.problem = problem
         self.path = os.fspath(path)
         self.line = line

@@ -306,19 +306,32 @@ def _parquet(path: str | os.PathLike[str], keys: Collection[str], needed: Sequen
                 for record in batch.to_pylist():
                     number += 1
                     yield number, record
-        except OSError as error:
-            raise DataFileError(f"expected a whole Parquet file, got a damaged one: {error}", path) from error
+        except _damage() as error:
+            raise _damaged(path, error) from error
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What pyarrow raises at damaged files: its own errors, and those of values that cannot be converted."""
+    from pyarrow import ArrowException
+
+    return (OSError, ValueError, OverflowError, ArrowException)
+
+
+def _damaged(path: str | os.PathLike[str], error: Exception) -> DataFileError:
+    return DataFileError(f"expected a whole Parquet file, got a damaged one: {error!s:.300}", path)
 
 
 def _open_parquet(path: str | os.PathLike[str]) -> Any:
     try:
-        from pyarrow import ArrowInvalid
+        from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
         raise missing_extra("pyarrow", "parquet") from error
     try:
         return ParquetFile(path)
-    except ArrowInvalid as error:
-        raise DataFileError(f"expected a whole Parquet file, got a damaged one: {error}", path) from error
     except OSError as error:
+        if error.errno is None:  # pyarrow's own, which is no error of the system
+            raise _damaged(path, error) from error
         raise DataFileError(f"cannot be read: {error.strerror or error}", path) from error
+    except (ArrowException, ValueError, OverflowError) as error:
+        raise _damaged(path, error) from error

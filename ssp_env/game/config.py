@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
+from ssp_env.game.plain import check_plain
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.rewards import RewardFunction, named_reward, proposer_reward, written_reward
 from ssp_env.game.view import PROPOSER_SEAT, Probe
@@ -91,6 +92,9 @@ class GameConfig:
         noise_passages: Noise passages mixed into the reader's evidence (paper table 3: 4).
         noise_unit: What counts as one of them: `passage`, as published, or `evidence`, everything another
             game's proposer retrieved, as in the released code.
+        second_reading: Whether a second reading of the evidence, in another order and with other noise, must
+            recover the answer too; it needs `rag_check` and costs one reading of every question that has
+            passed all else.
         closed_book: Whether a question is refused that the reader answers without any passage.
         uniqueness: Whether a question is refused for which the reader lists an answer beside the right one.
         judge: Whether an answer that fails exact match goes to a judge.
@@ -127,6 +131,7 @@ class GameConfig:
     rag_check: bool = True
     noise_passages: int = 4
     noise_unit: NoiseUnit = "passage"
+    second_reading: bool = False
     closed_book: bool = False
     uniqueness: bool = False
     judge: bool = False
@@ -156,6 +161,8 @@ class GameConfig:
         object.__setattr__(self, "reward", named_reward(self.reward))
         for right in range(self.attempts + 1):
             proposer_reward(self.reward, right / self.attempts)
+        if self.second_reading and not self.rag_check:
+            raise ValueError("second_reading=True needs rag_check=True: it is the RAG check that it repeats")
         if self.max_similarity is not None and not 0 <= self.max_similarity <= 1:
             raise ValueError(f"max_similarity must be from 0 to 1, or None, got {self.max_similarity}")
         for name, budget in (("proposer", self.proposer), ("solver", self.solver)):
@@ -175,9 +182,11 @@ class GameConfig:
         """Rebuild the rules from `to_dict`; a reward that is named there is imported and called.
 
         Raises:
-            ValueError: If there are options this version does not know, or one is out of its range.
+            ValueError: If there are options this version does not know, or one is of another kind or out of
+                its range.
         """
         check_names(data, [option.name for option in fields(cls)], "rule")
+        check_plain(cls, data, "the rules")
         budgets = {seat: Budget(**data[seat]) for seat in ("proposer", "solver") if seat in data}
         return cls(**{**data, **budgets})
 
@@ -193,6 +202,8 @@ class GameConfig:
             ("recovery", self.rag_check),
             ("closed_book", self.closed_book),
             ("uniqueness", self.uniqueness),
+            # Last, so that what is refused anyway does not cost it.
+            ("second_recovery", self.second_reading),
         )
         return tuple(probe for probe, on in wanted if on)
 

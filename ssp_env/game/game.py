@@ -111,6 +111,7 @@ class Game:
         self._open: dict[str, tuple[Request, Callable[[Any], None]]] = {}
         self._scores: dict[str, bool] = {}
         self._mixed: list[Passage] = []
+        self._is_mixed_again = False
         opening = self._prompts.proposer(self.config, task)
         self._proposer = Conversation(
             self._public_id, PROPOSER_SEAT, "propose", opening, self.protocol, self.config.proposer
@@ -140,7 +141,7 @@ class Game:
         """
         if request_id not in self._open:
             raise ValueError(
-                f"request {request_id!r} is not open; open are: {', '.join(self._open) or 'none'}"
+                f"request {request_id!r:.100} is not open; open are: {', '.join(self._open) or 'none'}"
             )
         request, proceed = self._open[request_id]
         if isinstance(request, Turn | Read) and isinstance(result, str):
@@ -189,7 +190,7 @@ class Game:
             version = snapshot.SNAPSHOT_VERSION
             raise ValueError(
                 f"expected a game snapshot of version {version}, got one that cannot be read: "
-                f"{type(error).__name__}: {error}"
+                f"{type(error).__name__}: {error!s:.1000}"
             ) from error
         return game
 
@@ -281,16 +282,29 @@ class Game:
             self.phase = "verify"
             known = frozenset(passage.id for passage in evidence)
             noise = Noise("noise", self.config.noise_passages, known, self.config.noise_unit)
-            self._ask(noise, self._mix_evidence)
+            self._ask(noise, lambda passages: self._mix_evidence(passages, self.config.probes))
         else:
-            self._mix_evidence([])
+            self._mix_evidence([], self.config.probes)
 
-    def _mix_evidence(self, noise: list[Passage]) -> None:
-        passages = [*self.evidence, *noise]
+    def _mix_evidence(self, noise: list[Passage], probes: tuple[Probe, ...]) -> None:
+        passages, before = [*self.evidence, *noise], self._mixed
         self._mixed = [passages[index] for index in self._rng.permutation(len(passages))]
+        if before and _in_order(self._mixed, self.evidence) == _in_order(before, self.evidence):
+            # By chance the order of the first reading; backwards it is another one.
+            self._mixed.reverse()
         noise_ids = frozenset(passage.id for passage in noise)
         self.events.append(EvidenceMixed(tuple(self._mixed), noise_ids))
-        self._ask_readings(self.config.probes)
+        self._ask_readings(probes)
+
+    def _mix_again(self) -> None:
+        """Mix the evidence in another order with noise that the first reading did not have."""
+        probes: tuple[Probe, ...] = ("second_recovery",)
+        if self.config.noise_passages:
+            known = frozenset(passage.id for passage in (*self.evidence, *self._mixed))
+            noise = Noise("noise/second", self.config.noise_passages, known, self.config.noise_unit)
+            self._ask(noise, lambda passages: self._mix_evidence(passages, probes))
+        else:
+            self._mix_evidence([], probes)
 
     def _ask_readings(self, probes: tuple[Probe, ...]) -> None:
         """Ask for the first of the readings that are left; open the attempts after the last one."""
@@ -299,6 +313,10 @@ class Game:
             return
         self.phase = "verify"
         probe, *left = probes
+        if probe == "second_recovery" and not self._is_mixed_again:
+            self._is_mixed_again = True
+            self._mix_again()
+            return
         messages = self._reading_prompt(probe)
         view = View(
             self._public_id, READER_SEAT, "verify", messages, turns_left=1, searches_left=0, probe=probe
@@ -309,7 +327,7 @@ class Game:
     def _reading_prompt(self, probe: Probe) -> tuple[Message, ...]:
         if probe == "closed_book":
             return self._prompts.closed_book(self.config, self.question)
-        style = self._prompts.reader if probe == "recovery" else self._prompts.all_answers
+        style = self._prompts.all_answers if probe == "uniqueness" else self._prompts.reader
         return style(self.config, self.question, shown_evidence(self._mixed, self.config).passages)
 
     def _take_reading(self, probe: Probe, reply: Reply, left: tuple[Probe, ...]) -> None:
@@ -321,7 +339,7 @@ class Game:
             self._end("invalid", "no_reading")
             return
         # A closed-book reader who says nothing knows nothing, as it should.
-        code = {"recovery": "not_recovered", "closed_book": "closed_book", "uniqueness": "not_unique"}[probe]
+        code = _REFUSED_BY[probe]
         proceed = partial(self._ask_readings, left)
         self._expect(probe != "closed_book", READINGS[probe], answers, code, proceed)
 
@@ -388,6 +406,20 @@ class Game:
             rewards[PROPOSER_SEAT] = self.config.invalid_reward
         metrics = count_metrics(self.events, self.config)
         self.outcome = Outcome(verdict, reason, self.question, success_rate, rewards, metrics, failure)
+
+
+_REFUSED_BY: dict[Probe, str] = {
+    "recovery": "not_recovered",
+    "closed_book": "closed_book",
+    "uniqueness": "not_unique",
+    "second_recovery": "not_confirmed",
+}
+
+
+def _in_order(mixed: Sequence[Passage], evidence: Sequence[Passage]) -> list[str]:
+    """The ids of the evidence, in the order in which a reader is shown it."""
+    kept = {passage.id for passage in evidence}
+    return [passage.id for passage in mixed if passage.id in kept]
 
 
 def _public_id(game_id: str, golds: Sequence[str]) -> str:

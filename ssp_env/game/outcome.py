@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ssp_env.game.config import GameConfig
-from ssp_env.game.events import Event, EvidenceMixed, PageOpened, SearchReturned, TurnTaken
+from ssp_env.game.events import Event, EvidenceMixed, PageOpened, ReadingGiven, SearchReturned, TurnTaken
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.rules import RULE_CODES
 from ssp_env.game.shortening import shown_evidence, shown_result
@@ -17,7 +17,7 @@ Verdict = Literal["valid", "invalid", "error"]
 REASON_CODES = (
     *("malformed", "turn_limit", "token_limit"),
     *RULE_CODES,
-    *("no_reading", "not_recovered", "closed_book", "not_unique"),
+    *("no_reading", "not_recovered", "closed_book", "not_unique", "not_confirmed"),
     *("solved", "unsolved"),
     "error",
 )
@@ -53,6 +53,7 @@ def count_metrics(events: Sequence[Event], config: GameConfig) -> dict[str, floa
 
     Opened parts of pages are counted under protocols that have an action for that.
     `cut_passage_chars` are the characters of passages that the rules left out where players were shown them.
+    `second_readings` is counted where the rules ask for them.
     """
     turns = [event for event in events if isinstance(event, TurnTaken)]
     searches = [event.seat for event in events if isinstance(event, SearchReturned)]
@@ -61,6 +62,7 @@ def count_metrics(events: Sequence[Event], config: GameConfig) -> dict[str, floa
         "proposer_opens": float(opens.count(PROPOSER_SEAT)),
         "solver_opens": float(len(opens) - opens.count(PROPOSER_SEAT)),
     }
+    second = sum(isinstance(event, ReadingGiven) and event.probe == "second_recovery" for event in events)
     return {
         "proposer_searches": float(sum(seat == PROPOSER_SEAT for seat in searches)),
         "solver_searches": float(sum(seat != PROPOSER_SEAT for seat in searches)),
@@ -71,6 +73,7 @@ def count_metrics(events: Sequence[Event], config: GameConfig) -> dict[str, floa
         "dropped_calls": float(sum(turn.action.dropped_calls for turn in turns)),
         "cut_passage_chars": float(sum(cut_passage_chars(event, config) for event in events)),
         **(counted if PROTOCOLS[config.protocol].open else {}),
+        **({"second_readings": float(second)} if config.second_reading else {}),
     }
 
 

@@ -15,8 +15,9 @@ SeatPhase = Literal["propose", "verify", "solve"]
 Role = Literal["proposer", "solver", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
 FinalKind = Literal["question", "answer"]
-Probe = Literal["recovery", "closed_book", "uniqueness"]
-"""What a reading checks: the answer follows from the evidence; memory is not enough; no other answer fits."""
+Probe = Literal["recovery", "closed_book", "uniqueness", "second_recovery"]
+"""What a reading checks: the answer follows from the evidence; memory is not enough; no other answer fits;
+the answer follows from the evidence in another order and among other noise too."""
 
 PROPOSER_SEAT: Final = "proposer_0"
 READER_SEAT: Final = "solver_0"
@@ -25,6 +26,7 @@ READINGS: Final[Mapping[Probe, str]] = {
     "recovery": "reader",
     "closed_book": "reader/closed_book",
     "uniqueness": "reader/uniqueness",
+    "second_recovery": "reader/second_recovery",
 }
 """What stands in the place of a seat where the answer of a reading is scored."""
 _ROLE_IN_PHASE: Mapping[SeatPhase, Role] = {"propose": "proposer", "verify": "reader", "solve": "solver"}

@@ -123,13 +123,13 @@ def check_reader(
     check_agent(reader, roles=only, config=config, deterministic=deterministic, keeps_budgets=False)
     games = _play(as_agent(reader), "reader", _cases(config), config)
     for game in games:
-        (reading,) = [event for event in game.events if isinstance(event, ReadingGiven)]
-        Check("reading").require(
-            reading.action.kind == "answer",
-            expected=f"an answer such as {game.protocol.wrap(game.protocol.answer, 'tavor')}",
-            came=reading.reply.text,
-            why="a question whose reading has no answer is invalid, however good it is",
-        )
+        for reading in [event for event in game.events if isinstance(event, ReadingGiven)]:
+            Check("reading").require(
+                reading.action.kind == "answer",
+                expected=f"an answer such as {game.protocol.wrap(game.protocol.answer, 'tavor')}",
+                came=reading.reply.text,
+                why="a question whose reading has no answer is invalid, however good it is",
+            )
     if recovers:
         scored = [event for game in games for event in game.events if isinstance(event, AnswerScored)]
         Check("recovery").require(

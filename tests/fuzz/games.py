@@ -87,6 +87,7 @@ def _task(rng: random.Random) -> Task:
 
 
 def _config(rng: random.Random, protocol: str) -> GameConfig:
+    rag_check = rng.random() < 0.3
     return GameConfig(
         protocol=protocol,
         prompts="terse",
@@ -95,7 +96,8 @@ def _config(rng: random.Random, protocol: str) -> GameConfig:
         min_question_words=rng.choice((0, 10)),
         max_question_chars=rng.choice((100, 1000)),
         answer_in_search=rng.random() < 0.7,
-        rag_check=rng.random() < 0.3,
+        rag_check=rag_check,
+        second_reading=rag_check and rng.random() < 0.3,
         noise_passages=rng.choice((0, 1)),
         judge=rng.random() < 0.2,
         closed_book=rng.random() < 0.1,

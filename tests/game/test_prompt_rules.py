@@ -119,6 +119,8 @@ def rules_told(config, hops):
         ),
         "no_reading": Telling(readings[0], config.rag_check, readings[1]),
         "not_recovered": Telling(readings[0], config.rag_check, readings[1]),
+        # What a second reading asks for is what the first one asks for.
+        "not_confirmed": Telling(readings[0], config.rag_check, readings[1]),
         "closed_book": Telling("A reader who sees no passage does not find", config.closed_book),
         "not_unique": Telling(listing[0], config.uniqueness, listing[1]),
     }

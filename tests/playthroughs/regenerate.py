@@ -102,10 +102,10 @@ def terse(about: str, *proposals: str | Reply, earlier: tuple[str, ...] = (), **
     return Scenario(about, lines, task, earlier=earlier, rules=rules, pages=TERSE_PAGES)
 
 
-def probed(about: str, *readings: str) -> Scenario:
-    """A terse game with readings of all three kinds, each as given."""
+def probed(about: str, *readings: str, **options: object) -> Scenario:
+    """A terse game with readings of all three kinds, or of four, each as given."""
     lines = {"proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION), "reader": readings}
-    rules = {**TERSE_OPTIONS, "noise_passages": 1, "closed_book": True, "uniqueness": True}
+    rules = {**TERSE_OPTIONS, "noise_passages": 1, "closed_book": True, "uniqueness": True, **options}
     return Scenario(about, lines, TERSE_TASK, rules=rules, pages=TERSE_PAGES)
 
 
@@ -322,6 +322,14 @@ SCENARIOS = {
         "<answer> tavor </answer>",
         "<answer> none </answer>",
         "<answer> tavor ; belin </answer>",
+    ),
+    "not_confirmed": probed(
+        "The evidence in another order and among other noise gives another answer.",
+        "<answer> tavor </answer>",
+        "<answer> none </answer>",
+        "<answer> tavor </answer>",
+        "<answer> belin </answer>",
+        second_reading=True,
     ),
 }
 

@@ -156,7 +156,8 @@ def _reading_rules(config: GameConfig) -> dict[str, str]:
             f"A reader who lists every answer that fits, from {evidence}, lists no other answer.",
         ),
     }
-    return dict(told[probe] for probe in config.probes)
+    # A second reading asks for nothing that the first one does not ask for.
+    return dict(told[probe] for probe in config.probes if probe in told)
 
 
 def _search_limit(config: GameConfig, final: FinalKind, budget: Budget) -> str:
