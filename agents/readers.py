@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ssp_env.game import PROTOCOLS, Protocol, Reply, View
 from ssp_env.play import AnyAgent, AnyAsyncAgent, act_all, as_replies
-from ssp_env.scoring import normalize_answer
+from ssp_env.scoring import answer_key
 
 
 def majority(replies: Sequence[Reply], protocol: Protocol) -> Reply:
@@ -27,7 +27,7 @@ def majority(replies: Sequence[Reply], protocol: Protocol) -> Reply:
     '<answer> Tavor </answer>'
     """
     actions = [protocol.parse(reply, "answer", has_search_tool=False) for reply in replies]
-    answers = [normalize_answer(action.content) if action.kind == "answer" else None for action in actions]
+    answers = [answer_key(action.content) if action.kind == "answer" else None for action in actions]
     votes = Counter(answer for answer in answers if answer is not None)
     return replies[answers.index(votes.most_common(1)[0][0])] if votes else replies[0]
 

@@ -14,7 +14,7 @@ from baselines.seeding import derive_rng
 from baselines.self_play_config import REPLAYING, FillingConfig, FillingKind
 from ssp_env.game import Game, Task
 from ssp_env.play import AnyAgent
-from ssp_env.scoring import normalize_answer
+from ssp_env.scoring import answer_key
 
 Key = tuple[str, str]
 """A question up to case, punctuation and articles, and its corpus."""
@@ -109,7 +109,7 @@ class Filling:
 
 def key_of(question: str, corpus: str) -> Key:
     """Return what equal questions have in common."""
-    return normalize_answer(question) or question, corpus
+    return answer_key(question), corpus
 
 
 def _key(game: Game) -> Key:

@@ -34,7 +34,7 @@ from benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES, disk_bytes
 from benchmarks.retrieval_worlds import large_world, mixed_questions
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.bm25.terms import make_analyzer
+from ssp_env.search.bm25.terms import BM25Settings, Tokenizer
 from ssp_env.search.corpus import read_corpus
 
 TOP_K = 10
@@ -70,8 +70,8 @@ def correctness(
     _print_versions(console)
     pages = list(large_world(passages).passages() if corpus is None else read_corpus(corpus))
     texts = sample_queries(pages, queries)
-    index, search = make_analyzer(stem=True), make_analyzer(stem=True, drop_stop_words=True)
-    words = [search.analyze(text) for text in texts]
+    tokenizer = Tokenizer(BM25Settings())
+    words = [tokenizer.query(text) for text in texts]
     rows = {page.id: row for row, page in enumerate(pages)}
     engines = {
         "ssp-env": BM25Engine(pages),
@@ -93,7 +93,7 @@ def correctness(
                 continue
             exact = ExactBM25(
                 pages if name in engines else joined,
-                index.analyze,
+                tokenizer.passage,
                 one_byte_lengths=reference == "lengths in one byte",
             )
             first, overlap = agreement(ranking, [exact.scores(query) for query in words])
@@ -135,9 +135,9 @@ def _bm25s_rankings(pages: Sequence[Passage], words: Sequence[Sequence[str]]) ->
         import bm25s
     except ModuleNotFoundError:
         return None
-    analyzer = make_analyzer(stem=True)
+    words_of = Tokenizer(BM25Settings()).passage
     engine = bm25s.BM25(k1=1.2, b=0.75)
-    engine.index([analyzer.analyze(f"{page.title} {page.text}") for page in pages], show_progress=False)
+    engine.index([words_of(f"{page.title} {page.text}") for page in pages], show_progress=False)
     known = [[word for word in dict.fromkeys(query) if word in engine.vocab_dict] for query in words]
     rows, scores = engine.retrieve(known, k=TOP_K, show_progress=False)
     return [

@@ -14,7 +14,7 @@ import numpy as np
 
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.builder import build_index
-from ssp_env.search.bm25.terms import make_analyzer
+from ssp_env.search.bm25.terms import BM25Settings, Tokenizer
 from ssp_env.search.corpus import read_corpus
 
 Search = Callable[[Sequence[str], int], list[list[str]]]
@@ -58,12 +58,12 @@ def build_fts5(corpus: Path, out: Path) -> None:
 def open_fts5(corpus: Path, out: Path) -> Search:
     """Open the table; a query matches any of its words, without stop words."""
     database = sqlite3.connect(out)
-    analyzer = make_analyzer(stem=False, drop_stop_words=True)
+    words_of = Tokenizer(BM25Settings(stem=False)).query
 
     def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
         found = []
         for query in queries:
-            words = " OR ".join(f'"{word}"' for word in dict.fromkeys(analyzer.analyze(query)))
+            words = " OR ".join(f'"{word}"' for word in dict.fromkeys(words_of(query)))
             statement = "SELECT id FROM pages WHERE pages MATCH ? ORDER BY rank LIMIT ?"
             found.append([row[0] for row in database.execute(statement, (words, top_k))] if words else [])
         return found
@@ -77,10 +77,10 @@ def build_bm25s(corpus: Path, out: Path) -> None:
 
     vocabulary: dict[str, int] = {}
     ids, tokens = [], []
-    analyzer = make_analyzer(stem=True)
+    words_of = Tokenizer(BM25Settings()).passage
     for page in read_corpus(corpus):
         ids.append(page.id)
-        words = analyzer.analyze(f"{page.title} {page.text}")
+        words = words_of(f"{page.title} {page.text}")
         tokens.append([vocabulary.setdefault(word, len(vocabulary)) for word in words])
     engine = bm25s.BM25(k1=1.2, b=0.75, backend="numba")
     engine.index((tokens, vocabulary), show_progress=False)
@@ -107,12 +107,10 @@ def open_bm25s_pages(corpus: Path, out: Path) -> Search:
 
 
 def _search_bm25s(engine: Any, identify: Callable[[Any], str]) -> Search:
-    analyzer = make_analyzer(stem=True, drop_stop_words=True)
+    words_of = Tokenizer(BM25Settings()).query
 
     def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
-        tokens = [
-            [word for word in analyzer.analyze(query) if word in engine.vocab_dict] for query in queries
-        ]
+        tokens = [[word for word in words_of(query) if word in engine.vocab_dict] for query in queries]
         pages, scores = engine.retrieve(tokens, k=top_k, show_progress=False)
         return [
             [identify(page) for page, score in zip(*pair, strict=True) if score > 0]
@@ -133,15 +131,14 @@ def open_rank_bm25(corpus: Path, out: Path) -> Search:
     """Build BM25Okapi over title and text as one field, with the tokens of the embedded engine."""
     import rank_bm25
 
-    analyzer = make_analyzer(stem=True)
+    tokenizer = Tokenizer(BM25Settings())
     pages = list(read_corpus(corpus))
-    engine = rank_bm25.BM25Okapi([analyzer.analyze(f"{page.title} {page.text}") for page in pages])
-    query_analyzer = make_analyzer(stem=True, drop_stop_words=True)
+    engine = rank_bm25.BM25Okapi([tokenizer.passage(f"{page.title} {page.text}") for page in pages])
 
     def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
         found = []
         for query in queries:
-            scores = engine.get_scores(query_analyzer.analyze(query))
+            scores = engine.get_scores(tokenizer.query(query))
             best = np.argsort(-scores, kind="stable")[:top_k]
             found.append([pages[row].id for row in best if scores[row] > 0])
         return found

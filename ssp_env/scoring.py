@@ -5,112 +5,158 @@ from __future__ import annotations
 import math
 import re
 import string
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import NormalDist
 
+import regex
+
+from ssp_env.words import compose, fold, join_unspaced, split_words
+
 _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
+# Signs for minus and for accents without a letter are written where ASCII has a hyphen or an apostrophe.
+_OTHER_PUNCTUATION = regex.compile(r"[[\p{P}\p{Sk}\u2212]--\p{ASCII}]+", regex.VERSION1)
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
-_LATIN_MARKS = range(0x0300, 0x0370)
-_INVISIBLE_LETTERS = "\u115f\u1160\u17b4\u17b5\u3164\uffa0"
+_YES_NO = frozenset({"yes", "no", "noanswer"})
 
 
 def normalize_answer(text: str) -> str:
     """Lower the case, delete ASCII punctuation, drop articles and collapse white space.
 
-    The normalisation of SQuAD (Rajpurkar et al. 2016), which Search-R1 and SSP also score with.
+    The normalisation of SQuAD (Rajpurkar et al. 2016), which Search-R1 and SSP also score with. What texts in
+    other scripts and code points need, `answer_forms` adds.
 
     >>> normalize_answer("The U.S.A. ")
     'usa'
     >>> normalize_answer("1,000") == normalize_answer("1000")
     True
     """
-    return " ".join(_ARTICLE.sub(" ", text.lower().translate(_DELETE_PUNCTUATION)).split())
+    return drop_articles(text.lower().translate(_DELETE_PUNCTUATION))
 
 
-def fold_disguises(text: str) -> str:
-    r"""Replace spellings that look alike: compatibility forms, accents, case and invisible characters.
+def answer_forms(text: str) -> tuple[str, str, str]:
+    """Return a text normalised as in SQuAD, then with its articles kept, then with its punctuation kept too.
 
-    This is for finding one text inside another, never for scoring: `café` and `cafe` are different answers.
-    Letters of other scripts that look like Latin ones are kept. The time is linear in `len(text)`: characters
-    are folded one by one, because normalising a whole text sorts its combining marks in quadratic time.
+    All three are folded (`ssp_env.words.fold`), as texts are in which an answer is looked for, and the
+    punctuation of every script is deleted. A form is empty if the text is nothing but what was dropped.
 
-    >>> fold_disguises("\uff34\uff41\u200bv\u00f6r")
-    'tavor'
+    >>> answer_forms("The Café “A”"), answer_forms("A"), answer_forms("...")
+    (('cafe', 'the cafe a', 'the cafe “a”'), ('', 'a', 'a'), ('', '', '...'))
     """
-    return text.translate(_FOLDED)
+    short, with_articles, whole = _forms(text)
+    return short, with_articles, whole
 
 
-class _Folding(dict[int, str]):
-    """Code points and their folded text, computed when a code point first occurs."""
+def _forms(text: str) -> Iterator[str]:
+    # One by one, because the first is nearly always enough.
+    whole = compose(fold(text))
+    words = whole.translate(_DELETE_PUNCTUATION)
+    if not words.isascii():
+        words = join_unspaced(_OTHER_PUNCTUATION.sub("", words))
+    yield drop_articles(words)
+    yield " ".join(words.split())
+    yield " ".join(whole.split())
 
-    def __missing__(self, code: int) -> str:
-        letters = unicodedata.normalize("NFKD", chr(code).casefold())
-        self[code] = folded = "".join(letter for letter in letters if not _is_hidden(letter)).casefold()
-        return folded
 
+def answer_key(text: str) -> str:
+    """Return the first form of a text that is not empty: two answers are the same if their keys are equal.
 
-_FOLDED = _Folding()
-
-
-def _is_hidden(letter: str) -> bool:
-    unprintable = unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Cn")
-    return (
-        (unprintable and not letter.isspace())
-        or ord(letter) in _LATIN_MARKS
-        or letter in _INVISIBLE_LETTERS
-        or "VARIATION SELECTOR" in unicodedata.name(letter, "")
-    )
+    >>> [answer_key(text) for text in ("The Eiffel Tower", "The", "...")]
+    ['eiffel tower', 'the', '...']
+    """
+    return next(filter(None, _forms(text)), "")
 
 
 def exact_match(prediction: str, golds: str | Iterable[str]) -> bool:
     """Return whether the normalised prediction equals a normalised accepted answer.
 
+    Answers of which normalisation leaves nothing, such as `A` or `...`, are compared in an earlier form.
+
     Args:
         prediction: The answer given.
         golds: One accepted answer or several; it is enough to match one of them.
 
-    >>> exact_match("the Eiffel Tower", ["Eiffel tower.", "La Tour Eiffel"])
-    True
+    >>> exact_match("the Eiffel Tower", ["Eiffel tower.", "La Tour Eiffel"]), exact_match("the", "A")
+    (True, False)
     """
-    normalized = normalize_answer(prediction)
-    return any(normalized == normalize_answer(gold) for gold in _each(golds))
+    key = answer_key(prediction)
+    return any(key == answer_key(gold) for gold in _each(golds))
 
 
 def f1_score(prediction: str, golds: str | Iterable[str]) -> float:
     """Return the best harmonic mean of word precision and recall over the accepted answers, from 0 to 1.
 
-    Words are counted with repetition after normalisation, as in SQuAD; two texts without words score 1.
+    Words are counted with repetition after normalisation, as in SQuAD; those of scripts without spaces are
+    characters, as in MLQA. `yes`, `no` and `noanswer` share no words with anything else, as in HotpotQA.
 
-    >>> f1_score("tower of Paris", ["the Paris tower"])
-    0.8
+    >>> f1_score("tower of Paris", ["the Paris tower"]), f1_score("yes, it is", "yes")
+    (0.8, 0.0)
     """
-    words = normalize_answer(prediction).split()
-    return max((_word_f1(words, normalize_answer(gold).split()) for gold in _each(golds)), default=0.0)
+    return max((_word_f1(*_comparable(prediction, gold)) for gold in _each(golds)), default=0.0)
 
 
 def cover_exact_match(prediction: str, golds: str | Iterable[str]) -> bool:
     """Return whether the prediction contains an accepted answer as consecutive whole words, both normalised.
 
-    Only whole words count: `1920` does not contain `2`. An accepted answer without words is never contained.
+    Only whole words count: `1920` does not contain `2`. In scripts without spaces, and in Korean, any place
+    will do. `substring_exact_match` is the looser test of Search-R1.
 
-    >>> cover_exact_match("It stands in Paris, France.", "Paris")
-    True
+    >>> cover_exact_match("It stands in Paris, France.", "Paris"), cover_exact_match("答案是北京。", "北京")
+    (True, True)
     """
-    padded = f" {normalize_answer(prediction)} "
-    return any(f" {gold} " in padded for gold in map(normalize_answer, _each(golds)) if gold)
+    return any(mentions_words(*_comparable(prediction, gold)) for gold in _each(golds))
+
+
+def substring_exact_match(prediction: str, golds: str | Iterable[str]) -> bool:
+    """Return whether the prediction contains an accepted answer anywhere, both normalised.
+
+    Search-R1's `subem_check` and FlashRAG's `sub_em`: `1920` contains `2`. Unlike there, an answer of which
+    normalisation leaves nothing is looked for in an earlier form, instead of being contained in everything.
+
+    >>> substring_exact_match("in 1920", "2"), substring_exact_match("anything", "...")
+    (True, False)
+    """
+    pairs = (_comparable(prediction, gold) for gold in _each(golds))
+    return any(bool(gold) and gold in said for said, gold in pairs)
+
+
+def mentions_words(text: str, wanted: str) -> bool:
+    """Return whether `wanted` stands in a text as consecutive words of `split_words`, both normalised before.
+
+    >>> mentions_words("in new york", "new york"), mentions_words("in new york", "new")
+    (True, True)
+    """
+    padded, words = f" {' '.join(split_words(text))} ", " ".join(split_words(wanted))
+    return bool(words) and f" {words} " in padded
+
+
+def drop_articles(text: str) -> str:
+    """Drop English articles in lower case, and all white space but single spaces.
+
+    >>> drop_articles("the mayor  of a town")
+    'mayor of town'
+    """
+    return " ".join(_ARTICLE.sub(" ", text).split())
 
 
 def _each(golds: str | Iterable[str]) -> Iterable[str]:
     return (golds,) if isinstance(golds, str) else golds
 
 
-def _word_f1(predicted: list[str], gold: list[str]) -> float:
-    if not predicted or not gold:
-        return float(predicted == gold)
-    shared = (Counter(predicted) & Counter(gold)).total()
-    return 2 * shared / (len(predicted) + len(gold))
+def _comparable(prediction: str, gold: str) -> tuple[str, str]:
+    """Return both texts in the first form in which the gold is not empty."""
+    pairs = zip(_forms(prediction), _forms(gold), strict=True)
+    return next((pair for pair in pairs if pair[1]), (answer_key(prediction), ""))
+
+
+def _word_f1(prediction: str, gold: str) -> float:
+    if prediction != gold and not _YES_NO.isdisjoint((prediction, gold)):
+        return 0.0
+    said, wanted = split_words(prediction), split_words(gold)
+    if not said or not wanted:
+        return float(said == wanted)
+    shared = (Counter(said) & Counter(wanted)).total()
+    return 2 * shared / (len(said) + len(wanted))
 
 
 _MARKUP = r"""-\s"'`*_#>.,;()\[\]{}\\$“”„‘’«»–—"""

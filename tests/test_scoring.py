@@ -6,15 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssp_env.game.leaks import mentions
 from ssp_env.scoring import (
+    answer_forms,
+    answer_key,
     cover_exact_match,
     exact_match,
     f1_score,
-    fold_disguises,
     normalize_answer,
     parse_verdict,
+    substring_exact_match,
     wilson_interval,
 )
+from ssp_env.words import fold
 
 
 @pytest.mark.parametrize(
@@ -57,7 +61,7 @@ def test_normalization_is_clean(text):
         ("a.b", "ab", True),
         ("The Beatles", "beatles", True),
         ("  paris ", "Paris!", True),
-        ("café", "cafe", False),
+        ("café", "cafe", True),
         ("Paris France", "France Paris", False),
         ("Paris", "Paris, France", False),
         ("", "Paris", False),
@@ -86,7 +90,7 @@ def test_any_gold_will_do_and_none_matches_nothing():
         ("Rome", ["Paris", "Rome Italy"], 2 / 3),
         ("Rome", "Paris", 0.0),
         ("", "Paris", 0.0),
-        ("the", "a", 1.0),
+        ("the", "a", 0.0),
         ("x", [], 0.0),
     ],
 )
@@ -111,6 +115,90 @@ def test_f1_score(prediction, golds, score):
 )
 def test_cover_exact_match(prediction, golds, covered):
     assert cover_exact_match(prediction, golds) is covered
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "same"),
+    [
+        (",", "An", False),
+        ("The", "An", False),
+        ("a", "the a", False),
+        ("..-.", "-.--", False),
+        ("?!", "…", False),
+        ("THE", "the", True),
+        ("An.", "an", True),
+        ("..-.", "..-.", True),
+        (" ", "", True),
+    ],
+)
+def test_answers_of_articles_or_punctuation_are_compared_as_they_are(prediction, gold, same):
+    assert exact_match(prediction, gold) is exact_match(gold, prediction) is same
+    assert (f1_score(prediction, gold) == 1) is same
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold"),
+    [
+        ("Ma\u0301laga", "Málaga"),
+        ("１９８４", "1984"),
+        ("Donau\u00addampf", "Donaudampf"),
+        ("İZMİR", "izmir"),
+        ("GIESSEN", "Gießen"),
+        ("مُحَمَّد", "محمد"),
+        ("上海。", "上海"),
+        ("“Ulysses”", "Ulysses"),
+        ("1914–1918", "1914-1918"),
+        ("8 1\x812 in", "8 12 in"),
+        ("10,000", "10000"),
+    ],
+)
+def test_code_points_and_punctuation_of_any_script_decide_nothing(prediction, gold):
+    assert exact_match(prediction, gold)
+    assert f1_score(gold, prediction) == 1
+
+
+def test_words_of_unspaced_scripts_are_characters():
+    assert f1_score("上海市", "上海") == pytest.approx(0.8)
+    assert f1_score("南京", "上海") == 0
+    assert cover_exact_match("書いたのは夏目漱石です。", "夏目漱石")
+    assert cover_exact_match("부산은 항구다", "부산")
+    assert cover_exact_match("เมืองหลวงคือกรุงเทพ", "กรุงเทพ")
+    assert not cover_exact_match("書いたのは夏目です。", "漱石")
+    assert cover_exact_match("1958年", "1958") and not cover_exact_match("1958年", "58")
+
+
+def test_yes_and_no_share_nothing_with_longer_answers():
+    assert f1_score("yes", "Yes.") == 1
+    assert f1_score("yes it is", "yes") == f1_score("no", "no man's land") == f1_score("yes", "no") == 0
+    assert f1_score("yes it is", ["yes", "it is"]) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "whole_words", "anywhere"),
+    [
+        ("in 1920", "20", False, True),
+        ("in Paris", "Paris", True, True),
+        ("in Paris", "Rome", False, False),
+        ("blood group A", "A", True, True),
+        ("blood group B", "...", False, False),
+        ("it says ..-. there", "..-.", True, True),
+        ("anything", "", False, False),
+    ],
+)
+def test_two_cover_matches(prediction, gold, whole_words, anywhere):
+    assert cover_exact_match(prediction, gold) is whole_words
+    assert substring_exact_match(prediction, gold) is anywhere
+
+
+@given(st.text(), st.text())
+def test_answers_are_the_same_if_their_keys_are(one, other):
+    assert exact_match(one, other) is (answer_key(one) == answer_key(other))
+    assert exact_match(one, one)
+
+
+@given(st.text(string.printable))
+def test_ascii_answers_are_normalised_as_in_squad(text):
+    assert answer_forms(text)[0] == normalize_answer(text)
 
 
 @given(st.text(), st.lists(st.text(), max_size=3))
@@ -141,17 +229,24 @@ def test_scores_agree_with_each_other(prediction, golds):
     ],
 )
 def test_disguises_are_folded(text, folded):
-    assert fold_disguises(text) == folded
+    assert fold(text) == folded
 
 
 @given(st.text(), st.text())
 def test_folding_goes_character_by_character_and_never_fails(first, second):
-    assert fold_disguises(first) + fold_disguises(second) == fold_disguises(first + second)
-    assert fold_disguises(fold_disguises(first)) == fold_disguises(first)
+    assert fold(first) + fold(second) == fold(first + second)
+    assert fold(fold(first)) == fold(first)
 
 
-def test_scores_do_not_fold():
+def test_scores_fold_what_the_leak_test_folds_and_the_normalisation_of_squad_does_not():
     assert normalize_answer("café") != normalize_answer("cafe")
+    for said, gold in (
+        ("café", "cafe"),
+        ("Łódź", "Lodz"),
+        ("ᴛᴀᴠᴏʀ", "Tavor"),
+        ("T\u20dda\u1ab0vor", "tavor"),
+    ):
+        assert exact_match(said, gold) and f1_score(said, gold) == 1 and mentions(f"Is {said} it?", [gold])
 
 
 @pytest.mark.parametrize(

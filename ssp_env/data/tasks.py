@@ -22,6 +22,7 @@ from ssp_env.data.lines import DataFileError, read_lines, shown
 from ssp_env.data.records import is_json_suffix, is_parquet, read_records, table_separator
 from ssp_env.game.passage import Passage
 from ssp_env.game.task import Task
+from ssp_env.words import count_words
 
 MAX_TITLE_WORDS = 3
 MIN_TEXT_WORDS = 30
@@ -136,6 +137,6 @@ def short_titles(passages: Iterable[Passage]) -> list[str]:
             for passage in passages
             if 1 <= len(passage.title.split()) <= MAX_TITLE_WORDS
             and "(" not in passage.title
-            and len(passage.text.split()) >= MIN_TEXT_WORDS
+            and count_words(passage.text) >= MIN_TEXT_WORDS
         }
     )

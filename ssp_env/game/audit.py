@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from ssp_env.game import Game
 from ssp_env.game.events import AnswerScored
-from ssp_env.game.rules import mentions
+from ssp_env.game.leaks import mentions
 from ssp_env.game.view import READINGS
 from ssp_env.scoring import exact_match
 
@@ -45,14 +45,14 @@ def audit(game: Game, oracle: Oracle | None = None) -> dict[str, float]:
         "valid": float(outcome.verdict == "valid"),
         "error": float(outcome.verdict == "error"),
         "rejected": float(outcome.verdict == "invalid"),
-        "searches_with_answer": float(sum(mentions(query, game.task.golds) for query in game.queries)),
+        "searches_with_answer": float(sum(mentions(query, game.golds) for query in game.queries)),
         "paid_attempts": float(paid) if outcome.verdict == "valid" else 0.0,
     }
     if outcome.verdict == "invalid":
         found[f"rejected/{outcome.reason}"] = 1.0
     answers = oracle(outcome.question) if oracle and outcome.question else None
     if answers is not None:
-        label_true = bool(answers) and all(exact_match(answer, game.task.golds) for answer in answers)
+        label_true = bool(answers) and all(exact_match(answer, game.golds) for answer in answers)
         found["label_true"] = float(label_true)
         recovered = any(event.seat == READINGS["recovery"] for event in scored)
         found["false_agreement"] = float(recovered and not label_true)

@@ -82,7 +82,8 @@ class GameConfig:
             asked for.
         min_question_chars: Least length of a question in characters.
         max_question_chars: Greatest length of a question in characters.
-        min_question_words: Least number of white-space separated words in a question.
+        min_question_words: Least number of words in a question, as `ssp_env.words.count_words` counts them;
+            with terse prompts, of tokens.
         self_contained: Whether a question is refused that points at the passages its reader is given (see
             `rules.is_about_documents`): the reader could answer it, and no solver.
         answer_in_search: Whether the proposer's searches may name the answer.

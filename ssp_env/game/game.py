@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from hashlib import blake2b
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -29,6 +28,7 @@ from ssp_env.game.events import (
     SeatForfeited,
     TurnTaken,
 )
+from ssp_env.game.leaks import public_id
 from ssp_env.game.outcome import Outcome, Verdict, count_metrics
 from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.game.prompts import prompt_style
@@ -62,7 +62,7 @@ from ssp_env.game.view import (
     as_reply,
     replace_surrogates,
 )
-from ssp_env.scoring import exact_match, fold_disguises
+from ssp_env.scoring import exact_match
 
 Phase = Literal["propose", "verify", "solve", "done"]
 
@@ -93,7 +93,7 @@ class Game:
         self.task = task
         self.config = config or GameConfig()
         self.id = game_id or task.id
-        self._public_id = _public_id(self.id, task.golds)
+        self._public_id = public_id(self.id, task.golds)
         self.phase: Phase = "propose"
         self.outcome: Outcome | None = None
         self.question = task.question
@@ -102,6 +102,8 @@ class Game:
             raise ValueError("earlier= is read only if config.max_similarity is set, got None")
         self.events: list[Event] = []
         self.protocol = PROTOCOLS[self.config.protocol]
+        # Answers lose control characters and tags when they are read, so right answers must lose them too.
+        self.golds = tuple(self.protocol.accept(gold, bounded=False)[0] or gold for gold in task.golds)
         self.seats = self.config.seats
         self._prompts = prompt_style(self.config.prompts)
         # A seed of its own: a generator shared by several games would tie their shuffles together.
@@ -263,7 +265,7 @@ class Game:
         evidence = self.evidence
         code = first_violation(
             question,
-            self.task.golds,
+            self.golds,
             self.queries,
             evidence,
             self.config,
@@ -352,7 +354,7 @@ class Game:
             return
         answer, *others = answers
         # In a loop, because a list of hundreds of aliases would exhaust the stack.
-        while right and others and exact_match(answer, self.task.golds):
+        while right and others and exact_match(answer, self.golds):
             self.events.append(AnswerScored(seat, answer, True, "exact_match"))
             answer, *others = others
 
@@ -378,11 +380,12 @@ class Game:
             self.events.append(AnswerScored(seat, answer, correct, scorer))
             proceed(correct)
 
-        golds = self.task.golds
-        if exact_match(answer, golds) or not self.config.judge:
-            take(exact_match(answer, golds), "exact_match")
+        right = exact_match(answer, self.golds)
+        if right or not self.config.judge:
+            take(right, "exact_match")
         else:
             asked = sum(isinstance(event, AnswerScored) and event.seat == seat for event in self.events)
+            golds = self.task.golds
             request = Judge(f"{seat}/judge" + f"/{asked}" * bool(asked), self.question, answer, golds)
             self._ask(request, lambda correct: take(correct, "judge"))
 
@@ -420,14 +423,6 @@ def _in_order(mixed: Sequence[Passage], evidence: Sequence[Passage]) -> list[str
     """The ids of the evidence, in the order in which a reader is shown it."""
     kept = {passage.id for passage in evidence}
     return [passage.id for passage in mixed if passage.id in kept]
-
-
-def _public_id(game_id: str, golds: Sequence[str]) -> str:
-    """The id that views carry: nobody may read the answer out of `world/tavor/2`."""
-    name, *answers = ("".join(filter(str.isalnum, fold_disguises(text))) for text in (game_id, *golds))
-    if not any(answer in name for answer in answers):
-        return game_id
-    return blake2b(game_id.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 _WANTED: dict[type, tuple[type, str]] = {

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from unicodedata import normalize
+
+import regex
 
 from ssp_env.game.config import GameConfig, HopCheck
+from ssp_env.game.leaks import mentions
 from ssp_env.game.passage import Passage
-from ssp_env.scoring import fold_disguises, normalize_answer
+from ssp_env.scoring import drop_articles
+from ssp_env.words import compose, count_words, fold, pair_characters
 
 RULE_CODES = (
     *("too_short", "too_long", "too_few_words", "answer_leak", "about_documents"),
@@ -16,7 +21,7 @@ RULE_CODES = (
 )
 """Reason codes of `first_violation`, in the order in which the rules are tried."""
 
-_BETWEEN_WORDS = re.compile(r"[\W_]+")
+_BETWEEN_WORDS = regex.compile(r"[\W_]+")
 _DOCUMENTS = r"(?:documents?|passages?|contexts?|excerpts?|snippets?|search\ results?)"
 _HANDED = r"(?:given|shown|provided|presented|supplied|listed|retrieved)"
 _ABOUT_DOCUMENTS = re.compile(
@@ -51,8 +56,7 @@ def first_violation(
 ) -> str | None:
     """Return the code of the first rule the question breaks, or None.
 
-    Searches and evidence are what the environment recorded, never what a transcript claims. The leak test
-    works on normalised whole words, so that the answer `2` does not forbid `2019`.
+    Searches and evidence are what the environment recorded, never what a transcript claims.
 
     Args:
         question: The proposed question, surrounding white space removed.
@@ -66,9 +70,9 @@ def first_violation(
     """
     searched = [_searched_words(query) for query in queries]
     broken = {
-        "too_short": len(question) < config.min_question_chars,
-        "too_long": len(question) > config.max_question_chars,
-        "too_few_words": len(question.split()) < config.min_question_words,
+        "too_short": len(compose(fold(question))) < config.min_question_chars,
+        "too_long": _is_longer(question, config.max_question_chars),
+        "too_few_words": _number_of_words(question, config) < config.min_question_words,
         "answer_leak": mentions(question, golds),
         "about_documents": config.self_contained and is_about_documents(question),
         "no_evidence": config.min_searches > 0 and not evidence,
@@ -85,10 +89,12 @@ def first_violation(
 def similarity(first: str, second: str) -> float:
     """Jaccard similarity of the sets of normalised words of two questions, from 0 to 1.
 
+    In scripts without spaces, and in Korean, overlapping pairs of characters take the place of words.
+
     >>> similarity("Who founded Varnby?", "Who founded the Varnby?"), similarity("one two", "two three four")
     (1.0, 0.25)
     """
-    words, others = (set(_split_at_punctuation(text).split()) for text in (first, second))
+    words, others = map(_compared_words, (first, second))
     return len(words & others) / len(words | others) if words | others else 1.0
 
 
@@ -106,35 +112,29 @@ def is_about_documents(question: str) -> bool:
     return _ABOUT_DOCUMENTS.search(" ".join(_words(question))) is not None
 
 
-def _searched_words(query: str) -> tuple[str, ...]:
+def _searched_words(query: str) -> frozenset[str]:
     """What two searches must differ in: their words but for articles, in any order, each once."""
-    return tuple(sorted(set(_split_at_punctuation(fold_disguises(query)).split()) or set(_words(query))))
+    return _compared_words(query) or frozenset(_words(query))
+
+
+def _compared_words(text: str) -> frozenset[str]:
+    return frozenset(pair_characters(drop_articles(" ".join(_words(text)))).split())
 
 
 def _words(text: str) -> list[str]:
-    return _BETWEEN_WORDS.sub(" ", fold_disguises(text)).lower().split()
+    words: list[str] = _BETWEEN_WORDS.sub(" ", fold(text)).split()
+    return words
+
+
+def _number_of_words(question: str, config: GameConfig) -> int:
+    # In terse games every token is a word of the vocabulary, the question mark included.
+    return len(question.split()) if config.prompts == "terse" else count_words(question)
+
+
+def _is_longer(text: str, limit: int) -> bool:
+    """Whether a text is longer than a limit, composed characters counted once; few have more than 3 parts."""
+    return len(text) > limit and (len(text) > 3 * limit or len(normalize("NFC", text)) > limit)
 
 
 def _misses_hops(searches: int, hops: int, check: HopCheck) -> bool:
     return searches != hops if check == "exact" else check == "at_least" and searches < hops
-
-
-def mentions(text: str, golds: Sequence[str]) -> bool:
-    """Whether any right answer stands in the text as whole words after normalisation.
-
-    Punctuation is tried both ways, deleted and as a word boundary: the first finds `Ta-vor`, the second
-    `Tavor's`. Full-width letters, accents and invisible characters hide nothing.
-
-    >>> mentions("Who met Ada Lovelace?", ["ada lovelace"]), mentions("In 2019?", ["2"])
-    (True, False)
-    """
-    text, golds = fold_disguises(text), [fold_disguises(gold) for gold in golds]
-    for clean in (normalize_answer, _split_at_punctuation):
-        padded = f" {clean(text)} "
-        if any(f" {name} " in padded for name in map(clean, golds) if name):
-            return True
-    return False
-
-
-def _split_at_punctuation(text: str) -> str:
-    return normalize_answer(_BETWEEN_WORDS.sub(" ", text))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
-from ssp_env.game.view import replace_surrogates
+from ssp_env.game.view import MAX_ANSWER_CHARS, replace_surrogates
+from ssp_env.scoring import answer_key
 
 MAX_TASK_HOPS = 20
 """Most hops that a task may ask for; questions of generated worlds have fewer, `ssp_env.worlds.MAX_HOPS`."""
@@ -30,8 +31,8 @@ class Task:
         provenance: Plain data about where the task came from; never shown to a player.
 
     Raises:
-        ValueError: If the answer or an alias is blank, the question is nothing but white space, or `hops` is
-            outside 1..20.
+        ValueError: If the answer or an alias has no visible character or is longer than what a player may
+            answer, the question is nothing but white space, or `hops` is outside 1..20.
         TypeError: If the answer, an alias or the question is not a string (see `from_target` for answers of
             other types).
     """
@@ -48,8 +49,13 @@ class Task:
         for text in (self.answer, *self.aliases):
             if not isinstance(text, str):
                 raise TypeError(f"a task answer must be a string, got {type(text).__name__}: {text!r}")
-            if not text.strip():
+            if not answer_key(text):
                 raise ValueError(f"a task needs a non-blank answer and non-blank aliases, got {text!r}")
+            if len(text) > MAX_ANSWER_CHARS:
+                raise ValueError(
+                    f"an answer must have at most {MAX_ANSWER_CHARS} characters, as many as a player may "
+                    f"write, got {len(text)}: {text[:40]!r}..."
+                )
         if not isinstance(self.question, str):
             raise TypeError(f"the question of a task must be a string, got {type(self.question).__name__}")
         if self.question and not self.question.strip():

@@ -29,6 +29,8 @@ READINGS: Final[Mapping[Probe, str]] = {
     "second_recovery": "reader/second_recovery",
 }
 """What stands in the place of a seat where the answer of a reading is scored."""
+MAX_ANSWER_CHARS: Final = 2000
+"""Most characters of a query or an answer that a player may write, and of a right answer."""
 _ROLE_IN_PHASE: Mapping[SeatPhase, Role] = {"propose": "proposer", "verify": "reader", "solve": "solver"}
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 

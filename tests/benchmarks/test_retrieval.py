@@ -18,7 +18,7 @@ from benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES
 from benchmarks.retrieval_worlds import large_world
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.search.bm25.terms import make_analyzer
+from ssp_env.search.bm25.terms import BM25Settings, Tokenizer
 from ssp_env.search.corpus import read_corpus
 from ssp_env.worlds import World, world_preset
 
@@ -42,13 +42,13 @@ def test_the_formula_is_the_textbooks():
 
 
 def test_with_lengths_in_one_byte_the_engine_scores_exactly(pages):
-    exact = ExactBM25(pages, make_analyzer(stem=True).analyze, one_byte_lengths=True)
-    analyzer = make_analyzer(stem=True, drop_stop_words=True)
+    tokenizer = Tokenizer(BM25Settings())
+    exact = ExactBM25(pages, tokenizer.passage, one_byte_lengths=True)
     rows = {page.id: row for row, page in enumerate(pages)}
     texts = retrieval.sample_queries(pages, 50)
     engine = BM25Engine(pages, eager_up_to=0)
     for text, hits in zip(texts, engine.search(texts, 20), strict=True):
-        scores = exact.scores(analyzer.analyze(text))
+        scores = exact.scores(tokenizer.query(text))
         assert [scores[rows[hit.id]] for hit in hits] == pytest.approx([hit.score for hit in hits], rel=1e-5)
 
 

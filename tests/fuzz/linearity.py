@@ -17,11 +17,13 @@ from rich.progress import track
 from rich.table import Table
 
 from ssp_env.game import PROTOCOLS, GameConfig, Protocol, Reply, ToolCall
+from ssp_env.game.leaks import mentions
 from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.escaping import clean, defuse
-from ssp_env.game.rules import first_violation, mentions
-from ssp_env.scoring import exact_match, fold_disguises, parse_verdict
+from ssp_env.game.rules import first_violation
+from ssp_env.scoring import exact_match, parse_verdict
 from ssp_env.viewer.text import visible
+from ssp_env.words import fold
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 PROSE = "The mayor of Corun, who is 41 [1], lives in a house by the river; she <b>never</b> answers letters. "
@@ -92,7 +94,7 @@ def operations(protocol: Protocol) -> dict[str, Operation]:
             "defuse": defuse,
             "observe": lambda text: protocol.observe([Passage("p", text, text)]),
             "visible": visible,
-            "fold": fold_disguises,
+            "fold": fold,
             "leak, 100 aliases": lambda text: mentions(text, ALIASES),
             "all rules": lambda text: first_violation(text, ALIASES, [text, "b"], [], config),
             "exact match": lambda text: exact_match(text, ALIASES),

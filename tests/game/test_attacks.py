@@ -9,7 +9,8 @@ from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Judge, Read, Repl
 from ssp_env.game.events import AnswerScored, SearchReturned
 from ssp_env.game.passage import Passage
 from ssp_env.play import play
-from ssp_env.scoring import fold_disguises, parse_verdict
+from ssp_env.scoring import parse_verdict
+from ssp_env.words import fold
 from tests.game import naive
 from tests.game.doubles import (
     PROPOSAL,
@@ -351,7 +352,7 @@ def test_a_reading_that_lists_hundreds_of_aliases_exhausts_nothing():
 def test_the_answer_does_not_travel_in_ids(task_id):
     task = Task("Tavor", hops=2, id=task_id, provenance={"source": "Tavor"})
     # A naive driver shows agents the task's id as it is.
-    assert "tavor" in fold_disguises(task.id)
+    assert "tavor" in fold(task.id)
     game = Game(task, GameConfig(rag_check=False, attempts=2))
     propose(game)
     for request in open_requests(game, Turn):

@@ -1,13 +1,16 @@
 """Every rule of a valid question: a game that breaks only that rule ends with that rule's code."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.game import Task
 from ssp_env.game.config import GameConfig
+from ssp_env.game.leaks import mentions
 from ssp_env.game.passage import Passage
-from ssp_env.game.rules import RULE_CODES, first_violation, is_about_documents, mentions, similarity
+from ssp_env.game.rules import RULE_CODES, first_violation, is_about_documents, similarity
 from tests.game.doubles import PROPOSAL, QUESTION, ended, new_game, outcome, propose, question, search
 
 SEARCHES = PROPOSAL[:-1]
@@ -175,6 +178,16 @@ def test_a_question_stands_on_one_line_wherever_it_is_shown(separator):
         ("Was it the U.S.A.?", ["USA"], True),
         ("Which city, Paris aside?", ["London", "Paris"], True),
         ("Any text at all", ["the"], False),
+        ("上海市长住在哪里？", ["上海"], True),
+        ("北海在哪里？", ["上海"], False),
+        ("부산에는 누가 사는가?", ["부산"], True),
+        ("ใครเป็นผู้ว่ากรุงเทพในปีนั้น", ["กรุงเทพ"], True),
+        ("Wer lebt in GIESSEN?", ["Gießen"], True),
+        ("Who rules Lodz?", ["Łódź"], True),
+        ("من هو مُحَمَّد؟", ["محمد"], True),
+        ("राम कौन है?", ["र"], False),
+        ("Which letter is ..-. in Morse?", ["..-."], True),
+        ("Which letter is this?", ["..-."], False),
     ],
 )
 def test_a_leak_is_a_gold_as_whole_normalised_words(text, golds, found):
@@ -245,3 +258,31 @@ def test_searches_that_were_not_executed_do_not_count():
     game = new_game(max_searches=1)
     propose(game, search("belin"), search("corun"), question())
     assert ended(game) == ("invalid", "too_few_searches")
+
+
+def test_limits_count_words_and_characters_as_the_script_has_them():
+    arguments = {"golds": ("x1",), "queries": ["a", "b"], "evidence": [PAGE], "config": GameConfig()}
+    assert first_violation("1986年在上海出版的那部小说后来被谁拍成了电影？", **arguments) is None
+    assert first_violation("那部小说后来被谁拍了？", **arguments) is None
+    assert first_violation("上海的市长是何人在哪", **arguments) is None
+    assert first_violation("上海的市长\u200b\u200b\u200b\u200b\u200b", **arguments) == "too_short"
+    decomposed = unicodedata.normalize("NFD", "부산 " * 400)
+    assert len(decomposed) > 1000
+    assert first_violation(decomposed[:1200], **arguments) is None
+    assert first_violation("a b " * 251, **arguments) == "too_long"
+
+
+def test_signs_are_no_words_but_in_terse_games_whose_vocabulary_has_them():
+    arguments = {"golds": ("x1",), "queries": ["a", "b"], "evidence": [PAGE]}
+    padded = "Who rules it now" + " ." * 6
+    assert first_violation(padded, config=GameConfig(), **arguments) == "too_few_words"
+    terse = GameConfig(protocol="terse", prompts="terse", min_question_words=4)
+    assert first_violation("mother of sarn ?", config=terse, **arguments) is None
+    assert first_violation("mother of sarn", config=terse, **arguments) == "too_few_words"
+
+
+def test_near_duplicates_are_found_in_every_script():
+    assert similarity("谁写了那部小说？", "谁写了那部小说") == 1
+    assert similarity("谁写了那部著名的小说？", "谁写了那部小说？") >= 0.5
+    assert similarity("谁写了那部小说？", "这条河流经几个国家？") == 0
+    assert similarity("Who rules Łódź?", "Who rules Lodz?") == 1

@@ -23,8 +23,8 @@ from ssp_env.game.protocol.tool_calls import (
     search_arguments,
     search_schema,
 )
-from ssp_env.game.view import FinalKind, Message, Reply, ToolCall
-from ssp_env.scoring import normalize_answer
+from ssp_env.game.view import MAX_ANSWER_CHARS, FinalKind, Message, Reply, ToolCall
+from ssp_env.scoring import answer_key
 
 ActionKind = Literal["search", "open", "question", "answer", "malformed"]
 
@@ -84,7 +84,7 @@ def listed(text: str) -> list[str]:
         bullet = _BULLET.match(part)
         answer = part[bullet.end() if bullet else 0 :].strip()
         if answer:
-            first.setdefault(normalize_answer(answer) or answer, answer)
+            first.setdefault(answer_key(answer), answer)
     return list(first.values())
 
 
@@ -125,7 +125,7 @@ class Protocol:
     calls: Literal["tags", "hermes", "native"] = "tags"
     layout: Literal["documents", "plain"] = "documents"
     notices: Mapping[Notice, str] = field(default_factory=lambda: ENGLISH_NOTICES)
-    max_chars: int = 2000
+    max_chars: int = MAX_ANSWER_CHARS
     tool: str = SEARCH_TOOL
     open: str = ""
 

@@ -50,7 +50,8 @@ class CorpusDigest:
         return hashlib.sha256(f"{ranking}\n{self.count} {self.hexdigest()}\n".encode()).hexdigest()
 
 
-FORMAT = 2
+FORMAT = 3
+_OLDER_FORMATS = (2,)
 MANIFEST = "manifest.json"
 _CHUNK_BYTES = 1 << 17
 
@@ -151,11 +152,15 @@ def _parsed(content: bytes, path: Path) -> Manifest:
         raise DamagedIndexError(
             f"{path / MANIFEST}: expected the manifest of an index, got damaged content"
         ) from error
-    if version != FORMAT or set(data) != {field.name for field in fields(Manifest)}:
+    if version not in (FORMAT, *_OLDER_FORMATS) or set(data) != {field.name for field in fields(Manifest)}:
         raise IndexDirectoryError(
             f"{path}: expected an index of format {FORMAT}, got format {version}: build it again"
         )
-    data["settings"] = BM25Settings(**data["settings"])
+    try:
+        # Format 2 did not say how texts became words, which has changed since.
+        data["settings"] = BM25Settings(**{"tokenization": 1, **data["settings"]})
+    except ValueError as error:
+        raise IndexDirectoryError(f"{path}: expected settings of this version, {error}") from None
     data["files"] = {name: (size, digest) for name, (size, digest) in data["files"].items()}
     return Manifest(**data)
 

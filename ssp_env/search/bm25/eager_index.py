@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.passage_file import DamagedIndexError, StoredPassages
-from ssp_env.search.bm25.terms import FIELDS, K1, B, BM25Settings, encodable, make_analyzer
+from ssp_env.search.bm25.terms import FIELDS, K1, B, BM25Settings, Tokenizer
 
 # NumPy is as fast for smaller corpora, and importing numba takes a moment.
 _WORTH_COMPILING = 2_000
@@ -69,7 +69,7 @@ class EagerIndex:
     ) -> None:
         self._vocabulary = vocabulary
         self._arrays = arrays
-        self._analyzer = make_analyzer(settings.stem, settings.drop_stop_words)
+        self._words = Tokenizer(settings).query
         self._passages = passages
 
     def search(self, text: str, top_k: int) -> list[Passage]:
@@ -79,8 +79,7 @@ class EagerIndex:
             DamagedIndexError: If the arrays are not what was written.
         """
         number_of = self._numbers.get
-        words = self._analyzer.analyze(encodable(text))
-        known = {number for word in words if (number := number_of(word)) is not None}
+        known = {number for word in self._words(text) if (number := number_of(word)) is not None}
         # In one order for all queries of the same words: sums of 32 bits depend on it.
         numbers = np.array(sorted(known), np.int64)
         best = self._kernel if self._kernel and top_k <= _MAX_COMPILED_TOP_K else best_passages
@@ -218,13 +217,13 @@ def compute_scores(
 
     Needs 10 bytes of memory per word of the texts, and for a moment about 50.
     """
-    analyze = make_analyzer(settings.stem).analyze
-    numbers: defaultdict[str, int] = defaultdict(count().__next__)
+    tokenizer = Tokenizer(settings)
+    analyze, numbers = tokenizer.unstemmed, _TermNumbers(tokenizer.stem)
     words = {field: array("i") for field in FIELDS}
     lengths = {field: array("i") for field in FIELDS}
     for done, passage in enumerate(passages, start=1):
         for field in FIELDS:
-            found = analyze(encodable(getattr(passage, field)))
+            found = analyze(getattr(passage, field))
             words[field].extend(map(numbers.__getitem__, found))
             lengths[field].append(len(found))
         if done % _REPORT == 0:
@@ -234,11 +233,23 @@ def compute_scores(
     keys, places = np.unique(np.concatenate([keys for keys, _ in fields]), return_inverse=True)
     summed = np.bincount(places, np.concatenate([scores for _, scores in fields]))
     corpus_size = len(lengths["text"])
-    starts = np.searchsorted(keys, corpus_size * np.arange(len(numbers) + 1))
+    starts = np.searchsorted(keys, corpus_size * np.arange(len(numbers.terms) + 1))
     arrays = ScoreArrays(
         starts.astype(np.int64), (keys % corpus_size).astype(np.uint32), summed.astype(np.float32)
     )
-    return "".join(f"{word}\n" for word in numbers), arrays
+    return "".join(f"{word}\n" for word in numbers.terms), arrays
+
+
+class _TermNumbers(dict[str, int]):
+    """Words and the numbers of their terms; each word is stemmed once, which saves most of the work."""
+
+    def __init__(self, stem: Callable[[str], str]) -> None:
+        self._stem = stem
+        self.terms: defaultdict[str, int] = defaultdict(count().__next__)
+
+    def __missing__(self, word: str) -> int:
+        self[word] = number = self.terms[self._stem(word)]
+        return number
 
 
 def _field_scores(

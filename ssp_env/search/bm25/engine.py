@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,10 @@ from ssp_env.search.bm25.eager_index import EagerIndex, compute_scores, open_sco
 from ssp_env.search.bm25.integrity import RankingCheck
 from ssp_env.search.bm25.passage_file import StoredPassages
 from ssp_env.search.bm25.term_index import TermIndex, index_terms, open_terms
-from ssp_env.search.bm25.terms import BM25Settings
+from ssp_env.search.bm25.terms import TOKENIZATION, BM25Settings
 from ssp_env.search.engine import check_corpus, check_search, passages_by_id, sample_passages
+
+_log = logging.getLogger("ssp_env.search")
 
 # Below this many query-passage pairs a batch is done before threads have started, and in smaller corpora
 # threads mostly wait for the interpreter.
@@ -34,9 +37,10 @@ class BM25Engine:
     """BM25 ranking of a fixed corpus, batched and deterministic.
 
     A query is a bag of words: any string is allowed, nothing in it is syntax, and a query without a
-    single word finds nothing. Equal scores are ordered by passage id. Retrieval is lexical
-    (Robertson & Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond"), with k1 = 1.2
-    and b = 0.75, summed over the title and text fields.
+    single word finds nothing. Words are found whatever their case, accents and code points; in scripts
+    without spaces, and in Korean, overlapping pairs of characters take the place of words. Equal scores are
+    ordered by passage id. Retrieval is lexical (Robertson & Zaragoza 2009, "The Probabilistic Relevance
+    Framework: BM25 and Beyond"), with k1 = 1.2 and b = 0.75, summed over the title and text fields.
 
     Args:
         passages: The corpus; ids must be unique.
@@ -45,7 +49,7 @@ class BM25Engine:
             content is refused. `BM25Engine.open` opens one without the corpus at hand.
         stem: Reduce words to English stems, so that `rivers` finds `river`. Turn off for invented words.
         drop_stop_words: Ignore English stop words (`the`, `of`, ...) in queries; a query of nothing else
-            finds nothing.
+            keeps them.
         all_words_first: Rank passages with every word of the query, in title or text, above all others.
         title_boost: Factor of the title's share of a score.
         prune_above: Most postings of the words of a query, counted for titles and texts, with which every
@@ -54,6 +58,8 @@ class BM25Engine:
         eager_up_to: Most passages of a corpus whose scores are computed when it is indexed, which makes
             searches fast and ranks every passage; not with `all_words_first`. The scores of larger corpora
             are computed when a query comes, with lengths of texts rounded to a byte.
+        tokenization: How texts become words. 1 is that of earlier versions, which neither folded texts nor
+            found words in scripts without spaces.
 
     Raises:
         ValueError: If the corpus is empty, two passages share an id, or `path` holds something else.
@@ -83,8 +89,11 @@ class BM25Engine:
         title_boost: float = 1.0,
         prune_above: int | None = 50_000,
         eager_up_to: int = 150_000,
+        tokenization: int = TOKENIZATION,
     ) -> None:
-        settings = BM25Settings(stem, drop_stop_words, all_words_first, title_boost, prune_above, eager_up_to)
+        settings = BM25Settings(
+            stem, drop_stop_words, all_words_first, title_boost, prune_above, eager_up_to, tokenization
+        )
         if path is not None:
             self._open(_directory_of(passages, Path(path), settings), exact=False)
             return
@@ -94,7 +103,7 @@ class BM25Engine:
         if settings.is_eager(len(corpus)):
             self._index = EagerIndex(*compute_scores(corpus, settings), settings, corpus)
         else:
-            self._index = TermIndex(index_terms(corpus, settings.stem), settings, corpus)
+            self._index = TermIndex(index_terms(corpus, settings), settings, corpus)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, exact: bool = False) -> BM25Engine:
@@ -161,6 +170,12 @@ class BM25Engine:
         if exact:
             manifest = replace(manifest, settings=replace(manifest.settings, prune_above=None))
         settings, passages, terms = manifest.settings, manifest.open_passages(path), path / manifest.terms
+        if settings.tokenization < TOKENIZATION:
+            _log.warning(
+                "%s is searched with the words of the version that built it, which knew neither folding nor "
+                "scripts without spaces; build it again to find them",
+                path,
+            )
         self._settings, self._passages = settings, passages
         self._path, self._fingerprint = path, manifest.fingerprint
         if settings.is_eager(len(passages)):
@@ -181,9 +196,11 @@ def _directory_of(passages: Iterable[Passage], path: Path, settings: BM25Setting
     if not path.exists() or not any(path.iterdir()):
         build_index(passages, path, settings, source=None)
         return path
-    wanted = _fingerprint(passages, settings)
     try:
-        same = read_manifest(path).fingerprint == wanted
+        found = read_manifest(path)
+        # An index with words of an earlier version is opened as it is; `_open` says so.
+        settings = replace(settings, tokenization=found.settings.tokenization)
+        same = found.fingerprint == _fingerprint(passages, settings)
     except IndexDirectoryError:
         same = False
     if not same:

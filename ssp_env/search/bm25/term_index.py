@@ -24,8 +24,7 @@ from ssp_env.search.bm25.terms import (
     MIN_HEAP_BYTES,
     TOKENIZER,
     BM25Settings,
-    encodable,
-    make_analyzer,
+    Tokenizer,
     make_schema,
 )
 
@@ -68,7 +67,7 @@ class TermIndex:
     ) -> None:
         self._searcher = index.searcher()
         self._settings = settings
-        self._analyzer = make_analyzer(settings.stem, settings.drop_stop_words)
+        self._words = Tokenizer(settings).query
         self._schema = make_schema()
         self._size = len(passages)
         self._read = passages.stored_at if isinstance(passages, StoredPassages) else passages.__getitem__
@@ -115,7 +114,7 @@ class TermIndex:
 
     def _query(self, text: str) -> tantivy.Query | None:
         """Build the query from the distinct words of `text`, or None if there are none."""
-        words = list(dict.fromkeys(self._analyzer.analyze(encodable(text))))
+        words = list(dict.fromkeys(self._words(text)))
         if not words:
             return None
         rare, common = self._split(words)
@@ -168,15 +167,15 @@ class TermIndex:
         return query if field != "title" or boost == 1 else tantivy.Query.boost_query(query, boost)
 
 
-def index_terms(passages: Sequence[Passage], stem: bool) -> tantivy.Index:
+def index_terms(passages: Sequence[Passage], settings: BM25Settings) -> tantivy.Index:
     """Return an index in memory of passages in the order of their ids."""
-    index = tantivy.Index(make_schema())
-    index.register_tokenizer(TOKENIZER, make_analyzer(stem))
+    index, tokenizer = tantivy.Index(make_schema()), Tokenizer(settings)
+    index.register_tokenizer(TOKENIZER, tokenizer.analyzer)
     characters = sum(len(passage.title) + len(passage.text) for passage in passages)
     # One thread and a heap that holds the corpus give a single segment, the fastest to search.
     writer = index.writer(heap_size=min(max(MIN_HEAP_BYTES, 4 * characters), MAX_HEAP_BYTES), num_threads=1)
     for row, passage in enumerate(passages):
-        writer.add_document(_document(passage, row))
+        writer.add_document(_document(passage, row, tokenizer))
     writer.commit()
     writer.wait_merging_threads()
     index.reload()
@@ -226,10 +225,11 @@ def _write_postings(
     terms: Path, files: PassageFiles, stored: StoredPassages, settings: BM25Settings, progress: Progress
 ) -> None:
     index = tantivy.Index(make_schema(), path=str(terms))
-    with _writer(index, settings, _HEAP_BYTES_PER_BYTE * files.size) as writer:
+    tokenizer = Tokenizer(settings)
+    with _writer(index, tokenizer, _HEAP_BYTES_PER_BYTE * files.size) as writer:
         done = index.searcher().num_docs
         for rank in range(done, len(stored)):
-            writer.add_document(_document(stored[rank], int(stored.order[rank])))
+            writer.add_document(_document(stored[rank], int(stored.order[rank]), tokenizer))
             if (rank + 1) % _COMMIT == 0:
                 writer.commit()
             if (rank + 1) % _REPORT == 0:
@@ -243,17 +243,18 @@ def extend_terms(
     """Write tantivy's index of folder `old` and further passages, from position `base`, to folder `new`."""
     shutil.copytree(old, new, copy_function=_link_or_copy)
     index = tantivy.Index.open(str(new))
-    with _writer(index, settings, _HEAP_BYTES_PER_BYTE * added.size) as writer:
+    tokenizer = Tokenizer(settings)
+    with _writer(index, tokenizer, _HEAP_BYTES_PER_BYTE * added.size) as writer:
         for done, (position, passage) in enumerate(added.scan(), start=1):
-            writer.add_document(_document(passage, base + position))
+            writer.add_document(_document(passage, base + position, tokenizer))
             if done % _REPORT == 0:
                 progress("Indexing", done, None)
 
 
 @contextmanager
-def _writer(index: tantivy.Index, settings: BM25Settings, heap: int) -> Iterator[tantivy.IndexWriter]:
+def _writer(index: tantivy.Index, tokenizer: Tokenizer, heap: int) -> Iterator[tantivy.IndexWriter]:
     """Open a writer, and commit and finish all merges at the end."""
-    index.register_tokenizer(TOKENIZER, make_analyzer(settings.stem))
+    index.register_tokenizer(TOKENIZER, tokenizer.analyzer)
     # One thread and a heap that holds the corpus give a single segment, the fastest to search; what needs
     # many segments anyway is indexed by all cores.
     threads = 1 if heap <= _SINGLE_THREAD_HEAPS * MAX_HEAP_BYTES else min(os.cpu_count() or 1, _MAX_THREADS)
@@ -269,8 +270,9 @@ def _writer(index: tantivy.Index, settings: BM25Settings, heap: int) -> Iterator
     sweeper.wait_merging_threads()
 
 
-def _document(passage: Passage, position: int) -> tantivy.Document:
-    return tantivy.Document(title=encodable(passage.title), text=encodable(passage.text), row=position)
+def _document(passage: Passage, position: int, tokenizer: Tokenizer) -> tantivy.Document:
+    prepare = tokenizer.prepare
+    return tantivy.Document(title=prepare(passage.title), text=prepare(passage.text), row=position)
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from math import isfinite
 
 import tantivy
+
+from ssp_env.words import searchable
 
 TERM_INDEX = f"bm25 tantivy={version('tantivy')}"
 EAGER = f"bm25 eager=1 words of {TERM_INDEX}"
@@ -19,6 +23,9 @@ MIN_HEAP_BYTES = 15_000_000
 MAX_HEAP_BYTES = 1_000_000_000
 
 _MAX_TERM_BYTES = 255
+
+TOKENIZATION = 2
+"""How new indexes turn texts into words: 1 knew neither folding nor scripts without spaces."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class BM25Settings:
     title_boost: float = 1.0
     prune_above: int | None = 50_000
     eager_up_to: int = 150_000
+    tokenization: int = TOKENIZATION
 
     def __post_init__(self) -> None:
         for name in ("stem", "drop_stop_words", "all_words_first"):
@@ -53,6 +61,8 @@ class BM25Settings:
             raise TypeError(f"eager_up_to must be a whole number, got {self.eager_up_to!r}")
         if self.eager_up_to < 0:
             raise ValueError(f"eager_up_to must be 0 or more, got {self.eager_up_to}")
+        if self.tokenization not in range(1, TOKENIZATION + 1):
+            raise ValueError(f"tokenization must be from 1 to {TOKENIZATION}, got {self.tokenization!r}")
 
     def is_eager(self, passages: int) -> bool:
         """Return whether a corpus of this size gets its scores when it is indexed."""
@@ -63,7 +73,11 @@ class BM25Settings:
         return f"{EAGER if self.is_eager(passages) else TERM_INDEX} {self}"
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in asdict(self).items())
+        values = asdict(self)
+        if self.tokenization == 1:
+            # Indexes of that time keep their fingerprints.
+            del values["tokenization"]
+        return " ".join(f"{name}={value}" for name, value in values.items())
 
 
 def make_schema() -> tantivy.Schema:
@@ -75,10 +89,54 @@ def make_schema() -> tantivy.Schema:
     return builder.build()
 
 
-def make_analyzer(stem: bool, drop_stop_words: bool = False) -> tantivy.TextAnalyzer:
-    """Return what turns text into index terms: runs of letters and digits, in lower case."""
+class Tokenizer:
+    """Turns passages and queries into index terms: folded runs of letters and digits, or pairs of characters.
+
+    tantivy does the work in machine code. What it cannot do is done before, in texts that need it.
+
+    Args:
+        settings: Settings of the ranking.
+
+    >>> Tokenizer(BM25Settings(stem=False)).query("IT of the U.S.A., 10,000 CAFÉS, 北京市")
+    ['usa', '10000', 'cafes', '北京', '京市']
+    """
+
+    def __init__(self, settings: BM25Settings) -> None:
+        self._folds = settings.tokenization > 1
+        self.analyzer = make_analyzer(settings.stem, folds=self._folds)
+        self._words = make_analyzer(stem=False, folds=self._folds)
+        self._of_queries = make_analyzer(settings.stem, settings.drop_stop_words, folds=self._folds)
+
+    def prepare(self, text: str) -> str:
+        """Return the text of a passage as `analyzer` takes it."""
+        return _prepared(text, singles=True) if self._folds else encodable(text)
+
+    def passage(self, text: str) -> list[str]:
+        """Return the terms of a passage in their order."""
+        return self.analyzer.analyze(self.prepare(text))
+
+    def unstemmed(self, text: str) -> list[str]:
+        """Return the words of a passage, of which `stem` makes its terms."""
+        return self._words.analyze(self.prepare(text))
+
+    def stem(self, word: str) -> str:
+        """Return the term of a word of `unstemmed`."""
+        found = self.analyzer.analyze(word)
+        return found[0] if len(found) == 1 else word
+
+    def query(self, text: str) -> list[str]:
+        """Return the terms of a query in their order; stop words are kept where there is nothing else."""
+        text = _prepared(text, singles=False) if self._folds else encodable(text)
+        return self._of_queries.analyze(text) or self.analyzer.analyze(text)
+
+
+def make_analyzer(stem: bool, drop_stop_words: bool = False, *, folds: bool = True) -> tantivy.TextAnalyzer:
+    """Return tantivy's part of a `Tokenizer`."""
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    builder = builder.filter(tantivy.Filter.remove_long(_MAX_TERM_BYTES)).filter(tantivy.Filter.lowercase())
+    builder = builder.filter(tantivy.Filter.remove_long(_MAX_TERM_BYTES))
+    if folds:
+        builder = builder.filter(tantivy.Filter.ascii_fold())
+    builder = builder.filter(tantivy.Filter.lowercase())
     if drop_stop_words:
         builder = builder.filter(tantivy.Filter.stopword("english"))
     if stem:
@@ -89,3 +147,42 @@ def make_analyzer(stem: bool, drop_stop_words: bool = False) -> tantivy.TextAnal
 def encodable(text: str) -> str:
     """Replace lone surrogates, which a str may hold and UTF-8 may not."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+# Both begin with the character itself, which `re` finds without trying every place.
+_THOUSANDS_COMMA = re.compile(r",(?<=[0-9],)(?=[0-9]{3}(?![0-9]))")
+_ABBREVIATION_DOT = re.compile(r"\.(?<=\b[A-Za-z]\.)(?=[A-Za-z]\b)")
+
+
+def _prepared(text: str, *, singles: bool) -> str:
+    """Fold what tantivy does not, pair the characters of unspaced scripts, join `10,000` and `U.S.A.`."""
+    if not (text.isascii() or _is_common(text)):
+        text = searchable(text, singles=singles)
+    if "," in text:
+        text = _THOUSANDS_COMMA.sub("", text)
+    return _ABBREVIATION_DOT.sub("", text) if "." in text else text
+
+
+def _is_common(text: str) -> bool:
+    """Whether all characters are among those which need no more than tantivy does; most English texts are."""
+    try:
+        codecs.charmap_encode(text, "strict", _COMMON)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _common_characters() -> str:
+    """Return ASCII and frequent other characters of English texts that tantivy folds as `searchable` does."""
+    analyze = make_analyzer(stem=False).analyze
+    letters = bytes(range(192, 256)).decode("latin-1") + "āēīōūăąćčęěğıłńňőœřśşšșťțžŁŚŠŞŽİČ"
+    signs = "–—‘’“”…•°·×£€§«»¡¿−″′→" + bytes(range(128, 192)).decode("cp1252", "ignore")
+    same = [
+        letter
+        for letter in dict.fromkeys(letters + signs)
+        if analyze(f"a{letter}b") == analyze(searchable(f"a{letter}b", singles=True))
+    ]
+    return "".join([*map(chr, range(128)), *same[:128]]).ljust(256, "\ufffe")
+
+
+_COMMON = codecs.charmap_build(_common_characters())

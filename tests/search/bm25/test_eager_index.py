@@ -21,7 +21,7 @@ from ssp_env.search.bm25.eager_index import (
     write_scores,
 )
 from ssp_env.search.bm25.passage_file import DamagedIndexError
-from ssp_env.search.bm25.terms import BM25Settings, make_analyzer
+from ssp_env.search.bm25.terms import BM25Settings, Tokenizer
 from ssp_env.worlds import World, world_preset
 
 needs_numba = pytest.mark.skipif(compiled() is None, reason="needs ssp-env[numba]")
@@ -43,12 +43,12 @@ def ids(found):
 
 
 def test_scores_are_those_of_the_formula(pages, questions):
-    analyzer, words = make_analyzer(True), make_analyzer(True, True)
-    exact = ExactBM25(pages, analyzer.analyze)
+    tokenizer = Tokenizer(BM25Settings())
+    exact = ExactBM25(pages, tokenizer.passage)
     found = BM25Engine(pages).search(questions, 1000)
     rows = {page.id: row for row, page in enumerate(pages)}
     for question, hits in zip(questions, found, strict=True):
-        scores = exact.scores(words.analyze(question))
+        scores = exact.scores(tokenizer.query(question))
         assert len(hits) == (scores > 0).sum()
         assert [hit.score for hit in hits] == pytest.approx([scores[rows[hit.id]] for hit in hits], rel=1e-5)
         assert all(one.score > two.score or one.id < two.id for one, two in pairwise(hits))

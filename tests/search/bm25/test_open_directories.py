@@ -1,8 +1,10 @@
 """Index directories that are open: many readers, damaged files and strange queries."""
 
+import json
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import stat
 import subprocess
@@ -14,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.builder import add_passages, build_index
-from ssp_env.search.bm25.directory import IndexDirectoryError, check_index, read_manifest
+from ssp_env.search.bm25.directory import IndexDirectoryError, _rendered, check_index, read_manifest
 from ssp_env.search.bm25.passage_file import (
     DamagedIndexError,
     PassageFiles,
@@ -185,9 +188,43 @@ def test_damage_to_a_large_index_is_found_in_the_background(whole, monkeypatch):
         overwrite(path, content)
 
 
+def rewrite_manifest(folder, change):
+    data = json.loads((folder / "manifest.json").read_text())
+    del data["sha256"]
+    change(data)
+    (folder / "manifest.json").write_bytes(_rendered(data))
+
+
+def test_an_index_of_the_format_before_is_read_with_its_words_and_says_so(tmp_path, caplog):
+    pages = [Passage("a", "", "上海是城市"), Passage("b", "", "Köln")]
+    engine = BM25Engine(pages, path=tmp_path / "index", tokenization=1)
+
+    def as_before(data):
+        data["format"] = 2
+        del data["settings"]["tokenization"]
+
+    rewrite_manifest(tmp_path / "index", as_before)
+    caplog.clear()
+    opened = BM25Engine.open(tmp_path / "index")
+    assert "build it again" in caplog.text
+    assert opened.search(["koln", "köln"], 1) == engine.search(["koln", "köln"], 1) != [[], []]
+    assert opened.fingerprint() == engine.fingerprint()
+    # With the corpus at hand it is opened too, and what is added gets words of the same kind.
+    assert BM25Engine(pages, path=tmp_path / "index").fingerprint() == engine.fingerprint()
+    add_passages(tmp_path / "index", [Passage("c", "", "Malmö")])
+    assert BM25Engine.open(tmp_path / "index").search(["malmo"], 1) == [[]]
+
+
+def test_an_index_with_words_of_a_later_version_is_refused(tmp_path):
+    BM25Engine([Passage("a", "", "Köln")], path=tmp_path / "index")
+    rewrite_manifest(tmp_path / "index", lambda data: data["settings"].update(tokenization=9))
+    with pytest.raises(IndexDirectoryError, match="tokenization must be from 1 to 2, got 9"):
+        BM25Engine.open(tmp_path / "index")
+
+
 def test_an_index_of_another_format_says_so(whole, monkeypatch):
     monkeypatch.setattr("ssp_env.search.bm25.directory.FORMAT", 99)
-    with pytest.raises(IndexDirectoryError, match="format 99, got format 2: build it again"):
+    with pytest.raises(IndexDirectoryError, match="format 99, got format 3: build it again"):
         BM25Engine.open(whole[0])
 
 
@@ -216,9 +253,17 @@ def test_passages_come_back_from_a_file_as_they_were(tmp_path_factory, corpus):
 # -- strange queries ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("query", ["", " \n", "the of and", "?!…", "😀", "\ud800", 'AND " : (', "x" * 10_000])
+@pytest.mark.parametrize("query", ["", " \n", "?!…", "😀", "\ud800", '" : (', "x" * 10_000])
 def test_a_query_without_a_known_word_finds_nothing(whole, query):
     assert BM25Engine.open(whole[0]).search([query], 10**6) == [[]]
+
+
+@pytest.mark.parametrize("query", ["the of and", 'AND " : ('])
+def test_a_query_of_stop_words_alone_finds_pages_with_them(whole, query):
+    found = BM25Engine.open(whole[0]).search([query], 10)[0]
+    words = set(re.findall("[a-z]+", query.lower()))
+    assert len(found) == 10
+    assert all(words & set(re.findall("[a-z]+", f"{page.title} {page.text}".lower())) for page in found)
 
 
 def test_top_k_is_checked_and_may_exceed_the_corpus(whole):
