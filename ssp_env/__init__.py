@@ -34,6 +34,13 @@ __version__ = "0.1.0"
 def _register_with_gymnasium(gymnasium: Any) -> None:
     gymnasium.register("SearchSelfPlay/Solver-v0", "ssp_env.envs.single_agent:SolverEnv")
     gymnasium.register("SearchSelfPlay/Proposer-v0", "ssp_env.envs.single_agent:ProposerEnv")
+    for role in ("solver", "proposer"):
+        for split, suffix in (("train", ""), ("heldout", "Heldout")):
+            gymnasium.register(
+                f"SearchSelfPlay/{role.capitalize()}{suffix}-v1",
+                "ssp_env.envs.new_worlds:make",
+                kwargs={"role": role, "split": split},
+            )
 
 
 @when_imported("pettingzoo")  # type: ignore[untyped-decorator, unused-ignore]

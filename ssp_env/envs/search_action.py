@@ -56,7 +56,7 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
 
     Example:
         >>> import gymnasium, ssp_env
-        >>> env = SearchAction(gymnasium.make("SearchSelfPlay/Solver-v0"), lambda query: f"all about {query}")
+        >>> env = SearchAction(gymnasium.make("SearchSelfPlay/Solver-v1"), lambda query: f"all about {query}")
         >>> _ = env.reset(seed=0)
         >>> observation, reward, *_, info = env.step("Hm. <search> blue whale </search>")
         >>> observation["prompt"], reward, info["search"]["left"]

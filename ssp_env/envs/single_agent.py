@@ -21,10 +21,14 @@ environment that repeats itself with its seed they must answer equal views alike
 Vector environments: `SyncVectorEnv` and `AsyncVectorEnv(shared_memory=False)`. Gymnasium's shared memory
 cannot carry text, so `AsyncVectorEnv` with its default `shared_memory=True` raises an error that says so.
 
+Without a scenario, questions or tasks of your own both play in one world, whose questions can be learnt by
+heart: they are smoke tests then. `Solver-v1` and `Proposer-v1`, of `ssp_env.envs.new_worlds`, take the same
+arguments, and without them draw a new world for each episode.
+
 `SearchAction` gives any other text environment a search action.
 
 >>> import gymnasium, ssp_env
->>> env = gymnasium.make("SearchSelfPlay/Solver-v0")
+>>> env = gymnasium.make("SearchSelfPlay/Solver-v1")
 >>> observation, info = env.reset(seed=0)
 >>> observation["prompt"]
 '...'
@@ -119,6 +123,11 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
     def render(self) -> str | None:
         """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`)."""
         return self._env.render()
+
+    @property
+    def scenario(self) -> Scenario:
+        """What is played in: engine, tasks, rules and oracle."""
+        return self._env.scenario
 
     @property
     def view(self) -> View:

@@ -35,9 +35,10 @@ from tests.game.doubles import (
 
 @pytest.mark.parametrize("name", IDS)
 def test_check_env_is_clean(name, capsys):
+    env = gymnasium.make(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(gymnasium.make(name).unwrapped)
+        check_env(env.unwrapped)
     assert "task: " in capsys.readouterr().out
 
 
