@@ -17,6 +17,7 @@ from baselines.processes import Processes
 from baselines.samples import Batch, Sample, TokensMissing, collate, micro_batches
 from baselines.seeding import derive_rng
 from baselines.sharding import clip_gradients, is_shared_out
+from baselines.update_trace import UpdateTrace
 
 
 class Totals(NamedTuple):
@@ -82,6 +83,7 @@ class Learner:
     Attributes:
         reference: Frozen policy that a KL penalty refers to; None without one.
         steps: Optimiser steps taken so far.
+        trace: What `fit` tells about single tokens; None for nothing.
     """
 
     def __init__(self, policy: Policy, config: LearnerConfig, processes: Processes | None = None) -> None:
@@ -90,6 +92,7 @@ class Learner:
         self.config = config
         self.reference: Policy | None = None
         self.steps = 0
+        self.trace: UpdateTrace | None = None
         self._shared_out = is_shared_out(policy.trainable_parameters())
         self.optimizer = torch.optim.AdamW(
             list(policy.trainable_parameters()),
@@ -221,6 +224,9 @@ class Learner:
             _refuse_non_finite(experience.batch)
         if self.config.old_logprobs == "recomputed":
             experiences = [self._recomputed(each, number) for number, each in enumerate(experiences)]
+        if self.trace is not None:
+            for each in experiences:
+                self.trace.begin(each.name, each.batch, each.needed)
         logs = [_Log(self.processes) for _ in experiences]
         norms: list[float] = []
         for epoch in range(self.config.epochs):
@@ -229,9 +235,12 @@ class Learner:
                 trained = False
                 for experience, minibatches, log in zip(experiences, parts, logs, strict=True):
                     rows = minibatches[part]
-                    trained |= self._accumulate(experience, rows, log, first=epoch == part == 0)
+                    trained |= self._accumulate(experience, rows, log, epoch, part)
                 if trained:
                     norms.append(self.step())
+        if self.trace is not None:
+            for each in experiences:
+                self.trace.end(each.name, self.processes)
         metrics = {"grad_norm": sum(norms) / max(1, len(norms))}
         for experience, log in zip(experiences, logs, strict=True):
             # An experience's own mismatch is that of all its samples.
@@ -263,7 +272,9 @@ class Learner:
         batch, metrics = self._with_old(batch, old)
         return replace(experience, batch=batch, metrics={**experience.metrics, **metrics})
 
-    def _accumulate(self, experience: Experience, rows: Sequence[int], log: _Log, *, first: bool) -> bool:
+    def _accumulate(
+        self, experience: Experience, rows: Sequence[int], log: _Log, epoch: int, part: int
+    ) -> bool:
         batch = experience.batch
         mask = batch.mask[list(rows)]
         totals = Totals(max(1.0, float(mask.sum())), max(1.0, float(mask.any(1).sum())))
@@ -277,7 +288,9 @@ class Learner:
             self.backward(value + 0.0 * scores.logprobs.sum() if self._shared_out else value)
             if not group:
                 continue
-            log.add(value, loss.sums, scores, micro, first=first)
+            log.add(value, loss.sums, scores, micro, first=epoch == part == 0)
+            if self.trace is not None and epoch == 0:
+                self.trace.add(experience.name, group, scores.entropy)
         return bool(kept)
 
     def backward(self, loss: Tensor) -> None:

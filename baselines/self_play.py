@@ -20,6 +20,7 @@ from baselines.rollout import Pairing, Rollout, Setting, play_pairings
 from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play_config import CURRENT, FROZEN
 from baselines.tasks import open_source
+from baselines.update_trace import UpdateTrace
 from ssp_env.game import Outcome, Role
 from ssp_env.game.view import PROPOSER_SEAT
 
@@ -74,8 +75,13 @@ class SelfPlay:
         )
         self.filling = Filling(config.filling)
 
-    def step(self, number: int) -> tuple[Rollout, dict[str, float]]:
-        """Play the games of a step and learn from them; return them, and the metrics of both."""
+    def step(self, number: int, trace: UpdateTrace | None = None) -> tuple[Rollout, dict[str, float]]:
+        """Play the games of a step and learn from them; return them, and the metrics of both.
+
+        Args:
+            number: Number of the step.
+            trace: Gets what the update does with single tokens.
+        """
         config = self.config
         for learner in distinct(self.learners).values():
             learner.policy.published(str(number))
@@ -89,7 +95,11 @@ class SelfPlay:
         results = self._results(played, matches, number)
         learning = config.learning_at(number)
         played = self._completed(played, setting, matches, learning)
+        for learner in self.learners.values():
+            learner.trace = trace
         metrics = played.metrics | results | self._update(played, learning)
+        for learner in self.learners.values():
+            learner.trace = None
         return played, metrics
 
     def _completed(

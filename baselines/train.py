@@ -27,6 +27,7 @@ from baselines.sharding import ShardedPolicy
 from baselines.stages import Stage, WarmStart, warm_start_steps
 from baselines.tasks import open_source
 from baselines.tracking import METRICS, Tracking
+from baselines.update_trace import UpdateTrace
 from ssp_env.records import EpisodeWriter, keep_episodes
 
 WARM_START = "warm-start"
@@ -144,12 +145,13 @@ class Training:
         game = SelfPlay(config, self.policies, frozen, self.processes)
 
         def step(number: int) -> dict[str, float]:
-            played, metrics = game.step(number)
             every = config.evaluation.validation_every
-            if every and (number + 1) % every == 0:
+            trace = UpdateTrace() if every and (number + 1) % every == 0 else None
+            played, metrics = game.step(number, trace)
+            if trace is not None:
                 metrics |= self._validate(number)
                 self._keep_if_best(metrics, self._global_step(2, number))
-                self._record_episodes(played, number)
+                self._record_episodes(played, trace, number)
             return metrics
 
         return Stage(
@@ -312,12 +314,13 @@ class Training:
 
         self.run.publish(BEST, write)
 
-    def _record_episodes(self, played: Rollout, number: int) -> None:
+    def _record_episodes(self, played: Rollout, trace: UpdateTrace, number: int) -> None:
         if not self.run.writes:
             return
-        extra = {"step": self._global_step(2, number)}
+        step, updates = self._global_step(2, number), trace.by_game(played.samples)
         with EpisodeWriter(self.run.path / EPISODES, append=True) as writer:
             for game in played.games:
+                extra = {"step": step, "update": updates.get(game.id, {})}
                 writer.write(game, played.engines[game.task.corpus].fingerprint(), extra)
 
     def _summarise(self, after: dict[str, Accuracy]) -> dict[str, Any]:

@@ -48,6 +48,12 @@ def test_two_processes_share_a_list_and_gather_it(updates: list[dict[str, Any]])
     assert one["shares"] == two["shares"] == list(range(7))
 
 
+def flat(traced: dict[str, Any]) -> list[float]:
+    """Everything about the tokens of a seat in one list."""
+    turns = [turn for name, turns in sorted(traced.items()) if name != "trained" for turn in turns]
+    return [float(traced["trained"]), *(value for turn in turns for value in turn)]
+
+
 @pytest.mark.parametrize("kind", ["updates", "sharded"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_two_processes_and_one_take_the_same_steps(updates: list[dict[str, Any]], algorithm: str, kind: str):
@@ -57,6 +63,10 @@ def test_two_processes_and_one_take_the_same_steps(updates: list[dict[str, Any]]
     assert one["metrics"].keys() == two["metrics"].keys()
     for name, value in one["metrics"].items():
         assert two["metrics"][name] == pytest.approx(value, abs=1e-5), name
+    assert one["trace"].keys() == two["trace"].keys() and len(one["trace"]) > 1
+    for game, seats in one["trace"].items():
+        for seat, traced in seats.items():
+            assert flat(two["trace"][game][seat]) == pytest.approx(flat(traced), abs=1e-4), (game, seat)
     for name, weights in one["weights"].items():
         assert torch.allclose(torch.tensor(two["weights"][name]), torch.tensor(weights), atol=1e-6), name
 

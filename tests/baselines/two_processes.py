@@ -15,6 +15,7 @@ from baselines.learner import Learner
 from baselines.learner_config import LearnerConfig
 from baselines.processes import Processes, join
 from baselines.sharding import ShardedPolicy
+from baselines.update_trace import UpdateTrace
 from tests.baselines.conftest import policy_of
 from tests.baselines.test_algorithms import SAMPLES, fresh_model
 
@@ -50,11 +51,13 @@ def update(algorithm: str, processes: Processes, *, sharded: bool = False) -> di
     learner.optimizer = torch.optim.SGD(policy.trainable_parameters(), lr=1.0)
     role = RoleConfig(algorithm, options={"kl_coefficient": 0.01})
     samples = [*SAMPLES, replace(SAMPLES[0], game_id="last", reward=0.5)]
+    learner.trace = UpdateTrace()
     metrics = dict(build_algorithm(role, learner).update(samples))
     weights = list(policy.trainable_parameters())
     own = sum(w.to_local().numel() if isinstance(w, DTensor) else w.numel() for w in weights)
     return {
         "metrics": metrics,
+        "trace": learner.trace.by_game({samples[0].role: samples}),
         "share": own / sum(weight.numel() for weight in weights),
         "weights": {name: weight.tolist() for name, weight in policy.state_dict().items()},
     }
