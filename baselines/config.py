@@ -243,12 +243,10 @@ class TrainConfig:
         """
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        if mode == "self-play":
+            return self
         frozen = RoleConfig(FROZEN)
-        return {
-            "self-play": self,
-            "solver-only": replace(self, proposer=frozen),
-            "proposer-only": replace(self, solver=frozen),
-        }[mode]
+        return replace(self, proposer=frozen) if mode == "solver-only" else replace(self, solver=frozen)
 
     def changed(self, changes: Mapping[str, Any]) -> TrainConfig:
         """Return the configuration with the values of a nested mapping, as TOML or a command line gives it.

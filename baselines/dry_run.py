@@ -28,6 +28,7 @@ from baselines.stages import Stage, WarmStart, warm_start_steps
 from baselines.tasks import WorldSource, open_source
 from baselines.warm_start import demonstrations, oracle_demonstrations
 from ssp_env.game import GameConfig
+from ssp_env.game.config import MAX_NUMBER
 from ssp_env.game.view import PROPOSER_SEAT, READER_SEAT
 
 T = TypeVar("T")
@@ -161,37 +162,43 @@ def _shown_tokens(config: TrainConfig) -> Tokens:
 def _tokens_a_game(config: TrainConfig) -> dict[str, float]:
     """Return the mean number of tokens that each role samples in a game."""
     found = dict.fromkeys(("proposer", "solver", "reader"), 0.0)
+    rules = config.game if config.model.is_tiny else _lenient(config.game)
     readings: Counter[str] = Counter()
-    for sample in _shown(config):
+    for sample in _shown(config, rules):
         role = "proposer" if sample.seat == PROPOSER_SEAT else "solver"
         # Whoever solves first reads before that, in the same seat.
-        if sample.seat == READER_SEAT and readings[sample.game_id] < _readings(config.game):
+        if sample.seat == READER_SEAT and readings[sample.game_id] < len(rules.probes):
             readings[sample.game_id] += 1
             role = "reader"
         found[role] += sample.sampled_count / DEMONSTRATED_GAMES
+    found["reader"] *= len(config.game.probes) / max(1, len(rules.probes))
     return found | ({"proposer": 0.0, "reader": 0.0} if config.source.has_questions else {})
 
 
-def _readings(rules: GameConfig) -> int:
-    """Return how often a valid question is read before it is solved."""
-    return rules.rag_check + rules.closed_book + rules.uniqueness
-
-
-def _shown(config: TrainConfig) -> Sequence[Sample]:
+def _shown(config: TrainConfig, rules: GameConfig) -> Sequence[Sample]:
     """Return the conversations of demonstrated games, over generated worlds whatever the source is."""
     rng = derive_rng(config.seed, "dry run")
     worlds = WorldSource(config.world, config.source.worlds, config.hops)
     if config.model.is_tiny:
         player = ScriptedPlayer(seed=derive_seed(config.seed, "dry run"))
         tokenizer = TinyModel(config).tokenizer
-        return demonstrations(worlds, player, config.game, tokenizer, rng, games=DEMONSTRATED_GAMES)
+        return demonstrations(worlds, player, rules, tokenizer, rng, games=DEMONSTRATED_GAMES)
     folder = find_model(config.model.name)
     reads: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     window = (
         AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config().max_position_embeddings
     )
     conversations = conversations_of(config, reads, config.rollout.context_window or window)
-    return oracle_demonstrations(worlds, config.game, conversations, rng, games=DEMONSTRATED_GAMES)
+    return oracle_demonstrations(worlds, rules, conversations, rng, games=DEMONSTRATED_GAMES)
+
+
+def _lenient(rules: GameConfig) -> GameConfig:
+    """Return rules that the questions of generated worlds satisfy, so that they are read and solved."""
+    return replace(
+        rules, min_searches=0, hop_check="off", min_question_chars=0, max_question_chars=MAX_NUMBER,
+        min_question_words=0, self_contained=False, answer_in_search=True, max_similarity=None,
+        closed_book=False, uniqueness=False,
+    )  # fmt: skip
 
 
 def _most_a_game(config: TrainConfig) -> int:
@@ -202,7 +209,7 @@ def _most_a_game(config: TrainConfig) -> int:
     proposals = 0
     if not config.source.has_questions:
         proposals = _most_of_seat(rules.proposer.max_turns, rules.proposer.max_tokens, longest)
-        proposals += _readings(rules) * longest
+        proposals += len(rules.probes) * longest
     return proposals + rules.attempts * _most_of_seat(
         rules.solver.max_turns, rules.solver.max_tokens, longest
     )
@@ -294,7 +301,10 @@ def show(expected: Expectation, config: TrainConfig, console: Console) -> None:
     memory.add_row("together, at most", _size(sum(expected.memory.values())))
     console.print(memory)
     if not expected.seconds:
-        console.print(f"Expected time: not measured, because {expected.unmeasured}.", soft_wrap=True)
+        elsewhere = "" if config.rollout.engine == "transformers" else " What vLLM holds is not counted."
+        console.print(
+            f"Expected time: not measured, because {expected.unmeasured}.{elsewhere}", soft_wrap=True
+        )
         return
     parts = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in expected.seconds.items())
     console.print(

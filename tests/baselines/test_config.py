@@ -59,6 +59,13 @@ def test_counts_must_be_positive(name: str):
         replace(preset("smoke"), **{name: 0})
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_as_it_is_in_the_default_mode(name: str):
+    """Presets for the solver alone, and for a batch that is filled, have no proposer-only mode."""
+    assert preset(name).in_mode("self-play") == preset(name)
+    assert preset(name).in_mode("solver-only").mode == "solver-only"
+
+
 def test_an_unknown_mode_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="both") as error:
         preset("smoke").in_mode("both")

@@ -61,6 +61,14 @@ def test_tokens_of_a_run_with_a_warm_start_of_its_own_are_those_that_it_learns(
     assert more.tokens.sampled == pytest.approx(2 * expected.tokens.sampled)
 
 
+def test_rules_that_known_questions_break_do_not_hide_what_the_solver_samples(folder: Path):
+    """Whoever learns to play by strict rules asks questions that are solved."""
+    lenient = config_of(folder).changed({"rules": {"rag_check": True}})
+    strict = lenient.changed({"rules": {"min_question_words": 50, "min_searches": 2, "hop_check": "exact"}})
+    tokens = expect(strict.in_mode("solver-only")).tokens
+    assert tokens == expect(lenient.in_mode("solver-only")).tokens and tokens.trained > 0
+
+
 def test_who_does_not_learn_trains_nothing_and_questions_need_no_proposer():
     both, solver, proposer, known = (
         expect(config).tokens
@@ -220,6 +228,7 @@ def test_a_model_that_is_elsewhere_or_too_large_is_not_played(
     assert (
         "Expected time: not measured, because vllm:http://localhost:1 samples, and was not asked." in printed
     )
+    assert "What vLLM holds is not counted." in printed
     # The configuration and the tokenizer are enough for the rest.
     shutil.copytree(folder, tmp_path / "sizes", ignore=shutil.ignore_patterns("*.safetensors"))
     assert "there are no weights in" in expect(config_of(tmp_path / "sizes")).unmeasured
