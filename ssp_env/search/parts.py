@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,9 +9,10 @@ from semantic_text_splitter import TextSplitter
 
 from ssp_env.game.passage import PartId, Passage
 from ssp_env.game.view import replace_surrogates
+from ssp_env.words import count_words
 
 _BLOCK_CHARS = 50_000
-_WORD = re.compile(r"\S{1,40}")
+_WORD_CHARS = 40
 
 
 @dataclass(frozen=True)
@@ -89,5 +89,5 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _count_words(text: str) -> int:
-    # What has no spaces counts as well, so that no part is endless.
-    return len(_WORD.findall(text))
+    # What is no text, and has no spaces, counts as well, so that no part is endless.
+    return max(count_words(text), -(-len(text) // _WORD_CHARS))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.parts import PartId, PartSize, cut_pages
+from ssp_env.words import count_words
 
 TEXTS = st.text(st.sampled_from("ab é.\n?北"), max_size=400)
 
@@ -19,7 +20,7 @@ def cut(text, words, overlap=0):
 def test_parts_without_overlap_are_the_page_again(text, words):
     parts = cut(text, words)
     assert "".join("".join(part.text for part in parts).split()) == "".join(text.split())
-    assert all(len(part.text.split()) <= words for part in parts)
+    assert all(count_words(part.text) <= words for part in parts)
     assert all(part.title == "Title" for part in parts)
 
 
@@ -64,7 +65,7 @@ def test_huge_pages_are_cut_block_by_block(text):
 
 
 def test_lone_surrogates_which_no_library_takes_are_replaced():
-    assert cut("a \ud800 b c", 2)[0].text == "a \ufffd"
+    assert [part.text for part in cut("a\ud800 b c", 2)] == ["a\ufffd b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,12 @@ def test_lone_surrogates_which_no_library_takes_are_replaced():
 def test_sizes_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         PartSize(**arguments)
+
+
+def test_scripts_without_spaces_are_cut_by_their_characters():
+    parts = cut("北京是一座城市。它很大！" * 100, 200)
+    assert len(parts) == 5
+    assert all(150 <= count_words(part.text) <= 200 and part.text[-1] in "。！" for part in parts)
 
 
 def test_a_search_finds_the_part_that_a_long_page_says_it_in():
