@@ -203,7 +203,9 @@ def _check_can_begin(config: TrainConfig, warm_start: Path | None) -> None:
         ValueError: If an algorithm or a player cannot be made; the message says why.
         FileNotFoundError: If a model or a file is not there.
         ModuleNotFoundError: If a library is not installed.
+        SystemExit: If SmolLM2 is wanted and not installed, with the command that installs it.
     """
+    from agents.smollm2 import SmolLM2Missing
     from baselines.algorithms import find_algorithm
     from baselines.models import check_model, find_model
     from baselines.opponents import check_players
@@ -216,7 +218,10 @@ def _check_can_begin(config: TrainConfig, warm_start: Path | None) -> None:
     config.source.check_files()
     check_trackers(config.tracking)
     if not config.model.is_tiny:
-        find_model(config.model.name)
+        try:
+            find_model(config.model.name)
+        except SmolLM2Missing as missing:
+            sys.exit(f"ssp: {missing}")
     if warm_start is not None:
         check_model(warm_start, config)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from agents import smollm2
 from baselines import commands, curves
 from baselines.commands import SHOWN, ProgressDisplay
 from baselines.config import RoleConfig, TrainConfig, preset
@@ -291,6 +292,19 @@ def test_a_tracker_whose_library_is_missing_is_refused_before_the_run_begins(
     assert said in refusal(monkeypatch, tmp_path, "train", "--preset", "smoke", "--tracker", "wandb")
     assert said in refusal(monkeypatch, folder, "train", "--resume", RUN, "--tracker", "wandb")
     assert not (tmp_path / "runs").exists() and (folder / RUN / "config.json").read_text() == before
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_missing_smollm2_is_named_with_the_command_that_installs_it(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def missing() -> Path:
+        raise smollm2.SmolLM2Missing(f"install it with: {smollm2.INSTALL}")
+
+    monkeypatch.setattr(smollm2, "checkpoint", missing)
+    said = refusal(monkeypatch, tmp_path, "train", "--preset", "smollm2", *options)
+    assert said == f"ssp: install it with: {smollm2.INSTALL}"
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_command_line_is_there_before_torch_is():
