@@ -19,13 +19,18 @@ from baselines.train import Training
 from tests.baselines.conftest import policy_of
 from tests.baselines.runs import Watcher
 from tests.baselines.test_algorithms import fresh_model
-from tests.baselines.two_processes import ALGORITHMS, main
+from tests.baselines.two_processes import ALGORITHMS, SHARED_OUT, main
 
 
 @pytest.fixture(scope="module")
-def updates(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one process and two processes write."""
+    return tmp_path_factory.mktemp("updates")
+
+
+@pytest.fixture(scope="module")
+def updates(folder: Path) -> list[dict[str, Any]]:
     """What one process and two processes wrote."""
-    folder = tmp_path_factory.mktemp("updates")
     main(folder / "one.json")
     launcher = ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
     command = [
@@ -121,7 +126,10 @@ def test_a_run_of_two_processes_is_like_that_of_one(tmp_path: Path, alone: RunDi
     assert_like(alone, RunDirectory(tmp_path / "runs" / "two"), steps=0)
 
 
-def test_a_run_with_shared_out_weights_is_resumed_and_extended(tmp_path: Path, alone: RunDirectory):
-    train_by_two(tmp_path, "--preset", "smoke", "--name", "two", "--set", "model.sharding=fsdp2")
-    train_by_two(tmp_path, "--resume", "runs/two", "--steps", "4")
-    assert_like(alone, RunDirectory(tmp_path / "runs" / "two"), steps=1)
+def test_a_run_with_shared_out_weights_is_resumed_and_extended(
+    updates: list[dict[str, Any]], folder: Path, tmp_path: Path, alone: RunDirectory
+):
+    run = folder / SHARED_OUT
+    assert_like(alone, RunDirectory(run), steps=0)
+    train_by_two(tmp_path, "--resume", str(run), "--steps", "4")
+    assert_like(alone, RunDirectory(run), steps=1)

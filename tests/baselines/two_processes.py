@@ -10,20 +10,28 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from baselines.algorithms import build_algorithm
-from baselines.config import RoleConfig
+from baselines.config import RoleConfig, preset
 from baselines.learner import Learner
 from baselines.learner_config import LearnerConfig
 from baselines.processes import Processes, join
+from baselines.run_directory import RunDirectory
 from baselines.sharding import ShardedPolicy
+from baselines.train import Training
 from baselines.update_trace import UpdateTrace
 from tests.baselines.conftest import policy_of
+from tests.baselines.runs import Watcher
 from tests.baselines.test_algorithms import SAMPLES, fresh_model
 
 ALGORITHMS = ("grpo", "ppo")
+SHARED_OUT = "shared-out"
+"""Name of the folder of the run of several processes."""
 
 
 def main(path: Path) -> None:
-    """Write the weights and metrics after an update of each algorithm, and how a list was shared out."""
+    """Write the weights and metrics after an update of each algorithm, and how a list was shared out.
+
+    Several processes train a run as well.
+    """
     torch.set_num_threads(1)
     processes = join()
     updates = {algorithm: update(algorithm, processes) for algorithm in ALGORITHMS}
@@ -34,7 +42,19 @@ def main(path: Path) -> None:
     if processes.is_main:
         found = {"size": processes.size, "shares": shares, "updates": updates, "sharded": sharded}
         path.write_text(json.dumps(found))
+    if processes.size > 1:
+        train(path.with_name(SHARED_OUT), processes)
     processes.wait()
+
+
+def train(folder: Path, processes: Processes) -> None:
+    """Train a run whose weights are shared out among the processes."""
+    config = preset("smoke").changed({"model": {"sharding": "fsdp2"}})
+    if processes.is_main:
+        RunDirectory.create(folder, config)
+    processes.wait()
+    run = RunDirectory(folder, writes=processes.is_main)
+    Training(config, run, Watcher(), processes=processes).train()
 
 
 def update(algorithm: str, processes: Processes, *, sharded: bool = False) -> dict[str, Any]:
