@@ -18,6 +18,7 @@ _SPACE_BETWEEN__UNSPACED = regex.compile(rf"(?<=[{_UNSPACED}])\s+(?=[{_UNSPACED}
 _CHARACTER = regex.compile(rf"(?=[{_UNSPACED}\p{{Hangul}}])\X")
 _RUN = regex.compile(rf"(?:(?=[{_UNSPACED}\p{{Hangul}}])\X)+")
 _ONE_CHARACTER_WORD = regex.compile(r"[\p{Han}\p{Hangul}]")
+_HANGUL = regex.compile(r"\p{Hangul}")
 _MARK_OR_JAMO = regex.compile(r"[\p{M}\u1100-\u11ff]")
 _DROPPED_MARK = regex.compile(r"[\p{M}--\p{Alphabetic}]+", regex.VERSION1)
 _LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
@@ -114,16 +115,18 @@ def pair_characters(text: str, *, singles: bool = False) -> str:
     >>> pair_characters("Is 北京市 是x"), pair_characters("猫は", singles=True)
     ('Is  北京 京市   是 x', ' 猫は 猫 ')
     """
-    return text if text.isascii() else _RUN.sub(lambda run: _pairs(run[0], singles), text)
+    return text if text.isascii() else _RUN.sub(lambda run: _pairs(run[0], singles=singles), text)
 
 
 def searchable(text: str, *, singles: bool) -> str:
     """Fold and pair all but ASCII characters, whose case is kept; fast where the others are few.
 
-    Marks go that end a word for tantivy, such as the virama of Hindi or the tones of Thai.
+    Triples of characters go with the pairs, except in Korean: they rank the passage with a phrase before
+    passages with its pairs in other places. Marks go that end a word for tantivy, such as the virama of Hindi
+    or the tones of Thai.
 
     >>> searchable("The CAFÉ 北京市", singles=False)
-    'The CAFe  北京 京市 '
+    'The CAFe  北京 京市 北京市 '
     """
     return _NON_ASCII.sub(lambda part: _searchable_part(part[0], singles), text)
 
@@ -134,20 +137,25 @@ def _searchable_part(part: str, singles: bool) -> str:
 
 def _new_part(part: str, singles: bool) -> str:
     folded = fold(part)
-    return folded if folded.isascii() else _DROPPED_MARK.sub("", pair_characters(folded, singles=singles))
+    if folded.isascii():
+        return folded
+    paired: str = _RUN.sub(lambda run: _pairs(run[0], singles=singles, triples=True), folded)
+    return str(_DROPPED_MARK.sub("", paired))
 
 
 _LONG_PART = 4
 _kept_part = lru_cache(maxsize=20_000)(_new_part)
 
 
-def _pairs(run: str, singles: bool) -> str:
+def _pairs(run: str, *, singles: bool, triples: bool = False) -> str:
     # Folding has taken syllables and voiced kana apart.
     composed = compose(run)
     characters = regex.findall(r"\X", composed) if _MARK_OR_JAMO.search(composed) else list(composed)
     if len(characters) == 1:
         return f" {composed} "
     words = [first + second for first, second in pairwise(characters)]
+    if triples and not _HANGUL.search(composed):
+        words += map("".join, zip(characters, characters[1:], characters[2:], strict=False))
     if singles:
         words += _ONE_CHARACTER_WORD.findall(composed)
     return f" {' '.join(words)} "

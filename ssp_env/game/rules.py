@@ -68,10 +68,13 @@ def first_violation(
         earlier: Questions this one must differ from.
         fruitless: How many of the queries found nothing; they are no searches that `min_searches` counts.
     """
+    if len(compose(fold(question))) < config.min_question_chars:
+        return "too_short"
+    # At once, so that nobody waits for the other rules to read a book.
+    if _is_longer(question, config.max_question_chars):
+        return "too_long"
     searched = [_searched_words(query) for query in queries]
     broken = {
-        "too_short": len(compose(fold(question))) < config.min_question_chars,
-        "too_long": _is_longer(question, config.max_question_chars),
         "too_few_words": _number_of_words(question, config) < config.min_question_words,
         "answer_leak": mentions(question, golds),
         "about_documents": config.self_contained and is_about_documents(question),
@@ -83,7 +86,7 @@ def first_violation(
         "near_duplicate": config.max_similarity is not None
         and any(similarity(question, other) > config.max_similarity for other in earlier),
     }
-    return next((code for code in RULE_CODES if broken[code]), None)
+    return next((code for code in RULE_CODES if broken.get(code)), None)
 
 
 def similarity(first: str, second: str) -> float:

@@ -38,9 +38,10 @@ class BM25Engine:
 
     A query is a bag of words: any string is allowed, nothing in it is syntax, and a query without a
     single word finds nothing. Words are found whatever their case, accents and code points; in scripts
-    without spaces, and in Korean, overlapping pairs of characters take the place of words. Equal scores are
-    ordered by passage id. Retrieval is lexical (Robertson & Zaragoza 2009, "The Probabilistic Relevance
-    Framework: BM25 and Beyond"), with k1 = 1.2 and b = 0.75, summed over the title and text fields.
+    without spaces overlapping pairs and triples of characters take the place of words, in Korean pairs.
+    Equal scores are ordered by passage id. Retrieval is lexical (Robertson & Zaragoza 2009, "The
+    Probabilistic Relevance Framework: BM25 and Beyond"), with k1 = 1.2 and b = 0.75, summed over the title
+    and text fields.
 
     Args:
         passages: The corpus; ids must be unique.

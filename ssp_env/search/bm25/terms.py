@@ -98,7 +98,7 @@ class Tokenizer:
         settings: Settings of the ranking.
 
     >>> Tokenizer(BM25Settings(stem=False)).query("IT of the U.S.A., 10,000 CAFÉS, 北京市")
-    ['usa', '10000', 'cafes', '北京', '京市']
+    ['usa', '10000', 'cafes', '北京', '京市', '北京市']
     """
 
     def __init__(self, settings: BM25Settings) -> None:
