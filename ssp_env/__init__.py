@@ -41,6 +41,12 @@ def _register_with_gymnasium(gymnasium: Any) -> None:
                 "ssp_env.envs.new_worlds:make",
                 kwargs={"role": role, "split": split},
             )
+    for split, suffix in (("train", ""), ("heldout", "Heldout")):
+        gymnasium.register(
+            f"SearchSelfPlay/NumericSolver{suffix}-v1",
+            "ssp_env.envs.numeric:NumericSolverEnv",
+            kwargs={"split": split},
+        )
 
 
 @when_imported("pettingzoo")  # type: ignore[untyped-decorator, unused-ignore]

@@ -112,7 +112,8 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
         self.render_mode = render_mode
         self._opened: LRUCache[int, tuple[Scenario, SolverEnv | ProposerEnv]] = LRUCache(_KEPT_WORLDS)
         self._env: SolverEnv | ProposerEnv | None = None
-        _, first = self._open(0)
+        scenario, first = self._open(0)
+        self.rules = scenario.rules
         self.observation_space, self.action_space = first.observation_space, first.action_space
 
     def reset(

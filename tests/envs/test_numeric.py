@@ -1,0 +1,108 @@
+"""The numeric face: the same games as the text, and numbers that hold all one needs to win them."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import ssp_env  # noqa: F401  (registers the environments)
+from ssp_env.envs.numeric import NumericSolverEnv
+from ssp_env.worlds import TERSE_RELATIONS
+
+IDS = ["SearchSelfPlay/NumericSolver-v1", "SearchSelfPlay/NumericSolverHeldout-v1"]
+RELATIONS = len(TERSE_RELATIONS)
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_gymnasium_accepts_them(name):
+    check_env(gymnasium.make(name).unwrapped, skip_render_check=True)
+
+
+def parts(env, observation):
+    """The relations asked for, the number of searches made, and the table of entities."""
+    asked, rest = observation[: 4 * RELATIONS].reshape(4, RELATIONS), observation[4 * RELATIONS :]
+    searches = env.rules.solver.max_searches + 1
+    return asked, int(rest[:searches].argmax()), rest[searches:].reshape(-1, 2 + RELATIONS)
+
+
+def by_the_numbers(env, observation):
+    """Follow the relations by nothing but numbers: search for what was reached, then answer with it."""
+    asked, made, table = parts(env, observation)
+    reached = int((table[:, 2:] @ asked[made - 1]).argmax()) if made else 0
+    return reached if asked[made].any() else env.entities + reached
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_the_numbers_suffice_to_answer_every_question(name):
+    env = gymnasium.make(name, hops=(1, 2, 3), worlds=30, disable_env_checker=True).unwrapped
+    solved = []
+    env.reset(seed=0)
+    for _ in range(60):
+        (observation, info), over = env.reset(), False
+        while not over:
+            action = by_the_numbers(env, observation)
+            assert info["action_mask"][action] == 1
+            observation, reward, over, _, info = env.step(action)
+        solved.append(reward)
+    assert np.mean(solved) == 1.0
+
+
+def test_random_actions_are_at_the_floor():
+    env = gymnasium.make(IDS[0], worlds=30, disable_env_checker=True).unwrapped
+    rng, rewards = np.random.default_rng(0), []
+    env.reset(seed=0)
+    for _ in range(100):
+        env.reset()
+        over = False
+        while not over:
+            _, reward, over, _, _ = env.step(int(rng.choice(np.flatnonzero(env.action_masks()))))
+        rewards.append(reward)
+    assert np.mean(rewards) < 0.15
+
+
+def test_the_mask_says_what_can_be_done_and_the_messages_what_was_done():
+    env = NumericSolverEnv(hops=(2,), rules={"max_searches": 1})
+    _, info = env.reset(seed=0)
+    assert info["action_mask"].nonzero()[0].tolist() == [0, 24]
+    observation, _, over, _, info = env.step(0)
+    assert not over and info["searches"] == 1
+    appeared = info["action_mask"][24:].sum()
+    assert appeared > 1 and not info["action_mask"][:24].any()
+    _, made, table = parts(env, observation)
+    assert made == 1 and table[0, 1] == 1 and table[:, 0].sum() == appeared
+    assert info["messages"][1]["content"].startswith("<search> ")
+    assert env.action_masks().dtype == bool
+
+
+def test_an_entity_that_has_not_appeared_is_an_empty_turn():
+    env = NumericSolverEnv()
+    env.reset(seed=0)
+    _, reward, over, _, info = env.step(7)
+    assert (reward, over, info["messages"][-1]["content"]) == (0.0, True, "")
+
+
+def test_few_entities_are_numbered_if_so_wanted():
+    env = NumericSolverEnv(entities=3)
+    observation, _ = env.reset(seed=0)
+    assert env.action_space.n == 6 and observation.shape == env.observation_space.shape
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"entities": 0}, "entities must be at least 1, got 0"),
+        ({"world": "small"}, "terse worlds and prompts, got world='small'"),
+        ({"hops": (9,)}, "hops must be whole numbers from 1 to 4"),
+    ],
+)
+def test_bad_arguments_say_what_was_expected(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        NumericSolverEnv(**arguments)
+
+
+@pytest.mark.parametrize("action", [48, -1, 1.5, None])
+def test_what_is_no_action_is_refused(action):
+    env = NumericSolverEnv()
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="an action must be from 0 to 47"):
+        env.step(action)
