@@ -29,7 +29,7 @@ from ssp_env.game.events import (
     TurnTaken,
 )
 from ssp_env.game.leaks import public_id
-from ssp_env.game.outcome import Outcome, Verdict, count_metrics
+from ssp_env.game.outcome import REFUSED_BY, Outcome, Verdict, count_metrics
 from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.game.prompts import prompt_style
 from ssp_env.game.protocol import PROTOCOLS, Action, listed
@@ -341,9 +341,8 @@ class Game:
             self._end("invalid", "no_reading")
             return
         # A closed-book reader who says nothing knows nothing, as it should.
-        code = _REFUSED_BY[probe]
         proceed = partial(self._ask_readings, left)
-        self._expect(probe != "closed_book", READINGS[probe], answers, code, proceed)
+        self._expect(probe != "closed_book", READINGS[probe], answers, REFUSED_BY[probe], proceed)
 
     def _expect(
         self, right: bool, seat: str, answers: Sequence[str], code: str, proceed: Callable[[], None]
@@ -409,14 +408,6 @@ class Game:
             rewards[PROPOSER_SEAT] = self.config.invalid_reward
         metrics = count_metrics(self.events, self.config)
         self.outcome = Outcome(verdict, reason, self.question, success_rate, rewards, metrics, failure)
-
-
-_REFUSED_BY: dict[Probe, str] = {
-    "recovery": "not_recovered",
-    "closed_book": "closed_book",
-    "uniqueness": "not_unique",
-    "second_recovery": "not_confirmed",
-}
 
 
 def _in_order(mixed: Sequence[Passage], evidence: Sequence[Passage]) -> list[str]:

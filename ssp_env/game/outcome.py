@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from ssp_env.game.events import Event, EvidenceMixed, PageOpened, ReadingGiven, 
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.rules import RULE_CODES
 from ssp_env.game.shortening import shown_evidence, shown_result
-from ssp_env.game.view import PROPOSER_SEAT
+from ssp_env.game.view import PROPOSER_SEAT, Probe
 
 Verdict = Literal["valid", "invalid", "error"]
 REASON_CODES = (
@@ -22,6 +22,14 @@ REASON_CODES = (
     "error",
 )
 """Every `Outcome.reason`, in the order in which a game can meet them."""
+
+REFUSED_BY: Mapping[Probe, str] = {
+    "recovery": "not_recovered",
+    "closed_book": "closed_book",
+    "uniqueness": "not_unique",
+    "second_recovery": "not_confirmed",
+}
+"""The reason of a question that a reading refuses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ class EvidencePool:
         If the pool has too few passages, `NoiseDraw.missing` is the number still needed. If the request is
         for the whole evidence of other games, passages are missing only if no other game found any.
         """
-        rng = np.random.default_rng([seed, *game.id.encode("utf-8", "surrogatepass")])
+        # The noise of a second reading is drawn independently of the first one's.
+        key = game.id + request.id.removeprefix("noise")
+        rng = np.random.default_rng([seed, *key.encode("utf-8", "surrogatepass")])
         if request.unit == "evidence":
             drawn = self._draw_evidence(game, request, rng)
             missing = 0 if drawn else request.passages

@@ -1,0 +1,1 @@
+"""Attacks on games, files, builds and servers, counted: `python -m benchmarks.attacks`."""

@@ -1,0 +1,170 @@
+"""Attack games, files, builds, runs and servers, and count what survives: `python -m benchmarks.attacks`.
+
+The default ends within minutes on two cores; `--full` attacks in the sizes of the table in docs/testing.md.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.attacks.files import KINDS, tampered
+from benchmarks.attacks.processes import killed_builds, killed_servers
+from benchmarks.attacks.rewards import OPTIONS, measured
+from benchmarks.attacks.vanishing import vanishing
+
+_SHOWN_FAULTS = 5
+
+
+@dataclass
+class Row:
+    """One class of attacks.
+
+    Attributes:
+        name: What is attacked.
+        tried: Inputs, kills or requests.
+        survived: How many of them did no harm.
+        seconds: How long it took.
+        faults: What did harm: an attack that is paid, a reader that fails, a reply that is lost.
+        figures: Anything else that was counted.
+    """
+
+    name: str
+    tried: int
+    survived: int
+    seconds: float = 0.0
+    faults: list[str] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is tried."""
+
+    files: int
+    builds: int
+    runs: int
+    servers: int
+    requests: int
+
+
+BRIEF = Sizes(files=1_000, builds=10, runs=4, servers=8, requests=20_000)
+FULL = Sizes(files=1_000, builds=40, runs=20, servers=40, requests=100_000)
+
+
+def rewards(before: dict[str, float]) -> tuple[list[Row], dict[str, list[float | None]]]:
+    """Try the attacks on the reward and the leak rule, as the rules are by default and with all readings."""
+    now, guarded = measured({}), measured(OPTIONS)
+    rows = []
+    for name, pays in (("reward and leaks, default rules", now), ("reward and leaks, all readings", guarded)):
+        paid = [attack for attack, pay in pays.items() if not pay <= 0]
+        rows.append(Row(name, len(pays), len(pays) - len(paid), faults=paid))
+    table = {name: [before.get(name), now[name], guarded[name]] for name in now}
+    return rows, table
+
+
+def files(sizes: Sizes, seed: int) -> list[Row]:
+    """Tamper with files of every kind."""
+    rows = []
+    for kind in KINDS:
+        tried, faults = tampered(kind, sizes.files // len(KINDS), seed)
+        rows.append(Row(f"tampered files: {kind}", tried, tried - len(faults), faults=faults))
+    return rows
+
+
+def processes(sizes: Sizes, seed: int) -> list[Row]:
+    """Kill builds, runs and servers."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        for name, kill, kills in (
+            ("builds", killed_builds, sizes.builds),
+            ("servers", killed_servers, sizes.servers),
+        ):
+            (path / name).mkdir()
+            tried, faults = kill(path / name, kills, seed)
+            rows.append(Row(f"kills of {name}", tried, max(0, tried - len(faults)), faults=faults))
+        if sizes.runs:
+            from benchmarks.kill_runs import kill_and_compare
+
+            (path / "runs").mkdir()
+            report = kill_and_compare(path / "runs", sizes.runs, seed, ["--steps", "4"])
+            lost = [f"{report.most_steps_lost} steps lost"] if report.most_steps_lost > 1 else []
+            faults = [*report.differences, *lost]
+            rows.append(Row("kills of runs", report.kills, report.kills - len(faults), faults=faults))
+    return rows
+
+
+def clients(sizes: Sizes, seed: int) -> list[Row]:
+    """Send requests of clients that vanish."""
+    tried, faults, figures = vanishing(sizes.requests, seed)
+    return [Row("requests, most of whose clients vanish", tried, tried - len(faults), 0.0, faults, figures)]
+
+
+def main(
+    full: Annotated[bool, typer.Option("--full", help="Attack in the sizes of the docs' table.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+    before: Annotated[
+        Path | None, typer.Option(help="What the attacks paid elsewhere: JSON, `pays` of an earlier result.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File of the report.")] = Path("results/attacks.json"),
+) -> None:
+    """Attack, print the table, write the report, and end with 1 if a file, a kill or a request did harm."""
+    logging.getLogger("ssp_env.play").addHandler(logging.NullHandler())
+    sizes = FULL if full else BRIEF
+    earlier = {} if before is None else json.loads(before.read_text())
+    pays: dict[str, list[float | None]] = {}
+
+    def play() -> list[Row]:
+        rows, table = rewards(earlier)
+        pays.update(table)
+        return rows
+
+    rows: list[Row] = []
+    parts: tuple[Callable[[], list[Row]], ...] = (
+        play, lambda: files(sizes, seed), lambda: clients(sizes, seed), lambda: processes(sizes, seed),
+    )  # fmt: skip
+    for part in track(parts, "attacking", console=Console(stderr=True), transient=True):
+        started = time.monotonic()
+        found = part()
+        for row in found:
+            row.seconds = round((time.monotonic() - started) / len(found), 1)
+        rows += found
+    show(rows)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    report = {"seed": seed, "sizes": asdict(sizes), "rows": [asdict(row) for row in rows], "pays": pays}
+    out.write_text(json.dumps(report, indent=1, ensure_ascii=True) + "\n")
+    if any(row.faults for row in rows if not row.name.startswith("reward")):
+        sys.exit(1)
+
+
+def show(rows: list[Row]) -> None:
+    """Print the table, and the first faults of each class but those of attacks that are known to be paid."""
+    console = Console() if sys.stdout.isatty() else Console(width=110)
+    table = Table(title="attacks", title_justify="left")
+    for column in ("class", "tried", "survived", "seconds"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for row in rows:
+        table.add_row(row.name, f"{row.tried:,}", f"{row.survived:,}", f"{row.seconds:,.0f}")
+    console.print(table)
+    for row in rows:
+        for fault in row.faults[:_SHOWN_FAULTS] if not row.name.startswith("reward") else ():
+            console.print(f"{row.name}: {fault}"[:1000], markup=False, highlight=False)
+        for name, value in row.figures.items():
+            console.print(f"{row.name}: {name} {value:,.0f}", highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)
