@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import json
 import os
@@ -160,6 +161,7 @@ _QUERIES = ["river", "mayor of Corun", "walnuts page 7", "a"]
 def _index() -> tuple[Path, list[str], list[list[Passage]]]:
     """An index directory with two segments, its files, and what it finds."""
     folder = Path(tempfile.mkdtemp(prefix="ssp-fuzz-index-")) / "index"
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
     passages = [
         Passage(f"{n}", f"River {n % 7}", f"Page {n} of walnuts, a mayor of Corun and more.")
         for n in range(60)

@@ -1,0 +1,72 @@
+"""The benchmark of attacks: nothing pays that did not, and faults are counted where there are some."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.attacks import __main__ as attacks
+from benchmarks.attacks.files import KINDS, tampered
+from benchmarks.attacks.processes import killed_servers
+from benchmarks.attacks.rewards import OPTIONS, measured
+from benchmarks.attacks.vanishing import WAYS, vanishing
+from tests.fuzz import targets
+
+REPORT = Path(__file__).parents[2] / "results" / "attacks.json"
+
+
+@pytest.mark.parametrize(("column", "rules"), [(1, {}), (2, OPTIONS)])
+def test_no_attack_pays_more_than_in_the_report(column, rules):
+    reported = json.loads(REPORT.read_text())["pays"]
+    pays = measured(rules)
+    assert len(pays) > 100 and not any(pay != pay for pay in pays.values())
+    assert {name for name, pay in pays.items() if pay > reported.get(name, [0, 0, 0])[column]} == set()
+
+
+def test_an_attack_that_worked_before_is_one_that_could_work():
+    before = [pays[0] for pays in json.loads(REPORT.read_text())["pays"].values()]
+    assert sum(pay is not None and pay > 0 for pay in before) > 50
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tampered_files_do_no_harm(kind):
+    assert tampered(kind, 12, seed=5) == (12, [])
+
+
+def test_a_reader_that_fails_is_counted(monkeypatch):
+    def fail(data):
+        raise KeyError("x")
+
+    broken = {"data": targets.Target(fail, (b"a",))}
+    monkeypatch.setattr("benchmarks.attacks.files.targets", lambda: broken)
+    given, faults = tampered("data", 8, seed=0)
+    assert given == 8 and len(faults) == 8 and faults[0].startswith("data: KeyError")
+
+
+def test_clients_that_vanish_do_no_harm():
+    sent, faults, figures = vanishing(150, seed=1)
+    assert (sent, faults) == (150, [])
+    assert sum(figures[f"clients: {way}"] for way in WAYS) == 150
+
+
+def test_servers_that_are_killed_do_no_harm(tmp_path):
+    assert killed_servers(tmp_path, 1, seed=0) == (1, [])
+
+
+def test_faults_are_shown_written_and_end_with_status_1(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        attacks, "rewards", lambda before: ([attacks.Row("reward", 2, 1, faults=["a"])], {"a": [1, 1, 1]})
+    )
+    monkeypatch.setattr(attacks, "files", lambda sizes, seed: [attacks.Row("files", 9, 9)])
+    monkeypatch.setattr(attacks, "clients", lambda sizes, seed: [attacks.Row("clients", 5, 5)])
+    for faults in ([], ["lost a reply"]):
+        row = attacks.Row("kills", 3, 3 - len(faults), faults=faults)
+        monkeypatch.setattr(attacks, "processes", lambda sizes, seed, row=row: [row])
+        app = attacks.typer.Typer()
+        app.command()(attacks.main)
+        done = CliRunner().invoke(app, ["--out", str(tmp_path / "report.json")])
+        assert done.exit_code == len(faults), done.output
+        assert ("lost a reply" in done.output) == bool(faults)
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert [row["survived"] for row in report["rows"]] == [1, 9, 5, 3 - len(faults)]
