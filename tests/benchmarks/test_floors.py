@@ -1,0 +1,30 @@
+"""The floors of the environments: the players are in their order, and their actions have the right form."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.floors import IDS, main, measured, players, rewards
+
+
+@pytest.mark.parametrize("name", [IDS[0], IDS[2]])
+def test_the_players_are_in_their_order_and_repeat_themselves(name):
+    means = [np.mean(rewards(name, player, 30, seed=1)) for player in players(1).values()]
+    assert means[0] < 0.2 and means[0] <= means[1] < means[2]
+    again = rewards(name, players(1)["random"], 30, seed=1)
+    assert np.mean(again) == means[0]
+
+
+def test_intervals_are_those_of_a_share():
+    assert measured([0.0] * 40)["high"] == pytest.approx(0.088, abs=1e-3)
+    row = measured([1.0, 0.0] * 20)
+    assert row["low"] < row["mean"] == 0.5 < row["high"]
+
+
+def test_the_command_prints_a_table_and_writes_the_figures(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    main(episodes=2, seed=0, results=tmp_path / "floors.json")
+    found = json.loads((tmp_path / "floors.json").read_text())
+    assert list(found["rewards"]) == list(IDS)
+    assert "SolverHeldout-v1" in capsys.readouterr().out
