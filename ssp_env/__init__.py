@@ -42,11 +42,12 @@ def _register_with_gymnasium(gymnasium: Any) -> None:
                 kwargs={"role": role, "split": split},
             )
     for split, suffix in (("train", ""), ("heldout", "Heldout")):
-        gymnasium.register(
-            f"SearchSelfPlay/NumericSolver{suffix}-v1",
-            "ssp_env.envs.numeric:NumericSolverEnv",
-            kwargs={"split": split},
-        )
+        for name in ("NumericSolver", "NumericProposer"):
+            gymnasium.register(
+                f"SearchSelfPlay/{name}{suffix}-v1",
+                f"ssp_env.envs.numeric:{name}Env",
+                kwargs={"split": split},
+            )
 
 
 @when_imported("pettingzoo")  # type: ignore[untyped-decorator, unused-ignore]

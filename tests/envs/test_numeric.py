@@ -6,14 +6,15 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import ssp_env  # noqa: F401  (registers the environments)
-from ssp_env.envs.numeric import NumericSolverEnv
+from ssp_env.envs.numeric import NumericProposerEnv, NumericSolverEnv
 from ssp_env.worlds import TERSE_RELATIONS
 
 IDS = ["SearchSelfPlay/NumericSolver-v1", "SearchSelfPlay/NumericSolverHeldout-v1"]
+PROPOSERS = ["SearchSelfPlay/NumericProposer-v1", "SearchSelfPlay/NumericProposerHeldout-v1"]
 RELATIONS = len(TERSE_RELATIONS)
 
 
-@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("name", [*IDS, *PROPOSERS])
 def test_gymnasium_accepts_them(name):
     check_env(gymnasium.make(name).unwrapped, skip_render_check=True)
 
@@ -106,3 +107,73 @@ def test_what_is_no_action_is_refused(action):
     env.reset(seed=0)
     with pytest.raises(ValueError, match="an action must be from 0 to 47"):
         env.step(action)
+
+
+# -- the proposer ------------------------------------------------------------------------------------------
+
+
+def wanted_hops(observation):
+    return int(observation[:4].argmax()) + 1
+
+
+def proposed(env, observation, mask, built, begins):
+    """Go back as often as there are hops, by searches where no way is known, and ask after two searches."""
+    start = 4 + 4 * RELATIONS
+    made = int(observation[start : start + env.rules.proposer.max_searches + 1].argmax())
+    table = observation[start + env.rules.proposer.max_searches + 1 :].reshape(-1, 2 + RELATIONS)
+    back = np.flatnonzero(mask[env.entities : 2 * env.entities])
+    fresh = [entity for entity in np.flatnonzero(mask[: env.entities]) if not table[entity, 1]]
+    if built < wanted_hops(observation) and len(back):
+        return env.entities + int(back[-1])
+    if built < wanted_hops(observation) and begins in fresh:
+        return begins
+    return int(fresh[0]) if made < 2 and fresh else 2 * env.entities
+
+
+@pytest.mark.parametrize("name", PROPOSERS)
+def test_the_numbers_suffice_to_write_valid_questions(name):
+    env = gymnasium.make(name, hops=(1, 2), worlds=30, disable_env_checker=True).unwrapped
+    reasons, paid = [], []
+    env.reset(seed=0)
+    for _ in range(60):
+        (observation, info), over, built, begins = env.reset(), False, 0, 0
+        while not over:
+            action = proposed(env, observation, info["action_mask"], built, begins)
+            if env.entities <= action < 2 * env.entities:
+                built, begins = built + 1, action - env.entities
+            observation, reward, over, _, info = env.step(action)
+        reasons.append(info["reason"])
+        paid.append(reward)
+    assert np.mean([reason in ("solved", "unsolved") for reason in reasons]) > 0.8
+    assert np.mean(paid) > 0.3
+
+
+def test_going_back_is_no_turn_and_makes_the_question():
+    env = NumericProposerEnv(hops=(1,))
+    _, info = env.reset(seed=0)
+    assert info["action_mask"].nonzero()[0].tolist() == [0]
+    _, _, _, _, info = env.step(0)
+    back = np.flatnonzero(info["action_mask"][24:48])
+    _, reward, over, _, after = env.step(24 + int(back[0]))
+    assert (reward, over, after["turns"]) == (0.0, False, info["turns"])
+    assert after["action_mask"][48] == 1
+    *_, last = env.step(48)
+    question = last["messages"][-1]["content"]
+    answer = info["messages"][0]["content"].rpartition(" ")[2]
+    assert env._env.scenario.world.resolve(question.split(">")[1].split("<")[0].strip()) == answer
+
+
+def test_a_question_has_at_most_four_hops_and_no_entity_twice():
+    env = NumericProposerEnv(hops=(3,), rules={"max_searches": 5, "max_turns": 9})
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        (_, info), over, gone = env.reset(seed=seed), False, []
+        for _ in range(30):
+            back = np.flatnonzero(info["action_mask"][24:48])
+            searches = np.flatnonzero(info["action_mask"][:24])
+            if over or not (len(back) or len(searches)):
+                break
+            action = 24 + int(back[0]) if len(back) else int(rng.choice(searches))
+            gone += [action] if action >= 24 else []
+            _, _, over, _, info = env.step(action)
+        assert len(gone) <= 4 and len(set(gone)) == len(gone) and 24 not in gone
