@@ -68,6 +68,13 @@ def test_an_index_can_be_built_to_be_searched_exactly(ssp, tmp_path):
     assert BM25Engine.open(tmp_path / "x").fingerprint() == exact.fingerprint()
 
 
+def test_for_which_corpora_scores_are_computed_beforehand_can_be_chosen(ssp, tmp_path):
+    corpus = write(tmp_path / "c.jsonl", 30)
+    assert "ranking          bm25 eager" in ssp("index", "build", corpus, "--out", tmp_path / "a")[1].out
+    shown = ssp("index", "build", corpus, "--out", tmp_path / "b", "--eager-up-to", 29)[1].out
+    assert "ranking          bm25 tantivy" in shown and "eager_up_to      29" in shown
+
+
 def test_a_bad_line_is_named_and_skipped_only_if_asked(ssp, tmp_path):
     corpus, out = write(tmp_path / "c.jsonl", 3), tmp_path / "index"
     corpus.write_text(corpus.read_text() + "{\n[1]\n")
