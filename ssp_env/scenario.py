@@ -69,18 +69,26 @@ class ScenarioConfig:
         """Read what `to_dict` wrote, or what somebody wrote by hand; `version` may be left out there.
 
         Raises:
-            ValueError: If the data is of another version, or has an unknown key (the nearest one is named).
+            ValueError: If the data is of another version, has an unknown key (the nearest one is named), or a
+                value that is no plain data.
         """
         version = data.get("version", SCENARIO_VERSION)
         if version != SCENARIO_VERSION:
             raise ValueError(f"expected a scenario of version {SCENARIO_VERSION}, got version {version!r}")
         values = {name: value for name, value in data.items() if name != "version"}
         check_names(values, [option.name for option in fields(cls)], "scenario option")
-        for name in ("answers", "questions"):
-            if isinstance(values.get(name), list):
-                values[name] = [_task(entry) for entry in values[name]]
-        if "hops" in values:
-            values["hops"] = tuple(values["hops"])
+        for name in values.keys() - {"search", "oracle", "rules"}:
+            if not isinstance(values[name], str | int | list | tuple | os.PathLike | None):
+                kind = type(values[name]).__name__
+                raise ValueError(f"expected text, a number or a list as {name} of a scenario, got {kind}")
+        try:
+            for name in ("answers", "questions"):
+                if isinstance(values.get(name), list):
+                    values[name] = [_task(entry) for entry in values[name]]
+            if "hops" in values:
+                values["hops"] = tuple(values["hops"])
+        except TypeError as error:
+            raise ValueError(f"expected lists of tasks and of hops in a scenario: {error}") from error
         return cls(**values)
 
 

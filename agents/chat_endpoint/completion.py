@@ -67,7 +67,7 @@ def read_completion(data: Any) -> Completion:
                 message.get("reasoning_content") or message.get("reasoning") or _has_thoughts(content)
             ),
         )
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
         problem = f"expected a chat completion: {type(error).__name__}: {error}"
         raise BadChatReply(problem) from None
 

@@ -68,7 +68,10 @@ def _read_plain(path: str | os.PathLike[str], hops: int) -> list[Task]:
                 path,
                 number,
             )
-        tasks.append(Task(line, hops=hops, id=str(number)))
+        try:
+            tasks.append(Task(line, hops=hops, id=str(number)))
+        except ValueError as error:
+            raise DataFileError(str(error), path, number) from error
     return tasks
 
 

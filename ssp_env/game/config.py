@@ -287,7 +287,7 @@ def check_names(given: Iterable[str], known: Sequence[str], what: str) -> None:
         if name not in known:
             nearest = get_close_matches(name, known, n=1)
             hint = f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(known)}"
-            raise ValueError(f"unknown {what} {name!r}: {hint}")
+            raise ValueError(f"unknown {what} {name!r:.100}: {hint}")
 
 
 TERSE_RULES = GameConfig(
