@@ -64,6 +64,7 @@ from ssp_env.game.view import (
 )
 from ssp_env.scoring import exact_match
 
+_LONGEST_MESSAGE = 2000
 Phase = Literal["propose", "verify", "solve", "done"]
 
 
@@ -186,8 +187,11 @@ class Game:
             game = cls(task, config, seed, game_id, earlier)
             for request_id, result in inputs:
                 game.submit(request_id, result)
-        except ValueError:
-            raise
+        except ValueError as error:
+            # What came may be long, and stands in some messages.
+            if len(str(error)) <= _LONGEST_MESSAGE:
+                raise
+            raise ValueError(f"{error!s:.{_LONGEST_MESSAGE}} ...") from error
         except Exception as error:
             version = snapshot.SNAPSHOT_VERSION
             raise ValueError(

@@ -61,7 +61,7 @@ def decode(data: Mapping[str, Any]) -> Decoded:
     check_depth(data)
     if data.get("version") != SNAPSHOT_VERSION:
         raise ValueError(
-            f"expected a game snapshot of version {SNAPSHOT_VERSION}, got {data.get('version')!r}"
+            f"expected a game snapshot of version {SNAPSHOT_VERSION}, got {data.get('version')!r:.100}"
         )
     for name, hint in _PARTS.items():
         if name not in data:
