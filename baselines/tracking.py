@@ -46,6 +46,7 @@ class Tracking:
         if not run.writes or not names:
             return
         check_trackers(config.tracking)
+        _prepare_accelerate()
         self._logged = self._read_logged()
         rows = run.read_jsonl(METRICS)
         for name in names:
@@ -110,6 +111,13 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
     aside.replace(path)
+
+
+def _prepare_accelerate() -> None:
+    """Set up the state without which accelerate's trackers cannot log; several processes have it already."""
+    from accelerate import PartialState
+
+    PartialState(cpu=True)
 
 
 def _tensorboard(folder: Path, first_step: int) -> Any:

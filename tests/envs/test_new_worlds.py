@@ -46,7 +46,7 @@ def test_every_episode_has_a_world_of_its_split_and_a_seed_repeats_them(name):
 def test_questions_are_right_and_held_out_pairs_of_relations_are_never_trained_on():
     heldout = 0
     for name in IDS[:2]:
-        env = gymnasium.make(name, hops=(2, 3), disable_env_checker=True)
+        env = gymnasium.make(name, hops=(2, 3), worlds=20, disable_env_checker=True)
         env.reset(seed=0)
         for _ in range(60):
             observation, _ = env.reset()
@@ -58,22 +58,6 @@ def test_questions_are_right_and_held_out_pairs_of_relations_are_never_trained_o
             *_, info = env.step(f"<answer> {answer} </answer>")
             assert info["reason"] == "solved"
     assert heldout > 5
-
-
-def test_a_table_of_answers_gains_nothing_on_another_world():
-    """What solves Solver-v0 without a search: remember every question's answer."""
-    known = {}
-    for name in ("SearchSelfPlay/Solver-v0", "SearchSelfPlay/Solver-v1"):
-        env, solved = gymnasium.make(name, disable_env_checker=True), 0
-        env.reset(seed=0)
-        for episode in range(1_200):
-            observation, _ = env.reset()
-            question = question_of(observation)
-            _, reward, *_ = env.step(f"<answer> {known.get((name, question), 'nobody')} </answer>")
-            solved += reward if episode >= 1_000 else 0
-            answers = env.unwrapped.scenario.world.answers_to(question)
-            known[name, question] = next(iter(answers))
-        assert (solved > 190) if name.endswith("v0") else (solved < 10)
 
 
 def test_hops_sizes_rules_and_prompts_are_arguments():

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Judge, Noise, Read, Search, Task, Turn
+from ssp_env.game import PROTOCOLS, Failure, Game, GameConfig, Judge, Noise, Open, Read, Search, Task, Turn
 from ssp_env.game.events import NoticeGiven, ReadingGiven, SeatForfeited, TurnTaken
 from ssp_env.game.outcome import REASON_CODES
 from ssp_env.game.passage import Passage
@@ -18,7 +18,7 @@ from ssp_env.viewer.text import render_events
 from tests.fuzz.texts import TextGenerator
 from tests.game.doubles import PAGES, QUESTION, TASK
 
-ACTIONS = ("search", "question", "answer", *(f"malformed/{code}" for code in MALFORMED_CODES))
+ACTIONS = ("search", "open", "question", "answer", *(f"malformed/{code}" for code in MALFORMED_CODES))
 
 
 @dataclass
@@ -82,7 +82,7 @@ def play_game(rng: random.Random, texts: TextGenerator, tally: Tally, protocol: 
 def _task(rng: random.Random) -> Task:
     if rng.random() < 0.9:
         return TASK
-    golds = [rng.choice(("2019", "the", "é\u200b", "\ud800", "a|b", "<answer>", "Tavor")) for _ in range(3)]
+    golds = [rng.choice(("2019", "the", "é\u200b", "\ud800s", "a|b", "<answer>", "Tavor")) for _ in range(3)]
     return Task(golds[0], aliases=tuple(golds[1:]), hops=2, id="t")
 
 
@@ -127,6 +127,11 @@ def _result(request: Request, game: Game, rng: random.Random, texts: TextGenerat
     if isinstance(request, Search):
         request.query.encode("utf-8")
         assert 0 < len(request.query) <= game.protocol.max_chars
+    if isinstance(request, Open):
+        request.passage_id.encode("utf-8")
+        return [Passage(request.passage_id, "", texts.passage_text())] * rng.randrange(2)
+    if rng.random() < 0.3 and not isinstance(request, Noise):
+        return [Passage("cut#2/3", texts.passage_text(), texts.passage_text())]
     count = request.count if isinstance(request, Noise) else rng.randrange(4)
     if rng.random() < 0.7:
         return rng.sample(PAGES, count)

@@ -109,7 +109,10 @@ class TextGenerator:
                 "answer",
                 final,
             )
-            written = protocol.write(rng.choice(kinds), self._content())
+            if protocol.open and rng.random() < 0.3:
+                written = protocol.write("open", self._reference())
+            else:
+                written = protocol.write(rng.choice(kinds), self._content())
             text = written.text if rng.random() < 0.6 else f"{self._soup(4)}{written.text}{self._soup(3)}"
             return Reply(text, tool_calls=written.tool_calls) if written.tool_calls else text
         if kind < 0.55:
@@ -134,6 +137,10 @@ class TextGenerator:
         if kind < 0.9:
             return " ".join(rng.choices(WORDS, k=rng.randrange(16)))
         return self._soup(5) if kind < 0.98 else "word " * rng.randrange(600)
+
+    def _reference(self) -> str:
+        """Draw what names a part of a page, mostly of the page that searches find."""
+        return self._rng.choice(("cut#1", "cut#2/3", "cut#3", "cut", "p0", "cut#4", "cut#0", self._content()))
 
     def _soup(self, pieces: int) -> str:
         return "".join(self._piece() for _ in range(pieces))
@@ -169,6 +176,12 @@ class TextGenerator:
     def _json(self, pieces: int) -> str:
         rng = self._rng
         if rng.random() < 0.3:
+            if rng.random() < 0.2:
+                arguments = {
+                    "page": rng.choice(("cut", "", 5)),
+                    "part": rng.choice((1, 2.0, 2.5, True, None, "3")),
+                }
+                return json.dumps({"name": "open", "arguments": arguments})
             query = rng.choice(("belin", ["belin"], ["belin", "corun"], [], 5, None, {}))
             return json.dumps({"name": rng.choice(("search", "browse")), "arguments": {"query": query}})
         return "".join(rng.choice(JSON_PIECES) for _ in range(pieces))
