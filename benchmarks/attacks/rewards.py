@@ -252,50 +252,38 @@ def _searches() -> list[Attack]:
 
 
 def _readings() -> list[Attack]:
-    def first_page(prompt: str) -> str:
-        """Answers by what stands first: right in some orders only."""
-        places = {page.title: prompt.find(page.text) for page in PAGES[:3] if page.text in prompt}
-        return "Tavor" if min(places, key=lambda title: places[title]) == "Belin" else "unknown"
-
-    def with_noise(prompt: str) -> str:
-        """Answers by a passage that nobody retrieved: right with some noise only."""
-        return "Tavor" if any(f"Page {n} tells" in prompt for n in (0, 1, 2, 3, 4, 5)) else "unknown"
-
-    def seeds(read: Callable[[str], str]) -> Callable[[Mapping[str, Any]], float]:
-        """The share of 20 tries that is paid, of the same question by other names."""
-
-        def pay(rules: Mapping[str, Any]) -> float:
-            tries = [
-                _seeded((*SEARCHES, asked(QUESTION)), {**rules, "uniqueness": False}, read, seed)
-                for seed in range(20)
-            ]
-            return sum(tries) / len(tries)
-
-        return pay
-
+    proves_nothing = "question that proves nothing"
     return [
-        Attack(
-            "a reader that answers by the order of the passages",
-            "reader",
-            seeds(first_page),
-        ),
-        Attack("a reader that answers by the noise", "reader", seeds(with_noise)),
-        Attack("a question with several right answers", "question that proves nothing", _several),
-        Attack(
-            "a question that everybody can answer without searching", "question that proves nothing", _known
-        ),
-        Attack(
-            "the reader is down",
-            "outage",
-            _reader_down,
-        ),
+        Attack("a reader that answers by the order of the passages", "reader", _by_seeds(_first_page)),
+        Attack("a reader that answers by the noise", "reader", _by_seeds(_with_noise)),
+        Attack("a question with several right answers", proves_nothing, _several),
+        Attack("a question that everybody can answer without searching", proves_nothing, _known),
+        Attack("the reader is down", "outage", _reader_down),
         Attack("the judge is down", "outage", _judge_down),
-        Attack(
-            "a query that breaks the engine",
-            "outage",
-            _engine_down,
-        ),
+        Attack("a query that breaks the engine", "outage", _engine_down),
     ]
+
+
+def _first_page(prompt: str) -> str:
+    """Answers by what stands first: right in some orders only."""
+    places = {page.title: prompt.find(page.text) for page in PAGES[:3] if page.text in prompt}
+    return "Tavor" if min(places, key=lambda title: places[title]) == "Belin" else "unknown"
+
+
+def _with_noise(prompt: str) -> str:
+    """Answers by a passage that nobody retrieved: right with some noise only."""
+    return "Tavor" if any(f"Page {n} tells" in prompt for n in (0, 1, 2, 3, 4, 5)) else "unknown"
+
+
+def _by_seeds(read: Callable[[str], str]) -> Callable[[Mapping[str, Any]], float]:
+    """The share of 20 tries that is paid, of the same question by other names."""
+
+    def pay(rules: Mapping[str, Any]) -> float:
+        lines = (*SEARCHES, asked(QUESTION))
+        tries = [_seeded(lines, {**rules, "uniqueness": False}, read, seed) for seed in range(20)]
+        return sum(tries) / len(tries)
+
+    return pay
 
 
 def _seeded(lines: Sequence[str], rules: Mapping[str, Any], read: Callable[[str], str], seed: int) -> float:
