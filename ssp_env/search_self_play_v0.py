@@ -61,10 +61,10 @@ was cut of its actions, `cut_passage_chars` what was cut of the passages it was 
 in the final `metrics` it is the sum over all agents.
 When the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells
 what was rejected and why and, where an oracle knows, whether the label is true (see `ssp_env.game.audit`).
-With `numeric_infos=True` infos hold numbers alone, for libraries that keep them in tensors, such as TorchRL's
-`PettingZooWrapper`: the same keys from `reset` on, `metrics/<name>` and `audit/<name>` among them, NaN where
-there is nothing to say yet; `reason` is an index in `ssp_env.game.outcome.REASON_CODES`, and `active_agent`
-one in `possible_agents`, -1 once the game is over.
+With `numeric_infos=True` infos hold numbers alone, for libraries that keep them in tensors: the same keys
+from `reset` on, `metrics/<name>` and `audit/<name>` among them, NaN where there is nothing to say yet;
+`reason` is an index in `ssp_env.game.outcome.REASON_CODES`, and `active_agent` one in `possible_agents`, -1
+once the game is over.
 
 Neither observation nor infos of a solver ever hold the answer or the proposer's words other than the
 question; `render` and `game` hide nothing and are for spectators.

@@ -17,6 +17,7 @@ from pettingzoo import AECEnv
 from ssp_env.envs.infos import as_numbers, count_for, describe_end
 from ssp_env.envs.spaces import MAX_ACTION_CHARS, MAX_PROMPT_CHARS, UnicodeText
 from ssp_env.game import (
+    PROTOCOLS,
     Failure,
     Game,
     GameConfig,
@@ -52,7 +53,8 @@ from ssp_env.play import (
     sample_noise,
 )
 from ssp_env.scenario import Scenario, open_scenario
-from ssp_env.search.engine import SearchEngine
+from ssp_env.search.adapters import as_store
+from ssp_env.search.engine import PassageStore, SearchEngine
 from ssp_env.viewer.text import render_events, render_outcome, render_task
 
 Policy: TypeAlias = Callable[[View], Reply]
@@ -158,7 +160,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
 
         Raises:
             TypeError: If `options["task"]` is not a `Task`.
-            ValueError: If there is no engine for the task's corpus.
+            ValueError: If there is no engine for the task's corpus, or none that opens pages as the rules do.
         """
         if seed is not None or self._rng is None:
             self._rng = np.random.default_rng(seed)
@@ -167,6 +169,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             tasks = self.scenario.tasks
             task = tasks[int(self._rng.integers(len(tasks)))]
         self._engine_of(task)
+        if PROTOCOLS[self.config.protocol].open:
+            self._store_of(task)
         self.game = Game(task, self.config, int(self._rng.integers(2**63)))
         self._rendered = 0
         self._cut_action_chars = dict.fromkeys(self.possible_agents, 0)
@@ -266,6 +270,9 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
     def _engine_of(self, task: Task) -> SearchEngine:
         return engine_of(task, self.scenario.search)
 
+    def _store_of(self, task: Task) -> PassageStore:
+        return as_store(self._engine_of(task), f"the protocol {self.config.protocol}")
+
     def _advance(self) -> None:
         """Serve the game until an agent must act or the game is over, and tell the agents."""
         while served := [request for request in self.game.requests() if not self._is_turn(request)]:
@@ -292,7 +299,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             engine = self._engine_of(self.game.task)
             return run_searches(engine, [request.query], request.top_k, source_of(request))[0]
         if isinstance(request, Open):
-            return open_page(self._engine_of(self.game.task), request)
+            return open_page(self._store_of(self.game.task), request)
         if isinstance(request, Noise):
             engine = self._engine_of(self.game.task)
             return sample_noise(engine, self._rng, request.passages, request.exclude)

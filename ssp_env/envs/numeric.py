@@ -77,6 +77,8 @@ class _NumericEnv(gymnasium.Env[NDArray[np.float32], int]):
     """A seat of `NewWorldsEnv` in numbers; its kinds say what an action does and what else is observed."""
 
     metadata: ClassVar[dict[str, Any]] = NewWorldsEnv.metadata  # type: ignore[misc]
+    _first: str
+    _last: tuple[dict[str, Any], dict[str, Any]]
 
     def __init__(
         self, role: Literal["solver", "proposer"], split: Split, entities: int, actions: int, **arguments: Any
@@ -144,18 +146,16 @@ class _NumericEnv(gymnasium.Env[NDArray[np.float32], int]):
     def _table(self) -> NDArray[np.float32]:
         """Return a row for each entity: whether it has appeared and was searched for, and its relations."""
         table = np.zeros((self.entities, 2 + len(_RELATION)), np.float32)
-        for name, number in self._numbers().items():
+        numbers = self._numbers()
+        for name, number in numbers.items():
             table[number, :2] = 1, name in self._seen.searched
         for name, relation in self._shown_relations():
-            if name in self._numbers():
-                table[self._numbers()[name], 2 + _RELATION[relation]] = 1
+            if name in numbers:
+                table[numbers[name], 2 + _RELATION[relation]] = 1
         return table
 
     def _numbers(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self._seen.entities[: self.entities])}
-
-    _first: str
-    _last: tuple[dict[str, Any], dict[str, Any]]
 
     @abstractmethod
     def _begin(self, opening: str) -> None:

@@ -91,6 +91,8 @@ class SearchAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         self._max_searches = max_searches
         self._top_k = top_k
         self._protocol = PROTOCOLS[protocol]
+        if self._protocol.open:
+            raise ValueError(f"the wrapper opens no pages: choose a protocol without open, got {protocol!r}")
         self._max_chars = max_result_chars
         self._key = _text_key(env.observation_space)
         self.observation_space = self._widened(env.observation_space)

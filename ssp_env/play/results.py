@@ -110,29 +110,36 @@ def run_searches(
     return [results] * len(queries) if isinstance(results, Failure) else [*results]
 
 
-def open_page(engine: SearchEngine, request: Open) -> list[Passage] | Failure:
+def open_page(engine: PassageStore, request: Open) -> list[Passage] | Failure:
     """Fetch the passage that a player opens; none if the engine has no such passage."""
-
-    def fetch() -> list[Passage]:
-        if not isinstance(engine, PassageStore):
-            raise TypeError(f"{name_of_engine(engine)} has no method get_passages(ids)")
-        return as_opened(engine.get_passages([request.passage_id]), 1)[0]
-
-    return guarded(source_of(request), fetch)
+    results = guarded(
+        source_of(request), lambda: as_opened(engine.get_passages([request.passage_id]), [request])
+    )
+    return results if isinstance(results, Failure) else results[0]
 
 
-def as_opened(found: object, count: int) -> list[list[Passage]]:
-    """Check what an engine returned for `count` ids: a passage or None for each.
+def as_opened(found: Iterable[object], requests: Sequence[Open]) -> list[list[Passage] | Failure]:
+    """Check what an engine returned for ids; what is neither None nor that passage becomes a `Failure`.
 
     Raises:
-        TypeError: If it is anything else.
-        ValueError: If it is of another number.
+        ValueError: If there are more or fewer results than ids.
     """
-    if not isinstance(found, Sequence) or isinstance(found, str):
-        raise TypeError(f"get_passages must return a passage or None for each id, got {found!r:.100}")
-    if len(found) != count:
-        raise ValueError(f"get_passages must return one result for each of {count} ids, got {len(found)}")
-    return [[] if passage is None else [checked_passage(passage)] for passage in found]
+    results = list(found)
+    if len(results) != len(requests):
+        raise ValueError(f"{len(requests)} ids gave {len(results)} passages")
+    return [
+        guarded(source_of(request), partial(_opened, result, request.passage_id))
+        for result, request in zip(results, requests, strict=True)
+    ]
+
+
+def _opened(result: object, passage_id: str) -> list[Passage]:
+    if result is None:
+        return []
+    passage = checked_passage(result)
+    if passage.id != passage_id:
+        raise ValueError(f"expected the passage {passage_id!r}, got {passage.id!r}")
+    return [passage]
 
 
 def sample_noise(

@@ -36,8 +36,8 @@ from ssp_env.play.results import (
     warn_of_missing_noise,
 )
 from ssp_env.play.schedule import Ask
-from ssp_env.search.adapters import as_engine, name_of_engine
-from ssp_env.search.engine import PassageSampler, PassageStore, SearchEngine
+from ssp_env.search.adapters import as_engine, as_store, name_of_engine
+from ssp_env.search.engine import PassageSampler, SearchEngine
 
 Engine = TypeVar("Engine")
 PlayerErrorRule = Literal["end_game", "raise"]
@@ -179,11 +179,8 @@ class Services:
                 let players open, or there is no proposer or no judge.
         """
         engine = engine_of(game.task, self.search)
-        if game.protocol.open and not isinstance(engine, PassageStore):
-            raise ValueError(
-                f"the protocol {game.config.protocol} opens parts of pages: expected an engine with the "
-                f"method get_passages(ids), got {name_of_engine(engine)} without it"
-            )
+        if game.protocol.open:
+            as_store(engine, f"the protocol {game.config.protocol}")
         if game.outcome is not None:
             return
         if self.proposer is None and game.phase == "propose":
@@ -285,8 +282,9 @@ class Services:
 
     def _open_call(self, asks: Sequence[Ask]) -> Call:
         engine: Any = self._engine(asks[0])
-        ids = [ask.request.passage_id for ask in asks if isinstance(ask.request, Open)]
-        return Call(asks, partial(engine.get_passages, ids), lambda found: as_opened(found, len(ids)))
+        requests = [ask.request for ask in asks if isinstance(ask.request, Open)]
+        ids = [request.passage_id for request in requests]
+        return Call(asks, partial(engine.get_passages, ids), lambda found: as_opened(found, requests))
 
     def _noise_call(self, ask: Ask, request: Noise) -> Call:
         engine = self._engine(ask)

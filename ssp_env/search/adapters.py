@@ -15,7 +15,7 @@ from anyio.from_thread import start_blocking_portal
 
 from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.objects import is_async
-from ssp_env.search.engine import SearchEngine
+from ssp_env.search.engine import PassageStore, SearchEngine
 
 _TEXT_KEYS = ("text", "content", "contents", "page_content", "snippet", "body")
 _TITLE_KEYS = ("title", "name")
@@ -70,6 +70,24 @@ def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
     if find_async is None:
         return _OneByOne(find, label, name_of_engine(source))
     return _AsyncOneByOne(find, label, name_of_engine(source), find_async)
+
+
+def as_store(engine: object, opener: str) -> PassageStore:
+    """Return an engine as what gives passages out by their ids.
+
+    Args:
+        engine: The engine.
+        opener: What opens the parts of pages, for the message.
+
+    Raises:
+        ValueError: If the engine cannot.
+    """
+    if isinstance(engine, PassageStore):
+        return engine
+    raise ValueError(
+        f"{opener} opens parts of pages: expected an engine with the method get_passages(ids), "
+        f"got {name_of_engine(engine)} without it"
+    )
 
 
 def name_of_engine(search: Any) -> str:

@@ -18,12 +18,13 @@ from ssp_env import __version__
 from ssp_env.game.passage import Passage
 from ssp_env.http.concurrency import OverloadedError
 from ssp_env.objects import kind_of
+from ssp_env.search.adapters import as_store
 from ssp_env.search.documents import to_document
 from ssp_env.search.engine import SearchEngine
 from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, LocalPagesOnly, is_loopback
 from ssp_env.serve.bodies import LimitBodies
 from ssp_env.serve.engine_thread import EngineThread
-from ssp_env.serve.listed import ListedPages, check_opens
+from ssp_env.serve.listed import ListedPages
 from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
 _log = logging.getLogger("ssp_env.serve")
@@ -180,7 +181,7 @@ def build_app(
     app = FastAPI(title="ssp-env search", version=__version__, lifespan=lifespan)
     listed = None
     if opens:
-        check_opens(engine)
+        as_store(engine, "the server")
         listed = ListedPages()
         _add_open(app, thread, allowed, listed)
     _add_retrieve(app, thread, allowed, metrics, listed)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from cachetools import LRUCache
 
 from ssp_env.game.passage import PartId, Passage, listed_part
-from ssp_env.search.engine import PassageStore, SearchEngine
 
 _MOST = 100_000
 
@@ -33,11 +32,3 @@ class ListedPages:
         """Return the id of the passage that a client means, None if no search has listed its page."""
         part = listed_part(reference, self._pages)
         return None if part is None else str(part)
-
-
-def check_opens(engine: SearchEngine) -> None:
-    """Raise a ValueError if an engine cannot give passages out by their ids."""
-    if not isinstance(engine, PassageStore):
-        raise ValueError(
-            f"pages can be opened with an engine that has get_passages(ids): {type(engine).__name__} has not"
-        )

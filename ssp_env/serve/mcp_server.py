@@ -15,12 +15,13 @@ from ssp_env.game import PROTOCOLS
 from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.notices import ENGLISH_NOTICES, Notice
 from ssp_env.objects import kind_of
+from ssp_env.search.adapters import as_store
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import ToolError, harmless, harmless_text
 from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, LocalPagesOnly, is_loopback
 from ssp_env.serve.bodies import LimitBodies
 from ssp_env.serve.engine_thread import EngineThread
-from ssp_env.serve.listed import ListedPages, check_opens
+from ssp_env.serve.listed import ListedPages
 from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
 try:
@@ -92,7 +93,7 @@ def build_mcp_server(
 
     server.tool()(search)
     if opens:
-        check_opens(engine)
+        as_store(engine, "the server")
         _add_open(server, searching, listed)
     return server
 

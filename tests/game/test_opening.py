@@ -186,6 +186,32 @@ def test_a_passage_that_the_engine_has_lost_is_no_passage_and_a_failure_ends_the
     assert broken.failure == "open for solver_0: OSError: disk"
 
 
+def test_one_bad_passage_ends_its_own_game_alone():
+    class Mistaken:
+        search, fingerprint = ENGINE.search, ENGINE.fingerprint
+
+        def get_passages(self, ids):
+            return [Passage("n0", "", "") if number == 0 else None for number, _ in enumerate(ids)]
+
+    lines = Script(search("Belin home"), opened("harbours.md#2"), answer())
+    config = rules(protocol="default-open", top_k=1)
+    games = [Game(QUESTION, config, game_id=str(number)) for number in range(3)]
+    outcomes = play(games, proposer=None, solver=lines, search=Mistaken())
+    assert [outcome.reason for outcome in outcomes] == ["error", "solved", "solved"]
+    assert (
+        outcomes[0].failure
+        == "open for solver_0: ValueError: expected the passage 'harbours.md#2/3', got 'n0'"
+    )
+
+
+def test_the_environment_refuses_an_engine_that_cannot_open_before_a_game():
+    env = search_self_play_v0.env(
+        tasks=[QUESTION], search=lambda query: [], config=rules(protocol="default-open")
+    )
+    with pytest.raises(ValueError, match=r"expected an engine with the method get_passages\(ids\)"):
+        env.reset(seed=0)
+
+
 def test_only_the_passage_that_was_asked_for_is_an_answer():
     game = solving(top_k=1)
     act(game, search("Belin home"))

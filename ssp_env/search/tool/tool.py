@@ -15,8 +15,8 @@ from ssp_env.game.passage import PartId, Passage, listed_part
 from ssp_env.game.protocol.tool_calls import DESCRIPTION, SEARCH_TOOL, open_schema, search_schema
 from ssp_env.http.concurrency import Coalescer
 from ssp_env.objects import check_least
-from ssp_env.search.adapters import as_engine, name_of_engine
-from ssp_env.search.engine import PassageStore, SearchEngine
+from ssp_env.search.adapters import as_engine, as_store
+from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.budget import SearchBudget
 from ssp_env.search.tool.calls import (
     CallReader,
@@ -127,11 +127,8 @@ class SearchTool:
         self._budget = SearchBudget(max_searches)
         cache = ResultCache(cache) if isinstance(cache, int) else cache
         engine = as_engine(source)
-        if self._protocol.open and not isinstance(engine, PassageStore):
-            raise ValueError(
-                f"the protocol {self._protocol.name} opens parts of pages: expected an engine with the "
-                f"method get_passages(ids), got {name_of_engine(engine)} without it"
-            )
+        if self._protocol.open:
+            as_store(engine, f"the protocol {self._protocol.name}")
         self._opens = SearchBudget(max_opens, "max_opens")
         self._listed: dict[str, PartId] = {}
         self._lookup = Lookup(engine, cache, timeout)
