@@ -1,4 +1,4 @@
-"""`ssp train`, with the live display of a run; `ssp eval` stands in `eval_command.py`."""
+"""`ssp train`, with the live display of a run; `ssp eval` stands in `baselines.evaluation.command`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rich.table import Table
 from agents.player_names import model_of_run
 from baselines.config import MODES, PRESETS, TrainConfig
 from baselines.config import preset as find_preset
-from baselines.eval_command import evaluate
+from baselines.evaluation.command import evaluate
 from baselines.tracking_config import TRACKERS
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from baselines.by_role import by_role, distinct, joined, state_of
 from baselines.config import TrainConfig
-from baselines.evaluation import Accuracy, evaluate
+from baselines.evaluation.heldout import Accuracy, evaluate
 from baselines.models import check_model, open_model, policies_of_roles
 from baselines.processes import Processes
 from baselines.rollout import Rollout

@@ -27,7 +27,7 @@ from agents.decode_loop import TurnRequest
 from agents.sampling_params import SamplingParams
 from agents.transformers_agent import TransformersAgent
 from agents.vllm.served import VLLMServerAgent
-from baselines.agent_measurement import AgentTasks
+from baselines.evaluation.agent_measurement import AgentTasks
 from ssp_env.game import Reply, View
 from ssp_env.play import AnyAgent, act_all, play
 from ssp_env.scenario import open_scenario

@@ -19,7 +19,7 @@ from rich.table import Table
 from agents.judges import JudgeQuestions, JudgeStyle, LLMJudge
 from agents.judges_agreement import Agreement
 from agents.players import Cast
-from baselines.agent_figures import Share
+from baselines.evaluation.agent_figures import Share
 from ssp_env.game import PROTOCOLS, GameConfig, Judge, View
 from ssp_env.game.passage import Passage
 from ssp_env.game.prompts import prompt_style

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from agents import player_names
 from agents.judges import JudgeQuestions, LLMJudge
 from agents.player_names import MadePlayer
-from baselines.agent_figures import Share
+from baselines.evaluation.agent_figures import Share
 from benchmarks.judges import draw_pairs, draw_readings, judge_figures, main, reader_figures
 from ssp_env.play import as_agent
 from ssp_env.scoring import cover_exact_match, exact_match

@@ -1,4 +1,4 @@
-"""Intervals of a proportion whose trials come in clusters: attempts at a question, questions of a world."""
+"""Intervals of means of scores that come in clusters: attempts at a question, questions of a world."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from statistics import NormalDist
 
 from ssp_env.scoring import wilson_interval
 
-Trial = tuple[bool, tuple[Hashable, ...]]
-"""Whether a trial succeeded, and the clusters it belongs to, one per level: a question, then a world."""
+Trial = tuple[float, tuple[Hashable, ...]]
+"""What a trial scored, from 0 to 1, and its clusters, one per level: a question, then a world."""
 
 
 def effective_trials(trials: Sequence[Trial]) -> float:
@@ -37,14 +37,17 @@ def effective_trials(trials: Sequence[Trial]) -> float:
     return min(_effective(results, keys) for keys in used)
 
 
-def clustered_interval(successes: int, trials: int, effective: float) -> tuple[float, float]:
+def clustered_interval(successes: float, trials: int, effective: float) -> tuple[float, float]:
     """Return the 95 % Wilson interval of a proportion that is as certain as `effective` independent trials.
+
+    For scores between 0 and 1, whose sum is `successes`, it is too wide rather than too narrow: they vary
+    less than trials that succeed or fail.
 
     >>> clustered_interval(8, 10, 10.0) == wilson_interval(8, 10)
     True
     """
-    if effective >= trials:
-        return wilson_interval(successes, trials)
+    if effective >= trials and successes == int(successes):
+        return wilson_interval(int(successes), trials)
     # The score interval is a function of the share and the number of trials, which may be a fraction.
     return _wilson(successes / trials, effective)
 
@@ -57,8 +60,8 @@ def _wilson(share: float, trials: float) -> tuple[float, float]:
     return (0.0 if share == 0 else center - half_width), (1.0 if share == 1 else center + half_width)
 
 
-def _effective(results: Sequence[bool], keys: Sequence[Hashable]) -> float:
-    clusters: dict[Hashable, list[bool]] = defaultdict(list)
+def _effective(results: Sequence[float], keys: Sequence[Hashable]) -> float:
+    clusters: dict[Hashable, list[float]] = defaultdict(list)
     for key, success in zip(keys, results, strict=True):
         clusters[key].append(success)
     total, share = len(results), sum(results) / len(results)

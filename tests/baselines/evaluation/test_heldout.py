@@ -7,7 +7,7 @@ import pytest
 
 from agents.scripted import ScriptedSolver
 from baselines.config import TERSE_GAME
-from baselines.evaluation import Accuracy, evaluate
+from baselines.evaluation.heldout import Accuracy, evaluate
 from ssp_env.game import Reply, View
 from ssp_env.scoring import wilson_interval
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from baselines.intervals import Trial, clustered_interval, effective_trials
+from baselines.evaluation.intervals import Trial, clustered_interval, effective_trials
 from baselines.processes import Processes
 from baselines.tasks import HeldOut, Source, WorldSource
 from ssp_env.game import GameConfig
@@ -81,6 +81,6 @@ def _accuracy(solver: AnyAgent, heldout: HeldOut, batch: int, processes: Process
         (outcome.success_rate == 1.0, (f"{corpus}/{outcome.question}", corpus)) for corpus, outcome in results
     ]
     searches = sum(outcome.metrics["solver_searches"] for _, outcome in results) / len(results)
-    solved = sum(success for success, _ in trials)
+    solved = int(sum(success for success, _ in trials))
     interval = clustered_interval(solved, len(results), effective_trials(trials))
     return Accuracy(solved / len(results), interval, len(results), searches)

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from agents import player_names
 from agents.player_names import MadePlayer
 from agents.scripted import ScriptedPlayer
-from baselines.agent_figures import AgentFigures, Share, agent_table, count_figures, table_data
-from baselines.agent_measurement import AgentTasks, Measurement
 from baselines.commands import evaluate
+from baselines.evaluation.agent_figures import AgentFigures, Share, agent_table, count_figures, table_data
+from baselines.evaluation.agent_measurement import AgentTasks, Measurement
 from ssp_env.game import Reply
 from ssp_env.records import first_difference, read_episodes
 from ssp_env.scenario import open_scenario
@@ -422,10 +422,9 @@ def test_players_measured_before_one_that_is_unknown_are_in_the_file(tmp_path):
     ("arguments", "fix"),
     [
         (["perfect", "perfect", "--games", "2"], "expected different players, got perfect more than once"),
-        (["perfect", "guess"], "a tiny model, or --games N, got 2 players"),
-        (["perfect"], "perfect is measured in games: add --games N"),
         (["nobody", "--games", "2"], "player must be one of"),
-        (["perfect", "--reader", "guess", "--json", "x"], "--json, --reader can only be used with --games N"),
+        (["perfect", "--reader", "guess", "--json", "x"], "--reader can only be used with --games N"),
+        (["perfect", "--games", "2", "--by", "hops"], "--by cannot be used with --games"),
         (["perfect", "--games", "2", "--questions", "x"], "add --corpus or --index"),
         (["perfect", "--games", "2", "--world", "moon"], "known presets: large, small, tiny"),
         (["perfect", "--games", "2", "--world", "small"], "worlds only: choose the world 'tiny'"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-from baselines.intervals import Trial, clustered_interval, effective_trials
+from baselines.evaluation.intervals import Trial, clustered_interval, effective_trials
 from ssp_env.game import Game, Outcome
 from ssp_env.game.events import TurnTaken
 from ssp_env.play import count_failures
@@ -36,7 +36,7 @@ class Share:
     @classmethod
     def of(cls, trials: Sequence[Trial]) -> Share:
         """Count the successes among trials that come in clusters."""
-        return cls(sum(success for success, _ in trials), len(trials), effective_trials(trials))
+        return cls(int(sum(success for success, _ in trials)), len(trials), effective_trials(trials))
 
     @property
     def share(self) -> float | None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from baselines.agent_figures import Share, count_figures
-from baselines.intervals import clustered_interval, effective_trials
+from baselines.evaluation.agent_figures import Share, count_figures
+from baselines.evaluation.intervals import clustered_interval, effective_trials
 from ssp_env.game import Game, GameConfig, Task
 from ssp_env.scoring import wilson_interval
 

@@ -14,7 +14,7 @@ from agents.metering import Meter, metered
 from agents.player_names import PlayerOptions, Prompts, default_max_new_tokens
 from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
-from baselines.agent_figures import AgentFigures, count_figures
+from baselines.evaluation.agent_figures import AgentFigures, count_figures
 from ssp_env.game import Game, Task
 from ssp_env.objects import is_async
 from ssp_env.play import is_async_agent, play, play_async

@@ -1,0 +1,188 @@
+"""`ssp eval` on question sets: plays or reads saved answers, prints the figures and writes them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from agents.judges import judge_by_name
+from agents.player_names import PlayerOptions
+from agents.smollm2 import SmolLM2Missing
+from baselines.evaluation.answers import Answer, SavedAnswers, read_answers
+from baselines.evaluation.figures import by_field, by_set, mean_over_sets
+from baselines.evaluation.judging import Verdicts, ask_judge
+from baselines.evaluation.paired import compare
+from baselines.evaluation.progress import bar
+from baselines.evaluation.run import Evaluation
+from baselines.evaluation.tables import PlayerRows, csv_text, json_data, markdown_text, text_table
+from ssp_env.cli.options import print_text
+
+
+@dataclass(frozen=True)
+class Report:
+    """How answers are reported.
+
+    Attributes:
+        by: Fields of the questions by which figures are broken down.
+        judge: Name of the judge of answers that fail exact match; empty for none.
+        against: Saved answers that every player is compared with.
+        players: What a judge made by name is told.
+        folder: Folder in which verdicts are kept; None keeps none.
+        json_file: File for all figures as JSON.
+        csv_file: File for all figures as CSV.
+        markdown_file: File for the table as Markdown.
+    """
+
+    by: Sequence[str] = ()
+    judge: str = ""
+    against: Path | None = None
+    players: PlayerOptions = field(default_factory=PlayerOptions)
+    folder: Path | None = None
+    json_file: Path | None = None
+    csv_file: Path | None = None
+    markdown_file: Path | None = None
+
+
+def evaluate_and_print(evaluation: Evaluation, players: Sequence[str], title: str, report: Report) -> None:
+    """Let every player answer all questions, then print and write the figures.
+
+    Raises:
+        typer.Exit: With status 1 if every attempt failed.
+        SystemExit: If SmolLM2 is wanted and not installed.
+    """
+    if repeated := sorted({player for player in players if list(players).count(player) > 1}):
+        raise ValueError(f"expected different players, got {', '.join(repeated)} more than once")
+    other = None if report.against is None else read_answers(report.against)
+    answers: dict[str, tuple[Answer, ...]] = {}
+    options = _options(evaluation, report)
+    rows: dict[str, PlayerRows] = {}
+    try:
+        for player in players:
+            with bar(player, evaluation.games) as advance:
+                answers[player] = evaluation.run(player, advance)
+            # Written after every player, so that nothing is lost when a later one fails.
+            rows[player] = _rows(answers[player], other, report)
+            _write(rows, title, options, report)
+    except SmolLM2Missing as missing:
+        sys.exit(f"ssp: {missing}")
+    _print(rows, answers, title, report)
+
+
+def saved_and_print(files: Sequence[Path], report: Report) -> None:
+    """Print and write the figures of saved answers; nothing is played.
+
+    Raises:
+        DataFileError: If a file holds no answers.
+        typer.Exit: With status 1 if every attempt failed.
+    """
+    saved = {str(path): read_answers(path) for path in files}
+    other = None if report.against is None else read_answers(report.against)
+    for path, one in {**saved, **({} if other is None else {str(report.against): other})}.items():
+        if missing := _missing(one):
+            print_text(Console(stderr=True), f"{path}: {missing}", style="yellow")
+    answers = {path: one.answers for path, one in saved.items()}
+    rows = {path: _rows(given, other, report) for path, given in answers.items()}
+    title = "Saved answers: " + "; ".join(f"{path} of {one.header['player']}" for path, one in saved.items())
+    _write(rows, title, {"judge": report.judge, "saved": [one.header for one in saved.values()]}, report)
+    _print(rows, answers, title, report)
+
+
+def _missing(saved: SavedAnswers) -> str:
+    """Say how many answers are still to come; empty if all are there."""
+    sets: Mapping[str, Mapping[str, int]] = saved.header.get("sets", {})
+    expected = sum(one["questions"] for one in sets.values()) * int(saved.header.get("attempts", 1))
+    have = len({answer.key for answer in saved.answers})
+    if have >= expected:
+        return ""
+    return f"{have} of {expected} answers are there: the evaluation was stopped, or is still going on"
+
+
+def _options(evaluation: Evaluation, report: Report) -> dict[str, Any]:
+    scenario = next(iter(evaluation.scenarios.values()))
+    return {
+        "control": evaluation.control,
+        "attempts": evaluation.attempts,
+        "temperature": evaluation.temperature,
+        "seed": evaluation.seed,
+        "max_new_tokens": evaluation.max_new_tokens or "what suits each player",
+        "judge": report.judge or "none: exact match, F1 and cover match alone",
+        "top_k": scenario.rules.top_k,
+        "max_turns": scenario.rules.solver.max_turns,
+        "sets": {
+            one.name: {"questions": len(one.questions), "digest": one.digest()} for one in evaluation.sets
+        },
+    }
+
+
+def _rows(answers: Sequence[Answer], other: SavedAnswers | None, report: Report) -> PlayerRows:
+    verdicts = _verdicts(answers, report)
+    scored: dict[str, Any] = {"judge": report.judge, "verdicts": verdicts}
+    sets = by_set(answers, **scored)
+    differences = {}
+    if other is not None:
+        both = [verdicts, _verdicts(other.answers, report)]
+        differences = compare(answers, other.answers, judge=report.judge, verdicts=both)
+    return PlayerRows(
+        sets,
+        mean_over_sets(sets),
+        {name: by_field(answers, name, **scored) for name in report.by},
+        differences,
+    )
+
+
+def _verdicts(answers: Sequence[Answer], report: Report) -> Verdicts:
+    if not report.judge:
+        return {}
+    failures: dict[str, None] = {}
+    verdicts = ask_judge(
+        report.judge,
+        judge_by_name(report.judge, report.players),
+        answers,
+        path=None if report.folder is None else report.folder / "verdicts.jsonl",
+        concurrency=report.players.concurrency,
+        on_failure=lambda failure: failures.update({failure: None}),
+    )
+    for failure in failures:
+        print_text(Console(stderr=True), f"the judge {report.judge} failed: {failure}", style="red")
+    return verdicts
+
+
+def _write(rows: Mapping[str, PlayerRows], title: str, options: Mapping[str, Any], report: Report) -> None:
+    data = json_data(rows, {"played": title, **options})
+    for path, text in (
+        (report.json_file, json.dumps(data, indent=1, allow_nan=False) + "\n"),
+        (report.csv_file, csv_text(rows)),
+        (report.markdown_file, markdown_text(rows, title)),
+    ):
+        if path is not None:
+            aside = path.with_name(path.name + ".part")
+            aside.write_text(text, encoding="utf-8")
+            aside.replace(path)
+
+
+def _print(
+    rows: Mapping[str, PlayerRows], answers: Mapping[str, Sequence[Answer]], title: str, report: Report
+) -> None:
+    console = Console()
+    print_text(console, text_table(rows, title, judge=report.judge))
+    for text in _warnings(rows):
+        print_text(console, text, style="red")
+    given = [answer for listed in answers.values() for answer in listed]
+    if given and all(answer.failure is not None for answer in given):
+        raise typer.Exit(1)
+
+
+def _warnings(rows: Mapping[str, PlayerRows]) -> Iterator[str]:
+    for player, one in rows.items():
+        for name, group in one.sets.items():
+            for failure, count in group.failures.items():
+                yield f"{player}, {name}: {count} failed of {failure}"
+            if group.unjudged:
+                yield f"{player}, {name}: the judge gave no verdict on {group.unjudged} answers"
