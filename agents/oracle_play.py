@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +29,62 @@ WORLD = WorldConfig.from_id("small-train-999999")
 COUNT, HOPS, SEED = 2, 2, 0
 FILE = Path(demonstration_prompts.__file__).with_name("drawn.json")
 _MAX_DRAWS = 200
+_HEADING = re.compile(r"Doc \d+ \(Title: (.*)\)")
+_END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
 class OraclePlayer:
     """Plays every role of one game and knows its question and answer, in the protocol of tags.
 
     As the proposer it searches for the answer and then for each entity on the path, back to the second; as
-    the solver it searches for each entity on the path, from the first.
+    the solver it searches for each entity on the path, from the first. Where an answer needs quotations, it
+    copies the sentences that state the links of the path.
 
     Args:
         known: A question of the world, with its answer and the path to it.
+        complete: Whether the proposer also searches for the first entity of the path, so that a reader finds
+            every link of it in the evidence; rules that want quotations refuse most questions without.
     """
 
-    def __init__(self, known: KnownQuestion) -> None:
+    def __init__(self, known: KnownQuestion, *, complete: bool = False) -> None:
         self.known = known
+        self.complete = complete
 
     def act(self, view: View) -> str:
         """Search for what comes next, or write the question or the answer."""
         protocol = PROTOCOLS["default"]
         path, asked = self.known.entities, sum(message.role == "assistant" for message in view.messages)
-        backwards = path[:0:-1] if len(path) > 2 else path[::-1]
+        backwards = path[:0:-1] if len(path) > 2 and not self.complete else path[::-1]
         wanted = {"proposer": backwards, "solver": path[:-1], "reader": ()}[view.role]
         if asked < len(wanted):
             return protocol.write("search", wanted[asked]).text
         if view.final_action == "question":
             return protocol.write("question", self.known.question).text
-        return protocol.write("answer", self.known.answer).text
+        shown = "\n".join(message.content for message in view.messages)
+        quoted = proof(self.known, shown) if view.must_quote else []
+        answer = protocol.write("answer", self.known.answer).text
+        return "\n".join([*(protocol.wrap(protocol.quote, text) for text in quoted), answer])
+
+
+def proof(known: KnownQuestion, shown: str) -> list[str]:
+    """Return for each link of a question's path the sentence that states it, where one was shown.
+
+    Args:
+        known: The question.
+        shown: Passages as players see them, each behind a line with its title.
+    """
+    sentences: dict[str, list[str]] = {}
+    title = ""
+    for line in shown.splitlines():
+        if heading := _HEADING.fullmatch(line):
+            title = heading[1]
+        else:
+            sentences.setdefault(title, []).extend(_END_OF_SENTENCE.split(line))
+    links = [
+        [text for text in sentences.get(start, ()) if end.removeprefix("The ").casefold() in text.casefold()]
+        for start, end in pairwise(known.entities)
+    ]
+    return [stated[0] for stated in links if stated]
 
 
 def draw_demonstrations(
@@ -107,7 +139,9 @@ def _demonstrated(known: KnownQuestion, engine: SearchEngine) -> Demonstration |
     copied = any(known.answer in passage.text for _, passages in solving for passage in passages)
     if outcome.reason != "solved" or not (full and complete and copied and all(follows)):
         return None
-    return Demonstration(known.answer, known.question, _bare(proposing), _bare(solving), known.hops)
+    shown = PROTOCOLS["default"].passages([passage for _, passages in solving for passage in passages])
+    quoted = tuple(proof(known, shown))
+    return Demonstration(known.answer, known.question, _bare(proposing), _bare(solving), known.hops, quoted)
 
 
 def _follows(told: str, searches: Sequence[Query]) -> bool:

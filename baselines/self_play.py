@@ -12,6 +12,7 @@ from baselines.algorithms import Algorithm, CombinableAlgorithm, StatefulAlgorit
 from baselines.batch_filling import Filling, without_copies
 from baselines.by_role import LEARNING_ROLES, by_role, distinct, joined, made_of, state_of
 from baselines.config import TrainConfig
+from baselines.hop_mixture import HopMixture
 from baselines.learner import Experience, Learner
 from baselines.opponents import Opponents
 from baselines.policies import CausalLMPolicy
@@ -19,7 +20,7 @@ from baselines.processes import Processes
 from baselines.rollout import Pairing, Rollout, Setting, play_pairings
 from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play_config import CURRENT, FROZEN
-from baselines.tasks import open_source
+from baselines.tasks import Source, WorldSource, open_source
 from baselines.update_trace import UpdateTrace
 from ssp_env.game import Outcome, Role
 from ssp_env.game.view import PROPOSER_SEAT
@@ -48,6 +49,7 @@ class SelfPlay:
         algorithms: By role that learns.
         opponents: Who plays in the place of the learner.
         filling: Completes the solver's batch.
+        hop_mixture: Knows how often each number of hops should be asked for.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class SelfPlay:
             config.opponents, config.learning, self.policies, frozen, config.game, config.temperature
         )
         self.filling = Filling(config.filling)
+        self.hop_mixture = HopMixture(config.hops)
 
     def step(self, number: int, trace: UpdateTrace | None = None) -> tuple[Rollout, dict[str, float]]:
         """Play the games of a step and learn from them; return them, and the metrics of both.
@@ -89,9 +92,10 @@ class SelfPlay:
             # Its random numbers depend on this name, which a resumed run must not choose anew.
             self._frozen.published("before")
         self.opponents.begin(number)
-        setting = Setting(self.source, config.game, config.seed, number, config.proposals, self.processes)
+        setting = Setting(self._source(), config.game, config.seed, number, config.proposals, self.processes)
         matches = self._matches(number)
         played = play_pairings(setting, [match.pairing for match in matches])
+        self.hop_mixture.record(played.games)
         results = self._results(played, matches, number)
         learning = config.learning_at(number)
         played = self._completed(played, setting, matches, learning)
@@ -101,6 +105,12 @@ class SelfPlay:
         for learner in self.learners.values():
             learner.trace = None
         return played, metrics
+
+    def _source(self) -> Source:
+        """Return where the tasks of a step come from."""
+        if self.config.hop_mixture == "adaptive" and isinstance(self.source, WorldSource):
+            return replace(self.source, shares=self.hop_mixture.shares())
+        return self.source
 
     def _completed(
         self, played: Rollout, setting: Setting, matches: Sequence[Match], learning: Collection[Role]
@@ -205,12 +215,17 @@ class SelfPlay:
 
     def plain_state(self) -> dict[str, Any]:
         """Return what else is kept between steps, as plain data for JSON."""
-        return {"opponents": self.opponents.plain_state(), "filling": self.filling.plain_state()}
+        return {
+            "opponents": self.opponents.plain_state(),
+            "filling": self.filling.plain_state(),
+            "hop_mixture": self.hop_mixture.plain_state(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
         """Invert `state_dict` and `plain_state`."""
         self.opponents.load(state_of("past", state), plain["opponents"])
         self.filling.load(plain["filling"])
+        self.hop_mixture.load(plain["hop_mixture"])
         for role, algorithm in self.algorithms.items():
             if isinstance(algorithm, StatefulAlgorithm):
                 algorithm.load_state_dict(state_of(role, state))

@@ -169,6 +169,7 @@ class WorldSource:
         hops: Numbers of hops, drawn equally often.
         known_questions: Draw questions whose answer is known, instead of answers.
         per_world: Held-out questions from each world and number of hops.
+        shares: How often each number of hops is drawn; empty for equally often.
     """
 
     preset: str = "tiny"
@@ -176,6 +177,7 @@ class WorldSource:
     hops: Sequence[int] = (1, 2, 3)
     known_questions: bool = False
     per_world: int = 4
+    shares: Mapping[int, float] = field(default_factory=dict)
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Scenario]]:
         """Draw tasks; return them, and by `Task.corpus` the scenarios that they are played in."""
@@ -189,7 +191,7 @@ class WorldSource:
         tasks = []
         for number in range(count):
             world = worlds[number % len(worlds)]
-            hops = int(rng.choice(list(self.hops)))
+            hops = self._draw_hops(rng)
             answers = world.answers(hops)
             answer = answers[int(rng.integers(len(answers)))]
             tasks.append(Task(answer, hops=hops, id=str(number), corpus=world.id))
@@ -206,9 +208,14 @@ class WorldSource:
         drawn = []
         for number in range(count):
             world = worlds[number % len(worlds)]
-            (known,) = world.questions(int(rng.choice(list(self.hops))), 1, rng, "train")
+            (known,) = world.questions(self._draw_hops(rng), 1, rng, "train")
             drawn.append((known, world.id))
         return drawn, scenarios
+
+    def _draw_hops(self, rng: np.random.Generator) -> int:
+        if not self.shares:
+            return int(rng.choice(list(self.hops)))
+        return int(rng.choice(list(self.shares), p=list(self.shares.values())))
 
     def _draw_worlds(self, rng: np.random.Generator, count: int) -> tuple[list[World], dict[str, Scenario]]:
         indexes = rng.integers(MAX_TRAIN_WORLDS, size=min(self.worlds, count))

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from agents.conversation_tokens import ConversationTokens
 from agents.oracle_play import OraclePlayer
-from agents.scripted.notes import backwards
+from agents.scripted.notes import NOTHING, backwards
 from baselines.learner import Experience, Learner, Loss, Totals
 from baselines.policies import Scores
 from baselines.samples import (
@@ -38,9 +38,9 @@ PageChoice = Literal["alike", "random", "linked"]
 Fact: TypeAlias = tuple[str, str]  # subject and relation, which determine the object
 
 UNANSWERABLE = 0.25
-"""Share of question look-ups with a relation that no page shown states: the answer is the last entity
-reached, as it is for the scripted reader. A reader that has seen none takes the nearest fact for the missing
-one and lets unanswerable questions pass the RAG check."""
+"""Share of question look-ups with a relation that no page shown states: the answer is that there is no such
+fact, as it is for the scripted reader. A reader that has seen none takes the nearest fact for the missing one
+and lets unanswerable questions pass the RAG check."""
 
 
 def pages_shown(progress: float) -> int:
@@ -138,7 +138,8 @@ def _answering(
         if missing:
             relations[place] = missing[int(rng.integers(len(missing)))]
             chain = chain[:place]
-    answer = protocol.wrap(protocol.answer, reached[len(chain)])
+    reaches_end = len(chain) == len(relations)
+    answer = protocol.wrap(protocol.answer, reached[-1] if reaches_end else NOTHING)
     quoted = [f"{key[0]} {key[1]} {facts[key]}" for key in chain]
     return render_question(relations[::-1], reached[0]), " ".join([*quoted, answer])
 
@@ -196,10 +197,19 @@ class Demonstrator:
     Args:
         known: The question of each game, by the game's id.
         conversations: The model's record of conversations as token ids.
+        complete: Whether the proposer searches for every entity of the path, the first included.
     """
 
-    def __init__(self, known: Mapping[str, KnownQuestion], conversations: ConversationTokens) -> None:
-        self._players = {game_id: OraclePlayer(question) for game_id, question in known.items()}
+    def __init__(
+        self,
+        known: Mapping[str, KnownQuestion],
+        conversations: ConversationTokens,
+        *,
+        complete: bool = False,
+    ) -> None:
+        self._players = {
+            game_id: OraclePlayer(question, complete=complete) for game_id, question in known.items()
+        }
         self._conversations = conversations
         self._turns: dict[tuple[str, str, str], list[Reply]] = {}
         end = conversations.tokenizer.eos_token_id
@@ -245,7 +255,7 @@ def oracle_demonstrations(
     """
     drawn, scenarios = source.draw_known(rng, games)
     known = {str(number): question for number, (question, _) in enumerate(drawn)}
-    player = Demonstrator(known, conversations)
+    player = Demonstrator(known, conversations, complete=config.quote_check != "off")
     opened = [
         Game(replace(question.task, question="", id=str(number), corpus=corpus), config, rng, str(number))
         for number, (question, corpus) in enumerate(drawn)

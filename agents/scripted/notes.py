@@ -11,6 +11,8 @@ from ssp_env.game.view import FinalKind
 from ssp_env.worlds import TerseFact, TerseQuestion, parse_facts, parse_question
 
 TERSE = PROTOCOLS["terse"]
+NOTHING = TERSE.notices["no_results"]
+"""The answer of a reader whose passages do not state a fact that the question asks for."""
 LINK = "is"
 """The one word with which facts are read backwards; no passage contains it."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from agents.scripted.mixture import Strength, draw_strategy, pick, resolve_mixture
-from agents.scripted.notes import TERSE, Notes, quoting, walk
+from agents.scripted.notes import NOTHING, TERSE, Notes, quoting, walk
 from ssp_env.game import View
 
 READER_STRATEGIES = ("chain", "random_value")
@@ -21,7 +21,7 @@ class ScriptedReader:
     """Plays the RAG check of the terse game.
 
     Strategies: `chain` follows the question through the passages and quotes the facts it uses, then answers;
-    if a link is missing, it answers with the last entity it reached. `random_value` answers with any value in
+    if a link is missing, it answers `none`: there is no such fact. `random_value` answers with any value in
     the passage of the entity the question names, or in any passage if that one is not there; it quotes
     nothing.
 
@@ -43,7 +43,9 @@ class ScriptedReader:
         question = notes.question()
         if draw_strategy(self.mixture, self.seed, view) == "chain":
             walked = walk(question, notes.facts)
-            return quoting(walked.steps, TERSE.wrap(TERSE.answer, walked.trail[-1]))
+            return quoting(
+                walked.steps, TERSE.wrap(TERSE.answer, NOTHING if walked.missing else walked.trail[-1])
+            )
         near = [fact.target for fact in notes.facts if fact.subject == question.entity]
         # Sorted, so that the order of the passages plays no part.
         values = sorted(near or [fact.target for fact in notes.facts] or [question.entity])

@@ -16,6 +16,7 @@ PROMPT_STYLES = ("english", "few_shot", "drawn", "terse")
 """Names of the prompt styles in `ssp_env.game.prompts`."""
 NoiseUnit = Literal["passage", "evidence"]
 HopCheck = Literal["off", "at_least", "exact"]
+QuoteCheck = Literal["off", "any", "per_hop"]
 
 
 MAX_NUMBER = 10**9
@@ -96,8 +97,14 @@ class GameConfig:
         second_reading: Whether a second reading of the evidence, in another order and with other noise, must
             recover the answer too; it needs `rag_check` and costs one reading of every question that has
             passed all else.
+        quote_check: Whether the reader must quote what its answer rests on: at least one quotation with
+            `any`, with `per_hop` as many as hops were asked for, and each must stand word for word in a
+            passage that it was shown (white space and case aside). A reader who makes the missing fact up
+            does not pass; it needs `rag_check`.
         closed_book: Whether a question is refused that the reader answers without any passage.
         uniqueness: Whether a question is refused for which the reader lists an answer beside the right one.
+        grounded: Whether the solver, too, must quote: an answer without a quotation, or with one that stands
+            in nothing that its searches returned, is wrong.
         judge: Whether an answer that fails exact match goes to a judge.
         reward: The proposer's reward as a function of the solver's mean success p: a shape of
             `rewards.REWARD_SHAPES`, or a function of your own, itself or by its name,
@@ -133,8 +140,10 @@ class GameConfig:
     noise_passages: int = 4
     noise_unit: NoiseUnit = "passage"
     second_reading: bool = False
+    quote_check: QuoteCheck = "off"
     closed_book: bool = False
     uniqueness: bool = False
+    grounded: bool = False
     judge: bool = False
     reward: str | RewardFunction = "1-acc"
     invalid_reward: float = 0.0
@@ -145,6 +154,7 @@ class GameConfig:
             ("prompts", self.prompts, PROMPT_STYLES),
             ("noise_unit", self.noise_unit, get_args(NoiseUnit)),
             ("hop_check", self.hop_check, get_args(HopCheck)),
+            ("quote_check", self.quote_check, get_args(QuoteCheck)),
         )
         for name, value, known in choices:
             if value not in known:
@@ -164,6 +174,11 @@ class GameConfig:
             proposer_reward(self.reward, right / self.attempts)
         if self.second_reading and not self.rag_check:
             raise ValueError("second_reading=True needs rag_check=True: it is the RAG check that it repeats")
+        if self.quote_check != "off" and not self.rag_check:
+            raise ValueError(
+                f"quote_check={self.quote_check!r} needs rag_check=True: it is the reader of the RAG check "
+                "that quotes"
+            )
         if self.max_similarity is not None and not 0 <= self.max_similarity <= 1:
             raise ValueError(f"max_similarity must be from 0 to 1, or None, got {self.max_similarity}")
         for name, budget in (("proposer", self.proposer), ("solver", self.solver)):
@@ -207,6 +222,12 @@ class GameConfig:
             ("second_recovery", self.second_reading),
         )
         return tuple(probe for probe, on in wanted if on)
+
+    def quotations_wanted(self, probe: Probe, hops: int) -> int:
+        """How many quotations a reading needs for a question of so many hops."""
+        if probe not in ("recovery", "second_recovery"):
+            return 0
+        return {"off": 0, "any": 1, "per_hop": hops}[self.quote_check]
 
     def with_budget(self, **limits: Any) -> GameConfig:
         """The same rules with some limits of both seats set.

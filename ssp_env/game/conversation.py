@@ -20,6 +20,7 @@ class Conversation:
 
     Attributes:
         messages: What was said so far, from the opening on.
+        must_quote: Whether an answer must come with quotations.
         malformed: Turns without a complete action, of which the budget forgives some.
         queries: The searches that were executed, in order.
         opened: How many parts of pages were opened.
@@ -32,6 +33,7 @@ class Conversation:
     messages: tuple[Message, ...]
     protocol: Protocol
     budget: Budget
+    must_quote: bool = False
     turns: int = 0
     tokens: int = 0
     malformed: int = 0
@@ -55,6 +57,7 @@ class Conversation:
             searches_left=max(0, self.budget.max_searches - len(self.queries)),
             tokens_left=self._tokens_left(),
             opens_left=max(0, self.budget.max_opens - self.opened) if self.protocol.open else 0,
+            must_quote=self.must_quote,
         )
 
     def hear(self, reply: Reply) -> Action:

@@ -84,8 +84,23 @@ class ReadingGiven:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotationsChecked:
+    """What a reader or solver quoted; `missing` stand in no passage that it was shown.
+
+    `seat` is that of `AnswerScored`: what stands in the place of a reader's seat says what it read for.
+    """
+
+    seat: str
+    quotations: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerScored:
-    """A reader's or solver's answer was compared with the right answers, by `exact_match` or by a `judge`."""
+    """A reader's or solver's answer was compared with the right answers, by `exact_match` or by a `judge`.
+
+    The answer of a solver whose quotations do not count is wrong by `unquoted` or `misquoted`.
+    """
 
     seat: str
     answer: str
@@ -110,6 +125,7 @@ Event: TypeAlias = (
     | QuestionProposed
     | EvidenceMixed
     | ReadingGiven
+    | QuotationsChecked
     | AnswerScored
     | GameBroken
 )

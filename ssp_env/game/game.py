@@ -23,6 +23,7 @@ from ssp_env.game.events import (
     NoticeGiven,
     PageOpened,
     QuestionProposed,
+    QuotationsChecked,
     ReadingGiven,
     SearchReturned,
     SeatForfeited,
@@ -34,6 +35,7 @@ from ssp_env.game.passage import Passage, checked_passage
 from ssp_env.game.prompts import prompt_style
 from ssp_env.game.protocol import PROTOCOLS, Action, listed
 from ssp_env.game.protocol.notices import Notice
+from ssp_env.game.quotations import QuoteFault, missing_quotations, quotations, quote_fault
 from ssp_env.game.requests import (
     Failure,
     Judge,
@@ -44,6 +46,7 @@ from ssp_env.game.requests import (
     Result,
     Search,
     Turn,
+    check_result,
     source_of,
     storable,
 )
@@ -149,7 +152,7 @@ class Game:
         request, proceed = self._open[request_id]
         if isinstance(request, Turn | Read) and isinstance(result, str):
             result = as_reply(result)
-        _check_result(request, result)
+        check_result(request, result)
         if isinstance(result, list):
             result = [storable(checked_passage(passage)) for passage in result]
         self._inputs.append((request_id, result))
@@ -223,7 +226,7 @@ class Game:
         self.events.append(TurnTaken(seat.seat, reply, action))
         step, detail = seat.next_step(action)
         if step == "final":
-            self._finish(seat, detail)
+            self._finish(seat, action)
         elif step == "search":
             request = Search(f"{seat.seat}/search/{len(seat.queries)}", seat.seat, detail, self.config.top_k)
             self._ask(request, lambda passages: self._take_search(seat, detail, passages))
@@ -249,11 +252,16 @@ class Game:
         self.events.append(PageOpened(seat.seat, passage_id, tuple(passages)))
         self._ask_turn(seat)
 
-    def _finish(self, seat: Conversation, content: str) -> None:
+    def _finish(self, seat: Conversation, action: Action) -> None:
         if seat is self._proposer:
-            self._check_rules(content)
+            self._check_rules(action.content)
+            return
+        shown = shown_result(seat.passages, self.config).passages
+        if self.config.grounded and (fault := self._check_quotations(seat.seat, action, shown, 1)):
+            self.events.append(AnswerScored(seat.seat, action.content, False, fault))
+            self._close_attempt(seat.seat, False)
         else:
-            self._score_answer(seat.seat, content, lambda correct: self._close_attempt(seat.seat, correct))
+            self._score_answer(seat.seat, action.content, partial(self._close_attempt, seat.seat))
 
     def _forfeit(self, seat: Conversation, code: str) -> None:
         if seat is self._proposer:
@@ -324,9 +332,8 @@ class Game:
             self._mix_again()
             return
         messages = self._reading_prompt(probe)
-        view = View(
-            self._public_id, READER_SEAT, "verify", messages, turns_left=1, searches_left=0, probe=probe
-        )
+        quoting = self.config.quotations_wanted(probe, self.task.hops) > 0
+        view = View(self._public_id, READER_SEAT, "verify", messages, 1, 0, probe=probe, must_quote=quoting)
         request = Read("read" if probe == "recovery" else f"read/{probe}", view)
         self._ask(request, lambda reply: self._take_reading(probe, reply, tuple(left)))
 
@@ -344,9 +351,23 @@ class Game:
         if not answers and probe != "closed_book":
             self._end("invalid", "no_reading")
             return
+        shown = shown_evidence(self._mixed, self.config).passages
+        least = self.config.quotations_wanted(probe, self.task.hops)
+        if least and (fault := self._check_quotations(READINGS[probe], action, shown, least)):
+            self._end("invalid", fault)
+            return
         # A closed-book reader who says nothing knows nothing, as it should.
         proceed = partial(self._ask_readings, left)
         self._expect(probe != "closed_book", READINGS[probe], answers, REFUSED_BY[probe], proceed)
+
+    def _check_quotations(
+        self, seat: str, action: Action, shown: Sequence[Passage], least: int
+    ) -> QuoteFault | None:
+        """Hold what a seat quotes against what it was shown."""
+        quoted = quotations(self.protocol, action)
+        missing = missing_quotations(self.protocol, quoted, shown)
+        self.events.append(QuotationsChecked(seat, quoted, missing))
+        return quote_fault(quoted, missing, least)
 
     def _expect(
         self, right: bool, seat: str, answers: Sequence[str], code: str, proceed: Callable[[], None]
@@ -374,7 +395,7 @@ class Game:
     def _open_attempts(self) -> None:
         self.phase = "solve"
         opening = self._prompts.solver(self.config, self.question)
-        shared = (opening, self.protocol, self.config.solver)
+        shared = (opening, self.protocol, self.config.solver, self.config.grounded)
         for seat in self.seats[1:]:
             self._ask_turn(Conversation(self._public_id, seat, "solve", *shared))
 
@@ -418,26 +439,3 @@ def _in_order(mixed: Sequence[Passage], evidence: Sequence[Passage]) -> list[str
     """The ids of the evidence, in the order in which a reader is shown it."""
     kept = {passage.id for passage in evidence}
     return [passage.id for passage in mixed if passage.id in kept]
-
-
-_WANTED: dict[type, tuple[type, str]] = {
-    Turn: (Reply, "text or a Reply"),
-    Read: (Reply, "text or a Reply"),
-    Search: (list, "a list of Passage"),
-    Open: (list, "a list of that passage or none"),
-    Noise: (list, "a list of Passage"),
-    Judge: (bool, "a bool"),
-}
-
-
-def _check_result(request: Request, result: Result) -> None:
-    if isinstance(result, Failure):
-        return
-    kind, words = _WANTED[type(request)]
-    fits = isinstance(result, kind)
-    if fits and isinstance(result, list):
-        fits = all(isinstance(passage, Passage) for passage in result)
-        if fits and isinstance(request, Open):
-            fits = [passage.id for passage in result] in ([], [request.passage_id])
-    if not fits:
-        raise TypeError(f"request {request.id!r} wants {words} or a Failure, got {type(result).__name__}")

@@ -17,7 +17,7 @@ Verdict = Literal["valid", "invalid", "error"]
 REASON_CODES = (
     *("malformed", "turn_limit", "token_limit"),
     *RULE_CODES,
-    *("no_reading", "not_recovered", "closed_book", "not_unique", "not_confirmed"),
+    *("no_reading", "unquoted", "misquoted", "not_recovered", "closed_book", "not_unique", "not_confirmed"),
     *("solved", "unsolved"),
     "error",
 )

@@ -136,3 +136,31 @@ def storable(passage: Passage) -> Passage:
     id, title, text = map(replace_surrogates, (passage.id, passage.title, passage.text))
     whole = Passage(id, title, text, passage.score)
     return passage if whole == passage else whole
+
+
+_WANTED: dict[type, tuple[type, str]] = {
+    Turn: (Reply, "text or a Reply"),
+    Read: (Reply, "text or a Reply"),
+    Search: (list, "a list of Passage"),
+    Open: (list, "a list of that passage or none"),
+    Noise: (list, "a list of Passage"),
+    Judge: (bool, "a bool"),
+}
+
+
+def check_result(request: Request, result: Result) -> None:
+    """Refuse a result that does not fit its request.
+
+    Raises:
+        TypeError: If it does not; the message says what was wanted.
+    """
+    if isinstance(result, Failure):
+        return
+    kind, words = _WANTED[type(request)]
+    fits = isinstance(result, kind)
+    if fits and isinstance(result, list):
+        fits = all(isinstance(passage, Passage) for passage in result)
+        if fits and isinstance(request, Open):
+            fits = [passage.id for passage in result] in ([], [request.passage_id])
+    if not fits:
+        raise TypeError(f"request {request.id!r} wants {words} or a Failure, got {type(result).__name__}")

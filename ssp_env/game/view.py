@@ -141,6 +141,7 @@ class View:
         tokens_left: Tokens the seat may still sample; None without a limit.
         probe: What a reading checks; None in the other phases.
         opens_left: Parts of pages that this seat may still open; 0 under protocols that open none.
+        must_quote: Whether an answer counts only if it comes with quotations from what the seat was shown.
     """
 
     game_id: str
@@ -152,6 +153,7 @@ class View:
     tokens_left: int | None = None
     probe: Probe | None = None
     opens_left: int = 0
+    must_quote: bool = False
 
     def to_openai(self, tool_role: ToolRole = "tool") -> list[dict[str, Any]]:
         """Return the conversation as chat endpoints and chat templates take it; see `Message.to_openai`."""

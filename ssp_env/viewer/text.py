@@ -20,6 +20,7 @@ from ssp_env.game.events import (
     NoticeGiven,
     PageOpened,
     QuestionProposed,
+    QuotationsChecked,
     ReadingGiven,
     SearchReturned,
     SeatForfeited,
@@ -93,6 +94,11 @@ def describe_event(event: Event, config: GameConfig | None = None) -> Descriptio
         case ReadingGiven():
             speaker = "reader" if event.probe == "recovery" else event.probe.replace("_", " ")
             return Description(speaker, tuple(_written(event.action)))
+        case QuotationsChecked():
+            missing = [Part("bad", f"in no passage: {text}") for text in event.missing]
+            standing = len(event.quotations) - len(event.missing)
+            counts = f"{event.seat}: {standing} of {len(event.quotations)} stand in the passages"
+            return Description("quotations", (Part("detail", counts), *missing))
         case AnswerScored():
             judgement = "right" if event.correct else "wrong"
             said = f"{event.seat} is {judgement}: {event.answer}"

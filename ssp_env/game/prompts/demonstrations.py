@@ -39,6 +39,7 @@ class Demonstration:
         proposing: The proposer's searches.
         solving: The solver's searches.
         hops: The number of hops asked for.
+        quotations: What proves the answer, word for word from what was found.
     """
 
     answer: str
@@ -46,6 +47,7 @@ class Demonstration:
     proposing: tuple[Query, ...]
     solving: tuple[Query, ...]
     hops: int = 2
+    quotations: tuple[str, ...] = ()
 
     @property
     def passages(self) -> list[Passage]:
@@ -61,7 +63,13 @@ class Demonstration:
             )
             for seat in ("proposing", "solving")
         }
-        return cls(data["answer"], data["question"], **searches, hops=data["hops"])
+        return cls(
+            data["answer"],
+            data["question"],
+            **searches,
+            hops=data["hops"],
+            quotations=tuple(data["quotations"]),
+        )
 
     def keeps(self, config: GameConfig, final: FinalKind) -> bool:
         """Whether its proposer, if `final` is a question, or its solver kept the rules."""
@@ -123,7 +131,7 @@ class FewShot:
         protocol = PROTOCOLS[config.protocol]
         kept, note = self._kept(config, "answer")
         shown = [
-            _Shown(f"Question: {one.question}", one.solving, protocol.write("answer", one.answer).text)
+            _Shown(f"Question: {one.question}", one.solving, _proved(protocol, one, quoted=config.grounded))
             for one in kept
         ]
         preamble = "\n".join(["Answer the question.", *budget_rules(config, "answer").values(), *note])
@@ -132,8 +140,12 @@ class FewShot:
     def reader(self, config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
         """Demonstrations of passages, a question and an answer, then passages and question."""
         protocol = PROTOCOLS[config.protocol]
-        read = [(_reading(protocol, one.question, one.passages), one.answer) for one in self.demonstrations]
-        return _answered(protocol, read, _reading(protocol, question, passages))
+        quoted = config.quote_check != "off"
+        shown = [
+            _Shown(_reading(protocol, one.question, one.passages), (), _proved(protocol, one, quoted=quoted))
+            for one in self.demonstrations
+        ]
+        return _messages(protocol, "", shown, _reading(protocol, question, passages))
 
     def closed_book(self, config: GameConfig, question: str) -> tuple[Message, ...]:
         """Demonstrations of a question and an answer, then the question."""
@@ -193,6 +205,12 @@ def _task(answer: str, hops: int) -> str:
 
 def _reading(protocol: Protocol, question: str, passages: Sequence[Passage]) -> str:
     return f"{protocol.observe(passages)}\nQuestion: {protocol.escape(question)}"
+
+
+def _proved(protocol: Protocol, one: Demonstration, *, quoted: bool) -> str:
+    """The answer of a demonstration, behind what it rests on if that is wanted."""
+    quotations = [protocol.wrap(protocol.quote, text) for text in one.quotations if quoted]
+    return "\n".join([*quotations, protocol.write("answer", one.answer).text])
 
 
 def _judging(protocol: Protocol, question: str, candidate: str, golds: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from ssp_env.game.config import GameConfig
 from ssp_env.game.passage import Passage
 from ssp_env.game.prompts.rule_sentences import budget_rules, keeps_form, proposal_rules, quoted
 from ssp_env.game.protocol import PROTOCOLS, Protocol
+from ssp_env.game.quotations import FACT_WORDS
 from ssp_env.game.task import Task
 from ssp_env.game.view import Message
 
@@ -32,6 +33,12 @@ _WRITING = "write {search} and stop; the results arrive between {observation} ta
 _CALLING = "call the tool `search`; the results are the reply to your call"
 _COPYING = (
     "copy every passage that may matter word for word into {evidence} (unless you did not search), then "
+)
+
+_QUOTING = (
+    "copy every fact that your answer rests on, word for word as it stands in a document, as {quote} (of at "
+    f"least {FACT_WORDS} words; if one is missing or stands in no document, your answer counts as wrong), "
+    "then "
 )
 
 
@@ -80,7 +87,9 @@ def solver(config: GameConfig, question: str) -> tuple[Message, ...]:
 
 def reader(config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
     """One user message with the passages and the question."""
-    return _reading(config, _PROMPTS["reader"], "your answer", question, passages)
+    quote = PROTOCOLS[config.protocol].wrap(PROTOCOLS[config.protocol].quote, "its words")
+    quoting = "" if config.quote_check == "off" else _QUOTING.format(quote=quote)
+    return _reading(config, _PROMPTS["reader"], "your answer", question, passages, quoting=quoting)
 
 
 def all_answers(config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
@@ -112,10 +121,17 @@ def judge(protocol: Protocol, question: str, candidate: str, golds: Sequence[str
 
 
 def _reading(
-    config: GameConfig, prompt: str, answer: str, question: str, passages: Sequence[Passage]
+    config: GameConfig,
+    prompt: str,
+    answer: str,
+    question: str,
+    passages: Sequence[Passage],
+    *,
+    quoting: str = "",
 ) -> tuple[Message, ...]:
     protocol = PROTOCOLS[config.protocol]
     user = prompt.format(
+        quoting=quoting,
         answer=protocol.write("answer", answer).text,
         documents=protocol.passages(passages),
         text=protocol.escape(question),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ssp_env.game.config import Budget, GameConfig
 from ssp_env.game.protocol import PROTOCOLS, Protocol
+from ssp_env.game.quotations import FACT_WORDS
 from ssp_env.game.rules import first_violation
 from ssp_env.game.task import Task
 from ssp_env.game.view import FinalKind
@@ -29,7 +30,7 @@ def proposal_rules(config: GameConfig, task: Task) -> dict[str, str]:
     >>> proposal_rules(GameConfig(min_searches=1), Task("Varnby"))["too_few_searches"]
     'You have made at least 1 search that found something.'
     """
-    told = {**_form_rules(config, task), **_search_rules(config, task), **_reading_rules(config)}
+    told = {**_form_rules(config, task), **_search_rules(config, task), **_reading_rules(config, task)}
     return {code: sentence for code, sentence in told.items() if sentence}
 
 
@@ -42,7 +43,7 @@ def budget_rules(config: GameConfig, final: FinalKind) -> dict[str, str]:
 
     Returns:
         One sentence per limit: `search_limit`, `open_limit`, and the reason codes of players that overstep
-        one.
+        one; `unquoted` says what quotations an answer needs.
 
     >>> budget_rules(GameConfig().with_budget(max_turns=5), "answer")["turn_limit"]
     'You have 5 turns, each of them one message: write the answer in the last one at the latest.'
@@ -63,6 +64,7 @@ def budget_rules(config: GameConfig, final: FinalKind) -> dict[str, str]:
             if budget.retries
             else "With a turn without a complete action you forfeit."
         ),
+        "unquoted": _quoting(config) if final == "answer" and config.grounded else "",
         "token_limit": (
             f"You may write {count(budget.max_tokens, 'token')} over all turns; with more you forfeit."
             if budget.max_tokens is not None
@@ -146,8 +148,13 @@ def _search_rules(config: GameConfig, task: Task) -> dict[str, str]:
     }
 
 
-def _reading_rules(config: GameConfig) -> dict[str, str]:
+def _reading_rules(config: GameConfig, task: Task) -> dict[str, str]:
     evidence = _evidence(config)
+    wanted = count(config.quotations_wanted("recovery", task.hops), "fact")
+    quoting = {
+        "unquoted": f"The reader proves the answer by at least {wanted} copied from its passages.",
+        "misquoted": "Every fact that the reader copies stands word for word in one of these passages.",
+    }
     told = {
         "recovery": ("not_recovered", f"A reader who cannot search recovers the answer from {evidence}."),
         "closed_book": ("closed_book", "A reader who sees no passage does not find the answer."),
@@ -157,7 +164,8 @@ def _reading_rules(config: GameConfig) -> dict[str, str]:
         ),
     }
     # A second reading asks for nothing that the first one does not ask for.
-    return dict(told[probe] for probe in config.probes if probe in told)
+    recovered = dict(told[probe] for probe in config.probes if probe in told)
+    return recovered | (quoting if config.quote_check != "off" else {})
 
 
 def _search_limit(config: GameConfig, final: FinalKind, budget: Budget) -> str:
@@ -183,6 +191,16 @@ def _open_limit(protocol: Protocol, budget: Budget) -> str:
     return (
         f"{opened}: {example} shows the third part of the page guide.md, if a search of yours has listed a "
         "part of it."
+    )
+
+
+def _quoting(config: GameConfig) -> str:
+    protocol = PROTOCOLS[config.protocol]
+    quote = protocol.wrap(protocol.quote, "its words")
+    return (
+        "Before the answer, copy what it rests on word for word from what your searches returned, as "
+        f"{quote}: at least one quotation of {FACT_WORDS} words or more. If one stands in nothing that they "
+        "returned, your answer counts as wrong."
     )
 
 

@@ -104,6 +104,8 @@ class Protocol:
         answer: Tag of the solver's and the reader's final answer.
         observation: Tag the environment puts around what it returns.
         evidence: Tag in which a solver copies evidence before it answers, ignored like reasoning; often none.
+        quote: Tag of a quotation, where the rules want answers to come with some; ignored like reasoning. If
+            empty, all that stands before the answer is quotations.
         calls: How a search is called: `tags` around the query; `hermes`, JSON between the tags `search`;
             `native`, a `ToolCall` beside the text. Questions and answers stand between their tags in all.
         layout: `documents` numbers the passages and shows titles; `plain` joins bare texts with ` ; `.
@@ -122,6 +124,7 @@ class Protocol:
     answer: str = "answer"
     observation: str = "information"
     evidence: str = ""
+    quote: str = "quote"
     calls: Literal["tags", "hermes", "native"] = "tags"
     layout: Literal["documents", "plain"] = "documents"
     notices: Mapping[Notice, str] = field(default_factory=lambda: ENGLISH_NOTICES)
@@ -137,12 +140,12 @@ class Protocol:
     def tags(self) -> tuple[str, ...]:
         """Every tag name of the protocol."""
         tagged = self.open if self.calls == "tags" else ""
-        names = (self.think, self.search, self.question, self.answer, self.observation, self.evidence, tagged)
-        return tuple(filter(None, names))
+        names = (self.think, self.search, self.question, self.answer, self.observation)
+        return tuple(filter(None, (*names, self.evidence, self.quote, tagged)))
 
     @cached_property
     def _ignored(self) -> tuple[str, ...]:
-        return tuple(filter(None, (self.think, self.observation, self.evidence)))
+        return tuple(filter(None, (self.think, self.observation, self.evidence, self.quote)))
 
     @cached_property
     def _tag(self) -> re.Pattern[str]:
@@ -216,8 +219,8 @@ class Protocol:
         """Find the first complete action; total and linear in the length of the reply.
 
         The content is what stands between a closing tag and the last opening tag of the same name before
-        it. Closed think and evidence blocks and self-written observation blocks are skipped whole, and so
-        is everything up to a closing think tag that has no opening one. Native tool calls come after the
+        it. Closed think, evidence and quote blocks and self-written observation blocks are skipped whole, and
+        so is everything up to a closing think tag that has no opening one. Native tool calls come after the
         text, the first one counts. Tags and control tokens inside a content are removed or spelled out.
 
         Args:
@@ -421,7 +424,7 @@ _PROTOCOLS = (
     Protocol("qwen2p5"),
     Protocol("R-Search", observation="observation", evidence="original_evidence"),
     Protocol("llama3p1"),
-    Protocol("terse", layout="plain", notices=TERSE_NOTICES),
+    Protocol("terse", quote="", layout="plain", notices=TERSE_NOTICES),
     _HERMES,
     replace(_HERMES, name="openai", calls="native"),
 )
