@@ -194,8 +194,8 @@ class TrainConfig:
         check_least(1, **{"evaluation.questions": self.evaluation.questions})
         if self.hop_mixture == "adaptive" and self.source.over_corpus:
             raise ValueError(
-                "hop_mixture = 'adaptive' chooses among tasks of generated worlds: leave out source.corpus and "
-                "source.search, or set hop_mixture to 'equal'"
+                "hop_mixture = 'adaptive' chooses among tasks of generated worlds: leave out source.corpus "
+                "and source.search, or set hop_mixture to 'equal'"
             )
         self._check_self_play()
         if not self.hops or min(self.hops) < 1:

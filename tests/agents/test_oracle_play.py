@@ -8,6 +8,7 @@ import pytest
 from agents import oracle_play
 from agents.oracle_play import FILE, OraclePlayer, draw_demonstrations, style_data
 from ssp_env.game import PROTOCOLS, Game, GameConfig, Task
+from ssp_env.game.prompts import prompt_style
 from ssp_env.game.prompts.demonstrations import FewShot, Listing
 from ssp_env.play import play
 from ssp_env.search.bm25 import BM25Engine
@@ -63,6 +64,31 @@ def test_a_oracle_player_wins_as_solver_and_loses_as_proposer(world, engine):
     game = Game(Task(gold.answer, gold.aliases, 2, id="g"))
     (outcome,) = play([game], proposer=player, solver=player, search=engine)
     assert (outcome.reason, outcome.rewards) == ("solved", {"proposer_0": 0.0, "solver_0": 1.0})
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_a_complete_oracle_proves_its_answers_link_by_link(world, engine, hops):
+    rules = GameConfig(quote_check="per_hop", grounded=True, noise_passages=0)
+    reasons = {}
+    for complete in (True, False):
+        games = []
+        for number, known in enumerate(world.questions(hops, 6, np.random.default_rng(1))):
+            games.append(Game(Task(known.answer, known.aliases, hops, id=str(number)), rules))
+            player = OraclePlayer(known, complete=complete)
+            play(games[-1:], proposer=player, solver=player, search=engine)
+        reasons[complete] = {game.outcome.reason for game in games}
+    assert reasons[True] == {"solved"}
+    assert ("unquoted" in reasons[False]) is (hops > 1)
+
+
+@pytest.mark.parametrize("style", ["few_shot", "drawn"])
+def test_demonstrated_quotations_stand_in_what_both_players_found(style):
+    for one in prompt_style(style).demonstrations:
+        for searches in (one.proposing, one.solving):
+            texts = [passage.text for _, found in searches for passage in found]
+            standing = [copied for copied in one.quotations if any(copied in text for text in texts)]
+            # A solver may find the answer by one search of two.
+            assert standing and (searches is one.solving or standing == list(one.quotations))
 
 
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))

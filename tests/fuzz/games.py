@@ -98,6 +98,8 @@ def _config(rng: random.Random, protocol: str) -> GameConfig:
         answer_in_search=rng.random() < 0.7,
         rag_check=rag_check,
         second_reading=rag_check and rng.random() < 0.3,
+        quote_check=rng.choice(("off", "off", "any", "per_hop")) if rag_check else "off",
+        grounded=rng.random() < 0.2,
         noise_passages=rng.choice((0, 1)),
         judge=rng.random() < 0.2,
         closed_book=rng.random() < 0.1,

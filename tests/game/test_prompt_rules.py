@@ -42,7 +42,8 @@ def configs(draw):
         answer_in_search=draw(st.booleans()),
         self_contained=draw(st.booleans()),
         max_similarity=draw(st.none() | st.sampled_from([0.0, 0.25, 0.333, 0.8, 1.0])),
-        rag_check=draw(st.booleans()),
+        rag_check=(rag_check := draw(st.booleans())),
+        quote_check=draw(st.sampled_from(["off", "any", "per_hop"])) if rag_check else "off",
         noise_passages=draw(st.integers(0, 9)),
         noise_unit=draw(st.sampled_from(["passage", "evidence"])),
         closed_book=draw(st.booleans()),
@@ -119,6 +120,15 @@ def rules_told(config, hops):
         ),
         "no_reading": Telling(readings[0], config.rag_check, readings[1]),
         "not_recovered": Telling(readings[0], config.rag_check, readings[1]),
+        "unquoted": Telling(
+            "The reader proves the answer by at least # facts? copied",
+            config.quote_check != "off",
+            (hops if config.quote_check == "per_hop" else 1,),
+        ),
+        "misquoted": Telling(
+            "Every fact that the reader copies stands word for word in one of these passages",
+            config.quote_check != "off",
+        ),
         # What a second reading asks for is what the first one asks for.
         "not_confirmed": Telling(readings[0], config.rag_check, readings[1]),
         "closed_book": Telling("A reader who sees no passage does not find", config.closed_book),
@@ -181,11 +191,11 @@ def test_numbers_agree_with_their_nouns(config):
     for role in ("proposer", "solver"):
         told = preamble(config.prompts, config, role)
         for number, noun in re.findall(
-            r"(?<![\d.,])(\d[\d,]*) (character|word|search|turn|token|passage|other game)(?!\w)", told
+            r"(?<![\d.,])(\d[\d,]*) (character|word|search|turn|token|passage|fact|other game)(?!\w)", told
         ):
             assert number == "1", f"{number} {noun}"
         assert not re.search(
-            r"(?<![\d.,])1 (characters|words|searches|turns|tokens|passages|others|other games)\b", told
+            r"(?<![\d.,])1 (characters|words|searches|turns|tokens|passages|facts|others|other games)\b", told
         )
 
 

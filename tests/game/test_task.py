@@ -156,6 +156,7 @@ def test_the_published_rules_are_the_default_and_one_more():
     # None of the published protocols opens pages.
     budget = {"max_searches": 10, "max_turns": 12, "retries": 1, "max_tokens": None, "max_opens": 10}
     assert published.pop("second_reading") is False
+    assert published.pop("quote_check") == "off" and published.pop("grounded") is False
     assert published == {
         "protocol": "default",
         "prompts": "english",

@@ -323,6 +323,27 @@ SCENARIOS = {
         "<answer> none </answer>",
         "<answer> tavor ; belin </answer>",
     ),
+    "unquoted": probed(
+        "The reader's passages give the answer, and it does not say by which facts.",
+        "<answer> tavor </answer>",
+        quote_check="any",
+    ),
+    "misquoted": probed(
+        "The reader makes up the fact that its passages lack.",
+        "corun mayor sarn corun mother tavor <answer> tavor </answer>",
+        quote_check="any",
+    ),
+    "quoted": Scenario(
+        "The reader copies every fact from its passages, and an attempt quotes what it has not found.",
+        {
+            "proposer_0": (*TERSE_SEARCHES, TERSE_QUESTION),
+            "reader": ("corun mayor sarn sarn mother tavor <answer> tavor </answer>",),
+            "solver_0": ("sarn mother tavor <answer> tavor </answer>",),
+        },
+        TERSE_TASK,
+        rules={**TERSE_OPTIONS, "noise_passages": 1, "quote_check": "per_hop", "grounded": True},
+        pages=TERSE_PAGES,
+    ),
     "not_confirmed": probed(
         "The evidence in another order and among other noise gives another answer.",
         "<answer> tavor </answer>",

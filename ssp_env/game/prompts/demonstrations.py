@@ -131,7 +131,11 @@ class FewShot:
         protocol = PROTOCOLS[config.protocol]
         kept, note = self._kept(config, "answer")
         shown = [
-            _Shown(f"Question: {one.question}", one.solving, _proved(protocol, one, quoted=config.grounded))
+            _Shown(
+                f"Question: {one.question}",
+                one.solving,
+                _final(protocol, one, one.solving if config.grounded else ()),
+            )
             for one in kept
         ]
         preamble = "\n".join(["Answer the question.", *budget_rules(config, "answer").values(), *note])
@@ -140,9 +144,13 @@ class FewShot:
     def reader(self, config: GameConfig, question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
         """Demonstrations of passages, a question and an answer, then passages and question."""
         protocol = PROTOCOLS[config.protocol]
-        quoted = config.quote_check != "off"
+        quoting = config.quote_check != "off"
         shown = [
-            _Shown(_reading(protocol, one.question, one.passages), (), _proved(protocol, one, quoted=quoted))
+            _Shown(
+                _reading(protocol, one.question, one.passages),
+                (),
+                _final(protocol, one, one.proposing if quoting else ()),
+            )
             for one in self.demonstrations
         ]
         return _messages(protocol, "", shown, _reading(protocol, question, passages))
@@ -207,9 +215,11 @@ def _reading(protocol: Protocol, question: str, passages: Sequence[Passage]) -> 
     return f"{protocol.observe(passages)}\nQuestion: {protocol.escape(question)}"
 
 
-def _proved(protocol: Protocol, one: Demonstration, *, quoted: bool) -> str:
-    """The answer of a demonstration, behind what it rests on if that is wanted."""
-    quotations = [protocol.wrap(protocol.quote, text) for text in one.quotations if quoted]
+def _final(protocol: Protocol, one: Demonstration, quotable: Sequence[Query]) -> str:
+    """The answer of a demonstration, behind what proves it in the passages that may be quoted."""
+    found = [passage.text for _, passages in quotable for passage in passages]
+    proofs = [proof for proof in one.quotations if any(proof in text for text in found)]
+    quotations = [protocol.wrap(protocol.quote, proof) for proof in proofs]
     return "\n".join([*quotations, protocol.write("answer", one.answer).text])
 
 
