@@ -34,10 +34,10 @@ def test_the_recorded_rules_give_the_recorded_score(game):
     )
 
 
-@settings(max_examples=100)
 NO_READER = {"rag_check": False, "quote_check": "off"}
 
 
+@settings(max_examples=100)
 @given(
     finished_games(),
     st.sampled_from([{"min_question_words": 0}, NO_READER, {"min_question_chars": 0}]),
