@@ -44,8 +44,8 @@ def resampled_means(
     rows = max(1, _CELLS // len(sums))
     for start in range(0, repetitions, rows):
         size = min(rows, repetitions - start)
-        times = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=size)
-        means.append((times @ sums) / (times @ counts))
+        drawn = rng.integers(len(sums), size=(size, len(sums)))
+        means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
     return np.concatenate(means)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from baselines.evaluation.paired import compare
 from baselines.evaluation.progress import bar
 from baselines.evaluation.run import Evaluation
 from baselines.evaluation.tables import PlayerRows, csv_text, json_data, markdown_text, text_table
+from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text
 
 
@@ -55,9 +57,9 @@ def evaluate_and_print(evaluation: Evaluation, players: Sequence[str], title: st
 
     Raises:
         typer.Exit: With status 1 if every attempt failed.
-        SystemExit: If SmolLM2 is wanted and not installed.
+        SystemExit: If SmolLM2 is wanted and not installed, or with status 130 after Ctrl-C.
     """
-    if repeated := sorted({player for player in players if list(players).count(player) > 1}):
+    if repeated := sorted(player for player, count in Counter(players).items() if count > 1):
         raise ValueError(f"expected different players, got {', '.join(repeated)} more than once")
     other = None if report.against is None else read_answers(report.against)
     answers: dict[str, tuple[Answer, ...]] = {}
@@ -72,6 +74,10 @@ def evaluate_and_print(evaluation: Evaluation, players: Sequence[str], title: st
             _write(rows, title, options, report)
     except SmolLM2Missing as missing:
         sys.exit(f"ssp: {missing}")
+    except KeyboardInterrupt:
+        way_on = "the same command goes on" if evaluation.folder else "nothing was kept without --out FOLDER"
+        print(f"\nssp: stopped; {way_on}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     _print(rows, answers, title, report)
 
 
@@ -83,6 +89,7 @@ def saved_and_print(files: Sequence[Path], report: Report) -> None:
         typer.Exit: With status 1 if every attempt failed.
     """
     saved = {str(path): read_answers(path) for path in files}
+    report = replace(report, folder=report.folder or files[0].parent)
     other = None if report.against is None else read_answers(report.against)
     for path, one in {**saved, **({} if other is None else {str(report.against): other})}.items():
         if missing := _missing(one):
@@ -113,6 +120,7 @@ def _options(evaluation: Evaluation, report: Report) -> dict[str, Any]:
         "seed": evaluation.seed,
         "max_new_tokens": evaluation.max_new_tokens or "what suits each player",
         "judge": report.judge or "none: exact match, F1 and cover match alone",
+        "engine": evaluation.engine,
         "top_k": scenario.rules.top_k,
         "max_turns": scenario.rules.solver.max_turns,
         "sets": {

@@ -325,6 +325,8 @@ def _by_questions(
 
     if control not in CONTROLS:
         raise ValueError(f"--control must be one of {', '.join(CONTROLS)}, got {control!r}")
+    if known == 0:
+        raise ValueError("--known must be at least 1 without --games: then nothing else is asked")
     over_files = bool(questions or folder)
     if over_files:
         sets, scenarios = _of_files(questions, folder, known, opening, control)

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,6 +79,12 @@ class Evaluation:
         """Number of games of each player."""
         return self.attempts * sum(len(one.questions) for one in self.sets)
 
+    @cached_property
+    def engine(self) -> str:
+        """Fingerprint of what is searched; of several worlds, of all their engines."""
+        prints = [scenario.engine.fingerprint() for scenario in self.scenarios.values()]
+        return prints[0] if len(prints) == 1 else hashlib.sha256("".join(sorted(prints)).encode()).hexdigest()
+
     def path_of(self, player: str) -> Path | None:
         """Return the file in which the answers of a player are kept."""
         return None if self.folder is None else self.folder / f"{file_name(player)}{SUFFIX}"
@@ -129,7 +136,7 @@ class Evaluation:
             "temperature": self.temperature,
             "seed": self.seed,
             "max_new_tokens": self.max_new_tokens or default_max_new_tokens(name),
-            "engine": _fingerprint(self.scenarios),
+            "engine": self.engine,
             "sets": {
                 one.name: {"questions": len(one.questions), "digest": one.digest()} for one in self.sets
             },
@@ -217,11 +224,6 @@ class Evaluation:
             for one in self.sets
             for identifier, passages in gold_passages(one.questions, self.scenarios).items()
         }
-
-
-def _fingerprint(scenarios: Mapping[str, Scenario]) -> str:
-    prints = [scenario.engine.fingerprint() for scenario in scenarios.values()]
-    return prints[0] if len(prints) == 1 else hashlib.sha256("".join(sorted(prints)).encode()).hexdigest()
 
 
 def _locked(path: Path | None) -> Any:
