@@ -6,12 +6,16 @@ at `/asked`.
 
 import argparse
 import asyncio
+import json
+from contextlib import contextmanager
+from urllib.request import urlopen
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from tests.agents.byte_tokenizer import END, byte_backend, spell
+from tests.serve.running import running
 
 TOKENIZER = byte_backend()
 SEARCH = "I look. <search> blue whale </search>"
@@ -70,7 +74,7 @@ def build(options):
         return {"tokens": [*TOKENIZER.encode(text).ids, *[7] * options.other_tokenizer]}
 
     @app.get("/asked")
-    def asked():
+    def told():
         return {"completions": served.asked, "calls": served.calls}
 
     @app.post("/v1/completions")
@@ -201,7 +205,7 @@ def adapter_routes(app, served, refused):
         return PlainTextResponse("Success")
 
 
-def main():
+def parse(arguments=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--name", default="whale")
@@ -215,7 +219,25 @@ def main():
     parser.add_argument("--fail-status", type=int, default=500)
     parser.add_argument("--other-tokenizer", action="store_true")
     parser.add_argument("--no-dev-mode", action="store_true")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+@contextmanager
+def serving(*arguments):
+    """Serve in a thread, which starts sooner than a process; give the address."""
+    with running(build(parse([*map(str, arguments)]))) as url:
+        yield url
+
+
+def asked(url):
+    """What a server was asked."""
+    # httpx reads certificates first, which takes longer than the request.
+    with urlopen(f"{url}/asked") as reply:
+        return json.load(reply)
+
+
+def main():
+    options = parse()
     uvicorn.run(build(options), host="127.0.0.1", port=options.port, access_log=False)
 
 

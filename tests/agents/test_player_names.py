@@ -16,8 +16,8 @@ from agents.vllm.errors import NoServerLeft
 from agents.vllm.served import VLLMServerAgent
 from ssp_env.game import Message, View
 from tests.agents.byte_tokenizer import byte_tokenizer
+from tests.agents.fake_vllm import serving
 from tests.agents.tiny import SIZES, TOKENIZER
-from tests.serve.running import process
 
 OPTIONS = PlayerOptions(sampling=SamplingParams(temperature=0.0, max_new_tokens=60))
 
@@ -158,7 +158,7 @@ def folder(tmp_path):
 
 
 def test_servers_by_name_play_with_the_tokenizer_of_their_model(folder):
-    with process("-m", "tests.agents.fake_vllm", "--root", folder) as (_, url):
+    with serving("--root", folder) as url:
         for rest in (url, f"{url},http://127.0.0.1:9", f"{folder}@{url}/v1"):
             player, prompts, model, back_end = BACK_ENDS["vllm"].make(rest, OPTIONS)
             assert isinstance(player, VLLMServerAgent)
@@ -172,7 +172,7 @@ def test_servers_by_name_play_with_the_tokenizer_of_their_model(folder):
 
 def test_a_model_folder_that_is_elsewhere_must_be_named():
     refused = pytest.raises(ValueError, match=r"vllm:FOLDER@URL.*/nowhere")
-    with process("-m", "tests.agents.fake_vllm", "--root", "/nowhere") as (_, url), refused:
+    with serving("--root", "/nowhere") as url, refused:
         BACK_ENDS["vllm"].make(url, OPTIONS)
 
 
@@ -187,7 +187,7 @@ def test_a_training_run_stands_for_its_final_model(folder, tmp_path_factory, mon
     with pytest.raises(ValueError, match="has no final model yet: continue it with ssp train --resume"):
         BACK_ENDS["vllm"].make(str(run), OPTIONS)
     final = folder.rename(run / "final")
-    with process("-m", "tests.agents.fake_vllm", "--root", run) as (_, url):
+    with serving("--root", run) as url:
         for rest in (url, f"{run}@{url}"):
             made = BACK_ENDS["vllm"].make(rest, OPTIONS)
             assert isinstance(made.player, VLLMServerAgent)

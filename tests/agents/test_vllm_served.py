@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from agents.sampling_params import SamplingParams
@@ -28,6 +27,7 @@ from ssp_env.http import RetryPolicy
 from ssp_env.play import play, play_async
 from ssp_env.search.bm25 import BM25Engine
 from tests.agents.byte_tokenizer import byte_tokenizer
+from tests.agents.fake_vllm import asked, serving
 from tests.serve.running import process
 
 TOKENIZER = byte_tokenizer()
@@ -40,6 +40,13 @@ EXACT = SamplingParams(temperature=0.7, top_p=1.0, max_new_tokens=200)
 @pytest.fixture
 def serve():
     """Start servers; give their addresses."""
+    with ExitStack() as stack:
+        yield lambda *options: stack.enter_context(serving(*options))
+
+
+@pytest.fixture
+def mortal():
+    """Start servers that can be killed; give their processes and addresses."""
     with ExitStack() as stack:
         yield lambda *options: stack.enter_context(process("-m", "tests.agents.fake_vllm", *options))
 
@@ -58,17 +65,13 @@ def new_games(count):
     return [Game(Task("krill", id=f"game {number}"), RULES, rng=number) for number in range(count)]
 
 
-def asked(url):
-    return httpx.get(f"{url}/asked").json()
-
-
 def turns(game):
     return [event.reply for event in game.events if isinstance(event, TurnTaken | ReadingGiven)]
 
 
 @pytest.mark.parametrize("run", ["blocking", "async"])
 def test_whole_games_are_played_and_carry_tokens_logprobs_and_versions(serve, run):
-    _, url = serve()
+    url = serve()
     agent, games = player(url), new_games(4)
     if run == "blocking":
         play(games, proposer=agent.blocking(), solver=agent.blocking(), search=ENGINE)
@@ -83,7 +86,7 @@ def test_whole_games_are_played_and_carry_tokens_logprobs_and_versions(serve, ru
 
 
 def test_the_server_reads_exactly_the_tokens_that_a_trainer_is_told(serve):
-    _, url = serve()
+    url = serve()
     agent, (game,) = player(url), new_games(1)
     play([game], proposer=agent.blocking(), solver=agent.blocking(), search=ENGINE)
     prompts = [request["prompt"] for request in asked(url)["completions"]]
@@ -99,7 +102,7 @@ def test_the_server_reads_exactly_the_tokens_that_a_trainer_is_told(serve):
 def test_a_pickled_player_goes_on_with_the_same_tokens_and_takes_its_key_from_the_environment(
     serve, monkeypatch
 ):
-    _, url = serve()
+    url = serve()
     agent, key = player(url, api_key="sk-do-not-tell-anybody"), "sk-of-the-other-process"
     first = view()
     (said,) = agent.blocking().act_batch([first])
@@ -120,7 +123,7 @@ def test_a_pickled_player_goes_on_with_the_same_tokens_and_takes_its_key_from_th
 
 
 def test_requests_say_all_that_shapes_the_distribution(serve):
-    _, url = serve()
+    url = serve()
     by_role = {"proposer": EXACT, "solver": EXACT, "reader": replace(EXACT, temperature=0.0)}
     agent = player(url, sampling=by_role)
     agent.blocking().act_batch([view(), view(game_id="h"), replace(view(), phase="verify")])
@@ -135,7 +138,7 @@ def test_requests_say_all_that_shapes_the_distribution(serve):
 
 
 def test_a_closing_tag_that_completes_no_action_does_not_end_the_turn(serve):
-    _, url = serve("--before", "A thought about </search> tags. ")
+    url = serve("--before", "A thought about </search> tags. ")
     (reply,) = player(url).blocking().act_batch([view()])
     assert reply.text == "A thought about </search> tags. I look. <search> blue whale </search>"
     first, second = asked(url)["completions"]
@@ -146,7 +149,7 @@ def test_a_closing_tag_that_completes_no_action_does_not_end_the_turn(serve):
 
 
 def test_the_budget_of_a_seat_limits_a_turn(serve):
-    _, url = serve()
+    url = serve()
     (reply,) = player(url).blocking().act_batch([view(tokens_left=7)])
     assert (reply.text, len(reply.token_ids)) == ("I look.", 7)
 
@@ -155,7 +158,7 @@ def test_the_budget_of_a_seat_limits_a_turn(serve):
 
 
 def test_conversations_stay_with_their_server_and_use_all_servers(serve):
-    urls = [serve()[1] for _ in range(2)]
+    urls = [serve() for _ in range(2)]
     agent, games = player(urls), new_games(12)
     asyncio.run(play_async(games, proposer=agent, solver=agent, search=ENGINE))
     prompts = [[TOKENIZER.decode(request["prompt"]) for request in asked(url)["completions"]] for url in urls]
@@ -166,8 +169,8 @@ def test_conversations_stay_with_their_server_and_use_all_servers(serve):
         assert all(any(prompt.startswith(known) for known in one if known != prompt) for prompt in later)
 
 
-def test_a_server_killed_in_the_middle_of_32_games_costs_no_game(serve):
-    (child, doomed), (_, other) = serve("--delay", "0.05"), serve("--delay", "0.05")
+def test_a_server_killed_in_the_middle_of_32_games_costs_no_game(serve, mortal):
+    (child, doomed), other = mortal("--delay", "0.05"), serve("--delay", "0.05")
     agent, games = player([doomed, other]), new_games(32)
     undisturbed = new_games(32)
     agent.connect()
@@ -187,8 +190,8 @@ def test_a_server_killed_in_the_middle_of_32_games_costs_no_game(serve):
     assert {game.outcome.reason for game in games} == {"solved"}
 
 
-def test_with_all_servers_gone_games_end_as_error_and_pay_nobody(serve):
-    child, url = serve("--delay", "0.05")
+def test_with_all_servers_gone_games_end_as_error_and_pay_nobody(mortal):
+    child, url = mortal("--delay", "0.05")
     agent, games = player(url), new_games(32)
     agent.connect()
     killer = threading.Timer(0.3, child.send_signal, [signal.SIGKILL])
@@ -215,7 +218,7 @@ def test_with_all_servers_gone_games_end_as_error_and_pay_nobody(serve):
     ids=" ".join,
 )
 def test_a_server_that_talks_nonsense_is_left_for_another(serve, flaw):
-    urls = [serve(*flaw)[1], serve()[1]]
+    urls = [serve(*flaw), serve()]
     agent, games = player(urls), new_games(6)
     asyncio.run(play_async(games, proposer=agent, solver=agent, search=ENGINE))
     assert [game.outcome.reason for game in games] == ["solved"] * 6
@@ -225,22 +228,22 @@ def test_a_server_that_talks_nonsense_is_left_for_another(serve, flaw):
 
 
 def test_a_slow_server_is_left_for_another(serve):
-    urls = [serve("--delay", "30")[1], serve()[1]]
+    urls = [serve("--delay", "2"), serve()]
     agent = player(urls, timeout=0.5)
     replies = agent.blocking().act_batch([view(game_id=str(number)) for number in range(8)])
     assert len(replies) == 8
     assert asked(urls[0])["completions"]
 
 
-def test_a_server_that_comes_back_is_used_again(serve):
-    child, url = serve()
+def test_a_server_that_comes_back_is_used_again(mortal):
+    child, url = mortal()
     agent = player(url)
     agent.connect()
     child.kill()
     child.wait()
     with pytest.raises(NoServerLeft, match=f"{url}.*ConnectError"):
         agent.blocking().act_batch([view()])
-    serve("--port", url.rpartition(":")[2])
+    mortal("--port", url.rpartition(":")[2])
     (reply,) = agent.blocking().act_batch([view()])
     assert reply.text.startswith("I look.")
 
@@ -262,7 +265,7 @@ def test_a_server_that_comes_back_is_used_again(serve):
     ],
 )
 def test_an_unfit_server_is_named_with_what_to_change(serve, options, settings, kind, message):
-    _, url = serve(*options)
+    url = serve(*options)
     with pytest.raises(kind, match=message) as caught:
         player(url, **settings).connect()
     assert url in str(caught.value)
@@ -280,7 +283,7 @@ def test_an_unfit_server_is_named_with_what_to_change(serve, options, settings, 
     ],
 )
 def test_logprobs_that_a_trainer_cannot_use_are_left_out(serve, mode, sampling, kept):
-    _, url = serve("--logprobs-mode", mode)
+    url = serve("--logprobs-mode", mode)
     agent = player(url, sampling=sampling, require_logprobs=False)
     (reply,) = agent.blocking().act_batch([view()])
     assert bool(reply.logprobs) == kept
@@ -288,7 +291,7 @@ def test_logprobs_that_a_trainer_cannot_use_are_left_out(serve, mode, sampling, 
 
 
 def test_a_window_that_shrank_is_a_clear_error(serve):
-    _, url = serve("--max-model-len", "500")
+    url = serve("--max-model-len", "500")
     agent = player(url, sampling=replace(EXACT, max_new_tokens=50))
     agent.connect()
     # Somebody else's limit: what the player believes is larger.
@@ -323,7 +326,7 @@ def test_options_out_of_range_are_refused(urls, options, message):
 
 
 def test_new_weights_are_loaded_everywhere_and_recorded(serve):
-    urls = [serve()[1] for _ in range(2)]
+    urls = [serve() for _ in range(2)]
     agent = player(urls)
     finishing = [view(("user", "Doc 1 (Title: x)"), game_id=str(number)) for number in range(8)]
 
@@ -344,7 +347,7 @@ def test_new_weights_are_loaded_everywhere_and_recorded(serve):
 
 
 def test_no_turn_has_two_versions_of_the_weights(serve):
-    _, url = serve("--delay", "0.02", "--before", "A thought about </search> tags. ")
+    url = serve("--delay", "0.02", "--before", "A thought about </search> tags. ")
     agent = player(url)
     finishing = [view(("user", "Doc 1 (Title: x)"), game_id=str(number)) for number in range(16)]
 
@@ -361,21 +364,21 @@ def test_no_turn_has_two_versions_of_the_weights(serve):
     assert "step 1" in {reply.weights_version for reply in replies}
 
 
-def test_a_server_started_anew_gets_the_weights_of_today(serve):
-    child, url = serve()
+def test_a_server_started_anew_gets_the_weights_of_today(mortal):
+    child, url = mortal()
     agent = player(url)
     asyncio.run(agent.update_weights(Path("/checkpoints/wrong"), "step 1"))
     child.kill()
     child.wait()
     with pytest.raises(NoServerLeft):
         agent.blocking().act_batch([view()])
-    serve("--port", url.rpartition(":")[2])
+    mortal("--port", url.rpartition(":")[2])
     (reply,) = agent.blocking().act_batch([view(("user", "Doc 1 (Title: x)"))])
     assert (reply.text, reply.weights_version) == ("<answer> bread </answer>", "step 1")
 
 
 def test_weights_that_cannot_be_loaded_leave_the_earlier_ones(serve):
-    _, url = serve()
+    url = serve()
     agent = player(url)
     asyncio.run(agent.update_weights(Path("/checkpoints/right"), "step 1"))
     with pytest.raises(WeightsNotUpdated, match="500"):
@@ -386,7 +389,7 @@ def test_weights_that_cannot_be_loaded_leave_the_earlier_ones(serve):
 
 
 def test_after_a_failed_update_unknown_weights_sample_nothing(serve):
-    _, url = serve()
+    url = serve()
     agent = player(url)
     with pytest.raises(WeightsNotUpdated):
         asyncio.run(agent.update_weights(Path("/checkpoints/broken"), "step 1"))
@@ -397,7 +400,7 @@ def test_after_a_failed_update_unknown_weights_sample_nothing(serve):
 
 
 def test_a_server_without_update_calls_says_how_to_start_it(serve):
-    _, url = serve("--no-dev-mode")
+    url = serve("--no-dev-mode")
     agent = player(url)
     with pytest.raises(WeightsNotUpdated, match="VLLM_SERVER_DEV_MODE=1"):
         asyncio.run(agent.update_weights(Path("/checkpoints/right"), "step 1"))
@@ -408,7 +411,7 @@ def test_a_server_without_update_calls_says_how_to_start_it(serve):
 
 
 def test_an_adapter_that_an_earlier_run_left_under_the_same_name_is_not_used(serve):
-    _, url = serve()
+    url = serve()
     finishing = view(("user", "Doc 1 (Title: x)"))
     asyncio.run(player(url).update_adapter(Path("/adapters/wrong"), "after", roles=["solver"]))
     agent = player(url)
@@ -420,7 +423,7 @@ def test_an_adapter_that_an_earlier_run_left_under_the_same_name_is_not_used(ser
 
 
 def test_adapters_are_swapped_by_role_and_version(serve):
-    urls = [serve()[1] for _ in range(2)]
+    urls = [serve() for _ in range(2)]
     agent = player(urls)
     finishing = view(("user", "Doc 1 (Title: x)"))
     reading = replace(finishing, phase="verify")

@@ -30,7 +30,8 @@ EASY_GAME = GameConfig(
 
 SHORT = replace(
     preset("smoke"),
-    game=EASY_GAME,
+    hops=(1, 2),
+    game=EASY_GAME.with_budget(max_tokens=8),
     warm_start=replace(
         preset("smoke").warm_start, lookup_steps=3, lookup_sequences=4, cloning_steps=3, cloning_games=3
     ),
@@ -40,10 +41,11 @@ SHORT = replace(
     evaluation=EvaluationConfig(questions=3, validation_every=3, validation_questions=2),
     checkpoint_every=2,
 )
-"""All stages, shorter than the smoke preset."""
+"""All stages, shorter than the smoke preset; a model that has learnt nothing would talk on and on."""
 
 LEARNING = replace(
     SHORT,
+    game=EASY_GAME,
     steps=5,
     answers=6,
     evaluation=EvaluationConfig(questions=4, validation_every=5, validation_questions=2),

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import torch
@@ -26,8 +25,8 @@ from ssp_env.game import Reply, View
 from ssp_env.game.view import ROLES
 from tests.agents.byte_tokenizer import byte_tokenizer
 from tests.agents.chatty import TAGS, build_model, build_tokenizer
+from tests.agents.fake_vllm import asked, serving
 from tests.baselines.runs import Killed, Watcher, kill
-from tests.serve.running import process
 
 SMALL = {
     "world": "small",
@@ -225,7 +224,7 @@ def test_a_vllm_server_gets_the_weights_of_every_step(tmp_path: Path, lora_rank:
     corpus, questions = tmp_path / "corpus.jsonl", tmp_path / "questions.jsonl"
     corpus.write_text('{"id": "a", "title": "Blue whale", "text": "Blue whales eat krill."}\n')
     questions.write_text('{"id": "1", "question": "What do blue whales eat?", "golden_answers": ["krill"]}\n')
-    with process("-m", "tests.agents.fake_vllm", "--name", "model") as (_, url):
+    with serving("--name", "model") as url:
         config = config_of(tmp_path / "model", lora_rank=lora_rank).changed(
             {
                 "steps": 2,
@@ -241,18 +240,18 @@ def test_a_vllm_server_gets_the_weights_of_every_step(tmp_path: Path, lora_rank:
         config = config.changed({"rollout": {"context_window": 8192, "merge_adapter": merged}})
         run = RunDirectory.create(tmp_path / "run", config)
         summary = Training(config, run, Watcher()).train()
-        asked = httpx.get(f"{url}/asked").json()
+        said = asked(url)
     versions = ["before", "0", "1", "after"]
     wanted = [f"load {'-'.join(ROLES)}@{version}" for version in versions]
     if merged or not lora_rank:
         wanted = [f"version {version}" for version in versions]
     validations = ("validation-0", "validation-1")
-    assert [call for call in asked["calls"] if call in wanted] == wanted
-    assert any(validation in call for call in asked["calls"] for validation in validations)
+    assert [call for call in said["calls"] if call in wanted] == wanted
+    assert any(validation in call for call in said["calls"] for validation in validations)
     assert summary["heldout"]["after"]["questions"]["pass_at_1"] == 1.0
-    seeds = {request["seed"] for request in asked["completions"]}
+    seeds = {request["seed"] for request in said["completions"]}
     # Games have the same ids at every step, and draw other numbers from every version.
-    assert len(seeds) == len(asked["completions"])
+    assert len(seeds) == len(said["completions"])
     assert all(row["solver/trained_tokens"] > 0 for row in run.read_jsonl("metrics.jsonl"))
 
 

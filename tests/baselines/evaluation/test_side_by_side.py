@@ -20,7 +20,7 @@ from ssp_env.scenario import open_scenario
 from ssp_env.scoring import wilson_interval
 from tests.agents.byte_tokenizer import byte_tokenizer
 from tests.agents.chat_server import USAGE, chat_server, completion
-from tests.serve.running import process
+from tests.agents.fake_vllm import serving
 
 PLAYED = {"games": 12, "known": 8, "hops": 2, "seed": 0}
 
@@ -374,7 +374,7 @@ def test_a_vllm_servers_model_is_shown_by_the_name_it_is_served_under(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     known = world_tasks("small", games=1, known=1, hops=1, seed=0)
     rows = {}
-    with process("-m", "tests.agents.fake_vllm", "--root", tmp_path, "--name", "org/whale") as (_, url):
+    with serving("--root", tmp_path, "--name", "org/whale") as url:
         for player in (f"vllm:{url}", f"vllm:{tmp_path}@{url}"):
             rows[player] = Measurement(known).run(player)
     assert [(figures.model, figures.back_end) for figures in rows.values()] == [
