@@ -29,11 +29,11 @@ from agents.players import Cast
 from ssp_env import play as driver
 from ssp_env.cli.options import progress_bar
 from ssp_env.game import Game, Task
+from ssp_env.game.audit import audit
 from ssp_env.objects import is_async
 from ssp_env.play import AsyncJudgeFunction, JudgeFunction
 from ssp_env.records import EpisodeWriter
 from ssp_env.scenario import Scenario
-from ssp_env.search.engine import SearchEngine
 from ssp_env.viewer.terminal import print_game, summary_table
 
 PATIENCE_SECONDS = 2.0
@@ -72,7 +72,7 @@ def play_session(
     games: list[Game] = []
     # A bar would be drawn over what a person reads.
     bar = nullcontext(_nothing) if cast.people else _progress(console, len(tasks), meter)
-    with _recording(out, scenario.engine) as record, bar as advance:
+    with _recording(out, scenario) as record, bar as advance:
 
         def on_outcome(game: Game) -> None:
             games.append(game)
@@ -143,13 +143,17 @@ def _blocking(player: Any, stack: ExitStack) -> Any:
 
 
 @contextmanager
-def _recording(path: Path | None, engine: SearchEngine) -> Iterator[Callable[[Game], None]]:
-    """Append games to a new file; what is written survives an interruption."""
+def _recording(path: Path | None, scenario: Scenario) -> Iterator[Callable[[Game], None]]:
+    """Append games with their audits to a new file; what is written survives an interruption."""
     if path is None:
         yield lambda game: None
         return
     with EpisodeWriter(path) as writer:
-        yield lambda game: writer.write(game, engine.fingerprint())
+
+        def record(game: Game) -> None:
+            writer.write(game, scenario.engine.fingerprint(), {"audit": audit(game, scenario.oracle)})
+
+        yield record
 
 
 @contextmanager

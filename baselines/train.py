@@ -28,6 +28,7 @@ from baselines.stages import Stage, WarmStart, warm_start_steps
 from baselines.tasks import open_source
 from baselines.tracking import METRICS, Tracking
 from baselines.update_trace import UpdateTrace
+from ssp_env.game.audit import audit
 from ssp_env.records import EpisodeWriter, keep_episodes
 
 WARM_START = "warm-start"
@@ -320,7 +321,8 @@ class Training:
         step, updates = self._global_step(2, number), trace.by_game(played.samples)
         with EpisodeWriter(self.run.path / EPISODES, append=True) as writer:
             for game in played.games:
-                extra = {"step": step, "update": updates.get(game.id, {})}
+                audited = audit(game, played.scenarios[game.task.corpus].oracle)
+                extra = {"step": step, "update": updates.get(game.id, {}), "audit": audited}
                 writer.write(game, played.engines[game.task.corpus].fingerprint(), extra)
 
     def _summarise(self, after: dict[str, Accuracy]) -> dict[str, Any]:

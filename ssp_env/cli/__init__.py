@@ -59,6 +59,7 @@ def build_app() -> typer.Typer:
     from ssp_env.cli.rescore import rescore
     from ssp_env.cli.search import search
     from ssp_env.cli.serve import serve
+    from ssp_env.cli.view import view
     from ssp_env.cli.world import world
 
     app = typer.Typer(
@@ -71,7 +72,7 @@ def build_app() -> typer.Typer:
     )
 
     app.callback()(ssp_options)
-    for command in (world, search, serve, replay, rescore, export):
+    for command in (world, search, serve, view, replay, rescore, export):
         app.command()(command)
     app.add_typer(index_app, name="index")
     for entry in sorted(entry_points(group=COMMAND_GROUP), key=lambda entry: entry.name):

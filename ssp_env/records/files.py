@@ -79,6 +79,7 @@ def numbered_episodes(
     *,
     on_torn: Callable[[TornLine], object] | None = None,
     on_bad: Callable[[DataFileError], object] | None = None,
+    after: int = 0,
 ) -> Iterator[tuple[int, Episode]]:
     """Do what `read_episodes` does, each episode with the number of its line, from 1.
 
@@ -86,10 +87,13 @@ def numbered_episodes(
         path: As for `read_episodes`.
         on_torn: As for `read_episodes`.
         on_bad: Called with what is wrong with a line that is no episode, which is then skipped; None raises.
+        after: Number of lines at the beginning that are passed over unread.
     """
     bad: DataFileError | None = None
     torn = False
     for number, line in read_byte_lines(path):
+        if number <= after:
+            continue
         if bad is not None:
             _refuse(bad, on_bad)
         bad = None

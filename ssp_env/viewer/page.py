@@ -1,0 +1,146 @@
+"""One self-contained HTML file of games and curves, which opens from a disk and asks nobody for anything.
+
+The list of games comes first and compressed; the bodies of games follow in compressed parts, which the page
+unpacks when somebody opens a game. All data are base64, so that no text of a passage or a model ends one.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from ssp_env.viewer.assets import GENERATOR, page_halves, vocabulary
+from ssp_env.viewer.rows import COLUMNS, columns_of
+from ssp_env.viewer.sources import DEFAULT_LIMIT, Source, open_source, read_games, read_metrics
+
+MAX_SOURCES = 2
+_PART_BYTES = 1 << 18
+_PART_GAMES = 64
+_HEAD_BYTES = 4096
+
+
+def write_page(
+    paths: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    limit: int = DEFAULT_LIMIT,
+) -> list[Source]:
+    """Write a page of the games of one file or run, or of two side by side.
+
+    What is in memory at a time is one part of the games and the list of all that are shown.
+
+    Args:
+        paths: Files of recorded games, or folders of runs.
+        out: File to write; one that this function has written before is replaced.
+        limit: Most games of each source, from its end.
+
+    Returns:
+        The sources, with what was left out and what could not be shown.
+
+    Raises:
+        ValueError: If there are not one or two paths, or `limit` is below 1.
+        DataFileError: If a source cannot be read.
+        FileExistsError: If `out` exists and is no page of games.
+    """
+    if not 1 <= len(paths) <= MAX_SOURCES:
+        raise ValueError(f"expected one file or run to show, or two side by side, got {len(paths)}")
+    if limit < 1:
+        raise ValueError(f"expected to show at least 1 game, got the limit {limit}")
+    target = Path(out)
+    check_target(target)
+    sources = [open_source(path) for path in paths]
+    aside = target.with_name(target.name + ".part")
+    try:
+        with (
+            tempfile.TemporaryFile("w+", encoding="ascii") as parts,
+            aside.open("w", encoding="utf-8") as page,
+        ):
+            _assemble(page, sources, parts, limit)
+        aside.replace(target)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    return sources
+
+
+def check_target(path: Path) -> None:
+    """Refuse to replace a file that is no page of games.
+
+    Raises:
+        FileExistsError: If there is one.
+    """
+    if not path.exists():
+        return
+    if path.is_file():
+        with path.open("rb") as file:
+            if f'content="{GENERATOR}'.encode() in file.read(_HEAD_BYTES):
+                return
+    raise FileExistsError(f"{path} exists and is no page of games: choose another file with --out")
+
+
+def title_of(sources: Sequence[Source]) -> str:
+    """The title of a page."""
+    return f"{' and '.join(source.name for source in sources)} – games"
+
+
+def _assemble(page: IO[str], sources: Sequence[Source], parts: IO[str], limit: int) -> None:
+    listed = [_write_parts(number, source, parts, limit) for number, source in enumerate(sources)]
+    metrics = [list(read_metrics(source)) for source in sources]
+    before, after = page_halves(title_of(sources))
+    page.write(before)
+    about = {**vocabulary(), "follows": False, "sources": [source.about() for source in sources]}
+    page.write(block("about", about))
+    for number, (columns, rows) in enumerate(zip(listed, metrics, strict=True)):
+        page.write(block(f"games-{number}", columns))
+        page.write(block(f"metrics-{number}", rows))
+    head, end = after.split("<!-- parts -->\n")
+    page.write(head)
+    parts.seek(0)
+    while chunk := parts.read(1 << 20):
+        page.write(chunk)
+    page.write(end)
+
+
+def _write_parts(source_number: int, source: Source, parts: IO[str], limit: int) -> dict[str, list[Any]]:
+    """Write the bodies of the games of a source, and return the columns of its list."""
+    columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "part")}
+    for number, (rows, bodies) in enumerate(_in_parts(read_games(source, limit))):
+        parts.write(_script(f"part-{source_number}-{number}", f"[{','.join(bodies)}]"))
+        for name, values in columns_of(rows).items():
+            columns[name] += values
+        columns["part"] += [number] * len(rows)
+    return columns
+
+
+def _in_parts(
+    games: Iterator[tuple[dict[str, Any], str]],
+) -> Iterator[tuple[list[dict[str, Any]], list[str]]]:
+    rows: list[dict[str, Any]] = []
+    bodies: list[str] = []
+    size = 0
+    for row, body in games:
+        rows.append(row)
+        bodies.append(body)
+        size += len(body)
+        if size >= _PART_BYTES or len(rows) >= _PART_GAMES:
+            yield rows, bodies
+            rows, bodies, size = [], [], 0
+    if rows:
+        yield rows, bodies
+
+
+def block(name: str, data: Any) -> str:
+    """Data for the scripts of a page, compressed."""
+    return _script(name, json.dumps(data, separators=(",", ":"), allow_nan=False))
+
+
+def _script(name: str, text: str) -> str:
+    # Without a time in it, so that equal games give equal pages.
+    packed = base64.b64encode(gzip.compress(text.encode("ascii"), mtime=0)).decode()
+    return f'<script type="text/plain" id="{name}">{packed}</script>\n'
