@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --quiet -c constraints.txt
 # vllm pins a torch of its own.
-PINNED := train tensorboard wandb lora smollm2 dev serve mcp remote parquet dense benchmark langchain llamaindex
+PINNED := train tensorboard wandb lora smollm2 dev serve mcp remote parquet dense benchmark langchain llamaindex docs
 
 export TORCH
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -17,7 +17,7 @@ export PIP_NO_INPUT = 1
 option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help train test tests lint fuzz parity format grid gpu-check smollm2 constraints clean
+.PHONY: help train test tests lint docs fuzz parity format grid gpu-check smollm2 constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make test         install what the tests need, then run the tests and doctests, on every core, and make lint"
 	@echo "make fuzz         search for inputs that readers of foreign data do not stand; MINUTES= (10)"
 	@echo "make lint         ruff, mypy and import-linter"
+	@echo "make docs         build the documentation site into site/; a broken link fails"
 	@echo "make parity       compare losses and advantages with TRL's and verl's, which are installed into .venv/parity"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
@@ -56,6 +57,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.docs
+	@echo "== Building the documentation site"
+	$(BIN)/mkdocs build --quiet
 
 fuzz: $(VENV)/.dev
 	@echo "== Searching for inputs that readers of foreign data do not stand"
@@ -124,6 +130,11 @@ $(VENV)/.dev: $(VENV)/.torch-$(TORCH) pyproject.toml hatch_build.py
 	@echo "== Installing ssp-env, what training needs and the tools for tests and checks (about a minute)"
 	$(INSTALL) -e '.[train,tensorboard,lora,dev]'
 	@touch $(VENV)/.train $@
+
+$(VENV)/.docs: $(VENV)/.created pyproject.toml hatch_build.py
+	@echo "== Installing what the documentation site needs"
+	$(INSTALL) -e '.[docs]'
+	@touch $@
 
 # Into a folder of its own, so that nothing else finds it; without dependencies, so that nothing replaces torch.
 $(VENV)/.parity: $(VENV)/.dev tests/parity/requirements.txt

@@ -1,4 +1,4 @@
-"""The README agrees with the code: reason codes, rewards, options, extras and make targets it names exist."""
+"""README and first pages agree with the code: reason codes, rewards, options, extras and targets exist."""
 
 import importlib
 import re
@@ -14,9 +14,13 @@ from ssp_env.game.rewards import REWARD_SHAPES
 from tests.markdown import ROOT, blocks, commands, parse_ssp
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+STARTING = ROOT / "docs" / "getting-started.md"
+STARTED = STARTING.read_text(encoding="utf-8")
+GAME = (ROOT / "docs" / "game.md").read_text(encoding="utf-8")
 
 
-MAKE, COMPARE = (list(commands(ROOT / "README.md", name)) for name in ("make", "python -m baselines.compare"))
+MAKE = [*commands(ROOT / "README.md", "make"), *commands(STARTING, "make")]
+COMPARE = list(commands(STARTING, "python -m baselines.compare"))
 
 
 @pytest.mark.parametrize("arguments", COMPARE, ids=shlex.join)
@@ -45,9 +49,9 @@ def test_make_targets_and_their_variables_exist(arguments):
 
 def test_every_kind_of_example_is_there():
     assert len(blocks(ROOT / "README.md", "python")) >= 4
-    shown = {arguments[0] for arguments in commands(ROOT / "README.md", "ssp")}
+    shown = {arguments[0] for arguments in commands(STARTING, "ssp")}
     assert shown >= {"train", "play", "eval", "world", "search"}
-    assert {arguments[0] for arguments in MAKE} == {"train", "test", "smollm2"}
+    assert {arguments[0] for arguments in MAKE} == {"train", "test", "smollm2", "gpu-check"}
     assert COMPARE
 
 
@@ -55,20 +59,24 @@ def test_the_first_shell_block_holds_the_two_commands():
     assert blocks(ROOT / "README.md", "bash")[0].split("\n") == ["make train", "make test", ""]
 
 
+def test_a_newcomer_reads_it_in_five_minutes():
+    assert len(README.split()) <= 900
+
+
 def test_presets_of_make_train_exist():
     presets = pytest.importorskip("baselines.config").PRESETS
-    named = re.findall(r"^make train .*PRESET=(\w+)", README, flags=re.MULTILINE)
+    named = re.findall(r"^make train .*PRESET=([\w.-]+)", README + STARTED, flags=re.MULTILINE)
     assert named and set(named) <= set(presets)
 
 
 def test_installed_extras_exist():
     project = (ROOT / "pyproject.toml").read_text()
-    extras = re.findall(r"pip install '\.\[(\w+)\]'", README)
+    extras = re.findall(r"pip install '\.\[(\w+)\]'", STARTED)
     assert extras and all(re.search(rf"^{extra} = \[", project, flags=re.MULTILINE) for extra in extras)
 
 
 def test_reason_codes_stand_in_the_order_in_which_rules_are_tried():
-    table = README.split("### Reason codes")[1].split("\n## ")[0]
+    table = GAME.split("## Reason codes")[1].split("\n## ")[0]
     codes = [
         code
         for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
@@ -79,13 +87,13 @@ def test_reason_codes_stand_in_the_order_in_which_rules_are_tried():
 
 
 def test_reward_shapes_are_listed():
-    table = README.split("### Rewards")[1].split("###")[0]
+    table = GAME.split("## Rewards")[1].split("\n## ")[0]
     assert all(f"`{shape}`" in table for shape in REWARD_SHAPES if shape != "1-acc")
 
 
 def test_options_of_the_comparison_with_the_paper_exist():
     presets = pytest.importorskip("baselines.config")
-    table = README.split("## Choices where")[1].split("\n## ")[0]
+    table = GAME.split("## Choices where")[1].split("\n## ")[0]
     cells = re.findall(r"\|([^|]*)\|$", table, flags=re.MULTILINE)
     named = {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)}
     known = {field.name for config in (GameConfig, presets.TrainConfig) for field in fields(config)}
