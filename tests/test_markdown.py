@@ -84,9 +84,11 @@ def test_linked_and_named_files_exist(page):
     text = page.read_text(encoding="utf-8")
     links = [link.split("#")[0] for link in re.findall(r"\[[^\]]*\]\(([^)]+)\)", text) if "://" not in link]
     named = re.findall(r"`((?:ssp_env|agents|baselines|tests)/[\w./]*)`", text)
+    documented = re.findall(r"^::: ([\w.]+)$", text, flags=re.MULTILINE)
     missing = [link for link in links if link and not (page.parent / link).exists()]
+    missing += [module for module in documented if importlib.util.find_spec(module) is None]
     assert missing + [path for path in named if not (ROOT / path).exists()] == []
-    assert links or named
+    assert links or named or documented
 
 
 def test_every_kind_of_example_is_there():
