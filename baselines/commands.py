@@ -172,10 +172,12 @@ def _together(count: int) -> Processes | None:
     """Join the processes that torchrun started with this one, or have it start as many as were asked for."""
     if "WORLD_SIZE" not in os.environ and count == 1:
         return None
-    from baselines.processes import join, start
-
     if "WORLD_SIZE" not in os.environ:
+        from baselines.launch import start
+
         start(count)
+    from baselines.processes import join
+
     return join()
 
 

@@ -7,9 +7,8 @@ them, and gradients are added up. So an update does not depend on their number.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -99,13 +98,3 @@ class Processes:
 def join() -> Processes:
     """Join the processes that `torchrun` started with this one; without it there are no others."""
     return Processes(int(os.environ.get("WORLD_SIZE", 1)))
-
-
-def start(count: int) -> NoReturn:
-    """Replace this process by `torchrun`, which runs the same command in so many processes here."""
-    # Without the name of an interface, gloo looks the host's name up, which not every machine resolves.
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    launcher = ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
-    launcher += ["--nproc-per-node", str(count)]
-    command = [sys.executable, "-m", *launcher, "-m", "ssp_env.cli", *sys.argv[1:]]
-    os.execv(sys.executable, command)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 
-from baselines.config import preset
 from baselines.processes import Processes
 from baselines.run_directory import RunDirectory
 from baselines.sharding import ShardedPolicy
@@ -19,7 +18,7 @@ from baselines.train import Training
 from tests.baselines.conftest import policy_of
 from tests.baselines.runs import Watcher
 from tests.baselines.test_algorithms import fresh_model
-from tests.baselines.two_processes import ALGORITHMS, SHARED_OUT, main
+from tests.baselines.two_processes import ALGORITHMS, OPTIONS, QUICK, SHARED_OUT, command, main, together
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def updates(folder: Path) -> list[dict[str, Any]]:
     """What one process and two processes wrote."""
     main(folder / "one.json")
-    launcher = ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
-    command = [
-        sys.executable,
-        "-m",
-        *launcher,
-        "-m",
-        "tests.baselines.two_processes",
-        str(folder / "two.json"),
-    ]
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    together(main, folder / "two.json")
     return [json.loads((folder / name).read_text()) for name in ("one.json", "two.json")]
 
 
@@ -84,8 +72,8 @@ def test_weights_are_shared_out_among_several_processes_only():
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """The run of one process."""
-    run = RunDirectory.create(tmp_path_factory.mktemp("runs") / "alone", preset("smoke"))
-    Training(preset("smoke"), run, Watcher()).train()
+    run = RunDirectory.create(tmp_path_factory.mktemp("runs") / "alone", QUICK)
+    Training(QUICK, run, Watcher()).train()
     return run
 
 
@@ -114,15 +102,9 @@ def assert_like(alone: RunDirectory, together: RunDirectory, steps: int) -> None
 
 
 def test_a_run_of_two_processes_is_like_that_of_one(tmp_path: Path, alone: RunDirectory):
-    trackers = ["csv", *(["tensorboard"] if find_spec("tensorboard") else [])]
-    options = [word for name in trackers for word in ("--tracker", name)]
-    printed = train_by_two(tmp_path, "--preset", "smoke", "--name", "two", *options)
+    printed = train_by_two(tmp_path, *OPTIONS, "--name", "two")
+    assert RunDirectory.open(tmp_path / "runs" / "two")[1].game == QUICK.game
     assert printed.count("run folder") == 1
-    # One of the two processes writes what trackers show.
-    run = tmp_path / "runs" / "two"
-    steps = len((run / "metrics.jsonl").read_text().splitlines())
-    assert len((run / "metrics.csv").read_text().splitlines()) == 1 + steps
-    assert len(list(run.glob("tensorboard/events.*"))) == len(trackers) - 1
     assert_like(alone, RunDirectory(tmp_path / "runs" / "two"), steps=0)
 
 
@@ -131,5 +113,12 @@ def test_a_run_with_shared_out_weights_is_resumed_and_extended(
 ):
     run = folder / SHARED_OUT
     assert_like(alone, RunDirectory(run), steps=0)
-    train_by_two(tmp_path, "--resume", str(run), "--steps", "4")
+    trackers = ["csv", *(["tensorboard"] if find_spec("tensorboard") else [])]
+    options = [word for name in trackers for word in ("--tracker", name)]
+    options += ["--steps", "4", "--processes", "2", "--threads", "1"]
+    together(command, "train", "--resume", str(run), *options)
     assert_like(alone, RunDirectory(run), steps=1)
+    # One of the two processes writes what trackers show.
+    steps = len((run / "metrics.jsonl").read_text().splitlines())
+    assert len((run / "metrics.csv").read_text().splitlines()) == 1 + steps
+    assert len(list(run.glob("tensorboard/events.*"))) == len(trackers) - 1

@@ -1,12 +1,16 @@
-"""Updates by however many processes there are; `torchrun ... -m tests.baselines.two_processes FILE`."""
+"""What processes that train together do: updates, a run with shared-out weights, and how that is resumed."""
 
 import json
+import os
+import socket
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.multiprocessing
 from torch.distributed.tensor import DTensor
 
 from baselines.algorithms import build_algorithm
@@ -23,8 +27,52 @@ from tests.baselines.runs import Watcher
 from tests.baselines.test_algorithms import SAMPLES, fresh_model
 
 ALGORITHMS = ("grpo", "ppo")
+COUNT = 2
+QUICK = preset("smoke").changed(
+    {
+        "hops": [1, 2],
+        "rules": {"max_tokens": 8},
+        "evaluation": {"questions": 2, "validation_questions": 1},
+    }
+)
+OPTIONS = (
+    *("--preset", "smoke", "--set", "hops=[1, 2]", "--rule", "max_tokens=8"),
+    *("--set", "evaluation.questions=2", "--set", "evaluation.validation_questions=1"),
+)
+"""What makes it on a command line."""
 SHARED_OUT = "shared-out"
 """Name of the folder of the run of several processes."""
+
+
+def together(task: Callable[..., None], *arguments: object) -> None:
+    """Run a function in as many processes, as `torchrun` would, without loading torch in each of them."""
+    context = torch.multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["tests.baselines.two_processes", "baselines.commands", "baselines.curves"]
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    processes = [context.Process(target=_begin, args=(rank, port, task, arguments)) for rank in range(COUNT)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0] * COUNT
+
+
+def _begin(rank: int, port: int, task: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    size = str(COUNT)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    task(*arguments)
+
+
+def command(*arguments: str) -> None:
+    """Run `ssp` in this process, which `torchrun` would have started."""
+    from ssp_env.cli import main as ssp
+
+    sys.argv = ["ssp", *arguments]
+    ssp()
 
 
 def main(path: Path) -> None:
@@ -49,7 +97,7 @@ def main(path: Path) -> None:
 
 def train(folder: Path, processes: Processes) -> None:
     """Train a run whose weights are shared out among the processes."""
-    config = preset("smoke").changed({"model": {"sharding": "fsdp2"}})
+    config = QUICK.changed({"model": {"sharding": "fsdp2"}})
     if processes.is_main:
         RunDirectory.create(folder, config)
     processes.wait()
@@ -81,7 +129,3 @@ def update(algorithm: str, processes: Processes, *, sharded: bool = False) -> di
         "share": own / sum(weight.numel() for weight in weights),
         "weights": {name: weight.tolist() for name, weight in policy.state_dict().items()},
     }
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
