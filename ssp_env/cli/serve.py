@@ -75,7 +75,7 @@ def serve(
     ] = False,
 ) -> None:
     """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients."""
-    _check_extra("mcp" if mcp else "serve")
+    check_extra("mcp" if mcp else "serve")
     from ssp_env.serve.access import Limits, check_token, is_loopback
 
     # With MCP over stdio, stdout carries the protocol.
@@ -138,7 +138,8 @@ def run_app(app: ASGIApp, host: str, port: int, limits: Limits | None = None) ->
         sys.exit(_STARTUP_FAILED)
 
 
-def _check_extra(extra: str) -> None:
+def check_extra(extra: str) -> None:
+    """Raise what says how to install an extra whose libraries are missing."""
     needed = {
         "mcp": ("mcp", "uvicorn", "prometheus_client"),
         "serve": ("fastapi", "uvicorn", "prometheus_client", "msgpack"),

@@ -10,8 +10,12 @@ import typer
 from rich.console import Console
 
 from ssp_env.cli.options import print_text, shortened
+from ssp_env.cli.serve import check_extra, run_app
+from ssp_env.objects import add_current_folder
+from ssp_env.records import read_episodes, retold
+from ssp_env.viewer.markup import game_svg
 from ssp_env.viewer.page import write_page
-from ssp_env.viewer.sources import DEFAULT_LIMIT, Source
+from ssp_env.viewer.sources import DEFAULT_LIMIT, Source, open_source
 
 
 def view(
@@ -34,8 +38,26 @@ def view(
         typer.Option(help="Most games of a source, from its end; the page says what it leaves out.", min=1),
     ] = DEFAULT_LIMIT,
     opens: Annotated[bool, typer.Option("--open", help="Also open the page in a browser.")] = False,
+    svg: Annotated[
+        str, typer.Option(help="Write the game with this id alone, as an SVG picture.", metavar="GAME")
+    ] = "",
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", help="Write nothing: serve a page of what goes on to browsers of this machine."
+        ),
+    ] = False,
+    port: Annotated[
+        int, typer.Option(help="Port for --follow; 0 takes a free one.", min=0, max=65535)
+    ] = 8008,
 ) -> None:
     """Write one HTML file with games and curves, which opens from the disk and asks nobody for anything."""
+    if follow:
+        _follow(sources, out, limit, opens or bool(svg), port)
+        return
+    if svg:
+        _write_svg(sources, svg, out)
+        return
     target = default_target(sources[0], ".html") if out is None else out
     shown = write_page(sources, target, limit=limit)
     console = Console()
@@ -45,6 +67,37 @@ def view(
     print_text(console, f"{sum(source.shown for source in shown)} games written to {target} ({size:.1f} MiB)")
     if opens:
         webbrowser.open(target.resolve().as_uri())
+
+
+def _follow(sources: list[Path], out: Path | None, limit: int, opens: bool, port: int) -> None:
+    if out is not None or opens:
+        raise ValueError("--follow writes no file and opens no browser: leave --out, --open and --svg out")
+    check_extra("serve")
+    from ssp_env.viewer.follow import HOST, build_follow_app
+
+    app = build_follow_app(sources, limit=limit)
+    if port:
+        print_text(Console(stderr=True), f"look at http://{HOST}:{port}/; Ctrl-C ends the server")
+    run_app(app, HOST, port)
+
+
+def _write_svg(sources: list[Path], game_id: str, out: Path | None) -> None:
+    if len(sources) > 1:
+        raise ValueError(f"--svg takes the game of one file or run, got {len(sources)} of them")
+    file = open_source(sources[0]).games
+    episodes = () if file is None else read_episodes(file, on_torn=lambda torn: None)
+    found = next((episode for episode in episodes if episode.game_id == game_id), None)
+    if found is None:
+        raise ValueError(
+            f"{sources[0]}: no game has the id {game_id!r}; the ids are under game_id in each line"
+        )
+    # The recorded rules may name a reward function of the user's own.
+    add_current_folder()
+    target = default_target(sources[0], ".svg") if out is None else out
+    if target.exists() and out is None:
+        raise FileExistsError(f"{target} exists: choose a file with --out")
+    target.write_text(game_svg(retold(found).game), encoding="utf-8")
+    print_text(Console(), f"game {game_id} written to {target}")
 
 
 def default_target(source: Path, suffix: str) -> Path:

@@ -55,6 +55,7 @@ from ssp_env.play import (
 from ssp_env.scenario import Scenario, open_scenario
 from ssp_env.search.adapters import as_store
 from ssp_env.search.engine import PassageStore, SearchEngine
+from ssp_env.viewer.markup import game_html
 from ssp_env.viewer.text import render_events, render_outcome, render_task
 
 Policy: TypeAlias = Callable[[View], Reply]
@@ -75,7 +76,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         reader: Who answers the RAG check: `"solver"`, or a player of any kind that `as_agent` takes.
         judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
         oracle: Knows the right answers of questions, for the audit; a scenario may bring its own.
-        render_mode: `human`, `ansi` or None.
+        render_mode: `human`, `ansi`, `html` (a fragment for notebooks) or None.
         max_action_chars: Greatest length of an action; longer texts are cut.
         max_prompt_chars: Greatest length of a prompt; of a longer one the opening and the newest text stay.
         tool_role: Role of what the environment says in the `messages` of infos, `tool` or `user`.
@@ -88,7 +89,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
 
     metadata: ClassVar[dict[str, Any]] = {
         "name": "search_self_play_v0",
-        "render_modes": ["human", "ansi"],
+        "render_modes": ["human", "ansi", "html"],
         "is_parallelizable": False,
     }
 
@@ -247,7 +248,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         }
 
     def render(self) -> str | None:
-        """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`).
+        """Describe the game so far: return all (`ansi`, `html`) or print what is new since then (`human`).
 
         Raises:
             gymnasium.error.ResetNeeded: If there was no game yet.
@@ -256,13 +257,15 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
             raise ResetNeeded("there was no game yet: call reset() before render()")
         if self.render_mode == "ansi":
             return self._described(0)
+        if self.render_mode == "html":
+            return game_html(self.game)
         if self.render_mode == "human":
             text = self._described(self._rendered)
             self._rendered = 1 + len(self.game.events) + (self.game.outcome is not None)
             encoding = sys.stdout.encoding or "utf-8"
             print(text.encode(encoding, "backslashreplace").decode(encoding), end="", flush=True)
             return None
-        gymnasium.logger.warn("render() does nothing without render_mode='human' or 'ansi'")
+        gymnasium.logger.warn("render() does nothing without render_mode='human', 'ansi' or 'html'")
         return None
 
     # -- between turns ---------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
             `noise_passages`.
         solver: Frozen player that answers a proposer's questions; a `LookupSolver` in terse worlds by
             default.
-        render_mode: `human`, `ansi` or None.
+        render_mode: `human`, `ansi`, `html` or None.
 
     Raises:
         ValueError: If an argument is out of range; the message says what was expected.

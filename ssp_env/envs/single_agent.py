@@ -68,7 +68,7 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
     """One seat of the game for the agent; frozen players, by role, take the others' turns."""
 
     # Gymnasium asks every rendering environment for a frame rate; text comes as it is written.
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "ansi"], "render_fps": 1}  # type: ignore[misc]
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "ansi", "html"], "render_fps": 1}  # type: ignore[misc]
 
     def __init__(
         self, seat: str, frozen: Mapping[Role, Policy], reader: Player | None, **arguments: Any

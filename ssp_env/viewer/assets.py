@@ -14,7 +14,6 @@ from importlib.resources import files
 from typing import Any
 
 import ssp_env
-from ssp_env.game.outcome import REFUSED_BY
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.rules import RULE_CODES
 from ssp_env.game.view import READINGS
@@ -81,7 +80,6 @@ def vocabulary() -> dict[str, Any]:
         },
         "rules": RULE_CODES,
         "readings": READINGS,
-        "refusedBy": REFUSED_BY,
         "reasons": REASONS,
     }
 

@@ -20,6 +20,8 @@ REASONS: Mapping[str, str] = {
     "wrong_hop_count": "the number of searches does not fit the number of hops",
     "near_duplicate": "the question is too similar to an earlier one",
     "no_reading": "the reader gave no answer",
+    "unquoted": "the reader quoted too little of what its answer rests on",
+    "misquoted": "the reader quoted what stands in no passage that it was shown",
     "not_recovered": "the reader did not find the answer in the evidence",
     "closed_book": "the reader knew the answer without any passage",
     "not_unique": "the reader found another answer beside the right one",

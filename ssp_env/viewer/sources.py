@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,9 @@ class Source:
 
     def add_problem(self, problem: Exception | str) -> None:
         """Keep what is wrong, shortened, unless many problems are known already."""
-        if len(self.problems) < _PROBLEMS_SHOWN:
-            self.problems.append(str(problem)[:_PROBLEM_CHARACTERS])
+        said = str(problem)[:_PROBLEM_CHARACTERS]
+        if len(self.problems) < _PROBLEMS_SHOWN and said not in self.problems:
+            self.problems.append(said)
 
     def skip(self, problem: DataFileError) -> None:
         """Count a line that is no game."""
@@ -158,31 +159,32 @@ def shown_game(number: int, episode: Episode) -> tuple[dict[str, Any], str]:
     return game_row(number, episode), json.dumps(body, separators=(",", ":"))
 
 
-def read_metrics(source: Source, after: int = 0) -> Iterator[dict[str, Any]]:
-    """Stream the rows of a run's metrics that are whole; others are taken down as problems.
-
-    Args:
-        source: The run.
-        after: Lines at the beginning that are left out.
-    """
+def read_metrics(source: Source) -> Iterator[dict[str, Any]]:
+    """Stream the rows of a run's metrics that are whole; others are taken down as problems."""
     if source.metrics is None:
         return
     try:
         for number, line in read_byte_lines(source.metrics):
-            if number <= after or not line.endswith(b"\n"):
+            if not line.endswith(b"\n"):
                 continue
             try:
-                row = json.loads(decode_line(line, source.metrics, number))
-                yield _numbers(row)
-            except (ValueError, RecursionError, AttributeError) as error:
+                yield plain_metrics(decode_line(line, source.metrics, number))
+            except (ValueError, RecursionError) as error:
                 problem = f"expected an object with the metrics of a step: {error}"
                 source.add_problem(DataFileError(problem, source.metrics, number))
     except DataFileError as error:
         source.add_problem(error)
 
 
-def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The stage, and whatever is a finite number."""
+def plain_metrics(line: str) -> dict[str, Any]:
+    """Read a line of metrics: the stage, and whatever is a finite number.
+
+    Raises:
+        ValueError: If it is no object in JSON.
+    """
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"got {type(row).__name__}")
     kept = {
         name: value
         for name, value in row.items()

@@ -53,6 +53,15 @@ def broken_game() -> Game:
     return game
 
 
+def misquoted_game() -> Game:
+    """The reader quotes one fact that it was shown and one that it was not."""
+    game = new_game(noise_passages=0, quote_check="any")
+    propose(game)
+    quotes = "<quote> the mother of Sarn is Tavor </quote> <quote> Tavor is the queen of Ruvia </quote> "
+    read(game, quotes + answer())
+    return game
+
+
 def game_with_tokens() -> Game:
     """Players that return token ids, log-probabilities and the version of their weights."""
 
@@ -81,11 +90,12 @@ def update_of(game: Game) -> dict[str, object]:
 
 
 GAMES = (solved_game, refused_game, forged_game, broken_game, hostile_game)
-LINES = len(GAMES) + 3
+LINES = len(GAMES) + 4
 
 
 def write_games(path: Path) -> Path:
-    """Write one game of every kind: those of `GAMES`, one with tokens, a known question, a rescored one."""
+    """Write one game of every kind: those of `GAMES`, one with tokens, a known question, a misquoted
+    answer, a rescored one."""
     with EpisodeWriter(path) as writer:
         for number, make in enumerate(GAMES):
             audit = {} if make is broken_game else {"audit": {"label_true": float(make is not forged_game)}}
@@ -95,6 +105,7 @@ def write_games(path: Path) -> Path:
         known = Game(Task("Tavor", question="Who is the mother of Sarn?", id="known"))
         known.submit("solver_0/turn/0", answer())
         writer.write(known)
+        writer.write(misquoted_game())
         refused = Episode.of(refused_game())
         writer.write_episode(rescore(refused, replace(refused.config, min_question_words=0)))
     return path

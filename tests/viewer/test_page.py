@@ -78,12 +78,12 @@ def test_the_list_has_what_filters_and_search_need(page):
     assert set(columns) == {*COLUMNS, "part"} and {len(values) for values in columns.values()} == {LINES}
     assert columns["reason"] == [
         *("solved", "too_few_words", "solved", "error", "unsolved"),
-        *("solved", "solved", "unknown"),
+        *("solved", "solved", "misquoted", "unknown"),
     ]
-    assert columns["label"] == [True, True, False, None, True, None, None, None]
-    assert columns["step"] == [0, 0, 10, 10, 20, 30, None, None]
+    assert columns["label"] == [True, True, False, None, True, None, None, None, None]
+    assert columns["step"] == [0, 0, 10, 10, 20, 30, None, None, None]
     assert columns["forged"][2] == 2 and columns["malformed"][2] == 1 and columns["attempts"][2] == 2
-    assert columns["tokens"] == [False] * 5 + [True] + [False] * 2
+    assert columns["tokens"] == [False] * 5 + [True] + [False] * 3
     assert "belin" in columns["words"][0] and "the model is down" in columns["words"][3]
 
 

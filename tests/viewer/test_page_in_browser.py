@@ -76,7 +76,7 @@ def test_games_are_filtered_by_what_came_of_them(show, page_of_games):
         ("label", "false", 1),
         ("step", "10", 2),
         ("has", "forged", 2),
-        ("hops", "2", 7),
+        ("hops", "2", 8),
     ):
         page.choose(f"#filter-{name}", value)
         page.wait(f"document.querySelector('#found').innerText.startsWith('{count} of')")
@@ -131,6 +131,10 @@ def test_games_that_failed_or_are_unknown_say_what_is_missing(show, page_of_game
     opened(page, "its record does not tell how it ends")
     page = show(page_of_games, "#game=A7")
     opened(page, "Nobody proposed: the game began with a known question.")
+    page = show(page_of_games, "#game=A8")
+    opened(page, "Tavor is the queen of Ruvia")
+    for said in ("stands in a passage", "in no passage", "misquoted", "refused"):
+        assert said in page.text("#game")
     page = show(page_of_games, "#game=A99")
     opened(page, "which is not here")
 

@@ -19,15 +19,15 @@ function told(body, words) {
     } else if (event.type === "QuestionProposed") story.proposed = event;
     else if (event.type === "EvidenceMixed") evidence = event;
     else if (event.type === "ReadingGiven") {
-      story.readings.push({ probe: event.probe, evidence, turn: { ...event, title: "Reader", tokens: tokensOf(event.reply, null, 0) }, scored: null });
+      story.readings.push({ probe: event.probe, evidence, turn: { ...event, title: "Reader", tokens: tokensOf(event.reply, null, 0) }, judged: [] });
       evidence = null;
-    } else if (event.type === "AnswerScored" && readers[event.seat]) {
-      const reading = story.readings.findLast((one) => one.probe === readers[event.seat]);
-      if (reading) reading.scored = event;
+    } else if (readers[event.seat]) {
+      // What was quoted and what the answer is worth, of a reading.
+      story.readings.findLast((one) => one.probe === readers[event.seat])?.judged.push(event);
     } else if (event.type === "GameBroken") story.broken = event;
     else seat(event.seat).push(event);
   }
-  if (evidence) story.readings.push({ probe: "recovery", evidence, turn: null, scored: null });
+  if (evidence) story.readings.push({ probe: "recovery", evidence, turn: null, judged: [] });
   return story;
 }
 
@@ -43,6 +43,9 @@ const PROBES = {
 
 const rulesOf = (body) => body.scored_by?.config ?? body.snapshot.config;
 
+// The reading that refused the question, which is the last one then; null if none did.
+const refusing = (story, body) => (body.outcome?.verdict === "invalid" && !story.proposed?.code && story.readings.findLast((one) => one.turn)) || null;
+
 function ruleList(story, body, words) {
   const rules = rulesOf(body);
   const code = story.proposed?.code;
@@ -54,7 +57,7 @@ function ruleList(story, body, words) {
   });
   for (const [probe, [option, title, meaning]] of Object.entries(PROBES)) {
     const reading = story.readings.find((one) => one.probe === probe);
-    const refused = body.outcome?.reason === words.refusedBy[probe] || (body.outcome?.reason === "no_reading" && reading && !reading.scored);
+    const refused = refusing(story, body) === reading;
     const verdict = !rules[option] ? ["note", "off"] : !reading?.turn ? ["unknown", "not reached"] : refused ? ["bad", "refused"] : ["good", "passed"];
     rows.push([title, verdict, meaning]);
   }
@@ -73,7 +76,7 @@ function readings(story, body, protocol) {
     const rules = rulesOf(body);
     return el("p", { class: "faint" }, rules.rag_check ? "Nobody read: the game ended before." : "Nobody read: the rules ask for no RAG check.");
   }
-  return story.readings.map(({ probe, evidence, turn, scored }) => {
+  return story.readings.map(({ probe, evidence, turn, judged }) => {
     const noise = new Set(evidence?.noise_ids ?? []);
     const [, title, meaning] = PROBES[probe] ?? [null, probe, ""];
     return el("section", { class: "reading" },
@@ -81,7 +84,7 @@ function readings(story, body, protocol) {
       evidence && [el("p", { class: "faint" }, `${plural(evidence.passages.length, "passage")} in the order in which the reader saw them, ${noise.size} of them noise`),
         el("ol", { class: "passages evidence" }, evidence.passages.map((one, at) => passage(one, { noise: noise.has(one.id), place: at + 1 })))],
       turn ? returned(turn, protocol) : el("p", { class: "faint" }, "No reading was recorded."),
-      scored && returned(scored, protocol));
+      judged.map((event) => returned(event, protocol)));
   });
 }
 
@@ -167,7 +170,7 @@ function outline(parts, prefix) {
 
 function partsOf(story, body) {
   const { outcome } = body;
-  const refused = story.readings.some((one) => one.turn) && outcome?.verdict === "invalid" && !story.proposed?.code;
+  const refused = refusing(story, body);
   const rates = [...story.solvers.values()].flat().filter((event) => event.type === "AnswerScored");
   const right = rates.filter((event) => event.correct).length;
   return [

@@ -48,7 +48,10 @@ class Viewer {
     addEventListener("route", () => this.render());
     addEventListener("popstate", () => this.render(true));
     addEventListener("hashchange", () => this.render(true));
-    addEventListener("refilter", () => this.refilter());
+    addEventListener("refilter", () => {
+      document.activeElement.blur();
+      this.refilter();
+    });
     addEventListener("keydown", (event) => this.pressed(event));
     this.tabs();
     this.renew();
@@ -63,18 +66,18 @@ class Viewer {
   renew() {
     const notices = this.sources.flatMap((games) => noticesOf(games.source).map((words) => (this.sources.length > 1 ? `${games.source.name}: ${words}` : words)));
     replace(this.notices, notices.map((words) => el("p", { class: "notice" }, badge("note", "note"), ` ${words} `, button("More about what is shown", () => go({ view: "figures" }), { class: "quiet" }))));
+    const first = this.shown.view === undefined;
     this.shown.view = null;
-    this.render(true, true);
+    this.render(true, !first);
   }
 
-  refilter() {
-    const search = document.activeElement?.id === "search" ? document.activeElement.value : null;
+  // Make the form anew, and leave whoever is using it where they are.
+  refilter(keep = false) {
+    const { id, value } = this.filters.contains(document.activeElement) ? document.activeElement : {};
     replace(this.filters, filterForm(this.sources, this.about, readRoute()));
-    if (search !== null) {
-      $("search").value = search;
-      $("search").focus();
-    }
-    this.relist(false);
+    if (id) $(id)?.focus();
+    if (id === "search") $(id).value = value;
+    this.relist(keep);
   }
 
   relist(keep) {
@@ -107,8 +110,7 @@ class Viewer {
     this.deep.start(route);
     if (!route.deep) this.searching = "";
     if (anew || this.shown.view !== "games" || !this.filters.firstChild) {
-      replace(this.filters, filterForm(this.sources, this.about, route));
-      this.relist(keep);
+      this.refilter(keep);
     } else if (filters !== this.shown.filters) this.relist(false);
     this.shown.filters = filters;
     const games = `${route.game} ${route.beside}`;

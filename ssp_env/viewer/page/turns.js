@@ -66,6 +66,7 @@ function turnCard(title, turn, protocol) {
     turn.tokens && tokenPanel(turn.tokens));
 }
 
+const SCORERS = { exact_match: "by exact match", judge: "by the judge", unquoted: "it quoted too little", misquoted: "it quoted what stands in no passage" };
 const NOTICES = {
   no_results: "nothing found", search_limit: "the search budget is used up", open_limit: "no more pages can be opened",
   not_listed: "no search listed this page", malformed: "the turn had no complete action",
@@ -86,9 +87,14 @@ function returned(event, protocol) {
       return el("p", { class: "remarks" }, badge("note", `notice: ${NOTICES[event.notice] ?? event.notice}`));
     case "SeatForfeited":
       return el("p", { class: "remarks" }, badge("bad", `forfeits: ${event.code}`));
+    case "QuotationsChecked": {
+      const missing = new Set(event.missing);
+      return el("div", {}, el("p", { class: "faint" }, plural(event.quotations.length, "quotation")), el("ul", { class: "quotations" }, event.quotations.map((text) => el("li", {},
+        badge(missing.has(text) ? "bad" : "good", missing.has(text) ? "in no passage" : "stands in a passage"), " ", isolated(text)))));
+    }
     case "AnswerScored":
       return el("p", { class: "remarks" }, badge(event.correct ? "good" : "bad", event.correct ? "right" : "wrong"), " ", isolated(event.answer, { class: "query" }),
-        el("span", { class: "faint" }, ` · ${event.scorer === "judge" ? "by the judge" : "by exact match"}`));
+        el("span", { class: "faint" }, ` · ${SCORERS[event.scorer] ?? event.scorer}`));
     case "TurnTaken":
     case "ReadingGiven":
       return turnCard(event.title, event, protocol);
