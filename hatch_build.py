@@ -44,5 +44,6 @@ class Commands(MetadataHookInterface):
             "play": "agents.commands:play",
             "train": "baselines.commands:train",
             "eval": "baselines.commands:evaluate",
+            "compare": "baselines.commands:compare",
         }
         metadata["entry-points"] = {} if env_only() else {"ssp.commands": commands}

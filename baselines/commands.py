@@ -1,4 +1,4 @@
-"""`ssp train`, with the live display of a run; `ssp eval` stands in `baselines.evaluation.command`."""
+"""`ssp train`, with the live display of a run; `ssp eval` and `ssp compare` stand in modules of their own."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from agents.player_names import model_of_run
+from baselines.comparison.command import compare
 from baselines.config import MODES, PRESETS, TrainConfig
 from baselines.config import preset as find_preset
 from baselines.evaluation.command import evaluate
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 
-__all__ = ["evaluate", "train"]
+__all__ = ["compare", "evaluate", "train"]
 
 
 def train(

@@ -20,6 +20,7 @@ from torch import Tensor
 from baselines.by_role import joined, state_of
 from baselines.checksums import read_state, write_state
 from baselines.config import TrainConfig
+from baselines.run_files import RunDirectoryError, read_rows
 from baselines.sharding import gathered, shared_out
 from baselines.tracking_config import check_trackers
 
@@ -31,10 +32,6 @@ Optimizers = torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer]
 
 
 _log = logging.getLogger("baselines.run_directory")
-
-
-class RunDirectoryError(ValueError):
-    """A run folder cannot be used for what was asked; the message says what to do."""
 
 
 def _has_not_begun(path: Path) -> bool:
@@ -133,22 +130,7 @@ class RunDirectory:
 
     def read_jsonl(self, name: str) -> list[dict[str, Any]]:
         """Read the rows of a file that may not exist; a last line cut by a kill is dropped."""
-        if not (self.path / name).exists():
-            return []
-        lines = (self.path / name).read_text(errors="replace").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
-        return [self._row(name, number, line) for number, line in enumerate(whole, start=1)]
-
-    def _row(self, name: str, number: int, line: str) -> dict[str, Any]:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            problem = f"expected an object in JSON, got {line.strip()!r:.60}: {error}"
-            raise RunDirectoryError(f"{self.path / name}:{number}: {problem}") from error
-        if not isinstance(row, dict) or not isinstance(row.get("step", 0), int):
-            problem = f"expected an object with a step, got {row!r:.60}"
-            raise RunDirectoryError(f"{self.path / name}:{number}: {problem}")
-        return row
+        return read_rows(self.path / name)
 
     def truncate_jsonl(self, name: str, last_step: int) -> None:
         """Drop the rows of steps after `last_step`, which a resumed run takes again."""

@@ -21,6 +21,7 @@ from baselines.models import check_model, open_model, policies_of_roles
 from baselines.processes import Processes
 from baselines.rollout import Rollout
 from baselines.run_directory import Checkpoint, RunDirectory, restore_optimizer
+from baselines.run_files import SELF_PLAY, self_play_rows, tokens_spent
 from baselines.seeding import derive_seed
 from baselines.self_play import SelfPlay
 from baselines.sharding import ShardedPolicy
@@ -30,6 +31,7 @@ from baselines.tracking import METRICS, Tracking
 from baselines.update_trace import UpdateTrace
 from ssp_env.game.audit import audit
 from ssp_env.records import EpisodeWriter, keep_episodes
+from ssp_env.worlds.graph import WORLD_VERSION
 
 WARM_START = "warm-start"
 FINAL = "final"
@@ -37,7 +39,6 @@ BEST = "best"
 VALIDATION = "validation.json"
 """File in the folder `best`: the step whose weights it holds, and how they did on validation questions."""
 EPISODES = "episodes.jsonl"
-SELF_PLAY = "self-play"
 
 
 class Interrupted(Exception):
@@ -332,6 +333,7 @@ class Training:
         summary = {
             "seed": self.config.seed,
             "mode": self.config.mode,
+            "world_version": WORLD_VERSION,
             "wall_s": round(self._elapsed(), 1),
             "peak_rss_mb": _peak_rss_mb(),
             "heldout": {
@@ -345,15 +347,10 @@ class Training:
         return summary
 
     def _self_play_rows(self) -> list[dict[str, Any]]:
-        return [row for row in self.run.read_jsonl(METRICS) if row["stage"] == SELF_PLAY]
+        return self_play_rows(self.run.read_jsonl(METRICS))
 
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - self._started
-
-
-def tokens_spent(metrics: Mapping[str, float]) -> int:
-    """Return the tokens that a step sampled and trained, counted together."""
-    return int(metrics.get("sampled_tokens", 0) + metrics.get("trained_tokens", 0))
 
 
 def _metric(name: str) -> str:

@@ -18,10 +18,13 @@ import typer
 from filelock import FileLock
 from rich.console import Console
 
+from baselines.comparison.curves import plot
+from baselines.comparison.report import report, table
+from baselines.comparison.runs import Runs, read_run
 from baselines.config import TrainConfig
 from baselines.config import preset as find_preset
-from baselines.run_directory import RunDirectory, RunDirectoryError
-from benchmarks.algorithms_report import Runs, plot, report, table
+from baselines.run_directory import RunDirectory
+from baselines.run_files import SELF_PLAY, RunDirectoryError, tokens_spent
 from benchmarks.jobs import Job, run_jobs
 
 ALGORITHMS: Mapping[str, Mapping[str, Any]] = {
@@ -86,10 +89,10 @@ class Comparison:
         found: Runs = {algorithm: {} for algorithm in ALGORITHMS}
         for algorithm in ALGORITHMS:
             for seed in self.seeds:
-                run = RunDirectory(self.folder(algorithm, seed))
-                if (run.path / "summary.json").exists():
-                    summary = json.loads((run.path / "summary.json").read_text())
-                    found[algorithm][seed] = (summary, run.read_jsonl("metrics.jsonl"))
+                folder = self.folder(algorithm, seed)
+                if (folder / "summary.json").exists():
+                    run = read_run(folder)
+                    found[algorithm][seed] = (run.summary, run.rows)
         return found
 
 
@@ -124,7 +127,9 @@ def main(
         path.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(figures, indent=1) + "\n")
     console.print(*table(figures), sep="\n")
-    plot(runs, tokens, picture)
+    panels = {f"validation/{hops}_hop": f"{hops}-hop pass@1, unseen worlds" for hops in "123"}
+    title = "Solver's algorithm in self-play, equal tokens: interquartile mean of runs, 95 % interval"
+    plot(runs, picture, title=title, panels=panels)
     console.print(f"figures: {results}\npicture: {picture}", highlight=False)
 
 
@@ -171,8 +176,6 @@ def _check_same_options(comparison: Comparison) -> None:
 
 def _progress(job: Job) -> str:
     """Say how far a run is: its stage, its step, and in self-play its tokens."""
-    from baselines.train import SELF_PLAY, tokens_spent
-
     rows = RunDirectory(job.arguments[0]).read_jsonl("metrics.jsonl")
     if not rows:
         return f"{job.name} begins"

@@ -11,7 +11,10 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from baselines import commands, compare, curves
+from baselines.comparison.curves import series
+from baselines.comparison.report import table_of_seeds
 from baselines.config import EvaluationConfig, preset
+from baselines.run_files import read_rows
 
 QUICK = replace(
     preset("smoke"),
@@ -81,7 +84,7 @@ def summary(pass_at_1: float, valid: float) -> dict[str, Any]:
 def test_the_table_gives_means_and_each_seed_in_80_columns():
     runs = [summary(0.9, 0.4), summary(0.6, 0.6), summary(0.3, 0.5)]
     console = Console(file=io.StringIO(), width=80)
-    console.print(compare.comparison_table(dict.fromkeys(compare.ARMS, runs)))
+    console.print(table_of_seeds(dict.fromkeys(compare.ARMS, runs)))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     (place,) = [place for place, line in enumerate(lines) if "solver-only" in line]
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[place : place + 4]]
@@ -102,6 +105,7 @@ def test_curves_average_what_is_logged_at_every_step(tmp_path: Path):
     ]
     rows[-1]["validation/2_hop"] = 0.5
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert compare._curve(tmp_path, "mean_hops") == ([10, 20], [4.5, 14.5])
-    assert compare._curve(tmp_path, "unanswerable") == ([10, 20], [0.75, 0.75])
-    assert compare._curve(tmp_path, "validation/2_hop") == ([20], [0.5])
+    logged = read_rows(tmp_path / "metrics.jsonl")
+    assert series(logged, "mean_hops") == ([10, 20], [4.5, 14.5])
+    assert series(logged, "unanswerable") == ([10, 20], [0.75, 0.75])
+    assert series(logged, "validation/2_hop") == ([20], [0.5])

@@ -13,8 +13,9 @@ from agents.player_names import model_of_run
 from agents.tiny_model import build_model, load, save
 from baselines.config import ModelConfig, preset
 from baselines.run_directory import RunDirectory
+from baselines.run_files import SELF_PLAY, tokens_spent
 from baselines.tasks import HeldOut, WorldSource
-from baselines.train import SELF_PLAY, Training, tokens_spent
+from baselines.train import Training
 from ssp_env.game import Game
 from ssp_env.game.events import TurnTaken
 from ssp_env.records import first_difference, read_episodes

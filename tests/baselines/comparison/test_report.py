@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.algorithms_report import curve, plot, report, table
+from baselines.comparison.curves import curve, plot
+from baselines.comparison.report import csv_text, markdown_text, report, table, unequal_tokens
 
 
 def run_of(accuracy: float, truth: float | None = None) -> tuple[dict, list[dict]]:
@@ -53,5 +54,53 @@ def test_curves_run_over_tokens():
 
 
 def test_the_picture_is_drawn(tmp_path: Path):
-    plot(RUNS, 100, tmp_path / "curves.png")
+    plot(RUNS, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_single_run_tells_nothing_about_how_runs_differ():
+    figures = report({"grpo": {0: run_of(0.5)}})
+    assert figures["heldout"]["grpo"]["1"]["ci95"] is None and figures["improvement"] == {}
+    console = Console(width=80, record=True)
+    console.print(*table(figures), sep="\n")
+    assert "one run" in console.export_text()
+    assert "(one run)" in markdown_text(figures)
+
+
+def test_a_warm_start_that_is_not_shared_is_shown_for_each():
+    (other, rows) = run_of(0.2)
+    apart = {
+        "heldout": {**other["heldout"], "before": run_of(0.4)[0]["heldout"]["before"]},
+        "game": other["game"],
+    }
+    shared = {"a": {0: run_of(0.2)}, "b": {0: run_of(0.2), 1: run_of(0.3)}}
+    assert list(report(shared)["before"]) == ["warm start"]
+    assert len(report(shared)["before"]["warm start"]["mean"]["runs"]) == 2
+    assert list(report({"a": {0: run_of(0.2)}, "b": {0: (apart, rows)}})["before"]) == [
+        "a, before",
+        "b, before",
+    ]
+
+
+def test_aggregates_over_runs_and_sets():
+    figures = report(RUNS)
+    assert figures["aggregates"]["ppo"]["optimality_gap"]["value"] == pytest.approx(0.8)
+    assert figures["aggregates"]["grpo"]["iqm"]["value"] == pytest.approx(0.6)
+
+
+def test_csv_and_markdown_hold_every_figure():
+    figures = report(RUNS, 100)
+    lines = [line.split(",") for line in csv_text(figures).splitlines()]
+    assert ["grpo", "2", "seed 3", "0.7", "", "", "1"] in lines
+    assert any(line[:3] == ["grpo over ppo", "mean", "improvement"] and line[3] == "0.8" for line in lines)
+    assert {line[2] for line in lines if line[1] == "all"} == {"iqm", "median", "mean", "optimality_gap"}
+    text = markdown_text(figures)
+    assert "| grpo | 0.600 [" in text and "| grpo over ppo | 0.800 [" in text
+
+
+def test_unequal_tokens_are_said():
+    assert unequal_tokens(report(RUNS)) == ""
+    summary, rows = run_of(0.5)
+    assert "a 100, b 200" in unequal_tokens(
+        report({"a": {0: (summary, rows)}, "b": {0: (summary, rows * 2)}})
+    )

@@ -1,0 +1,1 @@
+"""Training runs side by side: read from their folders, aggregated over seeds, as tables, files and curves."""
