@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -115,7 +116,7 @@ def chat_rows(
         ValueError: If a record does not replay.
     """
     for episode in episodes:
-        for trajectory in _paid(episode, roles):
+        for trajectory in paid_trajectories(episode, roles):
             yield {
                 **_about(episode, trajectory),
                 "messages": [_chat_message(message, tool_role) for message in trajectory.messages],
@@ -127,7 +128,7 @@ def trajectory_rows(
 ) -> Iterator[dict[str, Any]]:
     """Make the rows of `chat_rows` with the tokens beside the messages; the arguments are the same."""
     for episode in episodes:
-        for trajectory in _paid(episode, roles):
+        for trajectory in paid_trajectories(episode, roles):
             yield {
                 **_about(episode, trajectory),
                 "messages": [_flat_message(message, tool_role) for message in trajectory.messages],
@@ -145,10 +146,10 @@ def game_rows(episodes: Iterable[Episode]) -> Iterator[dict[str, Any]]:
         yield {
             "game_id": episode.game_id,
             "corpus": task["corpus"],
-            "answer": _encodable(task["answer"]),
-            "aliases": [_encodable(alias) for alias in task["aliases"]],
+            "answer": encodable(task["answer"]),
+            "aliases": [encodable(alias) for alias in task["aliases"]],
             "hops": task["hops"],
-            "question": _encodable(outcome.get("question", "")),
+            "question": encodable(outcome.get("question", "")),
             "verdict": outcome.get("verdict", "unknown"),
             "reason": outcome.get("reason", "unknown"),
             "success_rate": outcome.get("success_rate"),
@@ -179,8 +180,8 @@ def verl_rows(episodes: Iterable[Episode], data_source: str = "ssp_env") -> Iter
         opening = next(
             found.view for found in requests if isinstance(found, Turn) and found.view.role == "solver"
         )
-        task, question = episode.snapshot["task"], _encodable(episode.outcome["question"])
-        truth = {"target": [_encodable(gold) for gold in (task["answer"], *task["aliases"])]}
+        task, question = episode.snapshot["task"], encodable(episode.outcome["question"])
+        truth = {"target": [encodable(gold) for gold in (task["answer"], *task["aliases"])]}
         search = {"create_kwargs": {"data_source": data_source, "ground_truth": truth, "question": question}}
         yield {
             "data_source": data_source,
@@ -216,7 +217,7 @@ def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
 
 
 def publish(path: Path, write: Callable[[Path], int]) -> int:
-    """Let `write` fill a temporary file in the same folder, then rename it.
+    """Let `write` fill a temporary file or folder beside it, then rename that.
 
     Raises:
         ValueError: If the file exists.
@@ -224,16 +225,25 @@ def publish(path: Path, write: Callable[[Path], int]) -> int:
     if path.exists():
         raise ValueError(f"{path} exists already: choose another file, or delete it")
     aside = path.with_name(path.name + ".part")
+    _remove(aside)
     try:
         count = write(aside)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        _remove(aside)
         raise
     aside.replace(path)
     return count
 
 
-def _paid(episode: Episode, roles: Collection[Role]) -> Iterator[Trajectory]:
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def paid_trajectories(episode: Episode, roles: Collection[Role]) -> Iterator[Trajectory]:
+    """Give the conversations of a game; none if it failed or its rescoring is unknown: nobody is paid."""
     if episode.outcome is not None and episode.outcome["verdict"] != "error":
         yield from (found for found in trajectories(retold(episode)) if found.role in roles)
 
@@ -253,7 +263,7 @@ def _about(episode: Episode, trajectory: Trajectory) -> dict[str, Any]:
 
 def _chat_message(message: Message, tool_role: ToolRole) -> dict[str, Any]:
     """Role and content, and tool calls in OpenAI's shape if there are any."""
-    return {**message.to_openai(tool_role), "content": _encodable(message.content)}
+    return {**message.to_openai(tool_role), "content": encodable(message.content)}
 
 
 def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str]:
@@ -263,10 +273,10 @@ def _flat_message(message: Message, tool_role: ToolRole) -> dict[str, str]:
 
 
 def _spoken(message: Message, tool_role: ToolRole) -> dict[str, str]:
-    return {"role": message.to_openai(tool_role)["role"], "content": _encodable(message.content)}
+    return {"role": message.to_openai(tool_role)["role"], "content": encodable(message.content)}
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Replace lone surrogates, which neither Parquet nor most readers of JSON take."""
     return text.encode("utf-8", "replace").decode("utf-8")
 

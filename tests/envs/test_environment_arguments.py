@@ -140,7 +140,7 @@ def test_the_wrapped_environment_warns_after_the_end_and_changes_nothing():
         ({"reader": "reader"}, TypeError, "reader must be an agent with act"),
         ({"config": GameConfig(judge=True)}, ValueError, "needs judge="),
         ({"judge": lambda request: True}, ValueError, "never asked unless"),
-        ({"render_mode": "html"}, ValueError, "render_mode must be None or one of human, ansi, got 'html'"),
+        ({"render_mode": "rgb_array"}, ValueError, "one of human, ansi, html, got 'rgb_array'"),
         ({"max_action_chars": -1}, ValueError, "0 <= min_length <= max_length, got 0 and -1"),
     ],
 )
