@@ -45,5 +45,6 @@ class Commands(MetadataHookInterface):
             "train": "baselines.commands:train",
             "eval": "baselines.commands:evaluate",
             "compare": "baselines.commands:compare",
+            "league": "baselines.league.command:league",
         }
         metadata["entry-points"] = {} if env_only() else {"ssp.commands": commands}

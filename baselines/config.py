@@ -126,6 +126,8 @@ class TrainConfig:
         proposer_only_steps: First steps in which the proposer alone learns.
         checkpoint_every: Steps between checkpoints.
         checkpoints_kept: Newest checkpoints that are kept; a damaged one needs the one before.
+        models_every: Self-play steps between models that are kept in `RUN/models/STEP`, for a league say; 0
+            for none. Each can be named as a player.
         game: Rules of the game.
         source: Where tasks come from.
         model: The policy.
@@ -156,6 +158,7 @@ class TrainConfig:
     proposer_only_steps: int = 0
     checkpoint_every: int = 20
     checkpoints_kept: int = 2
+    models_every: int = 0
     game: GameConfig = TERSE_GAME
     source: SourceConfig = field(default_factory=SourceConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -189,6 +192,7 @@ class TrainConfig:
             )
         counts = ("steps", "answers", "proposals", "checkpoint_every", "checkpoints_kept")
         check_least(1, **{name: getattr(self, name) for name in counts})
+        check_least(0, models_every=self.models_every)
         if self.tokens is not None and self.tokens < 1:
             raise ValueError(f"tokens must be at least 1, or None for no limit, got {self.tokens}")
         check_least(1, **{"evaluation.questions": self.evaluation.questions})

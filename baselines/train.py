@@ -36,6 +36,7 @@ from ssp_env.worlds.graph import WORLD_VERSION
 WARM_START = "warm-start"
 FINAL = "final"
 BEST = "best"
+MODELS = "models"
 VALIDATION = "validation.json"
 """File in the folder `best`: the step whose weights it holds, and how they did on validation questions."""
 EPISODES = "episodes.jsonl"
@@ -150,6 +151,8 @@ class Training:
             every = config.evaluation.validation_every
             trace = UpdateTrace() if every and (number + 1) % every == 0 else None
             played, metrics = game.step(number, trace)
+            if config.models_every and (number + 1) % config.models_every == 0:
+                self._save_models(f"{MODELS}/{number + 1:06d}")
             if trace is not None:
                 metrics |= self._validate(number)
                 self._keep_if_best(metrics, self._global_step(2, number))

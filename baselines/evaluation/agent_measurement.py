@@ -170,7 +170,7 @@ class Measurement:
             advance()
 
         try:
-            _drive(taken, players, judge, search=engine, seed=self.seed, on_outcome=on_outcome)
+            drive(taken, players, judge, search=engine, seed=self.seed, on_outcome=on_outcome)
         finally:
             if writer is not None:
                 writer.close()
@@ -192,7 +192,7 @@ def _tokens_of_endpoints(ledger: Ledger | None, *, reads: bool) -> int:
     return sum(usage.completion_tokens for (role, _), usage in used.items() if reads or role != "reader")
 
 
-def _drive(games: Sequence[Game], players: Mapping[str, Any], judge: Any, **options: Any) -> None:
+def drive(games: Sequence[Game], players: Mapping[str, Any], judge: Any, **options: Any) -> None:
     """Play all games, with asyncio if a player or the judge is asynchronous."""
     if any(map(is_async_agent, players.values())) or is_async(judge):
         asyncio.run(play_async(games, **players, judge=judge, **options))
@@ -212,7 +212,9 @@ def file_name(player: str) -> str:
 # -- games that an interrupted measurement has finished ------------------------------------------------
 
 
-def take_up(path: Path, games: Sequence[Game], engine: str, beside: Mapping[str, Any]) -> list[Game]:
+def take_up(
+    path: Path, games: Sequence[Game], engine: str | Mapping[str, str], beside: Mapping[str, Any]
+) -> list[Game]:
     """Return the games, with those that the file holds as they ended; failed games are removed from the file.
 
     Finished games still lend their evidence as noise, so that the other games go as they would have gone
@@ -221,7 +223,7 @@ def take_up(path: Path, games: Sequence[Game], engine: str, beside: Mapping[str,
     Args:
         path: File in which games are kept; it need not exist.
         games: All games, as they open.
-        engine: Fingerprint of the search engine.
+        engine: Fingerprint of the search engine, or fingerprints by `Task.corpus`.
         beside: Players and sampling options, as they are recorded beside each game.
 
     Raises:
@@ -232,7 +234,8 @@ def take_up(path: Path, games: Sequence[Game], engine: str, beside: Mapping[str,
     keep_episodes(path, lambda episode: episode.outcome is not None and episode.outcome["verdict"] != "error")
     kept = {episode.game_id: episode for episode in read_episodes(path)}
     for game in games:
-        if game.id in kept and not _is_same(kept[game.id], game, engine, beside):
+        searched = engine if isinstance(engine, str) else engine[game.task.corpus]
+        if game.id in kept and not _is_same(kept[game.id], game, searched, beside):
             raise ValueError(
                 f"{path} holds game {game.id!r} played under other rules, by other players or over other "
                 "passages: repeat the options it was begun with, or choose another folder"

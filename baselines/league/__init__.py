@@ -1,0 +1,1 @@
+"""Round robin of proposers and solvers: who beats whom, ratings, exploitability, pictures."""
