@@ -24,9 +24,9 @@ from ssp_env.search.bm25 import BM25Engine
 from tests.agents.chatty import CHATML, TOOL_CHATML, build_model, build_tokenizer
 from tests.agents.token_exactness import NotExact, Tap, check_exactness
 
-GAMES = int(os.environ.get("SSP_TOKEN_GAMES", "100"))
+GAMES = int(os.environ.get("SSP_TOKEN_GAMES", "48"))
 SMOLLM2_GAMES = int(os.environ.get("SSP_SMOLLM2_GAMES", "1"))
-COHORT = 50
+COHORT = 24
 ENGINE = BM25Engine([Passage(str(n), f"page {n}", f"blue whales eat krill {n}") for n in range(9)])
 # Whole actions as tokens, so that a model that babbles gets somewhere in a game.
 QUERIES = [
@@ -208,13 +208,13 @@ SETUP = Setup("default", CHATML, "chat", 1.5, 1.0, 12, 60_000, 60_000)
     ],
 )
 def test_an_agent_that_is_not_exact_is_caught(broken, complaint):
-    games = draw_games(SETUP, np.random.default_rng(0), 20)
+    games = draw_games(SETUP, np.random.default_rng(0), 8)
     with pytest.raises(NotExact, match=complaint):
         play_exactly(agent_of(SETUP, broken), games, SETUP.temperature)
 
 
 def test_the_same_games_are_exact_where_nothing_is_broken():
-    games = draw_games(SETUP, np.random.default_rng(0), 20)
+    games = draw_games(SETUP, np.random.default_rng(0), 8)
     play_exactly(agent_of(SETUP), games, SETUP.temperature)
 
 

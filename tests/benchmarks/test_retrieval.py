@@ -71,22 +71,29 @@ def test_correctness_is_complete_with_the_lengths_that_an_index_keeps():
     assert agreements["ssp-env", "lengths in one byte"] != ["100.00%", "100.00%"]
 
 
-def test_a_curve_builds_worlds_and_searches_them_in_both_ways(tmp_path):
-    arguments = ["curve", "--passages", 200, "--passages", 300, "--queries", 9, "--keep", tmp_path]
-    shown = run(*arguments)
+@pytest.fixture(scope="module")
+def curve(tmp_path_factory):
+    """The folder of a curve whose worlds are kept, and what was printed."""
+    folder = tmp_path_factory.mktemp("curve")
+    arguments = ["curve", "--passages", 200, "--passages", 300, "--queries", 9, "--keep", folder]
+    return folder, run(*arguments)
+
+
+def test_a_curve_builds_worlds_and_searches_them_in_both_ways(curve):
+    folder, shown = curve
     rows = [line.replace("│", " ").split() for line in shown.splitlines() if line.startswith("│")]
     assert [row[0] for row in rows] == ["200", "300", "200", "200", "300", "300"]
     assert [row[1] for row in rows[2:]] == ["default", "exact"] * 2
     assert all(row[-1] == "1.000" for row in rows[2:])
-    assert len(BM25Engine.open(tmp_path / "300" / "index")) == 300
+    assert len(BM25Engine.open(folder / "300" / "index")) == 300
 
 
-def test_a_curve_that_is_kept_builds_nothing_again(tmp_path):
-    run("curve", "--passages", 200, "--queries", 3, "--keep", tmp_path)
-    (tmp_path / "200" / "corpus.jsonl").unlink()
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "200" / "index").rglob("*")}
-    run("curve", "--passages", 200, "--queries", 3, "--keep", tmp_path)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "200" / "index").rglob("*")} == times
+def test_a_curve_that_is_kept_builds_nothing_again(curve):
+    folder = curve[0] / "200"
+    (folder / "corpus.jsonl").unlink()
+    times = {path: path.stat().st_mtime_ns for path in (folder / "index").rglob("*")}
+    run("curve", "--passages", 200, "--queries", 3, "--keep", curve[0])
+    assert {path: path.stat().st_mtime_ns for path in (folder / "index").rglob("*")} == times
 
 
 def test_processes_generate_the_world_in_its_order(tmp_path):

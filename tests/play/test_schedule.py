@@ -83,8 +83,8 @@ def judge(request):
 
 @pytest.fixture(scope="module")
 def expected():
-    games = everything(150, CORPORA, attempts=2)
-    play(games, proposer=Wanderer(), solver=Wanderer(), search=ENGINES, judge=judge, cohort=50, seed=3)
+    games = everything(60, CORPORA, attempts=2)
+    play(games, proposer=Wanderer(), solver=Wanderer(), search=ENGINES, judge=judge, cohort=20, seed=3)
     reasons = {game.outcome.reason for game in games}
     assert reasons >= {"solved", "unsolved", "not_recovered", "too_short"}, "the games differ"
     return recorded(games)
@@ -93,14 +93,14 @@ def expected():
 @pytest.mark.parametrize("concurrency", [1, 16, 256])
 @pytest.mark.parametrize("player", [Wanderer(), Batched(Wanderer())])
 def test_rounds_give_the_same_games_at_any_concurrency(concurrency, player, expected):
-    games = everything(150, CORPORA, attempts=2)
+    games = everything(60, CORPORA, attempts=2)
     play(
         iter(games),
         proposer=player,
         solver=player,
         search=ENGINES,
         judge=judge,
-        cohort=50,
+        cohort=20,
         seed=3,
         concurrency=concurrency,
     )
@@ -110,7 +110,7 @@ def test_rounds_give_the_same_games_at_any_concurrency(concurrency, player, expe
 @pytest.mark.parametrize("concurrency", [1, 16, 256])
 @pytest.mark.parametrize("player", [Hurried(Wanderer()), HurriedBatch(Wanderer()), Drowsy(Wanderer())])
 def test_asyncio_gives_the_same_games_at_any_concurrency(concurrency, player, expected):
-    games = everything(150, CORPORA, attempts=2)
+    games = everything(60, CORPORA, attempts=2)
     asyncio.run(
         play_async(
             games,
@@ -118,7 +118,7 @@ def test_asyncio_gives_the_same_games_at_any_concurrency(concurrency, player, ex
             solver=player,
             search=ENGINES,
             judge=judge,
-            cohort=50,
+            cohort=20,
             seed=3,
             concurrency=concurrency,
         )
@@ -201,12 +201,13 @@ def test_only_the_games_of_a_cohort_lend_each_other_noise(concurrency):
 
 
 def test_the_games_of_a_list_are_one_cohort_and_those_of_an_iterator_several():
-    together, streamed = make_games(300, noise_passages=1000), make_games(300, noise_passages=1000)
+    count = DEFAULT_COHORT + 4
+    together, streamed = (make_games(count, noise_passages=1000) for _ in range(2))
     play(together, proposer=Namer(), solver=Namer(), search=OwnPages())
     play(iter(streamed), proposer=Namer(), solver=Namer(), search=OwnPages())
-    assert len(lenders(together[0])) == 299
+    assert len(lenders(together[0])) == count - 1
     assert len(lenders(streamed[0])) == DEFAULT_COHORT - 1
-    assert len(lenders(streamed[-1])) == 300 - DEFAULT_COHORT - 1
+    assert len(lenders(streamed[-1])) == 3
 
 
 def test_a_game_that_was_over_still_lends_its_evidence():

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from functools import cache
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ssp_env.search.encoders import Encoder
 DIMENSION = 96
 
 
+@cache
 def word_vector(word):
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
     return np.random.default_rng(seed).standard_normal(DIMENSION)

@@ -1,12 +1,13 @@
 """Corpora and questions for tests of index directories."""
 
-from itertools import islice
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
 
 from ssp_env.game.passage import Passage
+from ssp_env.search.bm25 import BM25Engine
 from ssp_env.worlds import World, world_preset
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -19,14 +20,30 @@ CORPORA = st.lists(
 )
 
 
+@cache
+def _whole_world(index):
+    return list(World(world_preset("small", index=index)).passages())
+
+
 def world(count, index=0):
-    return list(islice(World(world_preset("small", index=index)).passages(), count))
+    return _whole_world(index)[:count]
 
 
-def questions(count):
+@cache
+def in_memory(count, eager):
+    """An engine over so many passages of the world, which no test may change."""
+    return BM25Engine(world(count), eager_up_to=eager)
+
+
+@cache
+def _questions(count):
     made = World(world_preset("small"))
     rng = np.random.default_rng(0)
     return [gold.question for hops in (1, 2, 3) for gold in made.questions(hops, count, rng)]
+
+
+def questions(count):
+    return list(_questions(count))
 
 
 def same_engine(one, two, queries, top_k=5):

@@ -30,10 +30,12 @@ from tests.search.bm25.directories import (
     EAGER,
     ROOT,
     TEXTS,
+    in_memory,
     questions,
     same_engine,
     world,
 )
+from tests.search.bm25.killed import Case, kill
 
 
 @settings(max_examples=25)
@@ -81,8 +83,7 @@ def test_questions_over_a_world_rank_equally_after_an_addition(tmp_path, eager):
     pages = world(1000)
     build_index(pages[::-2], tmp_path / "index", BM25Settings(eager_up_to=eager), source=None)
     add_passages(tmp_path / "index", pages[::2])
-    memory = BM25Engine(pages, eager_up_to=eager)
-    same_engine(BM25Engine.open(tmp_path / "index"), memory, questions(30), 10)
+    same_engine(BM25Engine.open(tmp_path / "index"), in_memory(1000, eager), questions(30), 10)
 
 
 def test_an_index_built_by_several_threads_ranks_as_one_built_by_one(tmp_path, monkeypatch):
@@ -164,34 +165,31 @@ def test_an_id_used_twice_is_found_across_runs(tmp_path, monkeypatch):
 
 # -- killed, interrupted, refused --------------------------------------------------------------------------
 
-KILLED = """
-import os, signal, sys
-from ssp_env.search.bm25 import builder, eager_index, term_index
-from ssp_env.search.bm25.terms import BM25Settings
-from ssp_env.worlds import World, world_preset
-builder._CHECKPOINT, term_index._COMMIT = 100, 150
-builder._REPORT = term_index._REPORT = eager_index._REPORT = 10
-stage, at, settings = sys.argv[2], int(sys.argv[3]), BM25Settings(eager_up_to=int(sys.argv[4]))
-def progress(name, done, total):
-    if name == stage and done >= at:
-        os.kill(os.getpid(), signal.SIGKILL)
-builder.build_index(
-    World(world_preset("small")).passages(), sys.argv[1], settings, source="the world", progress=progress
-)
-"""
+KILLS = [
+    ("Reading", 10, 0, 0), ("Reading", 550, 500, 0), ("Sorting", 500, 1000, 0), ("Indexing", 20, 1000, 0),
+    ("Indexing", 990, 1000, 0), ("Checking", 1, 1000, 0), ("Reading", 550, 500, 1000),
+    ("Indexing", 500, 1000, 1000), ("Checking", 1, 1000, 1000),
+]  # fmt: skip
+"""Stage and passage at which a build is killed, how many passages are kept, and the setting `eager_up_to`."""
 
 
-@pytest.mark.parametrize(
-    ("stage", "at", "kept", "eager"),
-    [("Reading", 10, 0, 0), ("Reading", 550, 500, 0), ("Sorting", 500, 1000, 0), ("Indexing", 20, 1000, 0),
-     ("Indexing", 990, 1000, 0), ("Checking", 1, 1000, 0), ("Reading", 550, 500, 1000),
-     ("Indexing", 500, 1000, 1000), ("Checking", 1, 1000, 1000)],
-)  # fmt: skip
-def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, stage, at, kept, eager):
-    path = tmp_path / "index"
-    command = [sys.executable, "-c", KILLED, path, stage, str(at), str(eager)]
-    done = subprocess.run(command, cwd=ROOT, check=False)
-    assert done.returncode == -signal.SIGKILL
+@pytest.fixture(scope="module")
+def killed_builds(tmp_path_factory):
+    """The paths of all builds that were killed, and the signals that ended them."""
+    folders = [tmp_path_factory.mktemp("killed") for _ in KILLS]
+    return kill(
+        [
+            Case(str(folder / "index"), stage, at, eager)
+            for folder, (stage, at, _, eager) in zip(folders, KILLS, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("number", range(len(KILLS)), ids=["-".join(map(str, each)) for each in KILLS])
+def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(killed_builds, number):
+    _, _, kept, eager = KILLS[number]
+    path, ended_by = killed_builds[number]
+    assert ended_by == signal.SIGKILL
     assert not path.exists()
     skipped = []
 
@@ -204,9 +202,9 @@ def test_a_killed_build_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, st
     assert reached["passages"] == kept
     build_index(pages(), path, BM25Settings(eager_up_to=eager), source="the world")
     assert (not skipped) == (kept == 1000)  # what was read whole is not read again
-    assert [entry.name for entry in tmp_path.iterdir()] == ["index"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["index"]
     assert check_index(path).passages == 1000
-    same_engine(BM25Engine.open(path), BM25Engine(world(1000), eager_up_to=eager), questions(10))
+    same_engine(BM25Engine.open(path), in_memory(1000, eager), questions(10))
 
 
 def test_a_build_of_another_source_starts_anew(tmp_path):

@@ -26,7 +26,8 @@ from ssp_env.search.bm25.passage_file import (
     PassageWriter,
 )
 from ssp_env.search.bm25.terms import BM25Settings
-from tests.search.bm25.directories import CORPORA, ROOT, questions, same_engine, world
+from tests.search.bm25.directories import CORPORA, ROOT, in_memory, questions, same_engine, world
+from tests.search.bm25.killed import Case, kill
 
 # -- many readers ------------------------------------------------------------------------------------------
 
@@ -39,7 +40,8 @@ def test_many_processes_open_it_at_once(tmp_path):
     build_index(world(1000), tmp_path / "index", source=None)
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         found = pool.map(_search_elsewhere, [tmp_path / "index"] * 6)
-    assert found == [BM25Engine(world(1000)).search(questions(3), 3)] * 6
+    expected = BM25Engine(world(1000)).search(questions(3), 3)
+    assert found == [expected] * 6
 
 
 def _search_pickled(engine):
@@ -274,26 +276,25 @@ def test_top_k_is_checked_and_may_exceed_the_corpus(whole):
     assert engine.search([word], 10**6) == engine.search([word], 20)
 
 
-@pytest.mark.parametrize("eager", [0, 900, 1000])
-@pytest.mark.parametrize("stage", ["Indexing", "Checking"])
-def test_a_killed_addition_leaves_the_index_as_it_was(tmp_path, stage, eager):
-    path = tmp_path / "index"
-    build_index(world(1000)[:900], path, BM25Settings(eager_up_to=eager), source=None)
-    script = """
-import os, signal, sys
-from itertools import islice
-from ssp_env.search.bm25 import builder, eager_index, term_index
-from ssp_env.worlds import World, world_preset
-term_index._REPORT = eager_index._REPORT = 10
-def progress(name, done, total):
-    if name == sys.argv[2]:
-        os.kill(os.getpid(), signal.SIGKILL)
-pages = islice(World(world_preset("small")).passages(), 900, None)
-builder.add_passages(sys.argv[1], pages, progress=progress)
-"""
-    done = subprocess.run([sys.executable, "-c", script, path, stage], cwd=ROOT, check=False)
-    assert done.returncode == -signal.SIGKILL
+ADDITIONS = [(stage, eager) for stage in ("Indexing", "Checking") for eager in (0, 900, 1000)]
+
+
+@pytest.fixture(scope="module")
+def killed_additions(tmp_path_factory):
+    """The paths of all indexes whose additions were killed, and the signals that ended these."""
+    cases = []
+    for stage, eager in ADDITIONS:
+        path = tmp_path_factory.mktemp("killed") / "index"
+        build_index(world(900), path, BM25Settings(eager_up_to=eager), source=None)
+        cases.append(Case(str(path), stage, at=0, first=900))
+    return kill(cases)
+
+
+@pytest.mark.parametrize("number", range(len(ADDITIONS)), ids=[f"{one}-{two}" for one, two in ADDITIONS])
+def test_a_killed_addition_leaves_the_index_as_it_was(killed_additions, number):
+    (path, ended_by), eager = killed_additions[number], ADDITIONS[number][1]
+    assert ended_by == signal.SIGKILL
     assert check_index(path).passages == 900
     add_passages(path, world(1000)[900:])
     assert check_index(path).passages == 1000
-    same_engine(BM25Engine.open(path), BM25Engine(world(1000), eager_up_to=eager), questions(10))
+    same_engine(BM25Engine.open(path), in_memory(1000, eager), questions(10))
