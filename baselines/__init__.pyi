@@ -1,5 +1,10 @@
 from .config import TrainConfig as TrainConfig
 from .config import preset as preset
+from .evaluation.figures import by_field as by_field
+from .evaluation.figures import by_set as by_set
+from .evaluation.question_sets import read_question_sets as read_question_sets
+from .evaluation.question_sets import world_set as world_set
+from .evaluation.run import Evaluation as Evaluation
 from .grpo import GRPO as GRPO
 from .grpo import GRPOConfig as GRPOConfig
 from .learner import Experience as Experience

@@ -19,8 +19,7 @@ RunNames = Annotated[
     list[str],
     typer.Argument(
         help="Folders of runs, runs/NAME, or a folder of such folders; LABEL=RUN says what a run counts "
-        "as. Without "
-        "labels, runs that differ in nothing but the seed count together.",
+        "as. Without labels, runs that differ in nothing but the seed count together.",
         show_default=False,
     ),
 ]

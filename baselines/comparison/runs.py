@@ -142,8 +142,7 @@ def read_runs(arguments: Iterable[str]) -> dict[str, list[Run]]:
             where = " and ".join(str(run.path) for run in runs if seeds.count(run.seed) > 1)
             raise RunDirectoryError(
                 f"the runs {where} of {label} have the same seed: seeds are what a comparison averages "
-                "over; give "
-                "them labels of their own, LABEL=RUN"
+                "over; give them labels of their own, LABEL=RUN"
             )
     return groups
 

@@ -18,6 +18,7 @@ from ssp_env.game.events import AnswerScored, PageOpened, SearchReturned, SeatFo
 FORMAT = 1
 """Version of the file of answers, increased when readers of the old one would misread the new one."""
 SUFFIX = ".answers.jsonl"
+QUOTATION_FAULTS = ("unquoted", "misquoted")
 _LISTED = 5
 
 
@@ -32,7 +33,8 @@ class Answer:
         question: The question.
         golds: The accepted answers.
         answer: What was answered; empty if the attempt ended without an answer.
-        ended: `answered`, or why there is no answer: `malformed`, `turn_limit` or `token_limit`.
+        ended: `answered`, or why there is no answer: `malformed`, `turn_limit` or `token_limit`; under rules
+            that want quotations also `unquoted` or `misquoted`; `failed` if something broke.
         failure: What broke, if infrastructure or the player did; nothing is known about such an attempt.
         searches: Searches that were executed.
         turns: Turns taken.
@@ -70,7 +72,10 @@ class Answer:
         """
         if game.outcome is None:
             raise ValueError(f"game {game.id!r} is not over: it is in phase {game.phase}")
-        given = [event.answer for event in game.events if isinstance(event, AnswerScored)]
+        scored = [event for event in game.events if isinstance(event, AnswerScored)]
+        # By the rules an answer whose quotations do not count is wrong, whatever it says.
+        refused = [event.scorer for event in scored if event.scorer in QUOTATION_FAULTS]
+        given = [event.answer for event in scored if event.scorer not in QUOTATION_FAULTS]
         forfeits = [event.code for event in game.events if isinstance(event, SeatForfeited)]
         turns = [event for event in game.events if isinstance(event, TurnTaken)]
         shown_passages = [
@@ -86,7 +91,7 @@ class Answer:
             question=question.task.question,
             golds=game.golds,
             answer=given[-1] if given else "",
-            ended=forfeits[-1] if forfeits else "answered" if given else "failed",
+            ended=next(iter([*refused, *forfeits, *["answered"] * len(given)]), "failed"),
             failure=game.outcome.failure,
             searches=sum(isinstance(event, SearchReturned) for event in game.events),
             turns=len(turns),
@@ -140,16 +145,14 @@ def read_answers(path: str | os.PathLike[str]) -> SavedAnswers:
     if "evaluation" not in first:
         raise DataFileError(
             "expected a file that `ssp eval --out` wrote, whose first line names the evaluation, got the "
-            "keys "
-            f"{sorted(first)[:_LISTED]}",
+            f"keys {sorted(first)[:_LISTED]}",
             path,
             1,
         )
     if first["evaluation"] != FORMAT:
         raise DataFileError(
             f"expected answers of version {FORMAT}, got version {shown(first['evaluation'])}, written by "
-            "ssp-env "
-            f"{first.get('package', '(unknown)')}: evaluate again, or read them with that version",
+            f"ssp-env {first.get('package', '(unknown)')}: evaluate again, or read them with that version",
             path,
             1,
         )
@@ -235,6 +238,5 @@ def _check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -
         if before.get(name) != now.get(name):
             raise ValueError(
                 f"{path} was begun with another {name}: {shown(before.get(name))}, not "
-                f"{shown(now.get(name))}; "
-                "repeat the options it was begun with, or choose another folder"
+                f"{shown(now.get(name))}; repeat the options it was begun with, or choose another folder"
             )

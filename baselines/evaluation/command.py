@@ -55,16 +55,14 @@ Players = Annotated[
     list[str],
     typer.Argument(
         help="Players as in `ssp play`, for instance runs/NAME. Or answers that --out has kept, "
-        "FILE.answers.jsonl, "
-        "which are reported again without playing."
+        "FILE.answers.jsonl, which are reported again without playing."
     ),
 ]
 Games = Annotated[
     int | None,
     typer.Option(
         help="Compare the players in both roles; each proposes and solves in this many games, or with 0 "
-        "in none "
-        "and only answers known questions.",
+        "in none and only answers known questions.",
         min=0,
     ),
 ]
@@ -79,8 +77,7 @@ Sets = Annotated[
     Path | None,
     typer.Option(
         help="Folder with NQ, TriviaQA, PopQA, HotpotQA, 2Wiki, MuSiQue and Bamboogle: nq.jsonl or "
-        "nq/test.jsonl and "
-        "so on; says which are missing."
+        "nq/test.jsonl and so on; says which are missing."
     ),
 ]
 Known = Annotated[
@@ -102,8 +99,7 @@ ControlName = Annotated[
     str,
     typer.Option(
         help="search, or one reading without search: closed-book from memory, gold-passages of the "
-        "passages that the "
-        "answer follows from."
+        "passages that the answer follows from."
     ),
 ]
 By = Annotated[
@@ -135,8 +131,7 @@ Temperature = Annotated[
     float | None,
     typer.Option(
         help=f"Sampling temperature, 0 is greedy; by default {DEFAULT_TEMPERATURE} with --games or "
-        "several attempts, "
-        "0 on question files, and 1 in worlds.",
+        "several attempts, 0 on question files, and 1 in worlds.",
         min=0.0,
     ),
 ]
@@ -285,8 +280,7 @@ def _are_saved(players: Sequence[str]) -> bool:
     if saved and len(saved) < len(players):
         raise ValueError(
             f"expected players, or files of answers, not both: got {saved[0]} among players; compare a "
-            "player with "
-            f"saved answers by --against {saved[0]}"
+            f"player with saved answers by --against {saved[0]}"
         )
     return bool(saved)
 

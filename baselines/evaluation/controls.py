@@ -33,6 +33,7 @@ def control_rules(rules: GameConfig, control: Control) -> GameConfig:
     single = replace(rules, attempts=1, judge=False)
     if control == "search":
         return single
+    single = replace(single, grounded=False)
     return replace(single, solver=replace(single.solver, max_searches=0, max_turns=1, retries=0))
 
 
@@ -120,8 +121,8 @@ def gold_passages(
     if not any(question.titles or question.ids or question.passages for question in questions):
         raise ValueError(
             "the control gold-passages needs supporting passages, which no question of this set names: "
-            "expected "
-            "supporting_titles, supporting_facts with context, or paragraphs in the records or their metadata"
+            "expected supporting_titles, supporting_facts with context, or paragraphs in the records "
+            "or their metadata"
         )
     wanted = {title for question in questions if not question.passages for title in question.titles}
     by_title = _by_title(wanted, scenarios) if wanted else {}

@@ -24,6 +24,7 @@ from ssp_env.game import Failure, Game, GameConfig, View
 from ssp_env.game.leaks import public_id
 from ssp_env.game.passage import Passage
 from ssp_env.play import is_async_agent, play, play_async
+from ssp_env.records import EpisodeWriter, keep_episodes
 from ssp_env.scenario import Scenario
 
 NO_PASSAGES = "its supporting passages are neither in the question set nor found by their titles"
@@ -61,7 +62,7 @@ class Evaluation:
         seed: Seed of sampling.
         max_new_tokens: Most tokens of a turn of a language model; None means `default_max_new_tokens`.
         players: Further options of the players; its `sampling` and `ledger` are not used.
-        folder: Folder in which answers are kept; None keeps none.
+        folder: Folder in which answers and games are kept; None keeps none.
     """
 
     sets: Sequence[QuestionSet]
@@ -89,6 +90,10 @@ class Evaluation:
         """Return the file in which the answers of a player are kept."""
         return None if self.folder is None else self.folder / f"{file_name(player)}{SUFFIX}"
 
+    def games_of(self, player: str) -> Path | None:
+        """Return the file in which the games of a player are kept as records."""
+        return None if self.folder is None else self.folder / f"{file_name(player)}.games.jsonl"
+
     def run(self, name: str, advance: Callable[[], None] = lambda: None) -> tuple[Answer, ...]:
         """Let one player answer all questions; return the answers in the order of the sets.
 
@@ -108,7 +113,8 @@ class Evaluation:
         with _locked(path):
             kept = None if path is None else AnswerFile(path, header(name, self.options(name, rules)))
             answers = {} if kept is None else {answer.key: answer for answer in kept.kept}
-            left = [one for one in attempts if (one.set, one.question.task.id, one.number) not in answers]
+            games = self._records(name, [one for one in attempts if _key(one) in answers])
+            left = [one for one in attempts if _key(one) not in answers]
             for _ in range(len(attempts) - len(left)):
                 advance()
             by_id = {one.game.id: one for one in left}
@@ -117,16 +123,29 @@ class Evaluation:
                 one = by_id[game.id]
                 answer = Answer.of(game, self._searched(one.question), one.set, one.number)
                 answers[answer.key] = answer
-                if kept is not None:
+                if games is not None and kept is not None:
+                    beside = {"player": name, "control": self.control, "temperature": self.temperature}
+                    # The answer comes last: a record without one is of a game that is played again.
+                    games.write(game, self.engine, beside)
                     kept.write(answer)
                 advance()
 
             try:
                 self._drive(player, rules, left, on_outcome)
             finally:
-                if kept is not None:
+                if games is not None and kept is not None:
+                    games.close()
                     kept.close()
-        return tuple(answers[one.set, one.question.task.id, one.number] for one in attempts)
+        return tuple(answers[_key(one)] for one in attempts)
+
+    def _records(self, name: str, answered: Sequence[Attempt]) -> EpisodeWriter | None:
+        """Open the file of records, without games that have no answer."""
+        path = self.games_of(name)
+        if path is None:
+            return None
+        ids = {one.game.id for one in answered}
+        keep_episodes(path, lambda episode: episode.game_id in ids)
+        return EpisodeWriter(path, append=True)
 
     def options(self, name: str, rules: GameConfig) -> dict[str, Any]:
         """Return everything that the answers depend on, as plain data."""
@@ -148,8 +167,7 @@ class Evaluation:
         if role == "reader" and name in SCRIPTED["solver"] and name not in SCRIPTED["reader"]:
             raise ValueError(
                 f"the scripted player {name} does not read: with --control {self.control} scripted "
-                "players are "
-                f"{', '.join(SCRIPTED['reader'])}"
+                f"players are {', '.join(SCRIPTED['reader'])}"
             )
         scenario = next(iter(self.scenarios.values()))
         cast_ = Cast(
@@ -224,6 +242,10 @@ class Evaluation:
             for one in self.sets
             for identifier, passages in gold_passages(one.questions, self.scenarios).items()
         }
+
+
+def _key(one: Attempt) -> tuple[str, str, int]:
+    return one.set, one.question.task.id, one.number
 
 
 def _locked(path: Path | None) -> Any:

@@ -20,12 +20,10 @@ _SHORT: Mapping[str, str] = {
 }  # fmt: skip
 CAPTION = (
     "EM: exact match after normalisation. F1: of words. cover: the answer contains a right one as whole "
-    "words. "
-    "recall: supporting passages among those found. searches: mean per attempt. n: questions; errors: "
-    "attempts "
-    "that failed, which no other figure counts. After EM its 95 % interval, for which attempts at one "
-    "question "
-    "and questions of one of several worlds are alike; --json, --csv and --markdown give all figures theirs."
+    "words. recall: supporting passages among those found. searches: mean per attempt. n: questions; errors: "
+    "attempts that failed, which no other figure counts. After EM its 95 % interval, for which "
+    "attempts at one question and questions of one of several worlds are alike; --json, --csv and "
+    "--markdown give all figures theirs."
 )
 
 

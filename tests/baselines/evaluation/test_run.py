@@ -12,6 +12,7 @@ from baselines.evaluation.figures import figures_of
 from baselines.evaluation.question_sets import world_set
 from baselines.evaluation.run import NO_PASSAGES, Evaluation
 from ssp_env.data import DataFileError
+from ssp_env.records import first_difference, read_episodes
 from tests.agents.chat_server import chat_server, completion
 from tests.baselines.evaluation.sets import Reader, mayors
 
@@ -114,6 +115,18 @@ def test_a_killed_evaluation_goes_on_to_the_same_answers(evaluation, casting, tm
     assert plain == [json.loads(json.dumps(vars(answer))) for answer in whole]
     assert len({view.game_id for view in casting["reader"].views}) == 8 - before
     assert len(read_answers(path).answers) == 8
+    # The games are there too, each once, and play again as they were played.
+    episodes = list(read_episodes(kept.games_of("reader")))
+    assert sorted(one.game_id for one in episodes) == [f"mayors/q{n}/0" for n in range(8)]
+    assert not any(map(first_difference, episodes))
+
+
+def test_an_answer_that_the_rules_refuse_is_none(evaluation, casting):
+    ruled = {"": evaluation.scenarios[""].with_rules({"grounded": True})}
+    casting["reader"] = Reader()
+    answers = replace(evaluation, scenarios=ruled).run("reader")
+    assert accuracy(answers) == 0.0 and {answer.ended for answer in answers} == {"unquoted"}
+    assert accuracy(replace(evaluation, scenarios=ruled, control="gold-passages").run("reader")) == 1.0
 
 
 @pytest.mark.parametrize(
