@@ -102,7 +102,7 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
 # -- their own tools; none of them is light enough for the development environment --------------------------
 # Run by hand on 127 games of a training run, of scripted players and of every kind above: harbor 0.26.0 (its
 # validator) and atif 1.8.0 take all documents, inspect_ai 0.3.285 reads all 636 samples and writes them as
-# .eval, and 517 conversations are messages of openai 2's types.
+# .eval, and 517 conversations are messages of the types of openai 3.57.
 
 
 def test_atif_documents_are_valid(recorded):

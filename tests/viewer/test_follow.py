@@ -7,10 +7,10 @@ import pytest
 pytest.importorskip("starlette")
 from starlette.testclient import TestClient
 
+from benchmarks.chromium import EXECUTABLE, NEEDED, Browser
 from ssp_env.data.lines import DataFileError
 from ssp_env.viewer.follow import build_follow_app
 from tests.serve.running import running
-from tests.viewer.chromium import EXECUTABLE, Browser
 from tests.viewer.recorded import LINES, write_games, write_run
 
 
@@ -119,7 +119,7 @@ def test_what_cannot_be_followed_is_refused(tmp_path, run):
         build_follow_app([run], host="0.0.0.0")
 
 
-@pytest.mark.skipif(EXECUTABLE is None, reason="needs chromium or google-chrome")
+@pytest.mark.skipif(EXECUTABLE is None, reason=NEEDED)
 def test_a_browser_follows_a_run(run):
     browser = Browser()
     with running(build_follow_app([run])) as address:

@@ -6,17 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.chromium import EXECUTABLE, NEEDED, Browser
 from ssp_env.game import Game, Task
 from ssp_env.records import EpisodeWriter
 from ssp_env.viewer.page import write_page
 from tests.game.doubles import answer
-from tests.viewer.chromium import EXECUTABLE, Browser
 from tests.viewer.recorded import LINES, write_games, write_run
 
-pytestmark = pytest.mark.skipif(
-    EXECUTABLE is None,
-    reason="needs chromium or google-chrome: apt-get install --no-install-recommends chromium",
-)
+pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=NEEDED)
 ROWS = "#list .row"
 MANY = 10_000
 
@@ -175,6 +172,31 @@ def test_hostile_texts_stay_texts(show, page_of_games):
     assert not set(seen) & set("\u202e\u202c\u200b\u2028")
     page.evaluate("location.hash = 'game=A5&q=' + encodeURIComponent('<img src=x onerror=window.hacked=1>')")
     page.wait("document.querySelector('#search').value.startsWith('<img')")
+
+
+def test_records_that_somebody_forged_hide_nothing_and_break_nothing(show, tmp_path):
+    path = write_games(tmp_path / "forged.jsonl")
+    record = json.loads(path.read_text().splitlines()[2])
+    override = "\u202e<img src=x onerror='window.hacked = 1'>"
+    record["outcome"]["reason"] = override
+    record["outcome"]["rewards"] = {override: 1.0, "proposer_0": 0.5}
+    for event in record["events"]:
+        event |= {name: override for name in ("seat", "scorer", "code", "notice", "probe") if name in event}
+    record["events"].insert(0, {"type": "Unheard", "seat": "solver_0", "x": [override]})
+    record["events"].append(
+        {"type": "SearchReturned", "seat": "solver_0", "query": 7, "passages": [{"text": 5}]}
+    )
+    record["extra"]["step"] = override
+    bare = record | {"events": [{"type": "TurnTaken"}, {"type": "ReadingGiven", "reply": 4}]}
+    path.write_text(f"{json.dumps(record)}\n{json.dumps(bare)}\n")
+    write_page([path], tmp_path / "forged.html")
+    for line in (1, 2):
+        page = show(tmp_path / "forged.html", f"#game=A{line}")
+        opened(page, "U+202E")
+        spoken = "[...document.querySelectorAll('[aria-label]')].map((one) => one.getAttribute('aria-label'))"
+        seen = page.evaluate(f"document.title + document.body.textContent + {spoken}.join()")
+        assert "\u202e" not in seen and "U+202E" in seen
+        assert page.count("#main img") == 0
 
 
 def test_what_would_run_is_blocked_by_the_policy(browser, page_of_games):

@@ -55,13 +55,15 @@ class DeepSearch {
     this.asked = "";
   }
 
+  // Begin, unless the same is searched already; return whether the search began.
   start(route) {
     const asked = route.deep && route.q ? JSON.stringify(FILTERS.map((name) => route[name])) : "";
-    if (asked === this.asked) return;
+    if (asked === this.asked) return false;
     this.asked = asked;
     this.found = new Set();
     this.turn++;
     if (asked) this.run(route, this.turn);
+    return Boolean(asked);
   }
 
   async run(route, turn) {

@@ -59,7 +59,7 @@ class Viewer {
 
   tabs() {
     replace($("tabs"), Object.entries(VIEWS).map(([view, words]) => button(words, () => go({ view }), { "data-view": view })));
-    $("title").textContent = this.sources.map((games) => games.source.name).join(" | ");
+    $("title").textContent = plain(this.sources.map((games) => games.source.name).join(" | "));
   }
 
   // Show what is new in the sources.
@@ -107,8 +107,8 @@ class Viewer {
 
   renderGames(route, anew, keep) {
     const filters = JSON.stringify(FILTERS.map((name) => route[name]));
-    this.deep.start(route);
-    if (!route.deep) this.searching = "";
+    if (this.deep.start(route)) this.searching = ", searching";
+    else if (!this.deep.asked) this.searching = "";
     if (anew || this.shown.view !== "games" || !this.filters.firstChild) {
       this.refilter(keep);
     } else if (filters !== this.shown.filters) this.relist(false);
@@ -130,7 +130,7 @@ class Viewer {
     replace(this.page, el("p", { class: "waiting" }, "Reading…"));
     const content = view === "curves" ? await curvesPage(this.sources) : figuresPage(this.sources, this.about);
     if (readRoute().view === view) replace(this.page, content);
-    document.title = `${VIEWS[view]} – ${this.sources.map((games) => games.source.name).join(" and ")}`;
+    document.title = plain(`${VIEWS[view]} – ${this.sources.map((games) => games.source.name).join(" and ")}`);
   }
 
   async renderGame(route) {
@@ -149,7 +149,7 @@ class Viewer {
       const columns = bodies.map((body, at) => el("article", { class: "one-game" }, this.gameHead(wanted[at], body, at === 0, wanted.length > 1), gamePage(body, this.about, at ? "beside" : "game")));
       replace(this.game, el("div", { class: wanted.length > 1 ? "beside" : "" }, columns));
       this.game.scrollTop = 0;
-      document.title = `${bodies[0].game_id} – ${this.sources[found.source].source.name}`;
+      document.title = plain(`${bodies[0].game_id} – ${this.sources[found.source].source.name}`);
       announce(`Game ${bodies[0].game_id}: ${this.sources[found.source].columns.reason[found.place]}`);
       if (this.focusGame) $("game-title").focus({ preventScroll: true });
       this.focusGame = false;

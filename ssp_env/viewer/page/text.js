@@ -4,6 +4,8 @@ const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const ATTRIBUTES = /^(aria-[a-z]+|class|colspan|data-[a-z]+|dir|disabled|for|id|lang|name|open|role|scope|selected|tabindex|title|type|value|placeholder|autocomplete|spellcheck|hidden|checked|min|max|viewBox|points|d|x|y|x1|x2|y1|y2|cx|cy|r|width|height|transform|stroke-dasharray|text-anchor|focusable|inputmode|enterkeyhint)$/;
 
+const SPOKEN = /^(title|aria-label|aria-valuetext|placeholder)$/;
+
 // Make an element of HTML; `on` holds its listeners, everything else in `given` is an attribute.
 function el(tag, given = {}, ...children) {
   return fill(document.createElement(tag), given, children);
@@ -19,17 +21,23 @@ function fill(element, given, children) {
     if (name === "on") {
       for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     } else if (ATTRIBUTES.test(name)) {
-      element.setAttribute(name, value === true ? "" : String(value));
+      element.setAttribute(name, value === true ? "" : SPOKEN.test(name) ? plain(value) : String(value));
     } else {
       throw new Error(`no attribute that a page may set: ${name}`);
     }
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...nodesOf(children));
   return element;
 }
 
 function replace(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(...nodesOf(children));
+}
+
+// What is to stand in an element: nothing for what is absent, and texts with their hidden characters shown.
+function nodesOf(children) {
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false)
+    .flatMap((child) => (typeof child === "string" ? said(child) : [child]));
 }
 
 // Characters that nobody sees, or that turn others around: shown by their code points.
@@ -42,6 +50,10 @@ const NAMES = {
   0x2067: "right-to-left isolate", 0x2068: "first strong isolate", 0x2069: "end of isolate", 0xfeff: "byte order mark",
 };
 
+const pointOf = (code) => `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+// A text without what nobody sees, for the title of the page and for what is spoken.
+const plain = (text) => String(text).replace(HIDDEN, (character) => pointOf(character.codePointAt(0)));
+
 // Nodes for a text as somebody wrote it.
 function said(text) {
   text = String(text ?? "");
@@ -53,8 +65,7 @@ function said(text) {
     const around = text.slice(match.index - 1, match.index) + text.slice(match.index + 1, match.index + 2);
     if ((code === 0x200c || code === 0x200d) && /^[^\u0000-\u007f]{2}$/.test(around)) continue;
     if (match.index > end) nodes.push(text.slice(end, match.index));
-    const written = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
-    nodes.push(el("span", { class: "hidden-char", title: NAMES[code] ?? "invisible character" }, written));
+    nodes.push(el("span", { class: "hidden-char", title: NAMES[code] ?? "invisible character" }, pointOf(code)));
     end = match.index + match[0].length;
   }
   nodes.push(text.slice(end));
@@ -82,7 +93,7 @@ function badge(kind, words, title) {
 }
 
 function announce(words) {
-  $("status").textContent = words;
+  $("status").textContent = plain(words);
 }
 
 function button(words, act, given = {}) {
