@@ -18,6 +18,7 @@ from baselines.comparison.aggregates import (
     mean,
     median,
     optimality_gap,
+    performance_profile,
     probability_of_improvement,
     stratified_interval,
 )
@@ -32,6 +33,8 @@ AGGREGATES: Mapping[str, Callable[[Scores], float]] = {
     "optimality_gap": optimality_gap,
 }
 """Over all runs and held-out sets of one label."""
+THRESHOLDS = np.linspace(0.0, 0.95, 20)
+"""Accuracies of the performance profiles."""
 _GAME = ("valid_rate", "label_truth", "mean_hops", "mixed_groups")
 _Found = Mapping[Any, tuple[Mapping[str, Any], Rows]]
 
@@ -41,9 +44,9 @@ def report(runs: Runs, tokens: int | None = None) -> dict[str, Any]:
 
     Held-out sampled pass@1 after training by label and held-out set, and their mean, of which a run has
     one: `iqm`, the interquartile mean over runs, with `ci95` by a bootstrap over runs, which is null for a
-    single one, and the `runs` by seed. `aggregates` are over runs and sets together. `used` is how much a
-    run used, and `improvement` the probability of improvement with its interval, of every label over every
-    other, by the mean.
+    single one, and the `runs` by seed. `aggregates` and performance `profiles` are over runs and sets.
+    `used` is how much a run used, and `improvement` the probability of improvement with its interval, of
+    every label over every other, by the mean.
 
     Args:
         runs: Runs that have ended, by label and seed.
@@ -58,6 +61,7 @@ def report(runs: Runs, tokens: int | None = None) -> dict[str, Any]:
             label: {column: _aggregate(values, list(runs[label])) for column, values in columns.items()}
             for label, columns in scores.items()
         },
+        "profiles": {label: _profile(columns, sets) for label, columns in scores.items()},
         "aggregates": {label: _aggregates(columns, sets) for label, columns in scores.items()},
         "before": _before({label: runs[label] for label in scores}, sets),
         "used": {label: _used(found) for label, found in runs.items() if found},
@@ -103,6 +107,13 @@ def _aggregate(values: Scores, seeds: list[Any]) -> dict[str, Any]:
         "ci95": _interval(interquartile_mean, values),
         "runs": {str(seed): float(value) for seed, value in zip(seeds, values, strict=True)},
     }
+
+
+def _profile(columns: Mapping[str, Scores], sets: Sequence[str]) -> dict[str, float]:
+    """Return the share of runs and held-out sets above each accuracy."""
+    table = np.stack([columns[name] for name in sets], axis=1)
+    shares = performance_profile(table, THRESHOLDS)
+    return {f"{at:.2f}": share for at, share in zip(THRESHOLDS.tolist(), shares.tolist(), strict=True)}
 
 
 def _aggregates(columns: Mapping[str, Scores], sets: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from agents.judges import judge_by_name
 from agents.player_names import PlayerOptions
 from agents.smollm2 import SmolLM2Missing
 from baselines.evaluation.answers import Answer, SavedAnswers, read_answers
-from baselines.evaluation.figures import by_field, by_set, mean_over_sets
+from baselines.evaluation.figures import by_field, by_set, check_fields, mean_over_sets
 from baselines.evaluation.judging import Verdicts, ask_judge
 from baselines.evaluation.paired import compare
 from baselines.evaluation.progress import bar
@@ -61,16 +61,19 @@ def evaluate_and_print(evaluation: Evaluation, players: Sequence[str], title: st
     """
     if repeated := sorted(player for player, count in Counter(players).items() if count > 1):
         raise ValueError(f"expected different players, got {', '.join(repeated)} more than once")
-    other = None if report.against is None else read_answers(report.against)
+    check_fields(report.by, (one.fields for each in evaluation.sets for one in each.questions))
+    other = None if report.against is None else _other(report.against, evaluation)
     answers: dict[str, tuple[Answer, ...]] = {}
     options = _options(evaluation, report)
     rows: dict[str, PlayerRows] = {}
     try:
+        # Before anything is played, so that a judge that cannot be made costs nothing.
+        judged = _judging(report)
         for player in players:
             with bar(player, evaluation.games) as advance:
                 answers[player] = evaluation.run(player, advance)
             # Written after every player, so that nothing is lost when a later one fails.
-            rows[player] = _rows(answers[player], other, report)
+            rows[player] = _rows(answers[player], other, report, judged)
             _write(rows, title, options, report)
     except SmolLM2Missing as missing:
         sys.exit(f"ssp: {missing}")
@@ -92,23 +95,41 @@ def saved_and_print(files: Sequence[Path], report: Report) -> None:
     report = replace(report, folder=report.folder or files[0].parent)
     other = None if report.against is None else read_answers(report.against)
     for path, one in {**saved, **({} if other is None else {str(report.against): other})}.items():
-        if missing := _missing(one):
-            print_text(Console(stderr=True), f"{path}: {missing}", style="yellow")
+        _warn_if_unfinished(path, one)
     answers = {path: one.answers for path, one in saved.items()}
-    rows = {path: _rows(given, other, report) for path, given in answers.items()}
+    judged = _judging(report)
+    rows = {path: _rows(given, other, report, judged) for path, given in answers.items()}
     title = "Saved answers: " + "; ".join(f"{path} of {one.header['player']}" for path, one in saved.items())
     _write(rows, title, {"judge": report.judge, "saved": [one.header for one in saved.values()]}, report)
     _print(rows, answers, title, report)
 
 
-def _missing(saved: SavedAnswers) -> str:
-    """Say how many answers are still to come; empty if all are there."""
+def _other(path: Path, evaluation: Evaluation) -> SavedAnswers:
+    """Read what players are compared with, before they play.
+
+    Raises:
+        ValueError: If it answers none of the questions.
+    """
+    saved = read_answers(path)
+    _warn_if_unfinished(str(path), saved)
+    asked = {(each.name, one.task.id) for each in evaluation.sets for one in each.questions}
+    if not any(answer.question_key in asked for answer in saved.answers):
+        theirs, ours = saved.header.get("sets", {}), [one.name for one in evaluation.sets]
+        raise ValueError(
+            f"--against {path} answers none of these questions: it is of {', '.join(theirs) or 'nothing'}, "
+            f"asked are those of {', '.join(ours)}"
+        )
+    return saved
+
+
+def _warn_if_unfinished(path: str, saved: SavedAnswers) -> None:
+    """Say on stderr how many answers are still to come, unless all are there."""
     sets: Mapping[str, Mapping[str, int]] = saved.header.get("sets", {})
     expected = sum(one["questions"] for one in sets.values()) * int(saved.header.get("attempts", 1))
     have = len({answer.key for answer in saved.answers})
-    if have >= expected:
-        return ""
-    return f"{have} of {expected} answers are there: the evaluation was stopped, or is still going on"
+    if have < expected:
+        problem = f"{have} of {expected} answers are there: the evaluation was stopped, or is still going on"
+        print_text(Console(stderr=True), f"{path}: {problem}", style="yellow")
 
 
 def _options(evaluation: Evaluation, report: Report) -> dict[str, Any]:
@@ -129,13 +150,18 @@ def _options(evaluation: Evaluation, report: Report) -> dict[str, Any]:
     }
 
 
-def _rows(answers: Sequence[Answer], other: SavedAnswers | None, report: Report) -> PlayerRows:
-    verdicts = _verdicts(answers, report)
+Judged = Callable[[Sequence[Answer]], Verdicts]
+
+
+def _rows(
+    answers: Sequence[Answer], other: SavedAnswers | None, report: Report, judged: Judged
+) -> PlayerRows:
+    verdicts = judged(answers)
     scored: dict[str, Any] = {"judge": report.judge, "verdicts": verdicts}
     sets = by_set(answers, **scored)
     differences = {}
     if other is not None:
-        both = [verdicts, _verdicts(other.answers, report)]
+        both = [verdicts, judged(other.answers)]
         differences = compare(answers, other.answers, judge=report.judge, verdicts=both)
     return PlayerRows(
         sets,
@@ -145,21 +171,31 @@ def _rows(answers: Sequence[Answer], other: SavedAnswers | None, report: Report)
     )
 
 
-def _verdicts(answers: Sequence[Answer], report: Report) -> Verdicts:
+def _judging(report: Report) -> Judged:
+    """Make the judge, once; return what asks it for verdicts on answers.
+
+    Raises:
+        ValueError: If the name stands for nothing that can judge.
+    """
     if not report.judge:
-        return {}
-    failures: dict[str, None] = {}
-    verdicts = ask_judge(
-        report.judge,
-        judge_by_name(report.judge, report.players),
-        answers,
-        path=None if report.folder is None else report.folder / "verdicts.jsonl",
-        concurrency=report.players.concurrency,
-        on_failure=lambda failure: failures.update({failure: None}),
-    )
-    for failure in failures:
-        print_text(Console(stderr=True), f"the judge {report.judge} failed: {failure}", style="red")
-    return verdicts
+        return lambda answers: {}
+    judge = judge_by_name(report.judge, report.players)
+
+    def judged(answers: Sequence[Answer]) -> Verdicts:
+        failures: dict[str, None] = {}
+        verdicts = ask_judge(
+            report.judge,
+            judge,
+            answers,
+            path=None if report.folder is None else report.folder / "verdicts.jsonl",
+            concurrency=report.players.concurrency,
+            on_failure=lambda failure: failures.update({failure: None}),
+        )
+        for failure in failures:
+            print_text(Console(stderr=True), f"the judge {report.judge} failed: {failure}", style="red")
+        return verdicts
+
+    return judged
 
 
 def _write(rows: Mapping[str, PlayerRows], title: str, options: Mapping[str, Any], report: Report) -> None:

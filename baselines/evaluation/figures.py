@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -217,10 +217,25 @@ def by_field(answers: Sequence[Answer], field: str, **options: Any) -> dict[str,
         if field in answer.fields:
             groups.setdefault(str(answer.fields[field]), []).append(answer)
     if not groups:
-        known = sorted({name for answer in answers for name in answer.fields})
-        there = f"the fields are {', '.join(known)}" if known else "no question has any field"
-        raise ValueError(f"--by {field}: no question has the field {field!r}; {there}")
+        check_fields([field], [answer.fields for answer in answers])
     return {value: figures_of(groups[value], **options) for value in sorted(groups, key=_natural)}
+
+
+def check_fields(wanted: Sequence[str], fields: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse fields that no question has.
+
+    Args:
+        wanted: Names of fields.
+        fields: The fields of each question.
+
+    Raises:
+        ValueError: If a name is none of them; the message names those that there are.
+    """
+    known = {name for one in fields for name in one} if wanted else set()
+    for name in wanted:
+        if name not in known:
+            there = f"the fields are {', '.join(sorted(known))}" if known else "no question has any field"
+            raise ValueError(f"--by {name}: no question has the field {name!r}; {there}")
 
 
 def _natural(value: str) -> tuple[bool, float, str]:

@@ -86,6 +86,7 @@ def test_aggregates_over_runs_and_sets():
     figures = report(RUNS)
     assert figures["aggregates"]["ppo"]["optimality_gap"]["value"] == pytest.approx(0.8)
     assert figures["aggregates"]["grpo"]["iqm"]["value"] == pytest.approx(0.6)
+    assert [figures["profiles"]["grpo"][at] for at in ("0.00", "0.55", "0.95")] == [1.0, 0.6, 0.0]
 
 
 def test_csv_and_markdown_hold_every_figure():

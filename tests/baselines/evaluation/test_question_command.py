@@ -160,6 +160,18 @@ def test_a_control_needs_no_corpus_where_the_questions_bring_theirs(files):
     assert "mayors" in result.output
 
 
+def test_what_cannot_be_reported_is_refused_before_anything_is_played(files, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    assert run(PLAYERS, *files, "--out", out).exit_code == 0
+    (saved,) = out.glob("*.answers.jsonl")
+    saved.write_text(saved.read_text().replace('"mayors"', '"others"'))
+    monkeypatch.setattr("baselines.evaluation.run.Evaluation.run", None)
+    assert "judge must be a function" in message_of(PLAYERS, *files, "--judge", "json:JSONDecoder")
+    assert "the fields are type" in message_of(PLAYERS, *files, "--by", "hops")
+    said = message_of(PLAYERS, *files, "--against", saved)
+    assert "answers none of these questions: it is of others, asked are those of mayors" in said
+
+
 def test_ctrl_c_says_how_to_go_on(files, tmp_path, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
