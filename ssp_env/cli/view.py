@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -59,8 +60,9 @@ def view(
         _write_svg(sources, svg, out)
         return
     target = default_target(sources[0], ".html") if out is None else out
-    shown = write_page(sources, target, limit=limit)
-    console = Console()
+    console, waiting = Console(), Console(stderr=True)
+    with waiting.status("reading games") if waiting.is_terminal else nullcontext():
+        shown = write_page(sources, target, limit=limit)
     for source in shown:
         _report(console, source)
     size = target.stat().st_size / 2**20

@@ -75,14 +75,19 @@ def check_plain(hint: Any, value: object, where: str) -> None:
     elif origin in (Union, types.UnionType):
         _check_union(arguments, value, where)
     elif isinstance(origin, type) and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise _misfit(where, "an object", value)
-        for key, item in value.items():
-            check_plain(str, key, f"a key of {where}")
-            if arguments[1] is not Any:
-                check_plain(arguments[1], item, f"{where}.{key}")
+        _check_entries(arguments[1], value, where)
     elif isinstance(origin, type) and issubclass(origin, Sequence | Set):
         _check_items(arguments[0], value, where)
+
+
+def _check_entries(hint: Any, value: object, where: str) -> None:
+    if not isinstance(value, Mapping):
+        raise _misfit(where, "an object", value)
+    for key, item in value.items():
+        if type(key) is not str:
+            check_plain(str, key, f"a key of {where}")
+        if hint is not Any:
+            check_plain(hint, item, f"{where}.{key}")
 
 
 def _check_fields(kind: type, value: object, where: str) -> None:

@@ -58,7 +58,7 @@ function ruleList(story, body, words) {
   for (const [probe, [option, title, meaning]] of Object.entries(PROBES)) {
     const reading = story.readings.find((one) => one.probe === probe);
     const refused = refusing(story, body) === reading;
-    const verdict = !rules[option] ? ["note", "off"] : !reading?.turn ? ["unknown", "not reached"] : refused ? ["bad", "refused"] : ["good", "passed"];
+    const verdict = !rules[option] ? ["note", "off"] : !reading?.turn ? ["unknown", "not reached"] : refused ? ["bad", `refused: ${body.outcome.reason}`] : ["good", "passed"];
     rows.push([title, verdict, meaning]);
   }
   const item = ([name, [kind, verdict], meaning]) => el("li", { class: `rule ${kind}` }, badge(kind, verdict), " ", el("code", {}, name), " ", el("span", { class: "faint" }, meaning));
