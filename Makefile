@@ -27,7 +27,7 @@ help:
 	@echo "make fuzz         search for inputs that readers of foreign data do not stand; MINUTES= (10)"
 	@echo "make lint         ruff, mypy and import-linter"
 	@echo "make docs         build the documentation site into site/; a broken link fails"
-	@echo "make parity       compare losses, advantages and metrics with TRL's, verl's and torchmetrics', installed into .venv/parity"
+	@echo "make parity       compare losses, advantages and metrics with those of TRL, verl, torchmetrics and rliable, in .venv/parity"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make gpu-check    compare this machine's GPU with its CPU, and time it; TORCH=cuda (minutes)"
@@ -76,7 +76,7 @@ parity: $(VENV)/.dev
 .PHONY: parity-tests
 parity-tests: export HF_HUB_OFFLINE = 1
 parity-tests: $(VENV)/.parity
-	@echo "== Comparing losses, advantages and metrics with TRL's, verl's and torchmetrics'"
+	@echo "== Comparing losses, advantages and metrics with those of TRL, verl, torchmetrics and rliable"
 	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/benchmarks/test_training_speed.py $(ARGS)
 
 format: $(VENV)/.dev
@@ -138,7 +138,7 @@ $(VENV)/.docs: $(VENV)/.created pyproject.toml hatch_build.py
 
 # Into a folder of its own, so that nothing else finds it; without dependencies, so that nothing replaces torch.
 $(VENV)/.parity: $(VENV)/.dev tests/parity/requirements.txt
-	@echo "== Installing TRL, verl and torchmetrics into $(VENV)/parity (380 MB)"
+	@echo "== Installing TRL, verl, torchmetrics and rliable into $(VENV)/parity (480 MB)"
 	rm -rf $(VENV)/parity
 	$(PIP) install --quiet --no-deps --only-binary :all: --target $(VENV)/parity -r tests/parity/requirements.txt
 	@touch $@

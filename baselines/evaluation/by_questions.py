@@ -206,6 +206,7 @@ def _write(rows: Mapping[str, PlayerRows], title: str, options: Mapping[str, Any
         (report.markdown_file, markdown_text(rows, title)),
     ):
         if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
             aside = path.with_name(path.name + ".part")
             aside.write_text(text, encoding="utf-8")
             aside.replace(path)

@@ -43,11 +43,11 @@ def test_pairs_tell_more_than_two_intervals():
 def test_nothing_is_found_where_nothing_is():
     rng = np.random.default_rng(0)
     found = 0
-    for _ in range(20):
+    for _ in range(10):
         ones, others = rng.random((2, 80)) < 0.5
         pair = [[answer(n, bool(right)) for n, right in enumerate(drawn)] for drawn in (ones, others)]
         found += compare(*pair)["s"]["exact_match"].p_value < 0.05
-    assert found <= 4
+    assert found <= 2
 
 
 def test_several_attempts_are_averaged_and_have_no_mcnemar():

@@ -52,12 +52,14 @@ def test_files_are_written_and_twice_the_same(files, tmp_path):
         options = [
             option
             for kind in ("json", "csv", "markdown")
-            for option in (f"--{kind}", tmp_path / f"{name}.{kind}")
+            for option in (f"--{kind}", tmp_path / "new" / f"{name}.{kind}")
         ]
         result = run(PLAYERS, *files, "--by", "type", *options)
         assert result.exit_code == 0, result.output
         assert max(map(len, result.output.splitlines())) <= 80
-        outputs.append([(tmp_path / f"{name}.{kind}").read_text() for kind in ("json", "csv", "markdown")])
+        outputs.append(
+            [(tmp_path / "new" / f"{name}.{kind}").read_text() for kind in ("json", "csv", "markdown")]
+        )
     assert outputs[0] == outputs[1]
     data = json.loads(outputs[0][0])
     (player,) = data["players"]
