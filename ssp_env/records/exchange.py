@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -230,26 +231,26 @@ def write_inspect(
     Raises:
         ValueError: If the file exists, or a record does not replay.
     """
+    samples = inspect_samples(episodes, roles, tool_role)
+    return publish(path, lambda aside: _write_log(samples, aside, path.name, created))
 
-    def write(aside: Path) -> int:
-        scores: dict[str, list[float]] = defaultdict(list)
-        count = 0
-        # The totals stand before the samples, where Inspect looks for them.
-        with tempfile.TemporaryFile("w+", encoding="ascii") as samples:
-            for sample in inspect_samples(episodes, roles, tool_role):
-                samples.write(("," if count else "") + json_line(sample))
-                count += 1
-                for name, score in sample["scores"].items():
-                    scores[name].append(float(score["value"]))
-            samples.seek(0)
-            with aside.open("w", encoding="ascii", newline="\n") as file:
-                file.write(json_line(_log_head(path.name, created, count, scores))[:-1] + ', "samples": [')
-                while part := samples.read(1 << 20):
-                    file.write(part)
-                file.write("]}\n")
-        return count
 
-    return publish(path, write)
+def _write_log(samples: Iterable[Mapping[str, Any]], path: Path, name: str, created: datetime) -> int:
+    scores: dict[str, list[float]] = defaultdict(list)
+    count = 0
+    # The totals stand before the samples, where Inspect looks for them.
+    with tempfile.TemporaryFile("w+", encoding="ascii") as written:
+        for sample in samples:
+            written.write(("," if count else "") + json_line(sample))
+            count += 1
+            for score, found in sample["scores"].items():
+                scores[score].append(float(found["value"]))
+        written.seek(0)
+        with path.open("w", encoding="ascii", newline="\n") as file:
+            file.write(json_line(_log_head(name, created, count, scores))[:-1] + ', "samples": [')
+            shutil.copyfileobj(written, file)
+            file.write("]}\n")
+    return count
 
 
 def inspect_samples(

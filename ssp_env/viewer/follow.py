@@ -209,8 +209,11 @@ def build_follow_app(
     if not 1 <= len(paths) <= MAX_SOURCES:
         raise ValueError(f"expected one file or run to follow, or two side by side, got {len(paths)}")
     sources = [FollowedSource(_followable(path), limit) for path in paths]
-    page = _page([one.source for one in sources])
+    routes = _routes(sources, _page([one.source for one in sources]))
+    return LocalPagesOnly(Starlette(routes=routes), host)
 
+
+def _routes(sources: Sequence[FollowedSource], page: str) -> list[Route]:
     def chosen(request: Request) -> FollowedSource:
         number = _number(request, "source")
         if not 0 <= number < len(sources):
@@ -237,8 +240,7 @@ def build_follow_app(
     endpoints: dict[str, Callable[[Request], Response]] = {
         "/": index, "/changes": changes, "/part": part, "/favicon.ico": icon,
     }  # fmt: skip
-    routes = [Route(address, endpoint, methods=["GET"]) for address, endpoint in endpoints.items()]
-    return LocalPagesOnly(Starlette(routes=routes), host)
+    return [Route(address, endpoint, methods=["GET"]) for address, endpoint in endpoints.items()]
 
 
 def _followable(path: str | os.PathLike[str]) -> Source:

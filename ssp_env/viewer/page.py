@@ -31,9 +31,7 @@ def write_page(
     *,
     limit: int = DEFAULT_LIMIT,
 ) -> list[Source]:
-    """Write a page of the games of one file or run, or of two side by side.
-
-    What is in memory at a time is one part of the games and the list of all that are shown.
+    """Write a page of the games of one file or run, or of two side by side; one part is in memory at a time.
 
     Args:
         paths: Files of recorded games, or folders of runs.
