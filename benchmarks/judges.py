@@ -25,7 +25,7 @@ from ssp_env.game.passage import Passage
 from ssp_env.game.prompts import prompt_style
 from ssp_env.play import AnyAgent, AnyAsyncAgent, act_all, blocking, is_async_agent
 from ssp_env.scoring import exact_match
-from ssp_env.worlds import MAX_HOPS, KnownQuestion, World, world_preset
+from ssp_env.worlds import MAX_HOPS, Entity, KnownQuestion, World, world_preset
 
 PROTOCOL = PROTOCOLS["default"]
 SENTENCES = ("It was {}.", "The answer is {}, as far as I can tell.", "I found that it is {}.")
@@ -55,6 +55,7 @@ def draw_pairs(world: World, questions: Sequence[KnownQuestion], rng: np.random.
 
     An alias is judged by the name alone, so that the judge has to know that one stands for the other.
     """
+    entities = list(world.entities())
     pairs: list[Pair] = []
     for number, known in enumerate(questions):
         answers = (known.answer, *known.aliases)
@@ -63,7 +64,7 @@ def draw_pairs(world: World, questions: Sequence[KnownQuestion], rng: np.random.
             right.append(("an alias", str(rng.choice(known.aliases)), (known.answer,)))
         right.append(("in a sentence", str(rng.choice(SENTENCES)).format(known.answer), answers))
         wrong = [
-            ("another of its kind", _namesake(world, known, rng), answers),
+            ("another of its kind", _namesake(entities, known, rng), answers),
             ("no answer", str(rng.choice(EMPTY_HANDED)), answers),
         ]
         for kinds, is_right in ((right, True), (wrong, False)):
@@ -72,9 +73,8 @@ def draw_pairs(world: World, questions: Sequence[KnownQuestion], rng: np.random.
     return pairs
 
 
-def _namesake(world: World, known: KnownQuestion, rng: np.random.Generator) -> str:
+def _namesake(entities: Sequence[Entity], known: KnownQuestion, rng: np.random.Generator) -> str:
     """Return another entity of the answer's type that is not on the path to the answer."""
-    entities = list(world.entities())
     kind = next(each.type for each in entities if each.name == known.answer)
     others = [each.name for each in entities if each.type == kind and each.name not in known.entities]
     return str(rng.choice(others))

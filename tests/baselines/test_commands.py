@@ -52,7 +52,9 @@ def refusal(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> s
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that was stopped by Ctrl-C and resumed as the message says."""
     folder = tmp_path_factory.mktemp("project")
-    command = [*SSP, "train", "--preset", "smoke", "--name", "mine", "--threads", "1"]
+    # A model that has learnt nothing would talk on and on.
+    brief = ["--rule", "max_tokens=8"]
+    command = [*SSP, "train", "--preset", "smoke", "--name", "mine", "--threads", "1", *brief]
     training = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )
@@ -143,7 +145,7 @@ def test_rules_of_a_file_and_of_the_command_line_are_those_of_the_run(
     options = ["--rules", "rules.toml", "--rule", "noise_passages=2", "--attempts", "2"]
     # The curves, which the run above draws, take long.
     monkeypatch.setattr(curves, "plot_run", lambda *arguments: None)
-    options += ["--steps", "1", "--threads", "1"]
+    options += ["--steps", "1", "--threads", "1", "--rule", "max_tokens=8"]
     here(monkeypatch, capsys, folder, "train", "--preset", "smoke", "--name", "rules", *options)
     game = json.loads((folder / "runs/rules/config.json").read_text())["game"]
     assert (game["reward"], game["noise_passages"], game["attempts"]) == ("1-acc", 2, 2)

@@ -20,6 +20,8 @@ QUICK = replace(
     preset("smoke"),
     steps=2,
     answers=2,
+    # A model that has learnt nothing would talk on and on.
+    game=preset("smoke").game.with_budget(max_tokens=8),
     evaluation=EvaluationConfig(questions=2, validation_every=1, validation_questions=1),
     warm_start=replace(
         preset("smoke").warm_start, lookup_steps=1, lookup_sequences=4, cloning_steps=1, cloning_games=2

@@ -20,6 +20,7 @@ from ssp_env.search.errors import SearchError, SearchUnavailable
 from ssp_env.search.remote import RemoteEngine
 from ssp_env.search.tool import SearchTool, ToolError
 from ssp_env.worlds import World, world_preset
+from tests import web
 from tests.serve.running import process
 
 SERVE = ("-m", "tests.serve.run_ssp", "serve", "--port", "0")
@@ -53,7 +54,7 @@ def wait_until(condition):
 
 def refuses(address):
     try:
-        httpx.get(address + "/health", timeout=1)
+        web.get(address + "/health", timeout=1)
     except httpx.TransportError:
         return True
     return False
@@ -64,10 +65,10 @@ def test_a_corpus_file_is_served(tmp_path):
     corpus.write_text(json.dumps({"id": 5, "contents": '"Odense"\nA city in Denmark.'}) + "\n")
     with process(*SERVE, "--corpus", corpus) as (_, address):
         assert (
-            httpx.get(address + "/health").json()["fingerprint"]
+            web.get(address + "/health").json()["fingerprint"]
             == BM25Engine(read_corpus(corpus)).fingerprint()
         )
-        [[document]] = httpx.post(address + "/retrieve", json={"query": "cities"}).json()["result"]
+        [[document]] = web.post(address + "/retrieve", json={"query": "cities"}).json()["result"]
     assert document == {"id": "5", "title": "Odense", "contents": '"Odense"\nA city in Denmark.'}
 
 
@@ -76,11 +77,11 @@ def test_a_world_is_served_behind_a_token_from_the_environment_within_its_limits
     with process(*SERVE, "--world", "tiny", "--max-top-k", 2, env=env) as (_, address):
         world = World(world_preset("tiny"))
         asked = {"query": world.passage(0).title, "topk": 2}
-        assert httpx.post(address + "/retrieve", json=asked).status_code == 401
+        assert web.post(address + "/retrieve", json=asked).status_code == 401
         allowed = {"Authorization": "Bearer secret"}
-        [found] = httpx.post(address + "/retrieve", json=asked, headers=allowed).json()["result"]
+        [found] = web.post(address + "/retrieve", json=asked, headers=allowed).json()["result"]
         assert found[0]["title"] == world.passage(0).title
-        reply = httpx.post(address + "/retrieve", json={**asked, "topk": 3}, headers=allowed)
+        reply = web.post(address + "/retrieve", json={**asked, "topk": 3}, headers=allowed)
         assert reply.status_code == 422
 
 
@@ -88,7 +89,7 @@ def test_requests_under_way_finish_when_the_server_is_told_to_stop(tmp_path):
     with process("-c", SLOW, tmp_path) as (child, address):
         replies = []
         asking = threading.Thread(
-            target=lambda: replies.append(httpx.post(address + "/retrieve", json={"query": "a"}, timeout=30))
+            target=lambda: replies.append(web.post(address + "/retrieve", json={"query": "a"}, timeout=30))
         )
         asking.start()
         wait_until((tmp_path / "searching").exists)
@@ -151,7 +152,7 @@ def test_a_killed_server_leaves_its_index_whole(tmp_path):
         asking = [threading.Thread(target=search, args=[address]) for _ in range(4)]
         for thread in asking:
             thread.start()
-        wait_until(lambda: 'path="/retrieve",status="200"} 1' in httpx.get(address + "/metrics").text)
+        wait_until(lambda: 'path="/retrieve",status="200"} 1' in web.get(address + "/metrics").text)
         child.kill()
         for thread in asking:
             thread.join()

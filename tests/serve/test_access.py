@@ -1,6 +1,5 @@
 """Web pages of other machines cannot use a local server; the token is read as HTTP says."""
 
-import httpx
 import pytest
 
 from ssp_env import cli
@@ -9,6 +8,7 @@ from ssp_env.serve.access import BearerToken, is_loopback
 from ssp_env.serve.app import build_app
 from ssp_env.serve.mcp_server import build_mcp_app
 from ssp_env.testing.engines import PASSAGES
+from tests import web
 from tests.serve.running import running
 
 ENGINE = BM25Engine(PASSAGES)
@@ -43,13 +43,13 @@ def local(request):
 def test_requests_of_pages_of_other_machines_are_refused(local, origin, status):
     mode, address = local
     for path in ("/health", "/metrics"):
-        assert httpx.get(address + path, headers={"Origin": origin}).status_code == status
+        assert web.get(address + path, headers={"Origin": origin}).status_code == status
     if mode == "http":
         headers = {"Origin": origin, "Content-Type": "application/json"}
-        assert httpx.post(address + "/retrieve", content=BODY, headers=headers).status_code == status
+        assert web.post(address + "/retrieve", content=BODY, headers=headers).status_code == status
     elif status == 403 and origin:
         headers = {"Origin": origin, "Content-Type": "application/json"}
-        assert httpx.post(address + "/mcp", content=b"{}", headers=headers).status_code == 403
+        assert web.post(address + "/mcp", content=b"{}", headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_requests_of_pages_of_other_machines_are_refused(local, origin, status):
 def test_a_post_that_a_page_may_send_without_asking_is_refused(local, kind):
     mode, address = local
     path = "/retrieve" if mode == "http" else "/mcp"
-    reply = httpx.post(address + path, content=BODY, headers={"Content-Type": kind})
+    reply = web.post(address + path, content=BODY, headers={"Content-Type": kind})
     assert reply.status_code == (415 if mode == "http" else 400)
     if mode == "http":
         assert "expected Content-Type: application/json" in reply.json()["detail"]
@@ -74,20 +74,20 @@ def test_a_post_that_a_page_may_send_without_asking_is_refused(local, kind):
 def test_other_programs_are_served_whatever_they_say(kind):
     headers = {} if kind is None else {"Content-Type": kind}
     with running(build_app(ENGINE, host="127.0.0.1")) as address:
-        assert httpx.post(address + "/retrieve", content=BODY, headers=headers).status_code == 200
+        assert web.post(address + "/retrieve", content=BODY, headers=headers).status_code == 200
 
 
 def test_a_server_that_is_open_to_others_takes_requests_of_any_page():
     with running(build_app(ENGINE, host="0.0.0.0")) as address:
         headers = {"Origin": "http://site.example", "Content-Type": "text/plain"}
-        assert httpx.post(address + "/retrieve", content=BODY, headers=headers).status_code == 200
+        assert web.post(address + "/retrieve", content=BODY, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health", "/metrics"])
 def test_a_name_that_leads_here_is_refused_in_either_mode(local, path):
     _, address = local
-    assert httpx.get(address + path, headers={"Host": "evil.example"}).status_code == 400
-    assert httpx.get(address + path, headers={"Host": "localhost:8000"}).status_code == 200
+    assert web.get(address + path, headers={"Host": "evil.example"}).status_code == 400
+    assert web.get(address + path, headers={"Host": "localhost:8000"}).status_code == 200
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
@@ -95,7 +95,7 @@ def test_the_scheme_of_the_token_is_read_in_any_case(scheme):
     with running(build_app(ENGINE, token="secret")) as address:
         for given, status in (("secret", 200), (" secret", 200), ("Secret", 401), ("secret secret", 401)):
             headers = {"Authorization": f"{scheme} {given}"}
-            assert httpx.get(address + "/metrics", headers=headers).status_code == status
+            assert web.get(address + "/metrics", headers=headers).status_code == status
 
 
 @pytest.mark.parametrize("token", ["", " ", "two words", "sécret", "a\nb"])

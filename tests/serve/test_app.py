@@ -17,6 +17,7 @@ from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.serve.access import Limits
 from ssp_env.serve.app import build_app
+from tests import web
 from tests.serve.running import running
 
 CORUN = Passage("1", "Corun", "Corun is a harbour town.")
@@ -49,7 +50,7 @@ def address():
 
 @pytest.fixture
 def retrieve(address):
-    return lambda **body: httpx.post(address + "/retrieve", json=body)
+    return lambda **body: web.post(address + "/retrieve", json=body)
 
 
 def titles(ranking):
@@ -88,14 +89,14 @@ def test_a_single_query_as_skyrl_sends_it_gets_a_list_of_one_ranking(retrieve):
 def test_topk_is_three_unless_given_and_null_is_not_given():
     with running(build_app(Echo())) as address:
         for body, count in (({}, 3), ({"topk": None}, 3), ({"topk": 7}, 7)):
-            reply = httpx.post(address + "/retrieve", json={"queries": ["a"], **body})
+            reply = web.post(address + "/retrieve", json={"queries": ["a"], **body})
             assert len(reply.json()["result"][0]) == count
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/msgpack"}])
 def test_gem_speaks_msgpack(address, headers):
     def post(**body):
-        reply = httpx.post(address + "/retrieve", content=msgpack.packb(body), headers=headers)
+        reply = web.post(address + "/retrieve", content=msgpack.packb(body), headers=headers)
         assert reply.headers["content-type"] == "application/msgpack"
         return msgpack.unpackb(reply.content)["result"]
 
@@ -110,7 +111,7 @@ def test_long_queries_are_cut_and_counted_and_cost_the_others_nothing(address, r
     def cut():
         [line] = [
             line
-            for line in httpx.get(address + "/metrics").text.splitlines()
+            for line in web.get(address + "/metrics").text.splitlines()
             if line.startswith("ssp_cut_queries_total")
         ]
         return float(line.split()[1])
@@ -124,7 +125,7 @@ def test_long_queries_are_cut_and_counted_and_cost_the_others_nothing(address, r
 
 def test_requests_with_long_queries_are_refused_if_asked():
     with running(build_app(ENGINE, limits=Limits(max_query_chars=50, refuse_long_queries=True))) as address:
-        reply = httpx.post(address + "/retrieve", json={"queries": ["sky", "a" * 51]})
+        reply = web.post(address + "/retrieve", json={"queries": ["sky", "a" * 51]})
     assert reply.status_code == 422
     assert "expected queries of at most 50 characters, got 51" in reply.json()["detail"]
 
@@ -179,7 +180,7 @@ def test_topk_counts_before_top_k_and_k(retrieve):
 )
 def test_what_cannot_be_served_is_refused_with_a_reason(address, body, problem):
     for content in (json.dumps(body).encode(), msgpack.packb(body)):
-        reply = httpx.post(address + "/retrieve", content=content)
+        reply = web.post(address + "/retrieve", content=content)
         assert reply.status_code == 422
         assert len(reply.text) < 1000
         if content[:1] in b"{[" or body:
@@ -190,7 +191,7 @@ def test_what_cannot_be_served_is_refused_with_a_reason(address, body, problem):
     "content", [b"", b"{", b"\xff", b"null", b"[" * 10_000, b'{"query": "\\ud800"}', b"\x81\xa1"]
 )
 def test_what_is_no_request_is_refused(address, content):
-    reply = httpx.post(address + "/retrieve", content=content)
+    reply = web.post(address + "/retrieve", content=content)
     assert reply.status_code == 422 and reply.json()["detail"].startswith(("body", "query"))
 
 
@@ -199,7 +200,7 @@ def test_a_query_of_ten_megabytes_is_too_large(retrieve, address):
     assert reply.status_code == 413
     assert reply.json() == {"detail": "expected a body of at most 1,048,576 bytes"}
     with running(build_app(Echo(), limits=Limits(refuse_long_queries=True))) as roomy:
-        reply = httpx.post(roomy + "/retrieve", json={"query": "x" * 10_000_000})
+        reply = web.post(roomy + "/retrieve", json={"query": "x" * 10_000_000})
     assert reply.status_code == 422 and "at most 10,000 characters, got 10,000,000" in reply.json()["detail"]
 
 
@@ -210,7 +211,7 @@ def test_a_body_of_unannounced_length_is_cut_off(address):
 
     # The server may close the connection before the client has read its refusal.
     with suppress(httpx.TransportError):
-        assert httpx.post(address + "/retrieve", content=endless()).status_code == 413
+        assert web.post(address + "/retrieve", content=endless()).status_code == 413
 
 
 def test_a_body_that_does_not_arrive_is_given_up(address):
@@ -220,14 +221,14 @@ def test_a_body_that_does_not_arrive_is_given_up(address):
         yield b"{"
         never.wait(1)
 
-    reply = httpx.post(address + "/retrieve", content=stalled())
+    reply = web.post(address + "/retrieve", content=stalled())
     assert reply.status_code == 408
 
 
 def test_ten_thousand_queries_in_one_request():
     queries = [f"query {number}" for number in range(10_000)]
     with running(build_app(Echo())) as address:
-        result = httpx.post(address + "/retrieve", json={"queries": queries, "topk": 1}, timeout=60).json()[
+        result = web.post(address + "/retrieve", json={"queries": queries, "topk": 1}, timeout=60).json()[
             "result"
         ]
     assert [ranking[0]["title"] for ranking in result] == queries
@@ -235,9 +236,9 @@ def test_ten_thousand_queries_in_one_request():
 
 def test_a_failing_engine_is_an_error_that_tells_no_secrets_and_the_server_lives():
     with running(build_app(Broken())) as address:
-        reply = httpx.post(address + "/retrieve", json={"query": "a"})
+        reply = web.post(address + "/retrieve", json={"query": "a"})
         assert reply.status_code == 500 and reply.json() == {"detail": "the engine failed: OSError"}
-        assert httpx.get(address + "/health").status_code == 200
+        assert web.get(address + "/health").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_an_empty_token_is_refused():
 )
 def test_a_page_whose_name_leads_here_may_not_search_a_local_server(host, named, status):
     with running(build_app(ENGINE, host=host)) as address:
-        reply = httpx.post(f"{address}/retrieve", json={"query": "mayor"}, headers={"Host": named})
+        reply = web.post(f"{address}/retrieve", json={"query": "mayor"}, headers={"Host": named})
     assert reply.status_code == status
 
 
@@ -300,7 +301,7 @@ def test_a_page_whose_name_leads_here_may_not_search_a_local_server(host, named,
 
 
 def test_health_names_fingerprint_and_corpus_size(address):
-    health = httpx.get(address + "/health").json()
+    health = web.get(address + "/health").json()
     assert (health["status"], health["fingerprint"], health["passages"]) == ("ok", ENGINE.fingerprint(), 3)
 
 
@@ -324,11 +325,11 @@ def test_metrics_count_requests_and_batches():
 
 
 def test_the_openapi_page_describes_the_request(address):
-    schema = httpx.get(address + "/openapi.json").json()["paths"]["/retrieve"]["post"]["requestBody"]
+    schema = web.get(address + "/openapi.json").json()["paths"]["/retrieve"]["post"]["requestBody"]
     assert {"queries", "query", "topk", "top_k", "k", "return_scores"} == set(
         schema["content"]["application/json"]["schema"]["properties"]
     )
-    assert httpx.get(address + "/docs").status_code == 200
+    assert web.get(address + "/docs").status_code == 200
 
 
 # -- many at once ------------------------------------------------------------------------------------------
@@ -357,7 +358,7 @@ def test_thousands_of_requests_of_mixed_sizes_get_what_they_asked_for():
 
     with running(build_app(Echo())) as address, ThreadPoolExecutor(64) as clients:
         right = [*chain.from_iterable(clients.map(ask_in_turn, (work[first::64] for first in range(64))))]
-        batches = httpx.get(address + "/metrics").text
+        batches = web.get(address + "/metrics").text
     assert len(right) == 3000 and all(right)
     calls = float(re.search(r"^ssp_engine_batch_queries_count (\S+)$", batches, re.MULTILINE)[1])
     assert calls < 3000

@@ -7,13 +7,13 @@ import threading
 from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from ssp_env.game.passage import Passage
 from ssp_env.http import RequestPolicy
 from ssp_env.search.remote import RemoteEngine
 from ssp_env.serve.app import build_app
+from tests import web
 from tests.serve.running import running
 
 
@@ -61,7 +61,7 @@ def is_well(address):
 
 
 def waiting(address):
-    return float(re.search(r"^ssp_waiting_queries (\S+)$", httpx.get(address + "/metrics").text, re.M)[1])
+    return float(re.search(r"^ssp_waiting_queries (\S+)$", web.get(address + "/metrics").text, re.M)[1])
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import time
 from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from ssp_env.game.passage import Passage
 from ssp_env.serve.access import Limits
 from ssp_env.serve.app import build_app
 from ssp_env.serve.mcp_server import build_mcp_app
+from tests import web
 from tests.serve.running import process, running
 from tests.serve.test_hostile_clients import Echo, connect, is_well, request
 
@@ -153,13 +153,13 @@ def test_bodies_that_are_too_much_together_are_refused_and_small_ones_served(ser
             assert reply.startswith(b"HTTP/1.1 503 ") and b"exceed 3,145,728 bytes" in reply
             assert b"retry-after: 1" in reply.lower()
         small = {"query": "a"} if path == "/retrieve" else MCP_CALL
-        assert httpx.post(address + path, json=small, headers=MCP_TYPES).status_code in (200, 400)
+        assert web.post(address + path, json=small, headers=MCP_TYPES).status_code in (200, 400)
         for client in slow:
             client.close()
         # What left gives back what it held.
         for _ in range(4):
             body = json.dumps({**small, "more": "x" * (2**20 - 200)})
-            reply = httpx.post(
+            reply = web.post(
                 address + path, content=body, headers={"Content-Type": "application/json", **MCP_TYPES}
             )
             assert reply.status_code in (200, 400)
@@ -168,7 +168,7 @@ def test_bodies_that_are_too_much_together_are_refused_and_small_ones_served(ser
 def test_a_body_too_large_or_too_slow_is_refused_in_either_mode(serve):
     path, start = serve
     with start(Limits(max_body_bytes=1000, body_seconds=0.3)) as address:
-        reply = httpx.post(address + path, content=b" " * 1001, headers={"Content-Type": "application/json"})
+        reply = web.post(address + path, content=b" " * 1001, headers={"Content-Type": "application/json"})
         assert reply.status_code == 413 and "at most 1,000 bytes" in reply.json()["detail"]
         with connect(address) as client:
             client.sendall(head(path, 100) + b"{")
@@ -203,7 +203,7 @@ def test_forty_slow_bodies_of_sixteen_megabytes_do_not_fill_the_memory():
 
 
 def is_served(address):
-    assert httpx.post(address + "/retrieve", json={"query": "a"}, timeout=30).status_code == 200
+    assert web.post(address + "/retrieve", json={"query": "a"}, timeout=30).status_code == 200
 
 
 # -- half-closed clients -----------------------------------------------------------------------------------

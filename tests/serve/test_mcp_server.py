@@ -3,7 +3,6 @@
 import asyncio
 import sys
 
-import httpx
 import pytest
 
 from ssp_env import __version__
@@ -11,6 +10,7 @@ from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.testing.engines import PASSAGES
 from ssp_env.worlds import World, world_preset
+from tests import web
 from tests.serve.running import ROOT, process, running
 
 mcp = pytest.importorskip("mcp")
@@ -109,8 +109,8 @@ def test_it_is_served_over_http_with_health_and_metrics():
     command = ["-m", "tests.serve.run_ssp", "serve", "--world", "tiny", "--mcp", "http", "--port", 0]
     with process(*command) as (_, address):
         _, [result] = call(address + "/mcp", {"query": title, "top_k": 1})
-        health = httpx.get(address + "/health").json()
-        metrics = httpx.get(address + "/metrics").text
+        health = web.get(address + "/health").json()
+        metrics = web.get(address + "/metrics").text
     assert [hit["title"] for hit in result.structured_content["result"]] == [title]
     assert (health["status"], health["passages"]) == ("ok", len(world))
     assert "ssp_engine_batch_queries_sum 1.0" in metrics and "ssp_waiting_queries 0.0" in metrics
@@ -121,14 +121,14 @@ def test_over_http_without_the_token_only_health_is_open():
     app = build_mcp_app(BM25Engine(PASSAGES), host="127.0.0.1", token="secret")
     with running(app) as address:
         for path in ("/mcp", "/metrics"):
-            assert httpx.get(address + path).status_code == 401
-        assert httpx.get(address + "/health").status_code == 200
+            assert web.get(address + path).status_code == 401
+        assert web.get(address + "/health").status_code == 200
         allowed = {"Authorization": "Bearer secret"}
-        assert httpx.get(address + "/metrics", headers=allowed).status_code == 200
-        assert httpx.get(address + "/mcp", headers=allowed).status_code in (400, 406)  # not MCP, and let in
+        assert web.get(address + "/metrics", headers=allowed).status_code == 200
+        assert web.get(address + "/mcp", headers=allowed).status_code in (400, 406)  # not MCP, and let in
 
 
 def test_at_loopback_a_page_of_another_site_cannot_reach_it():
     with running(build_mcp_app(BM25Engine(PASSAGES), host="127.0.0.1")) as address:
-        reply = httpx.post(address + "/mcp", json={}, headers={"Host": "evil.example"})
+        reply = web.post(address + "/mcp", json={}, headers={"Host": "evil.example"})
     assert reply.status_code == 421

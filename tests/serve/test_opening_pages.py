@@ -2,7 +2,6 @@
 
 import asyncio
 
-import httpx
 import pytest
 
 from ssp_env.game.passage import Passage
@@ -11,6 +10,7 @@ from ssp_env.search.errors import BadSearchReply, SearchRefused
 from ssp_env.search.parts import PartSize, cut_pages
 from ssp_env.serve.access import Limits
 from ssp_env.serve.app import build_app
+from tests import web
 from tests.search.faulty_server import faulty, reply
 from tests.serve.running import running
 
@@ -43,7 +43,7 @@ def test_parts_of_listed_pages_are_given_out_and_no_others(address):
     ],
 )
 def test_what_is_no_request_is_refused_with_the_reason(address, body, problem):
-    refused = httpx.post(address + "/open", json=body)
+    refused = web.post(address + "/open", json=body)
     assert refused.status_code == 422
     assert problem in refused.json()["detail"]
 
@@ -56,8 +56,8 @@ def test_an_engine_that_fails_is_a_server_error_without_its_words():
             raise OSError("the disk at /secret/path is gone")
 
     with running(build_app(Failing(), opens=True)) as address:
-        httpx.post(address + "/retrieve", json={"query": "harbour"})
-        failed = httpx.post(address + "/open", json={"ids": ["guide.md#1/3"]})
+        web.post(address + "/retrieve", json={"query": "harbour"})
+        failed = web.post(address + "/open", json={"ids": ["guide.md#1/3"]})
     assert (failed.status_code, failed.json()["detail"]) == (500, "the engine failed: OSError")
 
 
