@@ -45,6 +45,7 @@ class Commands(MetadataHookInterface):
             "train": "baselines.commands:train",
             "eval": "baselines.commands:evaluate",
             "compare": "baselines.commands:compare",
+            "bench": "baselines.suite.command:app",
             "league": "baselines.league.command:league",
         }
         metadata["entry-points"] = {} if env_only() else {"ssp.commands": commands}

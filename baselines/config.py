@@ -110,7 +110,8 @@ class TrainConfig:
         world: Name in `WORLD_PRESETS`, unless `source` names a corpus.
         hops: Numbers of hops that are asked for.
         hop_mixture: `equal` asks for each of them equally often, `adaptive` most often for those at which the
-            solver is right about half of the time (generated worlds only; see `hop_mixture.HopMixture`).
+            solver is right about half of the time (see `hop_mixture.HopMixture`). It is for generated worlds;
+            answers of a corpus come as they are drawn.
         steps: Self-play steps.
         tokens: Self-play ends after the step in which this many tokens have been sampled and trained, counted
             together; None for no limit. Comparisons of algorithms give each the same number.
@@ -196,11 +197,6 @@ class TrainConfig:
         if self.tokens is not None and self.tokens < 1:
             raise ValueError(f"tokens must be at least 1, or None for no limit, got {self.tokens}")
         check_least(1, **{"evaluation.questions": self.evaluation.questions})
-        if self.hop_mixture == "adaptive" and self.source.over_corpus:
-            raise ValueError(
-                "hop_mixture = 'adaptive' chooses among tasks of generated worlds: leave out source.corpus "
-                "and source.search, or set hop_mixture to 'equal'"
-            )
         self._check_self_play()
         if not self.hops or min(self.hops) < 1:
             raise ValueError(f"hops must be numbers from 1 up, at least one of them, got {list(self.hops)}")

@@ -14,6 +14,7 @@ from ssp_env.data import read_questions
 from ssp_env.game import Game, GameConfig, Task
 from ssp_env.objects import check_least
 from ssp_env.scenario import Scenario, open_scenario
+from ssp_env.search.degraded import DegradedEngine
 from ssp_env.worlds import WORLD_PRESETS, KnownQuestion, World, WorldConfig
 from ssp_env.worlds.config import Split
 
@@ -71,6 +72,7 @@ class SourceConfig:
             proposer: what labelled data would give.
         worlds: Number of generated worlds that the tasks of a step are spread over.
         questions_per_world: Held-out questions from each generated world and number of hops.
+        drop: Share of what searches in generated worlds find that they lose, in training and in measuring.
     """
 
     corpus: str = ""
@@ -82,10 +84,17 @@ class SourceConfig:
     known_questions: bool = False
     worlds: int = 8
     questions_per_world: int = 4
+    drop: float = 0.0
 
     def __post_init__(self) -> None:
         numbers = ("worlds", "questions_per_world")
         check_least(1, **{f"source.{name}": getattr(self, name) for name in numbers})
+        if not 0 <= self.drop < 1:
+            raise ValueError(f"source.drop must be from 0 to below 1, got {self.drop}")
+        if self.drop and self.over_corpus:
+            raise ValueError(
+                "source.drop is for generated worlds: give an engine of your own what it should lose"
+            )
         files = [name for name in ("answers", "questions", "validation", "heldout") if getattr(self, name)]
         if files and not self.over_corpus:
             raise ValueError(
@@ -145,16 +154,20 @@ def open_source(config: SourceConfig, world: str, hops: Sequence[int], rules: Ga
         return CorpusSource(scenario, config)
     if world not in WORLD_PRESETS:
         raise ValueError(f"unknown world preset {world!r}; known presets: {', '.join(sorted(WORLD_PRESETS))}")
-    return WorldSource(world, config.worlds, hops, config.known_questions, config.questions_per_world)
+    per_world = config.questions_per_world
+    return WorldSource(world, config.worlds, hops, config.known_questions, per_world, drop=config.drop)
 
 
 # -- generated worlds --------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=512)
-def open_world(preset: str, split: Split, index: int) -> tuple[World, Scenario]:
-    """Open a world and the scenario over it; recently used ones are kept."""
+def open_world(preset: str, split: Split, index: int, drop: float = 0.0) -> tuple[World, Scenario]:
+    """Open a world and the scenario over it, whose searches may lose results; recently used ones are kept."""
     scenario = open_scenario(preset, split=split, index=index)
+    if drop:
+        lossy = DegradedEngine(scenario.engine, drop, seed=index)
+        scenario = open_scenario(preset, split=split, index=index, search=lossy)
     assert scenario.world is not None
     return scenario.world, scenario
 
@@ -170,6 +183,7 @@ class WorldSource:
         known_questions: Draw questions whose answer is known, instead of answers.
         per_world: Held-out questions from each world and number of hops.
         shares: How often each number of hops is drawn; empty for equally often.
+        drop: Share of the results that searches lose.
     """
 
     preset: str = "tiny"
@@ -178,6 +192,7 @@ class WorldSource:
     known_questions: bool = False
     per_world: int = 4
     shares: Mapping[int, float] = field(default_factory=dict)
+    drop: float = 0.0
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[list[Task], dict[str, Scenario]]:
         """Draw tasks; return them, and by `Task.corpus` the scenarios that they are played in."""
@@ -221,7 +236,9 @@ class WorldSource:
         indexes = rng.integers(MAX_TRAIN_WORLDS, size=min(self.worlds, count))
         opened = {
             world.id: (world, scenario)
-            for world, scenario in (open_world(self.preset, "train", int(index)) for index in indexes)
+            for world, scenario in (
+                open_world(self.preset, "train", int(index), self.drop) for index in indexes
+            )
         }
         scenarios = {key: scenario for key, (_, scenario) in opened.items()}
         return [world for world, _ in opened.values()], scenarios
@@ -229,20 +246,28 @@ class WorldSource:
     def reopen(self, corpus: str) -> Scenario:
         """Return the scenario of a task that was drawn earlier, by `Task.corpus`."""
         world = WorldConfig.from_id(corpus)
-        return open_world(self.preset, world.split, world.index)[1]
+        return open_world(self.preset, world.split, world.index, self.drop)[1]
 
     def heldout(self, config: GameConfig, questions: int, *, validation: bool) -> Iterator[HeldOut]:
         """Yield as many questions for each number of hops, from worlds of the held-out split."""
         first = VALIDATION_FIRST_WORLD if validation else 0
         for hops in sorted(set(self.hops)):
             found = heldout_games(
-                self.preset, hops, questions, config, per_world=self.per_world, first_world=first
-            )
+                self.preset, hops, questions, config,
+                per_world=self.per_world, first_world=first, drop=self.drop,
+            )  # fmt: skip
             yield HeldOut(str(hops), *found)
 
 
 def heldout_games(
-    preset: str, hops: int, count: int, config: GameConfig, *, per_world: int = 4, first_world: int = 0
+    preset: str,
+    hops: int,
+    count: int,
+    config: GameConfig,
+    *,
+    per_world: int = 4,
+    first_world: int = 0,
+    drop: float = 0.0,
 ) -> tuple[list[Game], dict[str, Scenario]]:
     """Open one solver game per held-out question; return the games, and scenarios by `Task.corpus`.
 
@@ -253,12 +278,13 @@ def heldout_games(
         config: Rules of the games; `attempts` is the number of samples per question.
         per_world: Number of questions from each world.
         first_world: Index of the first held-out world.
+        drop: Share of the results that searches lose.
     """
     games: list[Game] = []
     scenarios: dict[str, Scenario] = {}
     index = first_world
     while len(games) < count:
-        world, scenario = open_world(preset, "heldout", index)
+        world, scenario = open_world(preset, "heldout", index, drop)
         scenarios[world.id] = scenario
         wanted = min(per_world, count - len(games))
         for number, known in enumerate(world.questions(hops, wanted, np.random.default_rng(index))):

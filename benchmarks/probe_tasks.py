@@ -34,10 +34,10 @@ from agents import TinyPolicy, build_model, build_tokenizer
 from baselines import CausalLMPolicy, Learner, LearnerConfig, game_samples
 from baselines.algorithms import build_algorithm
 from baselines.config import RoleConfig
+from baselines.jobs import Job, run_jobs
 from baselines.samples import ConversationRecorder, text_sample
 from baselines.warm_start import clone
 from benchmarks.algorithms import ALGORITHMS
-from benchmarks.jobs import Job, run_jobs
 from ssp_env.game import Game, Passage, Task, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.play import AnyAgent, play

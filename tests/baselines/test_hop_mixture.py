@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.config import TrainConfig
 from baselines.hop_mixture import HopMixture
 from baselines.tasks import WorldSource
 from ssp_env.game import Game, Task
@@ -56,11 +55,3 @@ def test_a_source_draws_hops_by_their_shares(known):
     assert drawn[1] == 0 and 160 < drawn[2] < 200 and drawn[3] == 200 - drawn[2]
     equal, _ = replace(source, shares={}).draw(np.random.default_rng(0), 200)
     assert set(Counter(task.hops for task in equal)) == {1, 2, 3}
-
-
-def test_adaptive_hops_need_generated_worlds():
-    smollm2 = TrainConfig().changed(
-        {"model": {"name": "smollm2"}, "rules": {"prompts": "english", "protocol": "default"}}
-    )
-    with pytest.raises(ValueError, match=r"chooses among tasks of generated worlds: leave out"):
-        smollm2.changed({"hop_mixture": "adaptive", "source": {"corpus": "x.jsonl"}})

@@ -46,6 +46,8 @@ def run_jobs(
     processes: int,
     console: Console,
     progress: Callable[[Job], str] = lambda job: job.name,
+    *,
+    keep_going: bool = False,
 ) -> None:
     """Run jobs in the order given, as far as what they need is there.
 
@@ -54,10 +56,11 @@ def run_jobs(
         processes: Number of jobs that run at a time.
         console: Shows a line of progress; a new line every minute where it is no terminal.
         progress: Says how far a running job is.
+        keep_going: Start the other jobs although one has failed.
 
     Raises:
-        JobFailed: After the other running jobs have ended, if one ended with an error; or at once if the
-            waiting jobs need what no job writes.
+        JobFailed: If a job ended with an error, after the other running jobs have ended, or after all with
+            `keep_going`; or at once if the waiting jobs need what no job writes.
         KeyboardInterrupt: After the running jobs have stopped.
     """
     waiting, running = list(jobs), dict[BaseProcess, Job]()
@@ -65,12 +68,13 @@ def run_jobs(
     shown_at = -PLAIN_EVERY_SECONDS
     with console.status("") as status:
         try:
-            while running or (waiting and not failed):
+            while running or (waiting and (keep_going or not failed)):
                 failed += _ended(running)
-                while len(running) < processes and not failed and (job := _next(waiting)):
+                goes_on = keep_going or not failed
+                while len(running) < processes and goes_on and (job := _next(waiting)):
                     waiting.remove(job)
                     running[_start(job)] = job
-                if waiting and not running and not failed:
+                if waiting and not running and goes_on:
                     raise JobFailed(f"{waiting[0].name} waits for {waiting[0].needed}, which nobody writes")
                 if (now := time.monotonic()) - shown_at > (0 if console.is_terminal else PLAIN_EVERY_SECONDS):
                     shown_at = now
@@ -86,7 +90,8 @@ def run_jobs(
             for process in running:
                 process.join()
     if failed:
-        raise JobFailed(f"{failed[0].name} ended with an error: see {failed[0].log}")
+        others = f"; so did {', '.join(job.name for job in failed[1:])}" if failed[1:] else ""
+        raise JobFailed(f"{failed[0].name} ended with an error: see {failed[0].log}{others}")
 
 
 def _next(waiting: Sequence[Job]) -> Job | None:

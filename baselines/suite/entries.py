@@ -1,0 +1,110 @@
+"""Entries: a folder with what takes part, how to install it, and its results."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from baselines.config import RoleConfig
+from ssp_env.cli.rules import read_toml
+from ssp_env.game.config import check_names
+
+ENTRY = "entry.toml"
+_KEYS = ("name", "about", "requires", "player", "solver", "proposer")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What takes part.
+
+    Attributes:
+        name: As the leaderboard calls it.
+        about: What it is, in a sentence.
+        requires: What pip must install beside ssp-env, if anything.
+        solver: How the solver learns: `algorithm` and its options; empty if the entry does not learn.
+        proposer: How the proposer learns in tasks of both roles; by default as in the preset.
+        player: A finished agent for the track play, named as in `ssp play`; empty if there is none.
+        folder: The folder of the entry, in which its modules are; None for entries of this package.
+    """
+
+    name: str
+    about: str = ""
+    requires: tuple[str, ...] = ()
+    solver: Mapping[str, Any] = field(default_factory=dict)
+    proposer: Mapping[str, Any] = field(default_factory=dict)
+    player: str = ""
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or any(letter in self.name for letter in "/\\\n|"):
+            raise ValueError(f"the name of an entry is one line without slashes and bars, got {self.name!r}")
+        if not (self.solver or self.player):
+            raise ValueError(f"the entry {self.name!r} neither learns nor plays: give it [solver] or player")
+        for role in (self.solver, self.proposer):
+            RoleConfig(**{"algorithm": role.get("algorithm", "grpo")})
+
+    def importable(self) -> None:
+        """Put the folder of the entry first on Python's path, so that its modules are found."""
+        if self.folder is not None and str(self.folder) not in sys.path:
+            sys.path.insert(0, str(self.folder))
+
+    def digest(self) -> str:
+        """Return a hash of everything that is run: the entry and the Python files beside it."""
+        found = hashlib.sha256(repr((self.name, self.solver, self.proposer, self.player)).encode())
+        for path in sorted(self.folder.rglob("*.py")) if self.folder else ():
+            found.update(str(path.relative_to(self.folder or path)).encode() + path.read_bytes())
+        return found.hexdigest()
+
+
+def read_entry(folder: Path) -> Entry:
+    """Read the entry of a folder.
+
+    Raises:
+        FileNotFoundError: If there is no `entry.toml`.
+        ValueError: If it is malformed; the message names the file.
+    """
+    path = folder / ENTRY
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {ENTRY} in {folder}: it says what takes part (docs/bench.md)")
+    data = read_toml(path, "an entry of SSP-Bench")
+    try:
+        check_names(data, _KEYS, "key")
+        requires = data.get("requires", [])
+        if not isinstance(requires, list):
+            raise ValueError(f"requires must be a list of requirements of pip, got {requires!r}")
+        return Entry(**{"name": folder.name, **data, "requires": tuple(requires), "folder": folder.resolve()})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+OURS: Mapping[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "grpo",
+            "GRPO without the division by the deviation",
+            solver={"algorithm": "grpo", "scale": "none"},
+        ),
+        Entry("rloo", "Leave-one-out baseline", solver={"algorithm": "grpo", "estimator": "rloo"}),
+        Entry("reinforce", "The batch's mean as the baseline", solver={"algorithm": "reinforce"}),
+        Entry(
+            "ppo",
+            "A value head on the trunk that starts at the mean return",
+            solver={
+                "algorithm": "ppo",
+                "critic": "head",
+                "critic_start": "mean",
+                "critic_learning_rate": 1e-3,
+                "whiten": False,
+            },
+        ),
+        Entry("scripted-weak", "The scripted player that policies are cloned from", player="weak"),
+        Entry("scripted-perfect", "The scripted player that makes no mistake", player="perfect"),
+        Entry("scripted-guess", "Guesses: the floor", player="guess"),
+    )
+}
+"""Reference entries of this package."""

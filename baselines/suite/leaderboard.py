@@ -1,0 +1,157 @@
+"""The leaderboard: aggregates over tasks and seeds with intervals, as a table, Markdown and a picture."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from baselines.comparison.aggregates import (
+    Scores,
+    interquartile_mean,
+    optimality_gap,
+    performance_profile,
+    stratified_interval,
+)
+from baselines.suite.results import BadResult
+from baselines.suite.tasks import LEARN, PLAY, SUITE_VERSION
+
+_LINES = ("-", "--", "-.", ":", (0, (1, 3)), (0, (5, 1, 1, 1, 1, 1)))
+
+
+class Row(NamedTuple):
+    """An entry in a track.
+
+    Attributes:
+        name: The entry.
+        about: What it is.
+        scores: Its scores, shape (seeds, tasks).
+        tasks: Names of the tasks.
+        mean: The interquartile mean over tasks and seeds.
+        interval: Its 95 % interval by stratified bootstrap; None with fewer than two seeds.
+        gap: The optimality gap to a score of 1.
+    """
+
+    name: str
+    about: str
+    scores: Scores
+    tasks: tuple[str, ...]
+    mean: float
+    interval: tuple[float, float] | None
+    gap: float
+
+
+def rows(results: Sequence[Mapping[str, Any]], track: str, budget: int) -> list[Row]:
+    """Return the entries of a track that have all its tasks with the same seeds, the best first.
+
+    Args:
+        results: Results of any entries.
+        track: `learn` or `play`.
+        budget: Tokens of the runs; 0 in the track `play`.
+
+    Raises:
+        BadResult: If an entry has two results of one task and seed, or results of several states of itself.
+    """
+    tasks = tuple(LEARN if track == "learn" else PLAY)
+    found: dict[str, dict[tuple[str, int], Mapping[str, Any]]] = defaultdict(dict)
+    for one in results:
+        if one["track"] != track or one["budget"] != budget:
+            continue
+        name, key = one["entry"]["name"], (one["task"], one["seed"])
+        if key in found[name]:
+            raise BadResult(f"there are two results of {name} on {one['task']} with seed {one['seed']}")
+        found[name][key] = one
+        states = {kept["entry"]["digest"] for kept in found[name].values()}
+        if len(states) > 1:
+            raise BadResult(f"the results of {name} are of {len(states)} states of its code: run all again")
+    made = [_row(name, kept, tasks) for name, kept in found.items()]
+    return sorted((row for row in made if row is not None), key=lambda row: -row.mean)
+
+
+def _row(name: str, kept: Mapping[tuple[str, int], Mapping[str, Any]], tasks: tuple[str, ...]) -> Row | None:
+    seeds = sorted({seed for _, seed in kept})
+    if any((task, seed) not in kept for task in tasks for seed in seeds):
+        return None
+    scores = np.array([[kept[task, seed]["score"] for task in tasks] for seed in seeds], dtype=float)
+    low_high = stratified_interval(interquartile_mean, scores) if len(seeds) > 1 else None
+    about = next(iter(kept.values()))["entry"]["about"]
+    return Row(name, about, scores, tasks, interquartile_mean(scores), low_high, optimality_gap(scores))
+
+
+def incomplete(results: Sequence[Mapping[str, Any]], track: str, budget: int) -> list[str]:
+    """Say which entries of a track lack a task."""
+    ranked = {row.name for row in rows(results, track, budget)}
+    present = {one["entry"]["name"] for one in results if one["track"] == track and one["budget"] == budget}
+    return sorted(present - ranked)
+
+
+def markdown(results: Sequence[Mapping[str, Any]]) -> str:
+    """Write the leaderboard of all tracks and budgets."""
+    lines = [
+        "# Leaderboard of SSP-Bench",
+        "",
+        f"Suite {SUITE_VERSION}. This page is generated from results files by `ssp bench report`; see "
+        "docs/bench.md.",
+    ]
+    sections = sorted({(one["track"], -one["budget"]) for one in results})
+    for track, negative in sections:
+        ranked = rows(results, track, -negative)
+        title = f"learn, {-negative:,} tokens" if track == "learn" else track
+        lines += ["", f"## {title}", ""]
+        tasks = list(LEARN if track == "learn" else PLAY)
+        lines.append(
+            f"| entry | interquartile mean | optimality gap | {' | '.join(tasks)} | seeds | what it is |"
+        )
+        lines.append(f"|---|---|---|{'---|' * len(tasks)}---|---|")
+        for row in ranked:
+            by_task = " | ".join(f"{value:.3f}" for value in row.scores.mean(axis=0))
+            interval = f" [{row.interval[0]:.3f}, {row.interval[1]:.3f}]" if row.interval else ""
+            lines.append(
+                f"| {row.name} | {row.mean:.3f}{interval} | {row.gap:.3f} | {by_task} | {len(row.scores)} | "
+                f"{row.about} |"
+            )
+        if missing := incomplete(results, track, -negative):
+            lines += ["", f"Not ranked, because a task is missing: {', '.join(missing)}."]
+    return "\n".join(lines) + "\n"
+
+
+def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
+    """Draw what was learnt over tokens by task, and the performance profile, as PNG and SVG.
+
+    Args:
+        results: Results of any entries.
+        path: File to write, without its ending.
+        budget: Tokens of the runs that are shown.
+    """
+    ranked = rows(results, "learn", budget)
+    figure, axes = plt.subplots(
+        1, len(LEARN) + 1, figsize=(4.2 * (len(LEARN) + 1), 4), constrained_layout=True
+    )
+    for number, row in enumerate(ranked):
+        style = {"linestyle": _LINES[number % len(_LINES)], "label": row.name}
+        for axis, task in zip(axes, LEARN, strict=False):
+            curves = [
+                one["outcome"]["curve"]
+                for one in results
+                if (one["entry"]["name"], one["task"], one["budget"]) == (row.name, task, budget)
+            ]
+            grid = np.linspace(0, budget, 25)
+            values = [np.interp(grid, *np.array(curve, dtype=float).T) for curve in curves if curve]
+            if values:
+                axis.plot(grid / 1000, np.mean(values, axis=0), **style)
+        thresholds = np.linspace(0, 1, 101)
+        axes[-1].step(thresholds, performance_profile(row.scores, thresholds), where="post", **style)
+    for axis, task in zip(axes, LEARN, strict=False):
+        axis.set(title=task, xlabel="thousand tokens", ylabel="validation pass@1", ylim=(0, 1))
+    axes[-1].set(title="performance profile", xlabel="score", ylabel="share of runs above", ylim=(0, 1))
+    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    for ending in ("png", "svg"):
+        figure.savefig(path.with_suffix(f".{ending}"), dpi=110)
+    plt.close(figure)

@@ -1,0 +1,141 @@
+"""Runs an entry on a task: it learns within its budget, or plays against fixed opponents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from baselines.config import TrainConfig
+from baselines.run_directory import RunDirectory
+from baselines.run_files import self_play_rows, tokens_spent
+from baselines.suite.entries import Entry
+from baselines.suite.results import result
+from baselines.suite.tasks import LEARN, PLAY, LearnTask
+
+
+def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict[str, Any]:
+    """Let an entry learn a task; an interrupted run goes on.
+
+    Args:
+        entry: An entry with an algorithm.
+        task: Name in `LEARN`.
+        seed: Seed of the run, and of the warm start that all entries share.
+        budget: Tokens, sampled and trained together.
+        folder: Where runs are kept; warm starts stand in `warm-starts`.
+
+    Raises:
+        ValueError: If the entry does not learn.
+    """
+    if not entry.solver:
+        raise ValueError(f"the entry {entry.name!r} does not learn: it has no [solver]")
+    entry.importable()
+    config = config_of(entry, LEARN[task], seed, budget)
+    path = folder / "runs" / f"{entry.name}-{task}-{budget}-seed{seed}"
+    summary = _trained(config, path, warm_start(seed, folder))
+    after = summary["heldout"]["after"]
+    curve, spent = [], 0
+    for row in self_play_rows(RunDirectory(path).read_jsonl("metrics.jsonl")):
+        spent += tokens_spent(row)
+        points = [value for name, value in row.items() if name.startswith("validation/")]
+        if points:
+            curve.append([spent, float(np.mean(points))])
+    outcome = {
+        "before": {name: found["pass_at_1"] for name, found in summary["heldout"]["before"].items()},
+        "after": {name: found["pass_at_1"] for name, found in after.items()},
+        "intervals": {name: found["ci95"] for name, found in after.items()},
+        "tokens": spent,
+        "curve": curve,
+        "weights": _hash(path / "final"),
+    }
+    score = float(np.mean([found["pass_at_1"] for found in after.values()]))
+    return result(entry, "learn", task, seed, budget, score, outcome)
+
+
+def config_of(entry: Entry, task: LearnTask, seed: int, budget: int) -> TrainConfig:
+    """Return the run of an entry on a task."""
+    config = task.config(seed, budget).changed({"solver": dict(entry.solver)})
+    return config.changed({"proposer": dict(entry.proposer)}) if task.both and entry.proposer else config
+
+
+def warm_start(seed: int, folder: Path) -> Path:
+    """Return the warm start of a seed, which is made if it is not there yet."""
+    path = folder / "warm-starts" / f"seed{seed}"
+    if not (path / "summary.json").exists():
+        # A run of one step leaves its warm start behind.
+        least = {"steps": 1, "evaluation": {"questions": 1, "validation_every": 0}}
+        config = LearnTask("", both=True).config(seed, 1).changed(least)
+        _trained(config, path, None)
+    return path / "warm-start"
+
+
+def _trained(config: TrainConfig, path: Path, warm: Path | None) -> dict[str, Any]:
+    from baselines.commands import run_training
+
+    done = path / "summary.json"
+    if done.exists():
+        found: dict[str, Any] = json.loads(done.read_text())
+        return found
+    path.parent.mkdir(parents=True, exist_ok=True)
+    started = (path / "config.json").exists()
+    run = RunDirectory.open(path)[0] if started else RunDirectory.create(path, config)
+    # With one thread a run is equal on every machine of a kind, however many cores it has.
+    return run_training(config, run, Console(stderr=True), warm, threads=1)
+
+
+def _hash(folder: Path) -> str:
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def play(entry: Entry, task: str, seed: int) -> dict[str, Any]:
+    """Let a finished agent play both roles against the opponents of a task.
+
+    Raises:
+        ValueError: If the entry has no player, or its player breaks in every game of a role.
+    """
+    if not entry.player:
+        raise ValueError(f"the entry {entry.name!r} does not play: it has no player")
+    entry.importable()
+    with tempfile.TemporaryDirectory() as kept:
+        points = {
+            role: _points(entry, task, seed, role, Path(kept) / role) for role in ("solver", "proposer")
+        }
+    for role, shares in points.items():
+        if np.isnan(shares).all():
+            raise ValueError(f"every game of the {role} {entry.player!r} ended in an error")
+    means = {role: float(np.nanmean(shares)) for role, shares in points.items()}
+    failed = int(sum(np.isnan(shares).sum() for shares in points.values()))
+    return result(
+        entry, "play", task, seed, 0, float(np.mean(list(means.values()))), {**means, "failed": failed}
+    )
+
+
+def _points(entry: Entry, task: str, seed: int, role: str, folder: Path) -> Any:
+    from baselines.league.rounds import RoundRobin
+    from ssp_env.scenario import open_scenario
+
+    chosen = PLAY[task]
+    scenarios = {
+        f"{index}/{hops}": open_scenario("tiny", split="heldout", index=index, hops=(hops,))
+        for index in range(seed * 10, seed * 10 + 10)
+        for hops in chosen.hops
+    }
+    share = chosen.questions // len(scenarios)
+    tasks = [
+        replace(one, id=f"{key}/{one.id}", corpus=key)
+        for key, scenario in scenarios.items()
+        for one in scenario.draw_tasks(share, seed)
+    ]
+    robin = RoundRobin(scenarios, tasks, "perfect", folder, seed=seed, temperature=1.0)
+    if role == "solver":
+        return robin.play(chosen.proposers, [entry.player]).points
+    return 1 - robin.play([entry.player], chosen.solvers).points

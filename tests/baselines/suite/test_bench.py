@@ -1,0 +1,243 @@
+"""SSP-Bench: entries that are read, results that are sealed and repeated, a leaderboard that ranks fairly."""
+
+import json
+
+import numpy as np
+import pytest
+
+from baselines.jobs import Job, JobFailed, run_jobs
+from baselines.suite.entries import OURS, Entry, read_entry
+from baselines.suite.leaderboard import draw, incomplete, markdown, rows
+from baselines.suite.results import (
+    BadResult,
+    checksum,
+    differences,
+    file_of,
+    read_result,
+    read_results,
+    result,
+    write_result,
+)
+from baselines.suite.runs import config_of, play
+from baselines.suite.tasks import LEARN, PLAY, SUITE_VERSION, PlayTask
+
+OWN = """
+from agents.scripted import ScriptedPlayer
+
+class Mine(ScriptedPlayer):
+    pass
+
+mine = Mine()
+"""
+
+
+def entry_folder(folder, text='player = "mine_of_bench:mine"\n', code=OWN):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "entry.toml").write_text(text)
+    (folder / "mine_of_bench.py").write_text(code)
+    return folder
+
+
+def learnt(name="a", task="two-hops", seed=0, score=0.5, **changes):
+    entry = Entry(name, "an entry", solver={"algorithm": "grpo"})
+    data = result(
+        entry, "learn", task, seed, 1000, score, {"curve": [[10, 0.1], [900, score]], "weights": "x"}
+    )
+    data |= changes
+    return {**data, "checksum": checksum(data)}
+
+
+def grid(name, scores):
+    return [
+        learnt(name, task, seed, score)
+        for seed, row in enumerate(scores)
+        for task, score in zip(LEARN, row, strict=True)
+    ]
+
+
+# -- entries -------------------------------------------------------------------------------------------
+
+
+def test_an_entry_is_its_file_and_the_code_beside_it(tmp_path):
+    folder = entry_folder(tmp_path / "mine", '[solver]\nalgorithm = "grpo"\nestimator = "rloo"\n')
+    entry = read_entry(folder)
+    assert entry.name == "mine" and entry.solver == {"algorithm": "grpo", "estimator": "rloo"}
+    before = entry.digest()
+    (folder / "mine_of_bench.py").write_text("changed = 1\n")
+    assert read_entry(folder).digest() != before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "neither learns nor plays"),
+        ('palyer = "weak"', "did you mean 'player'"),
+        ('player = "weak"\nrequires = "numpy"', "requires must be a list of requirements of pip"),
+        ('name = "a/b"\nplayer = "weak"', "one line without slashes and bars"),
+        ('[solver]\nalgorithm = "gpro"', "did you mean 'grpo'"),
+        ("player = ", "entry.toml"),
+    ],
+)
+def test_a_bad_entry_is_refused_with_its_file_named(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read_entry(entry_folder(tmp_path, text))
+    assert "entry.toml" in str(caught.value)
+
+
+def test_a_folder_without_an_entry_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no entry\.toml in"):
+        read_entry(tmp_path)
+
+
+@pytest.mark.parametrize("task", sorted(LEARN))
+@pytest.mark.parametrize("name", sorted(name for name, entry in OURS.items() if entry.solver))
+def test_our_entries_have_a_run_for_every_task(name, task):
+    config = config_of(OURS[name], LEARN[task], 3, 1000)
+    assert (config.seed, config.tokens) == (3, 1000)
+    assert config.proposer.learns is LEARN[task].both and config.solver.learns
+    assert config.source.drop == (0.2 if task == "lossy-search" else 0.0)
+
+
+# -- results -------------------------------------------------------------------------------------------
+
+
+def test_a_result_that_was_changed_by_hand_or_is_of_another_version_is_refused(tmp_path):
+    path = tmp_path / "results" / "one.json"
+    write_result(path, learnt())
+    assert read_result(path)["score"] == 0.5
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "score": 0.9}))
+    with pytest.raises(BadResult, match="was changed after it was written"):
+        read_result(path)
+    write_result(path, learnt(suite="0.0"))
+    with pytest.raises(BadResult, match=f"of suite 0.0 and worlds 1, expected {SUITE_VERSION}"):
+        read_result(path)
+    path.write_text("{")
+    with pytest.raises(BadResult, match="cannot be read as JSON"):
+        read_result(path)
+    path.write_text("{}")
+    with pytest.raises(BadResult, match="it lacks suite, worlds"):
+        read_result(path)
+    with pytest.raises(BadResult, match="there are no results yet"):
+        read_results([tmp_path / "elsewhere"])
+
+
+def test_a_result_says_where_it_was_computed():
+    where = learnt()["where"]
+    assert where["cores"] >= 1 and where["torch"] and where["package"]
+
+
+def test_differences_are_named_to_the_last_digit():
+    first = learnt()
+    assert differences(first, learnt()) == []
+    found = differences(first, learnt(score=0.5000001))
+    assert [line.partition(":")[0] for line in found] == ["score", "outcome.curve"]
+
+
+# -- the leaderboard -----------------------------------------------------------------------------------
+
+
+def test_entries_are_ranked_by_the_interquartile_mean_over_tasks_and_seeds():
+    scores = np.linspace(0.2, 0.9, 8).reshape(2, 4)
+    ranked = rows([*grid("low", scores - 0.1), *grid("high", scores)], "learn", 1000)
+    assert [row.name for row in ranked] == ["high", "low"]
+    assert ranked[0].mean == pytest.approx(np.sort(scores.ravel())[2:-2].mean())
+    assert ranked[0].gap == pytest.approx(1 - scores.mean())
+    low, high = ranked[0].interval
+    assert low <= ranked[0].mean <= high
+
+
+def test_an_entry_that_lacks_a_task_is_not_ranked_but_named():
+    results = [*grid("whole", [[0.5] * 4]), *grid("part", [[0.9] * 4])[:3]]
+    assert [row.name for row in rows(results, "learn", 1000)] == ["whole"]
+    assert incomplete(results, "learn", 1000) == ["part"]
+    page = markdown(results)
+    assert "| whole | 0.500 |" in page and "Not ranked, because a task is missing: part." in page
+
+
+def test_two_results_of_one_run_and_two_states_of_an_entry_are_refused():
+    with pytest.raises(BadResult, match="there are two results of a on two-hops with seed 0"):
+        rows([learnt(), learnt()], "learn", 1000)
+    other = learnt(seed=1)
+    other["entry"] = {**other["entry"], "digest": "other"}
+    with pytest.raises(BadResult, match="the results of a are of 2 states of its code"):
+        rows([learnt(), other], "learn", 1000)
+
+
+def test_curves_and_profiles_are_drawn(tmp_path):
+    draw(grid("one", [[0.5] * 4, [0.6] * 4]), tmp_path / "bench", 1000)
+    assert (tmp_path / "bench.png").stat().st_size > 10_000 and (tmp_path / "bench.svg").exists()
+
+
+# -- running -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_questions(monkeypatch):
+    few = PlayTask("Few questions.", proposers=("weak",), solvers=("weak",), hops=(1,), questions=10)
+    monkeypatch.setitem(PLAY, "both-roles", few)
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_an_entry_plays_both_roles_and_again_to_the_last_digit(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entry = read_entry(entry_folder(tmp_path / "mine"))
+    first = play(entry, "both-roles", 0)
+    assert 0 < first["outcome"]["solver"] < 1 and first["outcome"]["failed"] == 0
+    assert first["score"] == pytest.approx((first["outcome"]["solver"] + first["outcome"]["proposer"]) / 2)
+    assert differences(first, play(entry, "both-roles", 0)) == []
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_the_command_verifies_results_of_others_and_notices_what_differs(tmp_path, capsys):
+    typer = pytest.importorskip("typer")
+    from baselines.suite.command import app
+
+    folder = entry_folder(tmp_path / "mine", 'player = "perfect"\n')
+    path = file_of(folder, "play", "both-roles", 0, 0)
+    right = play(read_entry(folder), "both-roles", 0)
+    write_result(path, right)
+    command = typer.main.get_command(app)
+    command.main(["verify", str(folder)], standalone_mode=False)
+    assert "equal to the last digit" in capsys.readouterr().out
+    wrong = {**right, "score": 0.99}
+    write_result(path, {**wrong, "checksum": checksum(wrong)})
+    assert command.main(["verify", str(folder)], standalone_mode=False) == 1
+    assert "score: 0.99 became" in capsys.readouterr().out
+    command.main(["report", str(folder), "--leaderboard", str(tmp_path / "L.md")], standalone_mode=False)
+    assert "| mine | 0.990 |" in (tmp_path / "L.md").read_text()
+
+
+def fails(name):
+    raise RuntimeError(name)
+
+
+def writes(path):
+    path.write_text("done")
+
+
+def test_a_job_that_fails_does_not_keep_the_others_from_running(tmp_path):
+    from rich.console import Console
+
+    jobs = [
+        Job("bad", fails, ("bad",), tmp_path / "bad.log"),
+        Job("good", writes, (tmp_path / "good",), tmp_path / "good.log"),
+    ]
+    with pytest.raises(JobFailed, match="bad ended with an error"):
+        run_jobs(jobs, 1, Console(quiet=True), keep_going=True)
+    assert (tmp_path / "good").read_text() == "done"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nobody"], "there is no folder 'nobody', and our entries are grpo"),
+        (["run", "grpo", "--task", "four-hops"], "a task is one of two-hops"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_the_first_run(arguments, message, tmp_path):
+    typer = pytest.importorskip("typer")
+    from baselines.suite.command import app
+
+    with pytest.raises(ValueError, match=message):
+        typer.main.get_command(app).main([*arguments, "--out", str(tmp_path)], standalone_mode=False)
