@@ -6,118 +6,114 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-HOP_COLOURS = {1: "#4c78a8", 2: "#f58518", 3: "#54a24b"}
+from baselines.plotting import legend_below, look, panels, save
+
 Row = Mapping[str, Any]
+WINDOW = 10
+"""Steps of the trailing means; the values of single steps are drawn faint."""
 
 
 def plot_run(rows: Sequence[Row], summary: Mapping[str, Any], path: Path) -> None:
-    """Draw the learning curves of a run into a PNG file.
+    """Draw the learning curves of a run.
 
     Args:
         rows: The run's metrics, one mapping per step.
         summary: The run's summary.
-        path: File to write.
+        path: PNG file to write; an SVG is written beside it.
     """
     steps = [row for row in rows if row["stage"] == "self-play"]
-    figure, axes = plt.subplots(2, 3, figsize=(15, 8), constrained_layout=True)
-    figure.suptitle(f"Search self-play, mode {summary['mode']}, seed {summary['seed']}")
-    _accuracy(axes[0, 0], steps, summary)
-    _lines(
-        axes[0, 1],
-        "Rewards in the game",
-        steps,
-        {"solver_reward": "solver", "proposer_reward": "proposer", "mixed_groups": "mixed groups"},
+    figure, axes = panels(3, 2, height=4.4)
+    figure.suptitle(
+        f"Search self-play, mode {summary['mode']}, seed {summary['seed']}: "
+        f"means over {WINDOW} steps, single steps faint"
     )
-    _lines(axes[0, 2], "Questions", steps, {"valid_rate": "valid", "label_truth": "true, of the valid"})
-    _lines(
-        axes[1, 0],
-        "Share of hops among valid questions",
-        steps,
-        {f"asked_{hops}_hop": f"{hops}-hop" for hops in HOP_COLOURS},
-    )
-    _lines(
-        axes[1, 1],
-        "Searches per conversation, hops per question",
-        steps,
-        {
-            "solver_searches": "solver searches",
-            "proposer_searches": "proposer searches",
-            "mean_hops": "mean hops",
-        },
-        limits=None,
-    )
-    _lines(
-        axes[1, 2],
-        "Entropy per sampled token (nats)",
-        steps,
-        {"solver/entropy": "solver", "proposer/entropy": "proposer"},
-        limits=None,
-    )
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    _accuracy(axes[0], steps, summary)
+    lines = {"solver_reward": "solver: share of attempts that are right", "proposer_reward": "proposer"}
+    _lines(axes[1], "Rewards in the game", "reward", steps, lines)
+    lines = {
+        "valid_rate": "valid, of all proposals",
+        "label_truth": "with this answer alone, of the valid",
+        "mixed_groups": "solved in some attempts and not in others, of the valid",
+    }
+    _lines(axes[2], "Questions", "share of questions", steps, lines, columns=1)
+    lines = {f"asked_{hops}_hop": f"{hops} {'hop' if hops == 1 else 'hops'}" for hops in (1, 2, 3)}
+    _lines(axes[3], "Hops of valid questions", "share of valid questions", steps, lines, columns=3)
+    lines = {
+        "solver_searches": "searches of an attempt",
+        "proposer_searches": "searches of a proposal",
+        "mean_hops": "hops of a valid question",
+    }
+    _lines(axes[4], "Searches and hops", "mean number", steps, lines, top=None)
+    lines = {"solver/entropy": "solver", "proposer/entropy": "proposer"}
+    _lines(axes[5], "Entropy of the policy", "nats per sampled token", steps, lines, top=None)
+    save(figure, path)
 
 
 def _accuracy(axis: Axes, steps: Sequence[Row], summary: Mapping[str, Any]) -> None:
-    axis.set_title("Sampled pass@1 on unseen worlds")
+    """Draw held-out accuracy before and after with intervals, and validation accuracy between them."""
     first, last = steps[0]["step"], steps[-1]["step"]
     for number, name in enumerate(summary["heldout"]["after"]):
-        label, colour = (f"{name}_hop", HOP_COLOURS.get(int(name))) if name.isdigit() else (name, None)
-        colour = colour or f"C{number}"
+        label, how = f"{name}_hop" if name.isdigit() else name, look(number)
         points = [row for row in steps if f"validation/{label}" in row]
+        before = summary["heldout"]["before"][name]["pass_at_1"]
         axis.plot(
-            [row["step"] - first + 1 for row in points],
-            [row[f"validation/{label}"] for row in points],
-            color=colour,
-            alpha=0.5,
+            [0, *(row["step"] - first + 1 for row in points)],
+            [before, *(row[f"validation/{label}"] for row in points)],
+            color=how.color,
+            linestyle=how.linestyle,
+            linewidth=1,
         )
-        for when, position in (("before", 0), ("after", last - first + 1)):
-            measured = summary["heldout"][when][name]
-            low, high = measured["ci95"]
-            error = [[measured["pass_at_1"] - low], [high - measured["pass_at_1"]]]
-            shown = f"{label.replace('_', '-')}, held out" if when == "after" else None
-            axis.errorbar(
-                position, measured["pass_at_1"], yerr=error, fmt="o", color=colour, capsize=4, label=shown
-            )
-    axis.set_xlabel("self-play step")
+        ends = [summary["heldout"][when][name] for when in ("before", "after")]
+        measured = np.array([found["pass_at_1"] for found in ends])
+        errors = np.abs(np.array([found["ci95"] for found in ends]).T - measured)
+        hops = f"{name} {'hop' if name == '1' else 'hops'}" if name.isdigit() else name
+        axis.errorbar(
+            [0, last - first + 1],
+            measured,
+            yerr=errors,
+            fmt=how.marker,
+            color=how.color,
+            capsize=4,
+            label=f"{hops}, held out, 95 %",
+        )
+    axis.set(title="Unseen worlds (lines: validation)", xlabel="self-play step", ylabel="sampled pass@1")
     axis.set_ylim(0, 1.02)
-    if summary["heldout"]["after"]:
-        axis.legend(loc="lower right")
+    legend_below(axis)
 
 
 def _lines(
     axis: Axes,
     title: str,
+    unit: str,
     steps: Sequence[Row],
     series: Mapping[str, str],
-    limits: tuple[float, float] | None = (0.0, 1.02),
+    *,
+    top: float | None = 1.02,
+    columns: int = 2,
 ) -> None:
-    axis.set_title(title)
-    for key, label in series.items():
+    """Draw metrics by step, from zero up to `top`, or to what there is."""
+    for number, (key, label) in enumerate(series.items()):
         # A metric is missing in steps that have nothing to measure, and always for a frozen role.
-        points = [(number, row[key]) for number, row in enumerate(steps, 1) if key in row]
+        points = [(step, row[key]) for step, row in enumerate(steps, 1) if key in row]
         if not points:
             continue
-        numbers, values = (np.array(column) for column in zip(*points, strict=True))
-        (line,) = axis.plot(numbers, values, alpha=0.25)
-        axis.plot(numbers, _smooth(values), color=line.get_color(), label=label)
-    axis.set_xlabel("self-play step")
-    if limits:
-        axis.set_ylim(*limits)
-    if axis.lines:
-        axis.legend()
+        places, values = (np.array(column) for column in zip(*points, strict=True))
+        how = look(number)
+        axis.plot(places, values, color=how.color, alpha=0.2, linewidth=0.7)
+        axis.plot(places, _smooth(values), color=how.color, linestyle=how.linestyle, label=label)
+    axis.set(title=title, xlabel="self-play step", ylabel=unit)
+    axis.set_ylim(0, top)
+    axis.set_xlim(left=0)
+    legend_below(axis, columns)
 
 
-def _smooth(values: np.ndarray, window: int = 10) -> np.ndarray:
-    """Return the trailing mean over up to `window` values."""
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Return the trailing mean over up to `WINDOW` values."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - window)
+    starts = np.maximum(0, ends - WINDOW)
     smooth: np.ndarray = (total[ends] - total[starts]) / (ends - starts)
     return smooth

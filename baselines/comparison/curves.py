@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from baselines.comparison.aggregates import Scores, interquartile_band
 from baselines.comparison.runs import Rows, Runs
+from baselines.plotting import Look, legend_below, look, save
+from baselines.plotting import panels as make_panels
 from baselines.run_files import self_play_rows, tokens_spent
 
 Over = Literal["tokens", "steps"]
@@ -24,7 +22,7 @@ UNANSWERABLE = "unanswerable"
 GAME_PANELS: Mapping[str, str] = {
     "mean_hops": "Mean hops asked",
     UNANSWERABLE: "Valid questions with another or no answer",
-    "mixed_groups": "Share of mixed groups",
+    "mixed_groups": "Questions solved in some attempts only",
 }
 
 
@@ -111,31 +109,27 @@ def plot(
     shown = panels_of(runs) if panels is None else panels
     columns = min(3, len(shown))
     lines = -(-len(shown) // columns)
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(5 * columns, 4 * lines), constrained_layout=True, squeeze=False
-    )
+    figure, axes = make_panels(columns, lines)
     figure.suptitle(title or f"Interquartile mean of runs over {over}, 95 % interval; each run faint")
-    for axis, (key, heading) in zip(axes.flat, shown.items(), strict=False):
+    for axis, (key, heading) in zip(axes, shown.items(), strict=False):
         axis.set_title(heading)
+        axis.set_ylabel("hops" if key == "mean_hops" else "share")
         axis.set_xlabel("tokens sampled and trained" if over == "tokens" else "step of self-play")
         for number, (label, found) in enumerate(runs.items()):
-            _draw(axis, [rows for _, rows in found.values()], key, over, label, f"C{number}")
+            _draw(axis, [rows for _, rows in found.values()], key, over, label, look(number))
         if key != "mean_hops":
             axis.set_ylim(0, 1.02)
-    for axis in list(axes.flat)[len(shown) :]:
+        legend_below(axis)
+    for axis in axes[len(shown) :]:
         axis.set_axis_off()
-    axes[0, 0].legend(loc="lower right")
-    for path in [paths] if isinstance(paths, Path) else paths:
-        # Without a date, so that the same runs give the same file.
-        figure.savefig(path, dpi=90, metadata={"Date": None} if path.suffix == ".svg" else None)
-    plt.close(figure)
+    save(figure, paths)
 
 
-def _draw(axis: Axes, runs: Sequence[Rows], key: str, over: Over, label: str, colour: str) -> None:
+def _draw(axis: Axes, runs: Sequence[Rows], key: str, over: Over, label: str, how: Look) -> None:
     """Draw the runs of one label."""
     found = [points for rows in runs if (points := series(rows, key, over))[0]]
     for places, values in found:
-        axis.plot(places, values, color=colour, alpha=0.25, linewidth=0.7)
+        axis.plot(places, values, color=how.color, alpha=0.25, linewidth=0.7)
     if not found:
         return
     # Where the first of them ends, the others would be another mean.
@@ -143,6 +137,6 @@ def _draw(axis: Axes, runs: Sequence[Rows], key: str, over: Over, label: str, co
     at = np.array([np.interp(grid, *points) for points in found]).T
     name = f"{label} ({len(runs)} {'run' if len(runs) == 1 else 'runs'})"
     middle, low, high = interquartile_band(at)
-    axis.plot(grid, middle, color=colour, label=name)
+    axis.plot(grid, middle, color=how.color, linestyle=how.linestyle, label=name)
     if len(found) > 1:
-        axis.fill_between(grid, low, high, color=colour, alpha=0.2)
+        axis.fill_between(grid, low, high, color=how.color, alpha=0.2)

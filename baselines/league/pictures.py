@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from baselines.league.cross_play import CrossPlay
 from baselines.league.ratings import Rating, Trend
+from baselines.plotting import legend_below, look, panels, save
 
-_MARKS = {"proposer": ("s", "#b35900"), "solver": ("o", "#1f5fa8")}
+_LOOKS = {"solver": look(0), "proposer": look(1)}
 _MOST_NUMBERS = 12
 
 
@@ -33,24 +31,18 @@ def draw(
         ratings: The ratings of all sides.
         sequence: Labels of players in order, with their trends by role, if there is an order.
     """
-    panels = 2 if sequence is None else 3
     rows = max(len(ratings), len(games.proposers)) * 0.28 + 2
-    figure, axes = plt.subplots(1, panels, figsize=(5.5 * panels, max(4.0, rows)), constrained_layout=True)
+    figure, axes = panels(2 if sequence is None else 3, width=5.5, height=max(4.5, rows))
     _shares(axes[0], games)
     _ratings(axes[1], ratings)
     if sequence is not None:
         _past(axes[2], *sequence)
-    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
-    for ending in ("png", "svg"):
-        # Without a date, so that the same league gives the same file.
-        figure.savefig(
-            path.with_suffix(f".{ending}"), dpi=110, metadata={"Date": None} if ending == "svg" else {}
-        )
-    plt.close(figure)
+    save(figure, path.with_suffix(".png"))
 
 
 def _shares(axes: Axes, games: CrossPlay) -> None:
     shares = games.shares
+    axes.grid(visible=False)
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     axes.figure.colorbar(image, ax=axes, label="the solver's share of the points")
     axes.set(title="Every proposer against every solver", xlabel="solver", ylabel="proposer")
@@ -64,22 +56,23 @@ def _shares(axes: Axes, games: CrossPlay) -> None:
 
 def _ratings(axes: Axes, ratings: Sequence[Rating]) -> None:
     places = range(len(ratings))[::-1]
-    for role, (mark, colour) in _MARKS.items():
+    for role, how in _LOOKS.items():
         rated = [(place, one) for place, one in zip(places, ratings, strict=True) if one.role == role]
         for place, one in rated:
-            axes.plot([one.low, one.high], [place, place], color=colour, linewidth=2)
+            axes.plot([one.low, one.high], [place, place], color=how.color, linewidth=2)
         where = [one.elo for _, one in rated], [place for place, _ in rated]
-        axes.plot(*where, mark, color=colour, label=role)
+        axes.plot(*where, how.marker, color=how.color, label=role)
     axes.set_yticks(places, [one.name for one in ratings])
     axes.set(title="Ratings with 95 % intervals", xlabel="Elo points (mean 0)")
-    axes.grid(axis="x", alpha=0.3)
+    legend_below(axes)
 
 
 def _past(axes: Axes, labels: Sequence[str], trends: Mapping[str, Trend]) -> None:
     for role, trend in trends.items():
-        mark, colour = _MARKS[role]
-        axes.plot(range(len(labels)), trend.against_past, f"{mark}-", color=colour, label=role)
+        how = _LOOKS[role]
+        style: dict[str, Any] = {"color": how.color, "linestyle": how.linestyle, "marker": how.marker}
+        axes.plot(range(len(labels)), trend.against_past, label=role, **style)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set(title="Against all players up to itself", xlabel="player", ylabel="share of the points")
     axes.set_ylim(0, 1)
-    axes.grid(alpha=0.3)
+    legend_below(axes)

@@ -7,10 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 
 from baselines.comparison.aggregates import (
@@ -20,10 +16,9 @@ from baselines.comparison.aggregates import (
     performance_profile,
     stratified_interval,
 )
+from baselines.plotting import legend_below, look, panels, save
 from baselines.suite.results import BadResult
 from baselines.suite.tasks import LEARN, PLAY, SUITE_VERSION
-
-_LINES = ("-", "--", "-.", ":", (0, (1, 3)), (0, (5, 1, 1, 1, 1, 1)))
 
 
 class Row(NamedTuple):
@@ -131,11 +126,10 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
         budget: Tokens of the runs that are shown.
     """
     ranked = rows(results, "learn", budget)
-    figure, axes = plt.subplots(
-        1, len(LEARN) + 1, figsize=(4.2 * (len(LEARN) + 1), 4), constrained_layout=True
-    )
+    figure, axes = panels(len(LEARN) + 1, width=4.2)
     for number, row in enumerate(ranked):
-        style = {"linestyle": _LINES[number % len(_LINES)], "label": row.name}
+        how = look(number)
+        style: dict[str, Any] = {"linestyle": how.linestyle, "color": how.color, "label": row.name}
         for axis, task in zip(axes, LEARN, strict=False):
             curves = [
                 one["outcome"]["curve"]
@@ -151,7 +145,6 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
     for axis, task in zip(axes, LEARN, strict=False):
         axis.set(title=task, xlabel="thousand tokens", ylabel="validation pass@1", ylim=(0, 1))
     axes[-1].set(title="performance profile", xlabel="score", ylabel="share of runs above", ylim=(0, 1))
-    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
-    for ending in ("png", "svg"):
-        figure.savefig(path.with_suffix(f".{ending}"), dpi=110)
-    plt.close(figure)
+    for axis in axes:
+        legend_below(axis)
+    save(figure, path.with_suffix(".png"))
