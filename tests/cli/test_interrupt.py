@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ssp_env.search.bm25.builder import build_index
+from ssp_env.worlds import World, world_preset
+
 SSP = [sys.executable, "-m", "tests.serve.run_ssp"]
 MAIN = Path(__file__).parents[2]
 
@@ -76,7 +79,7 @@ def test_a_command_that_reads(arguments, pipe, tmp_path):
     path, opened = pipe
     index = tmp_path / "index"
     if "{index}" in arguments:
-        subprocess.run([*SSP, "index", "build", "--world", "tiny", "--out", index], cwd=MAIN, check=True)
+        build_index(World(world_preset("tiny")).passages(), index, source=None)
     names = {"{out}": tmp_path / "out", "{index}": index}
     status, error = interrupted(
         *(names.get(argument, argument) for argument in arguments), path, ready=opened

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.game import Game, GameConfig, Noise, Read, Search, Task, Turn
@@ -126,6 +126,7 @@ def test_asyncio_gives_the_same_games_at_any_concurrency(concurrency, player, ex
     assert recorded(games) == expected
 
 
+@settings(max_examples=40)
 @given(
     count=st.integers(1, 8),
     attempts=st.integers(1, 3),
@@ -140,6 +141,7 @@ def test_no_order_of_answers_changes_a_game(count, attempts, cohort, concurrency
     assert recorded(together) == recorded(apart)
 
 
+@settings(max_examples=50)
 @given(
     count=st.integers(0, 20),
     cohort=st.integers(1, 10),

@@ -61,10 +61,16 @@ def test_a_snapshot_of_another_game_is_refused():
         Episode.from_data(data)
 
 
+@pytest.fixture(scope="module")
+def damaged():
+    """The text of a file, most of whose lines are tampered with."""
+    return "".join(f"{line}\n" for line in lines())
+
+
 def lines():
     rng = random.Random(1)
     yield json.dumps(RECORDS[0])
-    for _ in range(400):
+    for _ in range(250):
         line = json.dumps(tampered(rng, rng.choice(RECORDS)))
         if rng.random() < 0.2:
             place = rng.randrange(len(line))
@@ -84,9 +90,9 @@ def lines():
     ],
     ids=lambda command: " ".join(command[:3]),
 )
-def test_commands_meet_tampered_files_without_a_traceback(tmp_path, monkeypatch, command):
+def test_commands_meet_tampered_files_without_a_traceback(tmp_path, monkeypatch, command, damaged):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "games.jsonl").write_text("".join(f"{line}\n" for line in lines()))
+    (tmp_path / "games.jsonl").write_text(damaged)
     name, *options = command
     done = CliRunner().invoke(build_app(), [name, "games.jsonl", *options])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception

@@ -53,7 +53,7 @@ def test_flat_ranks_as_exact_inner_products_do():
 
 @pytest.mark.parametrize(("kind", "least"), [(HNSW(), 0.95), (IVFPQ(probes=40), 0.85)], ids=str)
 def test_approximate_indexes_find_most_of_what_flat_finds_with_the_same_scores(kind, least):
-    passages = corpus(3000)
+    passages = corpus(1500)
     queries = [" ".join(passage.text.split()[:6]) for passage in passages[:60]]
     exact = DenseEngine(passages, HASHED_WORDS).search(queries, 10)
     found = DenseEngine(passages, HASHED_WORDS, index=kind).search(queries, 10)
