@@ -3,7 +3,9 @@
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,12 +34,18 @@ def commands(page: Path, program: str) -> Iterator[list[str]]:
                 yield words[len(start) :]
 
 
-def parse_ssp(arguments: list[str]) -> None:
-    """Fail unless `ssp` takes these arguments; nothing is run."""
+@cache
+def ssp() -> Any:
+    """The command `ssp` with all that it is made of."""
     typer = pytest.importorskip("typer")
     from ssp_env.cli import build_app
 
-    command = typer.main.get_command(build_app())
+    return typer.main.get_command(build_app())
+
+
+def parse_ssp(arguments: list[str]) -> None:
+    """Fail unless `ssp` takes these arguments; nothing is run."""
+    command = ssp()
     while hasattr(command, "commands"):
         name, *arguments = arguments
         assert name in command.commands

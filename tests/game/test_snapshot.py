@@ -79,7 +79,7 @@ def test_any_game_ends_and_its_outcome_agrees_with_its_events(game, data):
         assert outcome.rewards["proposer_0"] == penalty
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(fresh_games(), st.data())
 def test_forks_at_every_step_have_the_same_future_and_leave_the_game_alone(game, data):
     while game.requests():
