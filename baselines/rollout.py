@@ -11,10 +11,11 @@ from baselines.seeding import derive_rng, derive_seed
 from baselines.tasks import Source
 from ssp_env.game import Game, GameConfig, Role, Task
 from ssp_env.game.audit import audit
-from ssp_env.game.events import ReadingGiven, TurnTaken
+from ssp_env.game.events import ReadingGiven, SearchReturned, TurnTaken
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyAgent, play
 from ssp_env.scenario import Scenario
+from ssp_env.scoring import answer_key
 from ssp_env.search.engine import SearchEngine
 
 
@@ -272,12 +273,25 @@ def rollout_metrics(games: Sequence[Game], scenarios: Mapping[str, Scenario]) ->
     if proposed:
         metrics["proposer_reward"] = _mean([outcome.rewards[PROPOSER_SEAT] for outcome in proposed])
         metrics["proposer_searches"] = _mean([outcome.metrics["proposer_searches"] for outcome in proposed])
+    if solved:
+        metrics["group_variance"] = _mean([rate * (1 - rate) for rate in solved])
+        metrics["distinct_questions"] = len({answer_key(game.question) for game in valid}) / len(valid)
+        metrics["reader_agreement"] = _mean([rate >= 0.5 for rate in solved])
+        metrics["unsearched_answers"] = _mean(
+            [not searched for game in valid for searched in _searched(game)]
+        )
     # Without a valid question there is no share of true ones.
     if labels := [found["label_true"] for found in audits if "label_true" in found]:
         metrics["label_truth"] = _mean(labels)
     for reason in sorted({outcome.reason for outcome in outcomes if outcome.verdict != "valid"}):
         metrics[f"invalid/{reason}"] = sum(outcome.reason == reason for outcome in outcomes) / len(outcomes)
     return metrics | _hops_asked(valid, scenarios)
+
+
+def _searched(game: Game) -> list[bool]:
+    """Whether each attempt of the solver has searched."""
+    searching = {event.seat for event in game.events if isinstance(event, SearchReturned)}
+    return [seat in searching for seat in game.config.seats[1:]]
 
 
 def _hops_asked(valid: Sequence[Game], scenarios: Mapping[str, Scenario]) -> dict[str, float]:

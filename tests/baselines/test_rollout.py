@@ -56,7 +56,8 @@ def test_a_perfect_solver_earns_all_and_leaves_its_proposer_nothing():
     assert (metrics["solver_reward"], metrics["label_truth"]) == (1.0, 1.0)
     assert metrics["proposer_reward"] == 0.0
     assert metrics["mixed_groups"] == 0.0
-    assert metrics["malformed_turns"] == 0.0
+    assert metrics["malformed_turns"] == metrics["unsearched_answers"] == metrics["group_variance"] == 0.0
+    assert metrics["reader_agreement"] == 1.0
 
 
 def test_a_hopeless_solver_earns_nothing_and_pays_every_valid_question():
@@ -64,7 +65,8 @@ def test_a_hopeless_solver_earns_nothing_and_pays_every_valid_question():
     metrics = played.metrics
     assert metrics["solver_reward"] == metrics["mixed_groups"] == metrics["solver_searches"] == 0.0
     assert metrics["proposer_reward"] == metrics["valid_rate"] > 0.8
-    assert metrics["label_truth"] == 1.0
+    assert metrics["label_truth"] == metrics["unsearched_answers"] == 1.0
+    assert metrics["reader_agreement"] == metrics["group_variance"] == 0.0
 
 
 @pytest.mark.parametrize("hops", [1, 2, 3])
@@ -136,6 +138,11 @@ def test_metrics_of_mixed_play_are_recounted_from_the_outcomes():
     assert metrics["valid_rate"] == len(valid) / 30
     assert metrics["mixed_groups"] == pytest.approx(len(mixed) / len(valid))
     assert metrics["solver_reward"] == pytest.approx(np.mean(rewards_of(played, proposer=False)))
+    rates = np.array([outcome.success_rate for outcome in valid])
+    assert metrics["group_variance"] == pytest.approx(np.mean(rates * (1 - rates)))
+    assert metrics["reader_agreement"] == pytest.approx(np.mean(rates >= 0.5))
+    asked = {outcome.question for outcome in valid}
+    assert metrics["distinct_questions"] == len(asked) / len(valid)
     assert metrics["proposer_reward"] == pytest.approx(np.mean(rewards_of(played, proposer=True)))
     solver_searches = sum(outcome.metrics["solver_searches"] for outcome in outcomes(played))
     assert metrics["solver_searches"] == pytest.approx(solver_searches / (4 * len(valid)))
