@@ -1,4 +1,4 @@
-"""Which numbers of hops a step asks for: those at which the solver is right about half of the time."""
+"""How often a step asks for each number of hops: most often where the solver is right half of the time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DECAY = 0.9
 class HopMixture:
     """Shares of the numbers of hops, each by the moving average p of the solver's success: 4p(1-p) + 0.1.
 
-    A group of attempts teaches most where p is near one half. Numbers that no valid question was asked for
-    yet count as such.
+    A group of attempts teaches most where p is near one half. A number of hops without a valid question so
+    far has p = 0.5.
 
     Args:
         hops: The numbers of hops there are.

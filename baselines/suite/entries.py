@@ -40,11 +40,16 @@ class Entry:
     folder: Path | None = None
 
     def __post_init__(self) -> None:
+        for name in ("name", "about", "player"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} must be a text, got {getattr(self, name)!r}")
         if not self.name or any(letter in self.name for letter in "/\\\n|"):
             raise ValueError(f"the name of an entry is one line without slashes and bars, got {self.name!r}")
         if not (self.solver or self.player):
             raise ValueError(f"the entry {self.name!r} neither learns nor plays: give it [solver] or player")
-        for role in (self.solver, self.proposer):
+        for key, role in (("solver", self.solver), ("proposer", self.proposer)):
+            if not isinstance(role, Mapping):
+                raise TypeError(f"{key} must be a table with an algorithm and its options, got {role!r}")
             RoleConfig(**{"algorithm": role.get("algorithm", "grpo")})
 
     def importable(self) -> None:

@@ -110,11 +110,15 @@ def markdown(results: Sequence[Mapping[str, Any]]) -> str:
             interval = f" [{row.interval[0]:.3f}, {row.interval[1]:.3f}]" if row.interval else ""
             lines.append(
                 f"| {row.name} | {row.mean:.3f}{interval} | {row.gap:.3f} | {by_task} | {len(row.scores)} | "
-                f"{row.about} |"
+                f"{_cell(row.about)} |"
             )
         if missing := incomplete(results, track, -negative):
             lines += ["", f"Not ranked, because a task is missing: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", r"\|").split())
 
 
 def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
@@ -124,8 +128,17 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
         results: Results of any entries.
         path: File to write, without its ending.
         budget: Tokens of the runs that are shown.
+
+    Raises:
+        BadResult: If no entry has learnt all tasks with so many tokens.
     """
     ranked = rows(results, "learn", budget)
+    if not ranked:
+        known = sorted({one["budget"] for one in results if one["track"] == "learn"})
+        raise BadResult(
+            f"no entry has learnt all tasks with {budget:,} tokens, so that there is nothing to draw; there "
+            f"are results with {', '.join(f'{one:,}' for one in known) or 'none'}"
+        )
     figure, axes = panels(len(LEARN) + 1, width=4.2)
     for number, row in enumerate(ranked):
         how = look(number)

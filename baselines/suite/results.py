@@ -1,4 +1,4 @@
-"""Results of SSP-Bench as files: what was run and where, what came out, and a seal on both."""
+"""Results of SSP-Bench as files: what was run and where, what came out, and a checksum over both."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict
         raise ValueError(f"the entry {entry.name!r} does not learn: it has no [solver]")
     entry.importable()
     config = config_of(entry, LEARN[task], seed, budget)
-    path = folder / "runs" / f"{entry.name}-{task}-{budget}-seed{seed}"
+    path = run_folder(folder, entry, task, seed, budget)
     summary = _trained(config, path, warm_start(seed, folder))
     after = summary["heldout"]["after"]
     curve, spent = [], 0
@@ -56,6 +56,11 @@ def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict
     }
     score = float(np.mean([found["pass_at_1"] for found in after.values()]))
     return result(entry, "learn", task, seed, budget, score, outcome)
+
+
+def run_folder(folder: Path, entry: Entry, task: str, seed: int, budget: int) -> Path:
+    """Return where a run is kept; each state of an entry has a folder of its own."""
+    return folder / "runs" / f"{entry.name}-{entry.digest()[:12]}-{task}-{budget}-seed{seed}"
 
 
 def config_of(entry: Entry, task: LearnTask, seed: int, budget: int) -> TrainConfig:

@@ -48,7 +48,7 @@ LEARN: Mapping[str, LearnTask] = {
     "two-hops": LearnTask("Questions of one and two hops with known answers.", {"hops": [1, 2]}),
     "three-hops": LearnTask("Up to three hops: few attempts succeed at first."),
     "lossy-search": LearnTask(
-        "Up to two hops, and searches lose a fifth of what they find: ask again, or otherwise.",
+        "Up to two hops, and searches lose a fifth of what they find: only other words may find the rest.",
         {"hops": [1, 2], "source": {"known_questions": True, "drop": 0.2}},
     ),
     "self-play": LearnTask("Both roles, no question is known.", both=True),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Literal
-from unicodedata import normalize
 
 from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import Action, Protocol
-from ssp_env.words import count_words
+from ssp_env.words import compose, count_words, separate_characters
 
 QuoteFault = Literal["unquoted", "misquoted"]
 
@@ -32,7 +31,10 @@ def quotations(protocol: Protocol, action: Action) -> tuple[str, ...]:
     """
     before = action.text.rpartition(f"<{protocol.answer}>")[0]
     if protocol.quote:
-        quoted = re.findall(f"<{protocol.quote}>(.*?)</{protocol.quote}>", before, re.DOTALL)
+        opening, closing = f"<{protocol.quote}>", f"</{protocol.quote}>"
+        # Behind the last closing tag every opening tag would be searched to the end, in quadratic time.
+        closed = before[: before.rfind(closing) + len(closing)] if closing in before else ""
+        quoted = re.findall(f"{opening}(.*?){closing}", closed, re.DOTALL)
     else:
         words = re.sub(f"</?({'|'.join(protocol.tags)})>", " ", before).split()
         quoted = [" ".join(words[place : place + FACT_WORDS]) for place in range(0, len(words), FACT_WORDS)]
@@ -48,6 +50,8 @@ def missing_quotations(
 ) -> tuple[str, ...]:
     """Return the quotations that stand in none of the passages; white space and case make no difference.
 
+    A quotation begins and ends between two words: `Sarn is mayor` does not stand in `Alsarn is mayor`.
+
     Args:
         protocol: How the passages are shown; what it escapes there may be quoted in either form.
         quoted: What `quotations` returned.
@@ -55,8 +59,8 @@ def missing_quotations(
     """
     texts = [_comparable(protocol, passage.text) for passage in passages]
     if protocol.quote:
-        shown = "\x00".join(texts)
-        return tuple(text for text in quoted if _comparable(protocol, text) not in shown)
+        shown = "\x00".join(map(_separated, texts))
+        return tuple(text for text in quoted if not _stands(_separated(_comparable(protocol, text)), shown))
     # Side by side, the end of one fact and the beginning of the next would look like a fact.
     facts = {fact for text in texts for fact in _facts(text)}
     return tuple(text for text in quoted if _comparable(protocol, text) not in facts)
@@ -68,11 +72,18 @@ def quote_fault(quoted: Sequence[str], missing: Sequence[str], least: int) -> Qu
     Args:
         quoted: What a player quoted.
         missing: Those of them that no passage holds.
-        least: How many are wanted; those of fewer words than `FACT_WORDS` do not count.
+        least: How many are wanted; those of fewer words than `FACT_WORDS` do not count, and neither do parts
+            of others.
     """
     if missing:
         return "misquoted"
-    return "unquoted" if sum(count_words(text) >= FACT_WORDS for text in quoted) < least else None
+    counted: list[str] = []
+    for text in sorted(map(_folded, quoted), key=len, reverse=True):
+        if len(counted) == least:
+            break
+        if count_words(text) >= FACT_WORDS and not any(text in longer for longer in counted):
+            counted.append(text)
+    return "unquoted" if len(counted) < least else None
 
 
 def _facts(text: str) -> list[str]:
@@ -80,5 +91,28 @@ def _facts(text: str) -> list[str]:
     return [" ".join(words[place : place + FACT_WORDS]) for place in range(0, len(words), FACT_WORDS)]
 
 
+def _stands(text: str, shown: str) -> bool:
+    """Whether a text stands in another one and cuts no word in two."""
+    place = shown.find(text)
+    while place >= 0:
+        if not any(_is_within_word(shown, end) for end in (place, place + len(text))):
+            return True
+        place = shown.find(text, place + 1)
+    return False
+
+
+def _is_within_word(text: str, place: int) -> bool:
+    return 0 < place < len(text) and text[place - 1 : place + 1].isalnum()
+
+
+def _separated(text: str) -> str:
+    # In scripts without spaces a word may end behind any character.
+    return " ".join(separate_characters(text, " ").split())
+
+
 def _comparable(protocol: Protocol, text: str) -> str:
-    return " ".join(normalize("NFC", protocol.escape(text)).casefold().split())
+    return _folded(protocol.escape(text))
+
+
+def _folded(text: str) -> str:
+    return " ".join(compose(text.casefold()).split())

@@ -1,6 +1,7 @@
 """Quotations: what a reader or solver copies is held word for word against what it was shown."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -112,6 +113,34 @@ def test_a_quotation_cannot_run_from_one_passage_or_fact_into_the_next():
     facts = Passage("c", "", "belin seat corun belin mayor sarn")
     assert missing_quotations(TERSE, ["corun belin mayor"], [facts]) == ("corun belin mayor",)
     assert missing_quotations(TERSE, ["belin mayor sarn"], [facts]) == ()
+
+
+def test_a_quotation_cuts_no_word_in_two():
+    passage = Passage("p", "", "Alsarn is mayor of Corunna. 北京の市長は誰か")
+    for cut in ("sarn is mayor of Corunna", "Alsarn is mayor of Corun", "n is mayor of C"):
+        assert missing_quotations(DEFAULT, [cut], [passage]) == (cut,)
+    for whole in ("Alsarn is mayor", "is mayor of Corunna", "Corunna. 北京の市", "京の市長"):
+        assert missing_quotations(DEFAULT, [whole], [passage]) == ()
+    # A later occurrence may be whole where an earlier one is not.
+    again = Passage("q", "", "Alsarn is old, and Sarn is young: Sarn is here.")
+    assert missing_quotations(DEFAULT, ["sarn is young", "Sarn is"], [again]) == ()
+
+
+def test_parts_of_a_quotation_are_no_further_quotations():
+    whole, part = "The mother of Belin is Tavor.", "mother of  BELIN is"
+    assert quote_fault([whole, part], [], 2) == "unquoted"
+    assert quote_fault([part, whole], [], 2) == "unquoted"
+    assert quote_fault([part, "Tavor lives in Sarn."], [], 2) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["<quote>", "</quote><quote>", "<quote></quote>", "a\u0301\u0323 ", "\u0301\u0323"]
+)
+def test_quotations_are_read_in_linear_time(text):
+    started = time.perf_counter()
+    hostile = f"<quote>{text * 40_000}</quote>{text * 40_000}{answer()}"
+    missing_quotations(DEFAULT, quoted_in(hostile), [Passage("p", "", text * 1000)])
+    assert time.perf_counter() - started < 20
 
 
 def test_too_few_words_do_not_count_and_one_missing_quotation_spoils_all():

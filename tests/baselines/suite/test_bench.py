@@ -1,4 +1,4 @@
-"""SSP-Bench: entries that are read, results that are sealed and repeated, a leaderboard that ranks fairly."""
+"""SSP-Bench: entries that are read, results that are verified, a leaderboard that ranks fairly."""
 
 import json
 
@@ -18,7 +18,7 @@ from baselines.suite.results import (
     result,
     write_result,
 )
-from baselines.suite.runs import config_of, play
+from baselines.suite.runs import config_of, play, run_folder
 from baselines.suite.tasks import LEARN, PLAY, SUITE_VERSION, PlayTask
 
 OWN = """
@@ -76,12 +76,33 @@ def test_an_entry_is_its_file_and_the_code_beside_it(tmp_path):
         ('name = "a/b"\nplayer = "weak"', "one line without slashes and bars"),
         ('[solver]\nalgorithm = "gpro"', "did you mean 'grpo'"),
         ("player = ", "entry.toml"),
+        ('solver = "grpo"', "solver must be a table with an algorithm and its options, got 'grpo'"),
+        ("player = 3", "player must be a text, got 3"),
     ],
 )
 def test_a_bad_entry_is_refused_with_its_file_named(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_entry(entry_folder(tmp_path, text))
     assert "entry.toml" in str(caught.value)
+
+
+def test_a_changed_entry_does_not_take_up_the_runs_of_its_earlier_state(tmp_path):
+    folder = entry_folder(tmp_path / "mine")
+    where = tmp_path, read_entry(folder), "two-hops", 0, 1000
+    before = run_folder(*where)
+    assert run_folder(*where) == before
+    (folder / "mine_of_bench.py").write_text("changed = 1\n")
+    assert run_folder(tmp_path, read_entry(folder), "two-hops", 0, 1000) != before
+
+
+def test_results_of_a_reference_entry_are_found_by_the_name_of_their_folder(tmp_path):
+    pytest.importorskip("typer")
+    from baselines.suite.command import entry_of
+
+    assert entry_of(tmp_path / "grpo") is OURS["grpo"]
+    assert entry_of(entry_folder(tmp_path / "rloo")).player == "mine_of_bench:mine"
+    with pytest.raises(FileNotFoundError, match=r"there is no entry\.toml in"):
+        entry_of(tmp_path / "mine")
 
 
 def test_a_folder_without_an_entry_says_what_is_missing(tmp_path):
@@ -169,6 +190,15 @@ def test_curves_and_profiles_are_drawn(tmp_path):
     assert (tmp_path / "bench.png").stat().st_size > 10_000 and (tmp_path / "bench.svg").exists()
 
 
+def test_a_picture_of_nothing_is_refused_and_bars_do_not_break_the_table(tmp_path):
+    with pytest.raises(BadResult, match=r"with 40,000 tokens, so that .* there are results with 1,000"):
+        draw(grid("one", [[0.5] * 4]), tmp_path / "bench", 40_000)
+    results = grid("one", [[0.5] * 4])
+    for one in results:
+        one["entry"]["about"] = "a | b\nc"
+    assert "| a \\| b c |" in markdown(results)
+
+
 # -- running -------------------------------------------------------------------------------------------
 
 
@@ -204,8 +234,31 @@ def test_the_command_verifies_results_of_others_and_notices_what_differs(tmp_pat
     write_result(path, {**wrong, "checksum": checksum(wrong)})
     assert command.main(["verify", str(folder)], standalone_mode=False) == 1
     assert "score: 0.99 became" in capsys.readouterr().out
-    command.main(["report", str(folder), "--leaderboard", str(tmp_path / "L.md")], standalone_mode=False)
-    assert "| mine | 0.990 |" in (tmp_path / "L.md").read_text()
+    command.main(["report", str(folder), "--leaderboard", str(tmp_path / "new/L.md")], standalone_mode=False)
+    assert "| mine | 0.990 |" in (tmp_path / "new/L.md").read_text()
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_verify_leaves_nothing_behind_that_the_next_one_would_read(tmp_path, monkeypatch):
+    typer = pytest.importorskip("typer")
+    from baselines.suite import command
+
+    folder = entry_folder(tmp_path / "mine", 'player = "perfect"\n')
+    right = play(read_entry(folder), "both-roles", 0)
+    write_result(file_of(folder, "play", "both-roles", 0, 0), right)
+    used = []
+
+    def outcome(entry, track, task, seed, budget, out):
+        used.append(out)
+        assert out.parent == tmp_path / "verified" and not any(out.iterdir())
+        (out / "run").mkdir()
+        return right
+
+    monkeypatch.setattr(command, "outcome", outcome)
+    app = typer.main.get_command(command.app)
+    for _ in range(2):
+        app.main(["verify", str(folder), "--out", str(tmp_path / "verified")], standalone_mode=False)
+    assert len(used) == 2 and not any((tmp_path / "verified").iterdir())
 
 
 def fails(name):
