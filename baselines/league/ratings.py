@@ -56,7 +56,9 @@ def rate(games: CrossPlay, *, repetitions: int = 200, seed: int = 0) -> list[Rat
     ended = np.concatenate([known.any(axis=(1, 2)), known.any(axis=(0, 2))])
     for (name, role), any_ended in zip(sides, ended.tolist(), strict=True):
         if not any_ended:
-            raise ValueError(f"every game of the {role} {name} ended in an error, so that it has no rating")
+            raise ValueError(
+                f"every game of the {role} {name} ended in an error: leave it out, it has no rating"
+            )
     ratings = _elo(games)
     rng = np.random.default_rng(seed)
     tasks = games.points.shape[2]
@@ -130,5 +132,5 @@ def _trend(points: Numbers, among: Numbers) -> Trend:
     ]
     constant = np.ptp(points) == 0
     correlation = 0.0 if constant else float(spearmanr(np.arange(len(points)), points).statistic)
-    past = [float(np.nanmean(among[place, : place + 1])) for place in range(len(points))]
+    past = [float(mean(among[place, : place + 1], axis=0)) for place in range(len(points))]
     return Trend(float(np.mean(pairs)), correlation, past)

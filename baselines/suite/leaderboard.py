@@ -29,6 +29,7 @@ class Row(NamedTuple):
         about: What it is.
         scores: Its scores, shape (seeds, tasks).
         tasks: Names of the tasks.
+        seeds: Seeds of the runs.
         mean: The interquartile mean over tasks and seeds.
         interval: Its 95 % interval by stratified bootstrap; None with fewer than two seeds.
         gap: The optimality gap to a score of 1.
@@ -38,6 +39,7 @@ class Row(NamedTuple):
     about: str
     scores: Scores
     tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
     mean: float
     interval: tuple[float, float] | None
     gap: float
@@ -77,7 +79,8 @@ def _row(name: str, kept: Mapping[tuple[str, int], Mapping[str, Any]], tasks: tu
     scores = np.array([[kept[task, seed]["score"] for task in tasks] for seed in seeds], dtype=float)
     low_high = stratified_interval(interquartile_mean, scores) if len(seeds) > 1 else None
     about = next(iter(kept.values()))["entry"]["about"]
-    return Row(name, about, scores, tasks, interquartile_mean(scores), low_high, optimality_gap(scores))
+    mean, gap = interquartile_mean(scores), optimality_gap(scores)
+    return Row(name, about, scores, tasks, tuple(seeds), mean, low_high, gap)
 
 
 def incomplete(results: Sequence[Mapping[str, Any]], track: str, budget: int) -> list[str]:
@@ -107,9 +110,10 @@ def markdown(results: Sequence[Mapping[str, Any]]) -> str:
         lines.append(f"|---|---|---|{'---|' * len(tasks)}---|---|")
         for row in ranked:
             by_task = " | ".join(f"{value:.3f}" for value in row.scores.mean(axis=0))
+            seeds = ", ".join(map(str, row.seeds))
             interval = f" [{row.interval[0]:.3f}, {row.interval[1]:.3f}]" if row.interval else ""
             lines.append(
-                f"| {row.name} | {row.mean:.3f}{interval} | {row.gap:.3f} | {by_task} | {len(row.scores)} | "
+                f"| {row.name} | {row.mean:.3f}{interval} | {row.gap:.3f} | {by_task} | {seeds} | "
                 f"{_cell(row.about)} |"
             )
         if missing := incomplete(results, track, -negative):

@@ -104,6 +104,8 @@ def _hash(folder: Path) -> str:
 def play(entry: Entry, task: str, seed: int) -> dict[str, Any]:
     """Let a finished agent play both roles against the opponents of a task.
 
+    A game in which the agent raises is lost, or it would do best to raise wherever it knows no answer.
+
     Raises:
         ValueError: If the entry has no player, or its player breaks in every game of a role.
     """
@@ -117,7 +119,7 @@ def play(entry: Entry, task: str, seed: int) -> dict[str, Any]:
     for role, shares in points.items():
         if np.isnan(shares).all():
             raise ValueError(f"every game of the {role} {entry.player!r} ended in an error")
-    means = {role: float(np.nanmean(shares)) for role, shares in points.items()}
+    means = {role: float(np.nan_to_num(shares, nan=0.0).mean()) for role, shares in points.items()}
     failed = int(sum(np.isnan(shares).sum() for shares in points.values()))
     return result(
         entry, "play", task, seed, 0, float(np.mean(list(means.values()))), {**means, "failed": failed}

@@ -163,6 +163,7 @@ def test_entries_are_ranked_by_the_interquartile_mean_over_tasks_and_seeds():
     ranked = rows([*grid("low", scores - 0.1), *grid("high", scores)], "learn", 1000)
     assert [row.name for row in ranked] == ["high", "low"]
     assert ranked[0].mean == pytest.approx(np.sort(scores.ravel())[2:-2].mean())
+    assert ranked[0].seeds == (0, 1)
     assert ranked[0].gap == pytest.approx(1 - scores.mean())
     low, high = ranked[0].interval
     assert low <= ranked[0].mean <= high
@@ -236,6 +237,26 @@ def test_the_command_verifies_results_of_others_and_notices_what_differs(tmp_pat
     assert "score: 0.99 became" in capsys.readouterr().out
     command.main(["report", str(folder), "--leaderboard", str(tmp_path / "new/L.md")], standalone_mode=False)
     assert "| mine | 0.990 |" in (tmp_path / "new/L.md").read_text()
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_games_in_which_a_player_raises_are_lost(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code = """
+from agents.scripted import ScriptedPlayer
+
+class Picky(ScriptedPlayer):
+    def act(self, view):
+        if int(view.game_id[-1]) % 2:
+            raise RuntimeError("too hard")
+        return super().act(view)
+
+picky = Picky(solver="perfect", proposer="weak")
+"""
+    folder = entry_folder(tmp_path / "picky", 'player = "picky_of_bench:picky"\n')
+    (folder / "picky_of_bench.py").write_text(code)
+    outcome = play(read_entry(folder), "both-roles", 0)["outcome"]
+    assert outcome["solver"] == 0.5 and outcome["proposer"] <= 0.5 and outcome["failed"] == 10
 
 
 @pytest.mark.usefixtures("few_questions")
