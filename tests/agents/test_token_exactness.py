@@ -24,9 +24,9 @@ from ssp_env.search.bm25 import BM25Engine
 from tests.agents.chatty import CHATML, TOOL_CHATML, build_model, build_tokenizer
 from tests.agents.token_exactness import NotExact, Tap, check_exactness
 
-GAMES = int(os.environ.get("SSP_TOKEN_GAMES", "48"))
+GAMES = int(os.environ.get("SSP_TOKEN_GAMES", "32"))
 SMOLLM2_GAMES = int(os.environ.get("SSP_SMOLLM2_GAMES", "1"))
-COHORT = 24
+COHORT = 8
 ENGINE = BM25Engine([Passage(str(n), f"page {n}", f"blue whales eat krill {n}") for n in range(9)])
 # Whole actions as tokens, so that a model that babbles gets somewhere in a game.
 QUERIES = [
