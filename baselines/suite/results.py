@@ -147,9 +147,11 @@ def read_results(folders: Iterable[Path]) -> list[dict[str, Any]]:
     Raises:
         BadResult: If one cannot be used, or there is none.
     """
-    paths = [path for folder in folders for path in sorted(folder.rglob("results/*.json"))]
+    given = list(folders)
+    paths = [path for folder in given for path in sorted(folder.rglob("results/*.json"))]
     if not paths:
-        raise BadResult("there are no results yet: ssp bench run ENTRY")
+        where = ", ".join(map(str, given))
+        raise BadResult(f"there are no results yet in {where}: ssp bench run ENTRY writes them")
     return [read_result(path) for path in paths]
 
 
