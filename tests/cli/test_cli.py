@@ -112,11 +112,12 @@ def test_an_existing_run_is_refused_and_both_ways_on_are_named(ssp, monkeypatch,
         ("torch", "torch is not installed. Install it with: pip install 'ssp-env[train]'"),
     ],
 )
-def test_a_missing_extra_is_named(ssp, monkeypatch, missing, extra):
+def test_a_missing_extra_is_named(ssp, monkeypatch, tmp_path, missing, extra):
+    monkeypatch.chdir(tmp_path)
     for name in [name for name in sys.modules if name.split(".")[0] in ("agents", "baselines")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
-    message, printed = ssp("eval", "nowhere")
+    message, printed = ssp("train", "--preset", "smoke", "--name", "mine")
     assert message == f"ssp: {extra}"
     assert "Traceback" not in printed.err
 

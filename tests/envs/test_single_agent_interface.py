@@ -140,7 +140,7 @@ def test_a_search_engine_of_ones_own_goes_to_other_processes():
         (solver, {"questions": [(QUESTION, 3)]}, TypeError, "must be a string, got int"),
         (solver, {"tasks": [TASK]}, ValueError, "they need proposer="),
         (solver, {"reader": PERFECT}, ValueError, "they need proposer="),
-        (solver, {"render_mode": "html"}, ValueError, "render_mode must be None or one of"),
+        (solver, {"render_mode": "rgb_array"}, ValueError, "render_mode must be None or one of"),
         (solver, {"config": GameConfig(judge=True)}, ValueError, "needs judge="),
         (solver, {"search": {"moon": Shelf()}}, ValueError, "no search engine for corpus ''"),
         (solver_against, {"proposer": "gpt"}, TypeError, "proposer must be an agent with .*, got str"),
