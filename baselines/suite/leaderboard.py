@@ -83,11 +83,12 @@ def _row(name: str, kept: Mapping[tuple[str, int], Mapping[str, Any]], tasks: tu
     return Row(name, about, scores, tasks, tuple(seeds), mean, low_high, gap)
 
 
-def incomplete(results: Sequence[Mapping[str, Any]], track: str, budget: int) -> list[str]:
-    """Say which entries of a track lack a task."""
-    ranked = {row.name for row in rows(results, track, budget)}
+def incomplete(
+    results: Sequence[Mapping[str, Any]], track: str, budget: int, ranked: Sequence[Row]
+) -> list[str]:
+    """Say which entries of a track lack a task, and so are not among the ranked ones."""
     present = {one["entry"]["name"] for one in results if one["track"] == track and one["budget"] == budget}
-    return sorted(present - ranked)
+    return sorted(present - {row.name for row in ranked})
 
 
 def markdown(results: Sequence[Mapping[str, Any]]) -> str:
@@ -116,7 +117,7 @@ def markdown(results: Sequence[Mapping[str, Any]]) -> str:
                 f"| {row.name} | {row.mean:.3f}{interval} | {row.gap:.3f} | {by_task} | {seeds} | "
                 f"{_cell(row.about)} |"
             )
-        if missing := incomplete(results, track, -negative):
+        if missing := incomplete(results, track, -negative, ranked):
             lines += ["", f"Not ranked, because a task is missing: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
 
