@@ -3,6 +3,7 @@ from .adapters import as_passage as as_passage
 from .bm25 import BM25Engine as BM25Engine
 from .chat_endpoint import ChatEndpoint as ChatEndpoint
 from .corpus import read_corpus as read_corpus
+from .degraded import DegradedEngine as DegradedEngine
 from .dense import HNSW as HNSW
 from .dense import IVFPQ as IVFPQ
 from .dense import DenseEngine as DenseEngine
