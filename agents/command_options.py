@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -89,7 +89,7 @@ def open_from_options(
     index: Path | None,
     search: str | None,
     answers: Path | None,
-    hops: int,
+    hops: Sequence[int],
     seed: int,
     rules: Mapping[str, Any],
     questions: Path | None = None,
@@ -119,6 +119,6 @@ def open_from_options(
             search=search_option(index, search),
             answers=answers,
             questions=questions,
-            hops=(hops,),
+            hops=hops,
             rules=rules,
         )

@@ -107,7 +107,7 @@ def play(
     given = read_rules(rules, rule, **own, protocol=protocol, judge=True if judge else None)
     scenario = open_from_options(
         world=world, split="train", world_index=world_index, corpus=corpus, index=index, search=search,
-        answers=answers, hops=hops, seed=seed, rules=given,
+        answers=answers, hops=(hops,), seed=seed, rules=given,
     )  # fmt: skip
     console = Console()
     names = names_by_role(proposer, solver, reader)

@@ -205,7 +205,7 @@ def evaluate(
     if games is not None:
         file = questions[0] if questions else None
         _side_by_side(
-            players, games, known, {**opening, "answers": answers, "questions": file, "hops": hops or 2},
+            players, games, known, {**opening, "answers": answers, "questions": file, "hops": (hops or 2,)},
             threads, json_file, {
                 "reader": reader, "players": options, "folder": out, "judge": judge or "",
                 "max_new_tokens": max_new_tokens,
@@ -373,7 +373,7 @@ def _of_files(
     if control != "search" and not any(opening[name] for name in ("world", "corpus", "index", "search")):
         return drawn, {"": open_scenario(search=NothingFound(), rules=opening["rules"])}
     scenario = open_from_options(
-        split="heldout", answers=None, questions=questions[0] if questions else folder, hops=2, **opening
+        split="heldout", answers=None, questions=questions[0] if questions else folder, hops=(2,), **opening
     )
     return drawn, {"": scenario}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,8 +31,6 @@ from agents.scripted import SCRIPTED
 from baselines.evaluation.progress import bar, prepare_models
 from ssp_env.cli.options import Corpus, IndexDirectory, Search, print_text, table
 from ssp_env.cli.rules import Attempts, MaxTurns, RulesFile, RuleValues, TopK, read_rules
-from ssp_env.game import Task
-from ssp_env.scenario import Scenario
 from ssp_env.worlds import MAX_HOPS
 
 if TYPE_CHECKING:
@@ -114,23 +112,16 @@ def league(
     sides = ([*both, *(proposer or [])], [*both, *(solver or [])])
     _check(sides, reader)
     given = read_rules(rules, rule, attempts=attempts, top_k=top_k, max_turns=max_turns)
-    if answers or corpus or index or search:
-        worlds = 1
     first = seed if world_index is None else world_index
-    scenarios, tasks = _drawn(
-        [
-            open_from_options(
-                world=world, split="heldout", world_index=first + number, corpus=corpus, index=index,
-                search=search, answers=answers, hops=one, seed=seed, rules=given,
-            )
-            for number in range(worlds)
-            for one in (hops or (1, 2, 3))
-        ],
-        games,
-        seed,
-    )  # fmt: skip
+    opened = [
+        open_from_options(
+            world=world, split="heldout", world_index=first + number, corpus=corpus, index=index,
+            search=search, answers=answers, hops=hops or (1, 2, 3), seed=seed, rules=given,
+        )
+        for number in range(1 if answers or corpus or index or search else worlds)
+    ]  # fmt: skip
     prepare_models([*sides[0], *sides[1], reader], threads)
-    from baselines.league.rounds import RoundRobin
+    from baselines.league.rounds import RoundRobin, spread_tasks
 
     options = PlayerOptions(
         prompts=checked_prompts(prompts),
@@ -140,10 +131,11 @@ def league(
         labels=OPTION_OF_ROLE,
     )
     robin = RoundRobin(
-        scenarios, tasks, reader, out, seed=seed, temperature=temperature, max_new_tokens=max_new_tokens,
-        players=options,
+        *spread_tasks(opened, games, seed), reader, out, seed=seed, temperature=temperature,
+        max_new_tokens=max_new_tokens, players=options,
     )  # fmt: skip
-    with bar("games", 0) as advance:
+    # Invalid questions are not answered: fewer games may be played.
+    with bar("games", games * len(sides[0]) * (1 + len(sides[1]))) as advance:
         played = robin.play(*sides, lambda name: advance())
     _report(
         played, followed, out, {"reader": reader, "temperature": temperature, "seed": seed, "rules": given}
@@ -177,19 +169,6 @@ def _check(sides: tuple[Sequence[str], Sequence[str]], reader: str) -> None:
             raise ValueError(f"{wrong[0]} is no {role}: name it with --{other} alone")
     if not reader:
         raise ValueError("a league needs one reader for all: name it with --reader")
-
-
-def _drawn(opened: Sequence[Scenario], games: int, seed: int) -> tuple[dict[str, Scenario], list[Task]]:
-    """Spread the tasks evenly over the scenarios; return these by `Task.corpus`, and the tasks."""
-    scenarios = {str(number): scenario for number, scenario in enumerate(opened)}
-    shares = [games // len(opened) + (number < games % len(opened)) for number in range(len(opened))]
-    tasks = [
-        replace(task, id=f"{key}/{task.id}", corpus=key)
-        for share, (key, scenario) in zip(shares, scenarios.items(), strict=True)
-        if share
-        for task in scenario.draw_tasks(share, seed)
-    ]
-    return scenarios, tasks
 
 
 def _report(played: CrossPlay, followed: Sequence[str], out: Path, options: Mapping[str, Any]) -> None:

@@ -21,6 +21,19 @@ from ssp_env.scenario import Scenario
 NOTHING = "nobody"
 
 
+def spread_tasks(opened: Sequence[Scenario], count: int, seed: int) -> tuple[dict[str, Scenario], list[Task]]:
+    """Draw tasks evenly from scenarios; return these by `Task.corpus`, and the tasks."""
+    scenarios = {str(number): scenario for number, scenario in enumerate(opened)}
+    tasks = [
+        replace(task, id=f"{key}/{task.id}", corpus=key)
+        for number, (key, scenario) in enumerate(scenarios.items())
+        if (share := count // len(opened) + (number < count % len(opened)))
+        # Of equal worlds the same seed would draw the same places, and so the same numbers of hops.
+        for task in scenario.draw_tasks(share, seed + number)
+    ]
+    return scenarios, tasks
+
+
 @dataclass(frozen=True)
 class Passes:
     """A solver that answers at once and wrongly, where only the proposer matters."""

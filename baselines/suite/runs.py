@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
+from baselines.comparison.curves import spent
 from baselines.config import TrainConfig
 from baselines.run_directory import RunDirectory
-from baselines.run_files import self_play_rows, tokens_spent
+from baselines.run_files import self_play_rows
 from baselines.suite.entries import Entry
 from baselines.suite.results import result
 from baselines.suite.tasks import LEARN, PLAY, LearnTask
@@ -40,17 +40,18 @@ def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict
     path = run_folder(folder, entry, task, seed, budget)
     summary = _trained(config, path, warm_start(seed, folder))
     after = summary["heldout"]["after"]
-    curve, spent = [], 0
-    for row in self_play_rows(RunDirectory(path).read_jsonl("metrics.jsonl")):
-        spent += tokens_spent(row)
-        points = [value for name, value in row.items() if name.startswith("validation/")]
-        if points:
-            curve.append([spent, float(np.mean(points))])
+    rows = RunDirectory(path).read_jsonl("metrics.jsonl")
+    used = spent(rows).tolist()
+    validated = [
+        [value for name, value in row.items() if name.startswith("validation/")]
+        for row in self_play_rows(rows)
+    ]
+    curve = [[tokens, float(np.mean(found))] for tokens, found in zip(used, validated, strict=True) if found]
     outcome = {
         "before": {name: found["pass_at_1"] for name, found in summary["heldout"]["before"].items()},
         "after": {name: found["pass_at_1"] for name, found in after.items()},
         "intervals": {name: found["ci95"] for name, found in after.items()},
-        "tokens": spent,
+        "tokens": used[-1],
         "curve": curve,
         "weights": _hash(path / "final"),
     }
@@ -127,21 +128,15 @@ def play(entry: Entry, task: str, seed: int) -> dict[str, Any]:
 
 
 def _points(entry: Entry, task: str, seed: int, role: str, folder: Path) -> Any:
-    from baselines.league.rounds import RoundRobin
+    from baselines.league.rounds import RoundRobin, spread_tasks
     from ssp_env.scenario import open_scenario
 
     chosen = PLAY[task]
-    scenarios = {
-        f"{index}/{hops}": open_scenario("tiny", split="heldout", index=index, hops=(hops,))
+    opened = [
+        open_scenario("tiny", split="heldout", index=index, hops=chosen.hops)
         for index in range(seed * 10, seed * 10 + 10)
-        for hops in chosen.hops
-    }
-    share = chosen.questions // len(scenarios)
-    tasks = [
-        replace(one, id=f"{key}/{one.id}", corpus=key)
-        for key, scenario in scenarios.items()
-        for one in scenario.draw_tasks(share, seed)
     ]
+    scenarios, tasks = spread_tasks(opened, chosen.questions, seed)
     robin = RoundRobin(scenarios, tasks, "perfect", folder, seed=seed, temperature=1.0)
     if role == "solver":
         return robin.play(chosen.proposers, [entry.player]).points
