@@ -49,6 +49,7 @@ LEARNING = replace(
     steps=5,
     answers=6,
     evaluation=EvaluationConfig(questions=4, validation_every=5, validation_questions=2),
+    models_every=2,
 )
 """Self-play that changes the cloned policy at every step, if scores are lenient."""
 

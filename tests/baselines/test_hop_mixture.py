@@ -13,6 +13,7 @@ from baselines.hop_mixture import HopMixture
 from baselines.tasks import WorldSource
 from ssp_env.game import Game, Task
 from ssp_env.play import play
+from tests.baselines.test_self_play import opened
 from tests.game.doubles import HOPELESS, PERFECT, PROPOSAL, Script, Shelf, rules
 
 ASKING = Script(*PROPOSAL)
@@ -55,3 +56,16 @@ def test_a_source_draws_hops_by_their_shares(known):
     assert drawn[1] == 0 and 160 < drawn[2] < 200 and drawn[3] == 200 - drawn[2]
     equal, _ = replace(source, shares={}).draw(np.random.default_rng(0), 200)
     assert set(Counter(task.hops for task in equal)) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("kind", ["equal", "adaptive"])
+def test_a_step_asks_for_hops_by_the_success_of_earlier_steps_and_a_checkpoint_keeps_it(kind, learner):
+    changes = {"hop_mixture": kind, "hops": [1, 2], "answers": 60, "proposer": {"algorithm": "frozen"}}
+    game = opened(learner, changes)
+    game.hop_mixture.success = {1: 1.0, 2: 0.5}
+    played, _ = game.step(0)
+    asked = Counter(task.hops for task in (one.task for one in played.games))
+    assert (asked[1] < 15) is (kind == "adaptive")
+    other = opened(learner, changes)
+    other.load_state_dict(game.state_dict(), game.plain_state())
+    assert other.hop_mixture.success == game.hop_mixture.success != {1: 0.5, 2: 0.5}

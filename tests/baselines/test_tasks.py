@@ -14,6 +14,7 @@ from baselines.config import TERSE_GAME
 from baselines.tasks import Source, SourceConfig, WorldSource, heldout_games, open_source
 from ssp_env.game import GameConfig, Turn
 from ssp_env.scenario import open_scenario
+from ssp_env.search import BM25Engine
 from ssp_env.worlds import World, WorldConfig, world_preset
 from ssp_env.worlds.schema import is_heldout_composition
 
@@ -209,3 +210,25 @@ def test_only_a_file_for_that_purpose_is_held_out(corpus: Path):
 def test_a_missing_file_is_named_with_its_option(corpus: Path):
     with pytest.raises(FileNotFoundError, match=r"source\.heldout: there is no file or folder '.*none'"):
         of_corpus(corpus, heldout="none")
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.5])
+def test_searches_of_a_run_lose_what_the_source_says_in_training_and_in_measuring(drop: float):
+    source = open_source(SourceConfig(drop=drop), "tiny", (1,), TERSE_GAME)
+    _, drawn = source.draw(np.random.default_rng(0), 4)
+    (held,) = source.heldout(TERSE_GAME, 4, validation=False)
+    reopened = {key: source.reopen(key) for key in drawn}
+    for scenarios in (drawn, reopened, held.scenarios):
+        for scenario in scenarios.values():
+            names = [passage.text.split()[0] for passage in map(scenario.world.passage, range(24))]
+            found = scenario.engine.search(names, 2)
+            whole = BM25Engine(map(scenario.world.passage, range(24))).search(names, 2)
+            kept = sum(map(len, found)) / sum(map(len, whole))
+            assert (kept > 0.95) if drop == 0 else (0.3 < kept < 0.7)
+
+
+def test_losses_are_shares_and_for_generated_worlds():
+    with pytest.raises(ValueError, match=r"source\.drop must be from 0 to below 1, got 1"):
+        SourceConfig(drop=1)
+    with pytest.raises(ValueError, match=r"source\.drop is for generated worlds"):
+        SourceConfig(corpus="pages.jsonl", drop=0.1)

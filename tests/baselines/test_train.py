@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import LlamaForCausalLM
 
-from agents.player_names import model_of_run
+from agents.player_names import PlayerOptions, model_of_run, player_by_name
 from agents.tiny_model import build_model, load, save
 from baselines.config import ModelConfig, preset
 from baselines.run_directory import RunDirectory
@@ -268,3 +269,12 @@ def test_a_warm_start_of_another_size_is_refused(tmp_path: Path, what: str):
     save(build_model(len(TOKENIZER) + (what == "vocabulary"), **size), TOKENIZER, tmp_path / "large")
     with pytest.raises(ValueError, match="large"):
         train(SHORT, tmp_path / "run", warm_start=tmp_path / "large")
+
+
+def test_models_of_the_way_are_kept_and_can_be_named_as_players(learning_run: Path):
+    kept = sorted((learning_run / "models").iterdir())
+    assert [folder.name for folder in kept] == ["000002", "000004"]
+    found = [weights(folder) for folder in (*kept, learning_run / "final")]
+    assert not any(same(one, other) for one, other in combinations(found, 2))
+    made = player_by_name("solver", str(kept[0]), PlayerOptions())
+    assert made.prompts == "terse"
