@@ -95,3 +95,10 @@ def test_bad_shapes_and_players_of_one_role_are_refused():
         CrossPlay(["p"], ["s"], np.zeros((2, 1, 3)), np.zeros((1, 3)))
     with pytest.raises(ValueError, match="p0 does not take part in both roles"):
         trends(played(np.zeros((2, 2, 1))), ["p0", "p1"])
+
+
+def test_drawn_tasks_keep_all_their_games():
+    games = played(np.arange(6).reshape(1, 2, 3) / 6, valid=[[1, 0, 1]])
+    drawn = games.resampled([2, 2, 1])
+    assert drawn.points.tolist() == games.points[:, :, [2, 2, 1]].tolist()
+    assert drawn.valid.tolist() == [[1, 1, 0]]
