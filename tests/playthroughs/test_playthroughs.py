@@ -12,7 +12,8 @@ from ssp_env.game.rewards import REWARD_SHAPES
 from ssp_env.game.view import Probe
 from ssp_env.records import Episode, first_difference
 from tests.playthroughs import regenerate
-from tests.playthroughs.regenerate import FOLDER, SCENARIOS, difference, finished_game, playthrough
+from tests.playthroughs.regenerate import FOLDER, difference, finished_game, playthrough
+from tests.playthroughs.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
