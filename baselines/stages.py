@@ -94,7 +94,8 @@ class WarmStart:
     def _shown(self, number: int) -> list[Sample]:
         """Return the demonstrations of a step of cloning."""
         options, seed = self.config.warm_start, self.config.seed
-        game = replace(self.config.game, attempts=options.cloning_attempts)
+        # A second reading teaches what the first one teaches.
+        game = replace(self.config.game, attempts=options.cloning_attempts, second_reading=False)
         rng = derive_rng(seed, "cloning", number)
         if isinstance(self.opened, TinyModel):
             player = ScriptedPlayer(seed=derive_seed(seed, "cloning", number))

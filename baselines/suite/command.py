@@ -20,7 +20,7 @@ from baselines.suite.results import (
     read_results,
     write_result,
 )
-from baselines.suite.tasks import BUDGET, LEARN, PLAY, QUICK_BUDGET, SEEDS
+from baselines.suite.tasks import BUDGET, LEARN, PLAY, QUICK_BUDGET, SEEDS, warm_start_folder
 from ssp_env.cli.options import print_text, table
 
 app = typer.Typer(
@@ -66,7 +66,7 @@ def run(
     ]
     # The warm start of a seed is made by one process, and all others wait for it.
     warm = [
-        Job(f"warm start {seed}", make_warm_start, (seed, out), out / "logs" / f"warm-{seed}.log")
+        Job(f"warm start {seed}", make_warm_start, (seed, budget, out), out / "logs" / f"warm-{seed}.log")
         for seed in sorted(
             {job.arguments[3] for job in jobs if job.needed is not None and not job.needed.exists()}
         )
@@ -125,7 +125,7 @@ def _job(entry: Entry, track: str, task: str, seed: int, budget: int, out: Path)
             f"{path} is of another state of {entry.name}: delete its results, or give the entry another name"
         )
     name = f"{entry.name} {task} {seed}"
-    needed = out / "warm-starts" / f"seed{seed}" / "summary.json" if track == "learn" else None
+    needed = warm_start_folder(seed, budget, out) / "summary.json" if track == "learn" else None
     log = out / "logs" / f"{name.replace(' ', '-')}.log"
     where = str(entry.folder) if entry.folder else entry.name
     return [Job(name, run_one, (where, track, task, seed, budget, out), log, needed)]
@@ -147,11 +147,11 @@ def outcome(entry: Entry, track: str, task: str, seed: int, budget: int, out: Pa
     return learn(entry, task, seed, budget, out) if track == "learn" else play(entry, task, seed)
 
 
-def make_warm_start(seed: int, out: Path) -> None:
+def make_warm_start(seed: int, budget: int, out: Path) -> None:
     """Make the warm start of a seed; called in a process of its own."""
     from baselines.suite.runs import warm_start
 
-    warm_start(seed, out)
+    warm_start(seed, budget, out)
 
 
 def _show(console: Console, entry: Entry, out: Path) -> None:

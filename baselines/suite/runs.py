@@ -17,7 +17,7 @@ from baselines.run_directory import RunDirectory
 from baselines.run_files import self_play_rows
 from baselines.suite.entries import Entry
 from baselines.suite.results import result
-from baselines.suite.tasks import LEARN, PLAY, LearnTask
+from baselines.suite.tasks import LEARN, PLAY, LearnTask, warm_start_folder
 
 
 def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict
     entry.importable()
     config = config_of(entry, LEARN[task], seed, budget)
     path = run_folder(folder, entry, task, seed, budget)
-    summary = _trained(config, path, warm_start(seed, folder))
+    summary = _trained(config, path, warm_start(seed, budget, folder), threads=1)
     after = summary["heldout"]["after"]
     rows = RunDirectory(path).read_jsonl("metrics.jsonl")
     used = spent(rows).tolist()
@@ -70,18 +70,18 @@ def config_of(entry: Entry, task: LearnTask, seed: int, budget: int) -> TrainCon
     return config.changed({"proposer": dict(entry.proposer)}) if task.both and entry.proposer else config
 
 
-def warm_start(seed: int, folder: Path) -> Path:
+def warm_start(seed: int, budget: int, folder: Path) -> Path:
     """Return the warm start of a seed, which is made if it is not there yet."""
-    path = folder / "warm-starts" / f"seed{seed}"
-    if not (path / "summary.json").exists():
-        # A run of one step leaves its warm start behind.
-        least = {"steps": 1, "evaluation": {"questions": 1, "validation_every": 0}}
-        config = LearnTask("", both=True).config(seed, 1).changed(least)
-        _trained(config, path, None)
+    path = warm_start_folder(seed, budget, folder)
+    # A run of one step leaves its warm start behind.
+    least = {"steps": 1, "tokens": None, "evaluation": {"questions": 1, "validation_every": 0}}
+    config = LearnTask("", both=True).config(seed, budget).changed(least)
+    # All others wait for it, so that two cores are free.
+    _trained(config, path, None, threads=2)
     return path / "warm-start"
 
 
-def _trained(config: TrainConfig, path: Path, warm: Path | None) -> dict[str, Any]:
+def _trained(config: TrainConfig, path: Path, warm: Path | None, *, threads: int) -> dict[str, Any]:
     from baselines.commands import run_training
 
     done = path / "summary.json"
@@ -91,8 +91,8 @@ def _trained(config: TrainConfig, path: Path, warm: Path | None) -> dict[str, An
     path.parent.mkdir(parents=True, exist_ok=True)
     started = (path / "config.json").exists()
     run = RunDirectory.open(path)[0] if started else RunDirectory.create(path, config)
-    # With one thread a run is equal on every machine of a kind, however many cores it has.
-    return run_training(config, run, Console(stderr=True), warm, threads=1)
+    # A fixed number: sums depend on it, and on machines of a kind on nothing else.
+    return run_training(config, run, Console(stderr=True), warm, threads=threads)
 
 
 def _hash(folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from baselines.config import TrainConfig, preset
@@ -13,6 +14,8 @@ SUITE_VERSION = "0.1"
 SEEDS = (0, 1, 2, 3, 4)
 BUDGET = 300_000
 QUICK_BUDGET = 40_000
+QUICK_WARM_START = {"lookup_steps": 120, "cloning_steps": 100}
+"""A third of the usual steps, so that an entry can be tried in minutes."""
 _NEVER = 100_000
 
 
@@ -41,7 +44,8 @@ class LearnTask:
         alone = (
             {} if self.both else {"proposer": {"algorithm": "frozen"}, "source": {"known_questions": True}}
         )
-        return preset("tiny").changed(base).changed(alone).changed(self.changes)
+        shorter = {"warm_start": QUICK_WARM_START} if budget == QUICK_BUDGET else {}
+        return preset("tiny").changed({**base, **shorter}).changed(alone).changed(self.changes)
 
 
 LEARN: Mapping[str, LearnTask] = {
@@ -54,6 +58,11 @@ LEARN: Mapping[str, LearnTask] = {
     "self-play": LearnTask("Both roles, no question is known.", both=True),
 }
 """All learn from the same warm start of a seed."""
+
+
+def warm_start_folder(seed: int, budget: int, folder: Path) -> Path:
+    """Return where the run that makes the warm start of a seed is kept."""
+    return folder / "warm-starts" / f"{'quick-' if budget == QUICK_BUDGET else ''}seed{seed}"
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,14 @@ import torch
 from transformers import LlamaForCausalLM
 
 from agents.scripted import ScriptedPlayer
-from baselines.config import TERSE_GAME
+from baselines import stages
+from baselines.config import TERSE_GAME, preset
 from baselines.learner import Learner
 from baselines.learner_config import LearnerConfig
+from baselines.models import open_model
+from baselines.processes import Processes
 from baselines.samples import Sample, Segment, collate
-from baselines.tasks import WorldSource
+from baselines.tasks import WorldSource, open_source
 from baselines.warm_start import clone, demonstrations, lookup_samples, pages_shown
 from ssp_env.worlds import World, WorldConfig, parse_facts, parse_question, world_preset
 from tests.agents.tiny import TERSE, TOKENIZER
@@ -260,3 +263,20 @@ def test_a_few_steps_lower_the_loss_on_what_is_shown(learner: LlamaForCausalLM, 
     assert losses[0] == pytest.approx(before, rel=1e-4)
     assert losses == sorted(losses, reverse=True)
     assert reference_loss(learner, shown) < before - 0.05
+
+
+def test_demonstrated_games_have_one_reading_and_the_attempts_of_the_warm_start(tmp_path, monkeypatch):
+    rules = replace(TERSE_GAME, second_reading=True)
+    config = replace(preset("smoke"), game=rules)
+    seen = []
+
+    def demonstrated(source, player, game, tokenizer, rng, *, games):
+        seen.append(game)
+        return demonstrations(source, player, game, tokenizer, rng, games=games)
+
+    monkeypatch.setattr(stages, "demonstrations", demonstrated)
+    source = open_source(config.source, config.world, config.hops, config.game)
+    opened = open_model(config, tmp_path)
+    stages.WarmStart(config, opened, source, Processes()).cloning().step(0)
+    attempts = config.warm_start.cloning_attempts
+    assert seen == [replace(rules, second_reading=False, attempts=attempts)]

@@ -19,7 +19,15 @@ from baselines.suite.results import (
     write_result,
 )
 from baselines.suite.runs import config_of, play, run_folder
-from baselines.suite.tasks import LEARN, PLAY, SUITE_VERSION, PlayTask
+from baselines.suite.tasks import (
+    BUDGET,
+    LEARN,
+    PLAY,
+    QUICK_BUDGET,
+    SUITE_VERSION,
+    PlayTask,
+    warm_start_folder,
+)
 
 OWN = """
 from agents.scripted import ScriptedPlayer
@@ -117,6 +125,12 @@ def test_our_entries_have_a_run_for_every_task(name, task):
     assert (config.seed, config.tokens) == (3, 1000)
     assert config.proposer.learns is LEARN[task].both and config.solver.learns
     assert config.source.drop == (0.2 if task == "lossy-search" else 0.0)
+
+
+def test_a_quick_run_has_a_shorter_warm_start_in_a_folder_of_its_own(tmp_path):
+    quick, whole = (LEARN["self-play"].config(0, budget).warm_start for budget in (QUICK_BUDGET, BUDGET))
+    assert quick.lookup_steps < whole.lookup_steps and quick.cloning_steps < whole.cloning_steps
+    assert warm_start_folder(0, QUICK_BUDGET, tmp_path) != warm_start_folder(0, BUDGET, tmp_path)
 
 
 # -- results -------------------------------------------------------------------------------------------
