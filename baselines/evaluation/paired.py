@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import comb
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from baselines.evaluation.answers import Answer
 from baselines.evaluation.bootstrap import REPETITIONS, resampled_means
@@ -68,8 +68,8 @@ def mcnemar(only_first: int, only_second: int) -> McNemar:
     (0.21875, 1.0)
     """
     pairs = only_first + only_second
-    tail = sum(comb(pairs, least) for least in range(min(only_first, only_second) + 1))
-    return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**pairs))
+    p_value = float(binomtest(only_first, pairs).pvalue) if pairs else 1.0
+    return McNemar(only_first, only_second, p_value)
 
 
 def compare(
