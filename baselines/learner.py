@@ -14,10 +14,11 @@ from baselines.learner_config import LearnerConfig
 from baselines.losses import importance_weights, kl
 from baselines.policies import Policy, Scores
 from baselines.processes import Processes
-from baselines.samples import Batch, Sample, TokensMissing, collate, micro_batches
+from baselines.samples import Batch, Sample, collate, micro_batches
 from baselines.seeding import derive_rng
 from baselines.sharding import clip_gradients, is_shared_out
 from baselines.update_trace import UpdateTrace
+from ssp_env.game.trajectory import TokensMissing
 
 
 class Totals(NamedTuple):

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from baselines.processes import Processes
-from baselines.samples import Sample, TokensMissing, game_samples
+from baselines.samples import Sample, game_samples
 from baselines.seeding import derive_rng, derive_seed
 from baselines.tasks import Source
 from ssp_env.game import Game, GameConfig, Role, Task
 from ssp_env.game.audit import audit
 from ssp_env.game.events import ReadingGiven, SearchReturned, TurnTaken
+from ssp_env.game.trajectory import TokensMissing
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyAgent, play
 from ssp_env.scenario import Scenario
@@ -178,8 +179,8 @@ def _samples(pairing: Pairing, games: Sequence[Game], label: str) -> dict[Role, 
     for game in games:
         if game.outcome is not None and game.outcome.verdict != "error":
             for sample in game_samples(game):
-                # Proposals are compared with others for the same answer, attempts within their game.
-                group = f"answer {label}{game.task.id}" if sample.role == "proposer" else sample.group
+                # Ids of tasks count within one draw; attempts are compared within their game.
+                group = f"answer {label}{game.task.id}" if sample.role == "proposer" else game.id
                 if sample.role != pairing.opponent:
                     samples[sample.role].append(replace(sample, group=group))
     return samples

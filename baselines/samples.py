@@ -1,76 +1,29 @@
-"""Conversations as segments of tokens, each tokenised exactly once, and batches of them as tensors."""
+"""Trajectories as samples of algorithms, and batches of them as tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from ssp_env.game import Game, Message, Reply, Role, View
-from ssp_env.game.events import TurnTaken
-from ssp_env.game.view import PROPOSER_SEAT
+from ssp_env.game import Game, Message, Reply, View
+from ssp_env.game.trajectory import Segment as Segment
+from ssp_env.game.trajectory import TokensMissing, Trajectory, seat_trajectories
 from ssp_env.play import AnyAgent, act_all
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """Consecutive tokens of one origin: `sampled` by the policy, or context it was shown.
+class Sample(Trajectory):
+    """The conversation of one seat as algorithms take it: a trajectory whose turns may have rewards too.
 
     Attributes:
-        token_ids: The tokens.
-        sampled: Whether the policy sampled them.
-        logprobs: Log-probability of each token at sampling time; empty if unknown.
-        weights_version: Version of the weights that sampled them; empty if unknown, and for context.
-    """
-
-    token_ids: tuple[int, ...]
-    sampled: bool
-    logprobs: tuple[float, ...] = ()
-    weights_version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The whole conversation of one seat, and what it was paid.
-
-    Attributes:
-        game_id: The game it belongs to.
-        seat: The seat whose conversation it is.
-        segments: Context and sampled segments in order; only sampled ones carry a loss.
-        role: `proposer` or `solver`.
-        group: Samples whose rewards are compared with each other: attempts at one question, or proposals
-            for one answer.
-        reward: Reward of the whole conversation; NaN if it could not be scored.
         turn_rewards: Reward of each sampled turn, or empty; added to `reward`.
-        hops: Hops that the task asked for; 0 if it asked for no number.
-        truncated: Whether the conversation ended at a limit, without a question or an answer.
-        complete: Whether every turn came with its tokens. A turn that did not leaves unknown what the policy
-            had read when it sampled the next one, so that the sample cannot be trained on.
     """
 
-    game_id: str
-    seat: str
-    segments: tuple[Segment, ...]
-    role: Role = "solver"
-    group: str = ""
-    reward: float = 0.0
     turn_rewards: tuple[float, ...] = ()
-    hops: int = 0
-    truncated: bool = False
-    complete: bool = True
-
-    @property
-    def sampled_count(self) -> int:
-        """Number of tokens the policy sampled."""
-        return sum(len(segment.token_ids) for segment in self.segments if segment.sampled)
-
-    @property
-    def length(self) -> int:
-        """Number of tokens in all."""
-        return sum(len(segment.token_ids) for segment in self.segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,43 +84,12 @@ class Batch:
         )
 
 
-class TokensMissing(ValueError):
-    """A player returned text without the tokens that a trainer needs; the message says which are needed."""
-
-
 def game_samples(game: Game) -> list[Sample]:
-    """Collect the conversations of all seats that played a turn; the game is the group of all of them."""
-    turns: dict[str, list[TurnTaken]] = {}
-    for event in game.events:
-        if isinstance(event, TurnTaken):
-            turns.setdefault(event.seat, []).append(event)
-    return [_sample(game, seat, taken) for seat, taken in turns.items()]
-
-
-def _sample(game: Game, seat: str, turns: Sequence[TurnTaken]) -> Sample:
-    return Sample(
-        game.id,
-        seat,
-        segments_of(turn.reply for turn in turns),
-        role="proposer" if seat == PROPOSER_SEAT else "solver",
-        group=game.id,
-        reward=game.outcome.rewards[seat] if game.outcome else float("nan"),
-        hops=game.task.hops or 0,
-        truncated=turns[-1].action.kind not in ("question", "answer"),
-        complete=all(turn.reply.token_ids and turn.reply.context_ids for turn in turns),
-    )
-
-
-def segments_of(replies: Iterable[Reply]) -> tuple[Segment, ...]:
-    """Return the turns of one conversation as context and sampled tokens by turns."""
-    return tuple(
-        segment
-        for reply in replies
-        for segment in (
-            Segment(reply.context_ids, sampled=False),
-            Segment(reply.token_ids, True, reply.logprobs, reply.weights_version),
-        )
-    )
+    """Collect the conversations of all seats that played a turn; `complete` says which have their tokens."""
+    return [
+        Sample(**{each.name: getattr(found, each.name) for each in fields(found)})
+        for found in seat_trajectories(game)
+    ]
 
 
 def text_sample(

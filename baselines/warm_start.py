@@ -25,11 +25,11 @@ from baselines.samples import (
     Sample,
     Segment,
     collate,
-    segments_of,
     text_sample,
 )
 from baselines.tasks import MAX_TRAIN_WORLDS, Source, WorldSource
 from ssp_env.game import Game, GameConfig, Protocol, Reply, View
+from ssp_env.game.trajectory import segments_of
 from ssp_env.play import AnyAgent, play
 from ssp_env.scenario import Scenario
 from ssp_env.worlds import KnownQuestion, TerseFact, World, render_question, world_preset

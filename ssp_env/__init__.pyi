@@ -4,6 +4,7 @@ from .game import Outcome as Outcome
 from .game import Reply as Reply
 from .game import Task as Task
 from .game import View as View
+from .game import trajectories as trajectories
 from .game.passage import Passage as Passage
 from .scenario import Scenario as Scenario
 from .scenario import open_scenario as open_scenario

@@ -19,7 +19,7 @@ from ssp_env.game.audit import Oracle
 from ssp_env.game.config import TERSE_RULES, check_names
 from ssp_env.game.passage import Passage
 from ssp_env.game.rewards import written_reward
-from ssp_env.objects import load_object
+from ssp_env.objects import check_least, load_object
 from ssp_env.search.adapters import as_engine, name_of_engine
 from ssp_env.search.corpus import open_source
 from ssp_env.search.engine import SearchEngine
@@ -195,15 +195,33 @@ class Scenario:
             raise ValueError(f"{count} questions were asked for, but there are {len(self.questions)}")
         return [self.questions[place] for place in rng.permutation(len(self.questions))[:count].tolist()]
 
-    def games(self, tasks: Iterable[Task] | None = None, seed: int = 0) -> list[Game]:
-        """Open one game per task, the scenario's own by default; `seed` fixes shuffles and noise.
+    def games(
+        self, tasks: Iterable[Task] | None = None, seed: int = 0, *, copies: int | None = None
+    ) -> list[Game]:
+        """Open games about tasks, the scenario's own by default; `seed` fixes shuffles and noise.
+
+        Args:
+            tasks: Answers to ask for, or questions.
+            seed: Seed of the first game; the next ones count on from it.
+            copies: Games per task, one after another: a group of trainers that compare proposals for one
+                answer, or attempts at one question. Their ids are numbered; without, there is one game per
+                task with the id of the task.
 
         >>> scenario = open_scenario("tiny")
         >>> len(scenario.games()), scenario.games()[0].phase
         (72, 'propose')
+        >>> [game.id for game in scenario.games(scenario.draw_tasks(2), copies=2)]
+        ['1/0', '1/1', '2/0', '2/1']
         """
         chosen = self.tasks if tasks is None else tasks
-        return [Game(task, self.rules, rng=seed + number) for number, task in enumerate(chosen)]
+        if copies is None:
+            return [Game(task, self.rules, rng=seed + number) for number, task in enumerate(chosen)]
+        check_least(1, copies=copies)
+        return [
+            Game(task, self.rules, seed + number * copies + copy, game_id=f"{task.id or number}/{copy}")
+            for number, task in enumerate(chosen)
+            for copy in range(copies)
+        ]
 
     def with_prompts(self, prompts: str) -> Scenario:
         """Return this scenario under the rules for players that read another style of prompts.

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -234,6 +235,35 @@ def test_files_tasks_and_whole_rule_sets_come_back_too(corpus):
     scenario = open_scenario(corpus=corpus, answers=tasks, questions=known, rules=rules)
     again = Scenario.from_dict(plainly(scenario))
     assert (again.rules, again.tasks, again.questions) == (rules, scenario.tasks, scenario.questions)
+
+
+def test_yaml_names_a_corpus_its_answers_and_the_rules(corpus, tmp_path):
+    (tmp_path / "answers.jsonl").write_text('{"answer": "Odense", "hops": 2}\n')
+    written = f"""
+    corpus: {corpus}
+    answers: {tmp_path / "answers.jsonl"}
+    hops: [2]
+    rules: {{attempts: 5, top_k: 3, noise_passages: 0, solver: {{max_turns: 4}}}}
+    """
+    scenario = Scenario.from_dict(yaml.safe_load(written))
+    assert [(task.answer, task.hops) for task in scenario.tasks] == [("Odense", 2)]
+    assert (scenario.rules.attempts, scenario.rules.solver.max_turns) == (5, 4)
+    assert scenario.engine.search(["Odense"], 1)[0]
+
+
+def test_data_that_names_no_corpus_is_refused():
+    with pytest.raises(ValueError, match="expected a world, a corpus or something that searches"):
+        Scenario.from_dict({"answers": ["Odense"]})
+
+
+def test_copies_of_a_game_are_games_of_their_own():
+    scenario = open_scenario("tiny", hops=[1])
+    tasks = scenario.draw_questions(2)
+    games = scenario.games(tasks, seed=3, copies=3)
+    assert [game.task for game in games] == [task for task in tasks for _ in range(3)]
+    assert len({game.id for game in games}) == len({game.snapshot()["seed"] for game in games}) == 6
+    with pytest.raises(ValueError, match="copies"):
+        scenario.games(tasks, copies=0)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,10 @@ from .requests import Request as Request
 from .requests import Search as Search
 from .requests import Turn as Turn
 from .task import Task as Task
+from .trajectory import Segment as Segment
+from .trajectory import TokensMissing as TokensMissing
+from .trajectory import Trajectory as Trajectory
+from .trajectory import trajectories as trajectories
 from .view import Message as Message
 from .view import Reply as Reply
 from .view import Role as Role

@@ -3,6 +3,7 @@ from .async_driver import AsyncDriver as AsyncDriver
 from .async_driver import play_async as play_async
 from .driver import Driver as Driver
 from .driver import play as play
+from .one_seat import OneSeat as OneSeat
 from .players import Agent as Agent
 from .players import AnyAgent as AnyAgent
 from .players import AnyAsyncAgent as AnyAsyncAgent

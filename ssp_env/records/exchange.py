@@ -16,7 +16,7 @@ import ssp_env
 from ssp_env.game import Message, Reply, Role
 from ssp_env.game.view import ROLES, ToolRole
 from ssp_env.records.episode import Episode, json_line
-from ssp_env.records.export import TRAINED_ROLES, Trajectory, encodable, paid_trajectories, publish
+from ssp_env.records.export import TRAINED_ROLES, RecordedTrajectory, encodable, paid_trajectories, publish
 
 ATIF_VERSION = "ATIF-v1.7"
 INSPECT_VERSION = 2
@@ -102,7 +102,7 @@ def _trajectory(name: str, role: Role, steps: list[dict[str, Any]]) -> dict[str,
     }
 
 
-def _ending(episode: Episode, embedded: Sequence[Trajectory]) -> dict[str, Any]:
+def _ending(episode: Episode, embedded: Sequence[RecordedTrajectory]) -> dict[str, Any]:
     """The last step of a game: what came of it, and who else took part."""
     outcome = episode.outcome or {}
     step: dict[str, Any] = {
@@ -119,7 +119,7 @@ def _ending(episode: Episode, embedded: Sequence[Trajectory]) -> dict[str, Any]:
     return step
 
 
-def _steps(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
+def _steps(trajectory: RecordedTrajectory) -> Iterator[dict[str, Any]]:
     """The steps of a conversation: what was returned to a turn belongs to its step."""
     spoken = sum(message.role == "assistant" for message in trajectory.messages)
     examples, read, turns = spoken - len(trajectory.replies), 0, iter(trajectory.replies)
@@ -301,12 +301,12 @@ def _inspect_output(message: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": PLAYERS, "choices": [{"message": message, "stop_reason": "stop"}]}
 
 
-def _inspect_scores(trajectory: Trajectory) -> dict[str, Any]:
+def _inspect_scores(trajectory: RecordedTrajectory) -> dict[str, Any]:
     values = {"correct": trajectory.correct, "reward": trajectory.reward}
     return {name: {"value": float(value)} for name, value in values.items() if value is not None}
 
 
-def _usage(trajectory: Trajectory) -> dict[str, int]:
+def _usage(trajectory: RecordedTrajectory) -> dict[str, int]:
     read = sum(len(reply.context_ids) for reply in trajectory.replies)
     written = sum(len(reply.token_ids) for reply in trajectory.replies)
     return {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ssp_env.game import Game, GameConfig, Message, Read, Reply, Role, Turn
 from ssp_env.game.events import AnswerScored, ReadingGiven, TurnTaken
 from ssp_env.game.outcome import count_metrics
+from ssp_env.game.trajectory import Segment, sampled_logprobs, sampled_mask, segments_of
 from ssp_env.game.view import READINGS, ToolRole
 from ssp_env.objects import missing_extra
 from ssp_env.records.episode import Episode, json_line
@@ -27,7 +28,7 @@ ROWS_PER_BATCH = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Trajectory:
+class RecordedTrajectory:
     """One conversation of a game.
 
     Attributes:
@@ -51,32 +52,25 @@ class Trajectory:
     @property
     def input_ids(self) -> tuple[int, ...]:
         """Tokens read and sampled, in order; empty if any turn came without tokens."""
-        if not all(reply.token_ids for reply in self.replies):
-            return ()
-        return tuple(chain.from_iterable((*reply.context_ids, *reply.token_ids) for reply in self.replies))
+        return tuple(chain.from_iterable(each.token_ids for each in self._segments))
 
     @property
     def loss_mask(self) -> tuple[int, ...]:
         """1 where `input_ids` were sampled, 0 where they were read."""
-        if not self.input_ids:
-            return ()
-        return tuple(
-            chain.from_iterable(
-                (*[0] * len(reply.context_ids), *[1] * len(reply.token_ids)) for reply in self.replies
-            )
-        )
+        return sampled_mask(self._segments)
 
     @property
     def logprobs(self) -> tuple[float, ...]:
         """Log-probabilities at sampling time, 0 where tokens were read; empty if any turn came without."""
-        if not self.input_ids or not all(reply.logprobs for reply in self.replies):
-            return ()
-        return tuple(
-            chain.from_iterable((*[0.0] * len(reply.context_ids), *reply.logprobs) for reply in self.replies)
-        )
+        return sampled_logprobs(self._segments)
+
+    @property
+    def _segments(self) -> tuple[Segment, ...]:
+        """Tokens read and sampled by turns; nothing if any turn came without tokens."""
+        return segments_of(self.replies) if all(reply.token_ids for reply in self.replies) else ()
 
 
-def trajectories(told: Retold) -> list[Trajectory]:
+def recorded_trajectories(told: Retold) -> list[RecordedTrajectory]:
     """Collect the conversations of a replayed game, in the order in which they began."""
     conversations: dict[tuple[Role, str], tuple[tuple[Message, ...], tuple[Reply, ...]]] = {}
     for step in told.steps:
@@ -89,7 +83,7 @@ def trajectories(told: Retold) -> list[Trajectory]:
     rewards = told.game.outcome.rewards if told.game.outcome else {}
     correct = {event.seat: event.correct for event in told.game.events if isinstance(event, AnswerScored)}
     return [
-        Trajectory(role, seat, messages, rewards.get(seat), correct.get(seat), replies)
+        RecordedTrajectory(role, seat, messages, rewards.get(seat), correct.get(seat), replies)
         for (role, seat), (messages, replies) in conversations.items()
     ]
 
@@ -242,13 +236,13 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def paid_trajectories(episode: Episode, roles: Collection[Role]) -> Iterator[Trajectory]:
+def paid_trajectories(episode: Episode, roles: Collection[Role]) -> Iterator[RecordedTrajectory]:
     """Give the conversations of a game; none if it failed or its rescoring is unknown: nobody is paid."""
     if episode.outcome is not None and episode.outcome["verdict"] != "error":
-        yield from (found for found in trajectories(retold(episode)) if found.role in roles)
+        yield from (found for found in recorded_trajectories(retold(episode)) if found.role in roles)
 
 
-def _about(episode: Episode, trajectory: Trajectory) -> dict[str, Any]:
+def _about(episode: Episode, trajectory: RecordedTrajectory) -> dict[str, Any]:
     assert episode.outcome is not None
     return {
         "game_id": episode.game_id,

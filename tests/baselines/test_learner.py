@@ -19,9 +19,9 @@ from baselines.learner_config import LearnerConfig
 from baselines.policies import CausalLMPolicy
 from baselines.reinforce import Reinforce
 from baselines.rollout import Rollout, play_rollout
-from baselines.samples import Sample, Segment, TokensMissing, collate
+from baselines.samples import Sample, Segment, collate
 from baselines.tasks import WorldSource
-from ssp_env.game import GameConfig
+from ssp_env.game import GameConfig, TokensMissing
 from tests.agents.tiny import TOKENIZER
 from tests.baselines.conftest import policy_of
 from tests.logprobs import token_logprobs

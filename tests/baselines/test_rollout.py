@@ -12,9 +12,9 @@ from agents.scripted import ScriptedPlayer
 from agents.tiny_policy import TinyPolicy
 from baselines.config import TERSE_GAME
 from baselines.rollout import Rollout, play_rollout
-from baselines.samples import TokensMissing, game_samples
+from baselines.samples import game_samples
 from baselines.tasks import WorldSource
-from ssp_env.game import Game, GameConfig, Outcome, Task
+from ssp_env.game import Game, GameConfig, Outcome, Task, TokensMissing
 from ssp_env.game.events import ReadingGiven, TurnTaken
 from ssp_env.game.passage import Passage
 from ssp_env.game.rewards import REWARD_SHAPES, proposer_reward

@@ -13,7 +13,6 @@ from baselines.samples import (
     ConversationRecorder,
     Sample,
     Segment,
-    TokensMissing,
     collate,
     game_samples,
     micro_batches,
@@ -22,6 +21,7 @@ from baselines.samples import (
 from baselines.tasks import WorldSource
 from ssp_env.game import Game, GameConfig, Message, Reply, Task
 from ssp_env.game.events import TurnTaken
+from ssp_env.game.trajectory import TokensMissing
 from ssp_env.play import AnyAgent, play
 from tests.agents.tiny import TOKENIZER, asked, ids_of, said, told
 from tests.game.doubles import rules
@@ -214,7 +214,9 @@ def test_a_sample_knows_its_role_its_group_and_what_it_was_paid(
         assert game.outcome is not None
         for sample in game_samples(game):
             assert sample.role == ("proposer" if sample.seat == "proposer_0" else "solver")
-            assert sample.group == game.id and sample.hops == game.task.hops
+            proposed = sample.role == "proposer"
+            assert sample.group == (f"answer {game.task.id}" if proposed else game.id)
+            assert sample.hops == game.task.hops
             assert sample.reward == game.outcome.rewards[sample.seat]
             last = [e for e in game.events if isinstance(e, TurnTaken) and e.seat == sample.seat][-1]
             assert sample.truncated == (last.action.kind not in ("question", "answer"))

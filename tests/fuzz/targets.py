@@ -33,7 +33,7 @@ from ssp_env.http import ReplyTooLong, redact
 from ssp_env.http.decompression import read_body
 from ssp_env.objects import ForeignFault, faults
 from ssp_env.records import Episode, rescore
-from ssp_env.records.export import trajectories
+from ssp_env.records.export import recorded_trajectories
 from ssp_env.records.files import numbered_episodes
 from ssp_env.records.replay import first_difference, replay
 from ssp_env.scenario import ScenarioConfig
@@ -120,7 +120,12 @@ def check_records(data: bytes) -> None:
     problems: list[Exception] = []
     with _file(data, "games.jsonl") as path, suppress(DataFileError):
         for _, episode in numbered_episodes(path, on_torn=problems.append, on_bad=problems.append):
-            for use in (replay, first_difference, _rescored, lambda read: trajectories(replay(read))):
+            for use in (
+                replay,
+                first_difference,
+                _rescored,
+                lambda read: recorded_trajectories(replay(read)),
+            ):
                 with suppress(ValueError):
                     use(episode)
             assert Episode.from_data(json.loads(episode.to_line())) == episode

@@ -13,7 +13,7 @@ from ssp_env.records.export import (
     chat_rows,
     game_rows,
     games_schema,
-    trajectories,
+    recorded_trajectories,
     trajectories_schema,
     trajectory_rows,
     verl_rows,
@@ -47,7 +47,7 @@ def table(rows, path, schema):
 @settings(max_examples=100)
 @given(finished_games())
 def test_every_conversation_of_any_game_is_a_trajectory(game):
-    found = trajectories(retold(Episode.of(game)))
+    found = recorded_trajectories(retold(Episode.of(game)))
     turns = [(event.seat, event.reply) for event in game.events if type(event).__name__ == "TurnTaken"]
     played = [(t.seat, reply) for t in found for reply in t.replies if t.role != "reader"]
     assert sorted(map(repr, played)) == sorted(map(repr, turns))
@@ -62,7 +62,7 @@ def test_tokens_are_read_and_sampled_in_the_order_of_the_conversation():
     game.submit("solver_0/turn/0", Reply(search("belin"), (5, 6), (-0.5, -0.25), (1, 2)))
     game.submit("solver_0/search/0", [])
     game.submit("solver_0/turn/1", Reply("<answer> Tavor </answer>", (8,), (-1.0,), (7,)))
-    (trajectory,) = trajectories(retold(Episode.of(game)))
+    (trajectory,) = recorded_trajectories(retold(Episode.of(game)))
     assert trajectory.input_ids == (1, 2, 5, 6, 7, 8)
     assert trajectory.loss_mask == (0, 0, 1, 1, 0, 1)
     assert trajectory.logprobs == (0.0, 0.0, -0.5, -0.25, 0.0, -1.0)
