@@ -17,7 +17,7 @@ export PIP_NO_INPUT = 1
 option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help train test tests lint docs fuzz parity format grid gpu-check smollm2 constraints clean
+.PHONY: help train test tests lint docs fuzz parity adapters format grid gpu-check smollm2 constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make lint         ruff, mypy and import-linter"
 	@echo "make docs         build the documentation site into site/; a broken link fails"
 	@echo "make parity       compare losses, advantages and metrics with those of TRL, verl, torchmetrics and rliable, in .venv/parity"
+	@echo "make adapters     run what plugs the game into other frameworks with the real ones, each in .venv/adapters/NAME"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make gpu-check    compare this machine's GPU with its CPU, and time it; TORCH=cuda (minutes)"
@@ -78,6 +79,16 @@ parity-tests: export HF_HUB_OFFLINE = 1
 parity-tests: $(VENV)/.parity
 	@echo "== Comparing losses, advantages and metrics with those of TRL, verl, torchmetrics and rliable"
 	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/benchmarks/test_training_speed.py $(ARGS)
+
+# Each framework brings libraries of other versions, so each has an environment of its own.
+ADAPTERS := openenv
+
+adapters: $(ADAPTERS:%=adapter-%)
+
+.PHONY: $(ADAPTERS:%=adapter-%)
+$(ADAPTERS:%=adapter-%): adapter-%: $(VENV)/adapters/%/.installed
+	@echo "== Testing the adapter for $*"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)/adapters/$*/bin/python -m pytest tests/integrations/test_$*.py $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
@@ -141,6 +152,13 @@ $(VENV)/.parity: $(VENV)/.dev tests/parity/requirements.txt
 	@echo "== Installing TRL, verl, torchmetrics and rliable into $(VENV)/parity (480 MB)"
 	rm -rf $(VENV)/parity
 	$(PIP) install --quiet --no-deps --only-binary :all: --target $(VENV)/parity -r tests/parity/requirements.txt
+	@touch $@
+
+$(VENV)/adapters/%/.installed: $(VENV)/.created pyproject.toml hatch_build.py tests/integrations/requirements/%.txt
+	@echo "== Installing $* and ssp-env into $(VENV)/adapters/$*"
+	@$(PIP) install --quiet uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/adapters/$*
+	$(BIN)/uv pip install --quiet --python $(VENV)/adapters/$*/bin/python -e '.[$*]' -r tests/integrations/requirements/$*.txt
 	@touch $@
 
 $(VENV)/.smollm2: $(VENV)/.train

@@ -15,12 +15,13 @@ import pytest
 
 from tests.markdown import PAGES, ROOT, blocks, commands, expected_output, parse_ssp
 
-# Training needs a model: tests/integrations/test_trl_training.py runs that example.
+ELSEWHERE = ("GRPOTrainer(", "SearchSelfPlayClient(")
+"""Words of examples that need a model or a server: tests of tests/integrations run them."""
 PYTHON = [
     pytest.param(example, id=f"{page.name}-{number}")
     for page in PAGES
     for number, example in enumerate(blocks(page, "python"))
-    if "GRPOTrainer(" not in example
+    if not any(word in example for word in ELSEWHERE)
 ]
 OPTIONAL = {
     "integrations import langchain": ("langchain_core",),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,12 +78,27 @@ def build_app() -> typer.Typer:
     app.add_typer(index_app, name="index")
     for entry in sorted(entry_points(group=COMMAND_GROUP), key=lambda entry: entry.name):
         _check_not_hidden(entry.module.partition(".")[0])
-        command = entry.load()
+        try:
+            command = entry.load()
+        except ModuleNotFoundError as error:
+            said = _with_remedy(error)
+            anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+            app.command(entry.name, help=f"({said.msg})", context_settings=anything)(_raising(said))
+            continue
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=entry.name)
         else:
             app.command(entry.name)(command)
     return app
+
+
+def _raising(error: ModuleNotFoundError) -> Callable[[], None]:
+    """The command in the place of one whose libraries are missing: the others do without them."""
+
+    def command() -> None:
+        raise error
+
+    return command
 
 
 def _check_not_hidden(package: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ import ssp_env
 from ssp_env.data.lines import DataFileError
 from ssp_env.objects import add_current_folder
 from ssp_env.records import Episode, numbered_episodes
-from ssp_env.scenario import open_scenario
+from ssp_env.scenario import Scenario, open_scenario
 from ssp_env.search.engine import SearchEngine
 from ssp_env.viewer.text import visible
 from ssp_env.worlds import WORLD_PRESETS, World, world_preset
@@ -89,6 +89,32 @@ def open_engine(
     Raises:
         ValueError: If the options name more than one world, corpus or index.
     """
+    return open_searched(world, world_index, heldout, corpus, index, search).engine
+
+
+def open_searched(
+    world: str | None,
+    world_index: int,
+    heldout: bool,
+    corpus: Path | None,
+    index: Path | None,
+    search: str | None = None,
+    **asked: Any,
+) -> Scenario:
+    """Open the scenario that a command's options name, as `open_engine` does.
+
+    Args:
+        world: Preset of a world.
+        world_index: Number of the world.
+        heldout: Whether it is one that is never used for training.
+        corpus: File or folder of passages.
+        index: Index directory.
+        search: Name of the engine.
+        **asked: Further arguments of `open_scenario`: answers, questions and rules.
+
+    Raises:
+        ValueError: If the options name more than one world, corpus or index.
+    """
     named = {"--world": world, "--corpus": corpus, "--index": index}
     given = [option for option, value in named.items() if value is not None]
     # A world's number or split means that a world is wanted.
@@ -108,7 +134,8 @@ def open_engine(
         watch=partial(
             track, description="Indexing", console=console, transient=True, disable=not console.is_terminal
         ),
-    ).engine
+        **asked,
+    )
 
 
 def search_option(index: Path | None, search: str | None) -> Path | str | None:

@@ -1,18 +1,31 @@
-"""`ssp serve`: offer a search engine to other programs over HTTP or MCP."""
+"""`ssp serve`: offer a search engine over HTTP or MCP, or the game as an OpenEnv environment."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from enum import Enum
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from ssp_env.cli.options import Corpus, Heldout, IndexDirectory, Search, WorldIndex, WorldName, open_engine
-from ssp_env.objects import missing_extra
+from ssp_env.cli.options import (
+    Corpus,
+    Heldout,
+    IndexDirectory,
+    Search,
+    WorldIndex,
+    WorldName,
+    open_engine,
+    open_searched,
+)
+from ssp_env.cli.rules import RulesFile, RuleValues, read_rules
+from ssp_env.objects import load_object, missing_extra
+from ssp_env.play import as_agent
 from ssp_env.search.documents import API_KEY_VARIABLE
 
 if TYPE_CHECKING:
@@ -28,6 +41,14 @@ class Transport(str, Enum):
 
     stdio = "stdio"
     http = "http"
+
+
+class Played(str, Enum):
+    """Who the clients of an OpenEnv server play."""
+
+    solver = "solver"
+    proposer = "proposer"
+    all = "all"
 
 
 def serve(
@@ -55,6 +76,29 @@ def serve(
             help="Serve MCP instead of Search-R1's protocol: over stdio, or over streamable HTTP at /mcp."
         ),
     ] = None,
+    openenv: Annotated[
+        bool,
+        typer.Option("--openenv", help="Serve the game as an OpenEnv environment instead of the search."),
+    ] = False,
+    role: Annotated[
+        Played | None,
+        typer.Option(help="Who the clients of --openenv play: solver (the default), proposer or all seats."),
+    ] = None,
+    solver: Annotated[
+        str | None,
+        typer.Option(help="Who answers a client that is the proposer, as module:object.", show_default=False),
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="Answer file for proposers of --openenv.", show_default=False)
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Question file for solvers of --openenv.", show_default=False)
+    ] = None,
+    rules: RulesFile = None,
+    rule: RuleValues = None,
+    sessions: Annotated[
+        int | None, typer.Option(help="Most games of --openenv at a time; 64 by default.", min=1)
+    ] = None,
     max_queries: Annotated[int, typer.Option(help="Most queries in a request.", min=1)] = 10_000,
     max_query_chars: Annotated[int, typer.Option(help="Most characters in a query.", min=1)] = 10_000,
     max_body_mib: Annotated[int, typer.Option(help="Largest request in MiB.", min=1)] = 16,
@@ -74,8 +118,14 @@ def serve(
         typer.Option("--refuse-long-queries", help="Refuse requests with a longer query; it is cut if not."),
     ] = False,
 ) -> None:
-    """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients."""
-    check_extra("mcp" if mcp else "serve")
+    """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients.
+
+    With `--openenv` the game over it is served, as an OpenEnv environment.
+    """
+    game: dict[str, Any] = {"role": role and role.value, "solver": solver, "answers": answers}
+    game |= {"questions": questions, "rules": rules, "rule": rule, "sessions": sessions}
+    check_modes(openenv, mcp, opens, game)
+    check_extra("openenv" if openenv else "mcp" if mcp else "serve")
     from ssp_env.serve.access import Limits, check_token, is_loopback
 
     # With MCP over stdio, stdout carries the protocol.
@@ -95,12 +145,17 @@ def serve(
         given = in_environment if token is None else token
         if given is not None:
             check_token(given, API_KEY_VARIABLE if given == in_environment else "--token")
-    engine = open_engine(world, world_index, heldout, corpus, index, search)
+    where = (world, world_index, heldout, corpus, index, search)
     if token is None and mcp is not Transport.stdio and not is_loopback(host):
         console.print(
-            f"Anybody who can reach {host} may search; set a token (--token) to prevent that.",
+            f"Anybody who can reach {host} may use the server; set a token (--token) to prevent that.",
             highlight=False,
         )
+    if openenv:
+        app = openenv_app(where, game, limits=limits, token=token, host=host)
+        run_app(app, host, port, limits)
+        return
+    engine = open_engine(*where)
     if mcp is None:
         from ssp_env.serve.app import build_app
 
@@ -138,10 +193,49 @@ def run_app(app: ASGIApp, host: str, port: int, limits: Limits | None = None) ->
         sys.exit(_STARTUP_FAILED)
 
 
+def check_modes(openenv: bool, mcp: Transport | None, opens: bool, game: Mapping[str, Any]) -> None:
+    """Refuse options of one kind of server that are given to another.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    if openenv and (mcp or opens):
+        raise ValueError(f"--openenv and {'--mcp' if mcp else '--open'} exclude each other")
+    given = [f"--{name}" for name, value in game.items() if value]
+    if given and not openenv:
+        raise ValueError(f"{', '.join(given)} belong to the game: add --openenv")
+
+
+def openenv_app(where: tuple[Any, ...], game: Mapping[str, Any], **options: Any) -> ASGIApp:
+    """Return the application of `ssp serve --openenv`.
+
+    Args:
+        where: The arguments of `open_searched` that name what is searched.
+        game: Role, solver, answers, questions, rules and number of sessions; None for the usual ones.
+        **options: Further arguments of `build_openenv_app`.
+
+    Raises:
+        ValueError: If no game can be played so.
+    """
+    from ssp_env.integrations.openenv import DEFAULT_SESSIONS, build_openenv_app
+
+    rules = read_rules(game["rules"], game["rule"])
+    asked = {"answers": game["answers"], "questions": game["questions"], "rules": rules}
+    player = game["solver"] and load_object(game["solver"], "player", as_agent)
+    return build_openenv_app(
+        open_searched(*where, **asked),
+        role=game["role"] or "solver",
+        solver=player,
+        sessions=game["sessions"] or DEFAULT_SESSIONS,
+        **options,
+    )
+
+
 def check_extra(extra: str) -> None:
     """Raise what says how to install an extra whose libraries are missing."""
     needed = {
         "mcp": ("mcp", "uvicorn", "prometheus_client"),
+        "openenv": ("openenv", "websockets"),
         "serve": ("fastapi", "uvicorn", "prometheus_client", "msgpack"),
     }
     for module in needed[extra]:

@@ -52,6 +52,7 @@ class Limits:
 
 
 OPEN_PATHS = frozenset({"/health"})
+_ASKED = ("http", "websocket")
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SENT_WITHOUT_ASKING = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 
@@ -85,7 +86,7 @@ class LocalPagesOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] != "http" or scope["path"] == self._checks_itself:
+        if scope["type"] not in _ASKED or scope["path"] == self._checks_itself:
             await self._unchecked(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -111,7 +112,7 @@ def _media_type(headers: Headers) -> str:
 
 
 class BearerToken:
-    """ASGI middleware that answers 401 to all requests without the token, except for `/health`.
+    """ASGI middleware that answers 401 to all requests and WebSockets without the token, except `/health`.
 
     Args:
         app: The application that it protects.
@@ -128,7 +129,7 @@ class BearerToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._allows(scope):
+        if scope["type"] not in _ASKED or scope["path"] in OPEN_PATHS or self._allows(scope):
             await self._app(scope, receive, send)
             return
         headers = {"WWW-Authenticate": "Bearer"}

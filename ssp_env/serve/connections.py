@@ -64,7 +64,8 @@ class LimitedConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def data_received(self, data: bytes) -> None:
         """Read a part of a request; its head must be complete in time."""
         super().data_received(data)
-        if self._is_busy():
+        if self._is_busy() or self.transport.get_protocol() is not self:
+            # Where another protocol has taken over, a WebSocket has begun.
             self._stop_head_timer()
         elif self._head_timer is None and not self.transport.is_closing():
             self._time_head()

@@ -219,3 +219,17 @@ def test_a_folder_that_hides_a_package_of_the_commands_is_named(ssp, monkeypatch
 def test_no_bar_is_drawn_where_there_is_no_terminal(ssp, tmp_path):
     status, printed = ssp("index", "build", "--world", "tiny", "--out", tmp_path / "index")
     assert status == 0 and "\u2501" not in printed.out + printed.err
+
+
+def test_a_command_whose_library_is_missing_leaves_the_others_alone(ssp, monkeypatch):
+    load = EntryPoint.load
+
+    def without(entry):
+        if entry.name == "train":
+            raise ModuleNotFoundError("No module named 'dacite'", name="dacite")
+        return load(entry)
+
+    monkeypatch.setattr(EntryPoint, "load", without)
+    assert ssp("world", "--help")[0] == 0
+    said = "ssp: dacite is not installed. Install it with: pip install 'ssp-env[train]'"
+    assert ssp("train", "--preset", "smollm2")[0] == said

@@ -7,7 +7,7 @@ import pytest
 
 WITHOUT = """
 import sys
-sys.modules.update(dict.fromkeys(["langchain_core", "llama_index", "transformers", "torch"]))
+sys.modules.update(dict.fromkeys(["langchain_core", "llama_index", "openenv", "transformers", "torch"]))
 import ssp_env.search.tool, ssp_env.integrations.trl
 try:
     import ssp_env.integrations.{module}
@@ -16,7 +16,9 @@ except ImportError as error:
 """
 
 
-@pytest.mark.parametrize(("module", "extra"), [("langchain", "langchain"), ("llamaindex", "llamaindex")])
+@pytest.mark.parametrize(
+    ("module", "extra"), [("langchain", "langchain"), ("llamaindex", "llamaindex"), ("openenv", "openenv")]
+)
 def test_the_error_names_the_extra(module, extra):
     command = [sys.executable, "-c", WITHOUT.format(module=module)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
