@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from baselines.rollout import Pairing, Rollout, Setting, joined, play_known, play_pairings, rollout_metrics
+from baselines.rollout import (
+    Pairing,
+    Rollout,
+    Setting,
+    is_valid,
+    joined,
+    play_known,
+    play_pairings,
+    rollout_metrics,
+)
 from baselines.seeding import derive_rng
 from baselines.self_play_config import REPLAYING, FillingConfig, FillingKind
 from ssp_env.game import Game, Task
@@ -119,7 +128,7 @@ def _key(game: Game) -> Key:
 def questions(played: Rollout) -> list[Game]:
     """Return the games about valid questions that are in the solver's batch."""
     places = set(played.slots)
-    return [game for game in played.games if game.id in places and _is_valid(game)]
+    return [game for game in played.games if game.id in places and is_valid(game)]
 
 
 def without_copies(played: Rollout, *, drop: bool) -> Rollout:
@@ -149,7 +158,7 @@ def _with_dummies(played: Rollout, missing: int, setting: Setting, player: AnyAg
     if missing == 0:
         return _with_metrics(played, filled=0)
     places = set(played.slots)
-    invalid = [game.task for game in played.games if game.id in places and not _is_valid(game)]
+    invalid = [game.task for game in played.games if game.id in places and not is_valid(game)]
     # Where copies were dropped there are fewer invalid questions than empty places.
     tasks = [invalid[number % len(invalid)] if invalid else played.games[0].task for number in range(missing)]
     dummies = [replace(task, question=f"{task.answer} ?") for task in tasks]
@@ -158,10 +167,6 @@ def _with_dummies(played: Rollout, missing: int, setting: Setting, player: AnyAg
     worthless = [replace(sample, reward=math.nan) for sample in more.samples["solver"]]
     more = replace(more, samples={**more.samples, "solver": worthless})
     return joined(played, more, {**played.metrics, "filled": missing})
-
-
-def _is_valid(game: Game) -> bool:
-    return game.outcome is not None and game.outcome.verdict == "valid"
 
 
 # -- the pool ----------------------------------------------------------------------------------------------

@@ -210,6 +210,7 @@ def _check_can_begin(config: TrainConfig, warm_start: Path | None) -> None:
     """
     from agents.smollm2 import SmolLM2Missing
     from baselines.algorithms import find_algorithm
+    from baselines.defences import find_defence
     from baselines.models import check_model, find_model
     from baselines.opponents import check_players
     from baselines.tracking_config import check_trackers
@@ -217,6 +218,8 @@ def _check_can_begin(config: TrainConfig, warm_start: Path | None) -> None:
     for role in (config.solver, config.proposer):
         if role.learns:
             find_algorithm(role)
+    for name in config.defences:
+        find_defence(name)
     check_players(config.opponents, config.learning, config.game)
     config.source.check_files()
     check_trackers(config.tracking)

@@ -13,7 +13,13 @@ import dacite
 from baselines.learner_config import LearnerConfig
 from baselines.model_config import ModelConfig, RolloutConfig
 from baselines.policies_config import Policies, check_policies
-from baselines.self_play_config import CURRENT, FROZEN, FillingConfig, OpponentsConfig
+from baselines.self_play_config import (
+    CURRENT,
+    FROZEN,
+    READ_BY_THE_WARM_START,
+    FillingConfig,
+    OpponentsConfig,
+)
 from baselines.tasks import SourceConfig
 from baselines.tracking_config import TrackingConfig
 from ssp_env.cli.rules import read_toml
@@ -131,6 +137,8 @@ class TrainConfig:
             for none. Each can be named as a player.
         game: Rules of the game.
         source: Where tasks come from.
+        defences: What refuses valid questions, or pays less for them, before anybody learns from them: names
+            in `baselines.defences.DEFENCES`, or `module:function`.
         model: The policy.
         rollout: What samples its games.
         warm_start: The stages before self-play.
@@ -162,6 +170,7 @@ class TrainConfig:
     models_every: int = 0
     game: GameConfig = TERSE_GAME
     source: SourceConfig = field(default_factory=SourceConfig)
+    defences: tuple[str, ...] = ()
     model: ModelConfig = field(default_factory=ModelConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     warm_start: WarmStartConfig = WarmStartConfig()
@@ -202,6 +211,13 @@ class TrainConfig:
             raise ValueError(f"hops must be numbers from 1 up, at least one of them, got {list(self.hops)}")
 
     def _check_self_play(self) -> None:
+        if len(set(self.defences)) < len(self.defences):
+            raise ValueError(f"defences must name each defence once, got {', '.join(self.defences)}")
+        if self.defences and self.filling.kind == "resample":
+            raise ValueError(
+                "filling.kind 'resample' asks for proposals that no defence would judge: leave out defences, "
+                "or choose another filling"
+            )
         names = self.opponents.resolved(self.learning)
         check_policies(self.policies, self.learning, self.updates, self.model, self.rollout, names)
         if self.answers < 2 and len(self.learning) > 1 and set(names.values()) != {CURRENT}:
@@ -228,7 +244,8 @@ class TrainConfig:
     def needs_warm_start(self) -> bool:
         """Whether the warm start plays on in self-play, beside what is trained."""
         alone = self.policies != "shared" and len(self.learning) < 2
-        return alone or FROZEN in self.opponents.resolved(self.learning).values()
+        reads = any(name in READ_BY_THE_WARM_START or ":" in name for name in self.defences)
+        return alone or reads or FROZEN in self.opponents.resolved(self.learning).values()
 
     def learning_at(self, step: int) -> tuple[Role, ...]:
         """Roles that learn in a step of self-play."""

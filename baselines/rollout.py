@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from baselines.processes import Processes
@@ -75,6 +75,7 @@ class Rollout:
             at valid questions. Games that ended in an error paid nobody and are left out.
         metrics: Metrics of the step by name.
         slots: Ids of the games whose questions the learner solves: the solver's batch, if all were valid.
+        refused: Ids of the games whose valid questions a defence refused.
     """
 
     games: Sequence[Game]
@@ -82,6 +83,7 @@ class Rollout:
     samples: Mapping[Role, Sequence[Sample]]
     metrics: dict[str, float]
     slots: Sequence[str]
+    refused: frozenset[str] = frozenset()
 
     @property
     def engines(self) -> dict[str, SearchEngine]:
@@ -232,6 +234,7 @@ def joined(first: Rollout, more: Rollout, metrics: Mapping[str, float]) -> Rollo
         {role: [*samples, *more.samples[role]] for role, samples in first.samples.items()},
         {**metrics, **counted},
         [*first.slots, *more.slots],
+        first.refused | more.refused,
     )
 
 
@@ -256,10 +259,23 @@ def _usable(role: Role, samples: Sequence[Sample], learns: bool) -> Sequence[Sam
     return complete
 
 
-def rollout_metrics(games: Sequence[Game], scenarios: Mapping[str, Scenario]) -> dict[str, float]:
-    """Return the figures of a step's games, whoever played them."""
+def is_valid(game: Game) -> bool:
+    """Whether a game has ended with a valid question."""
+    return game.outcome is not None and game.outcome.verdict == "valid"
+
+
+def rollout_metrics(
+    games: Sequence[Game], scenarios: Mapping[str, Scenario], refused: Collection[str] = ()
+) -> dict[str, float]:
+    """Return the figures of a step's games, whoever played them.
+
+    Args:
+        games: The games; each has ended.
+        scenarios: What they were played in.
+        refused: Ids of games whose questions do not count as valid, because a defence refused them.
+    """
     outcomes = [game.outcome for game in games if game.outcome is not None]
-    valid = [game for game in games if game.outcome is not None and game.outcome.verdict == "valid"]
+    valid = [game for game in games if is_valid(game) and game.id not in refused]
     proposed = [game.outcome for game in games if game.outcome is not None and not game.task.question]
     audits = [audit(game, scenarios[game.task.corpus].oracle) for game in valid]
     solved = [game.outcome.success_rate or 0.0 for game in valid if game.outcome]

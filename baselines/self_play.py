@@ -12,6 +12,7 @@ from baselines.algorithms import Algorithm, CombinableAlgorithm, StatefulAlgorit
 from baselines.batch_filling import Filling, without_copies
 from baselines.by_role import LEARNING_ROLES, by_role, distinct, joined, made_of, state_of
 from baselines.config import TrainConfig
+from baselines.defences import Reader, defended
 from baselines.hop_mixture import HopMixture
 from baselines.learner import Experience, Learner
 from baselines.opponents import Opponents
@@ -24,6 +25,7 @@ from baselines.tasks import Source, WorldSource, open_source
 from baselines.update_trace import UpdateTrace
 from ssp_env.game import Outcome, Role
 from ssp_env.game.view import PROPOSER_SEAT
+from ssp_env.play import AnyAgent
 
 
 class Match(NamedTuple):
@@ -95,8 +97,9 @@ class SelfPlay:
         setting = Setting(self._source(), config.game, config.seed, number, config.proposals, self.processes)
         matches = self._matches(number)
         played = play_pairings(setting, [match.pairing for match in matches])
-        self.hop_mixture.record(played.games)
         results = self._results(played, matches, number)
+        played = self._defended(played, setting)
+        self.hop_mixture.record([game for game in played.games if game.id not in played.refused])
         learning = config.learning_at(number)
         played = self._completed(played, setting, matches, learning)
         for learner in self.learners.values():
@@ -111,6 +114,17 @@ class SelfPlay:
         if self.config.hop_mixture == "adaptive" and isinstance(self.source, WorldSource):
             return replace(self.source, shares=self.hop_mixture.shares())
         return self.source
+
+    def _defended(self, played: Rollout, setting: Setting) -> Rollout:
+        """Leave out the questions that the defences of the configuration refuse."""
+        names = self.config.defences
+        if not names:
+            return played
+        seed = derive_seed(setting.seed, setting.step, "defences")
+        readers: dict[Reader, AnyAgent] = {"current": self.policies["solver"].agent(seed)}
+        if self._frozen is not None:
+            readers["frozen"] = self._frozen.agent(seed)
+        return defended(names, played, setting, readers)
 
     def _completed(
         self, played: Rollout, setting: Setting, matches: Sequence[Match], learning: Collection[Role]

@@ -13,6 +13,9 @@ CURRENT, FROZEN = "current", "frozen"
 PAST = ("window", "pfsp")
 """Opponents that are past weights of the policy."""
 
+READ_BY_THE_WARM_START = ("frozen_reader", "guide")
+"""Defences for which the warm start reads; those of one's own may have it read too."""
+
 REPLAYING = ("replay", "replay-reset", "prioritised")
 """Kinds of filling that ask earlier questions again."""
 
