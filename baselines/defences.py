@@ -53,15 +53,21 @@ class Referee:
     _readings: int = field(default=0, repr=False)
 
     def recovers(
-        self, games: Sequence[Game], passages: Sequence[Sequence[Passage] | None], by: Reader = "current"
+        self,
+        games: Sequence[Game],
+        passages: Sequence[Sequence[Passage] | None] | None = None,
+        by: Reader = "current",
     ) -> list[bool]:
         """Return whether the answer of each game is read out of passages, in an order drawn anew.
 
         Args:
             games: Games with a question.
-            passages: What is read for each; None for a reading from memory.
+            passages: What is read for each, and None for a reading from memory; if left out, the passages of
+                each RAG check.
             by: Who reads.
         """
+        if passages is None:
+            passages = [mixed(game) for game in games]
         views = [self._view(game, shown) for game, shown in zip(games, passages, strict=True)]
         replies = act_all(self.readers[by], views)
         self.sampled_tokens += sum(len(reply.token_ids) for reply in replies)
@@ -75,7 +81,7 @@ class Referee:
         self, games: Sequence[Game], by: Reader = "current", *, readings: int = READINGS
     ) -> list[float]:
         """Return the share of readings of the RAG check's passages that recover each answer."""
-        right = [self.recovers(games, [mixed(game) for game in games], by) for _ in range(readings)]
+        right = [self.recovers(games, by=by) for _ in range(readings)]
         return [sum(column) / readings for column in zip(*right, strict=True)]
 
     def _view(self, game: Game, passages: Sequence[Passage] | None) -> View:
