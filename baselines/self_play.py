@@ -13,6 +13,7 @@ from baselines.batch_filling import Filling, without_copies
 from baselines.by_role import LEARNING_ROLES, by_role, distinct, joined, made_of, state_of
 from baselines.config import TrainConfig
 from baselines.defences import Reader, defended
+from baselines.early_warnings import mutual_information
 from baselines.hop_mixture import HopMixture
 from baselines.learner import Experience, Learner
 from baselines.opponents import Opponents
@@ -104,7 +105,7 @@ class SelfPlay:
         played = self._completed(played, setting, matches, learning)
         for learner in self.learners.values():
             learner.trace = trace
-        metrics = played.metrics | results | self._update(played, learning)
+        metrics = played.metrics | results | self._dependence(played) | self._update(played, learning)
         for learner in self.learners.values():
             learner.trace = None
         return played, metrics
@@ -114,6 +115,12 @@ class SelfPlay:
         if self.config.hop_mixture == "adaptive" and isinstance(self.source, WorldSource):
             return replace(self.source, shares=self.hop_mixture.shares())
         return self.source
+
+    def _dependence(self, played: Rollout) -> dict[str, float]:
+        """Measure how much proposals depend on their tasks, before the update."""
+        learner = self.learners.get("proposer")
+        found = None if learner is None else mutual_information(learner, played.samples["proposer"])
+        return {} if found is None else {"mutual_information": found}
 
     def _defended(self, played: Rollout, setting: Setting) -> Rollout:
         """Leave out the questions that the defences of the configuration refuse."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from baselines.defences import DEFENCES
 from ssp_env.game.outcome import REASON_CODES
 from tests.baselines.conftest import half_right
 from tests.baselines.runs import LEARNING, rows, train
@@ -15,6 +16,7 @@ PLACES = {
     "REASON": f"(?:{'|'.join(REASON_CODES)})",
     "SET": r"(?:\d_hop|questions)",
     "asked_N": r"asked_\d",
+    "NAME": f"(?:{'|'.join(DEFENCES)})",
 }
 """What a capital word in a name of the table stands for."""
 ROWS = re.findall(
@@ -29,6 +31,7 @@ EVENTFUL = LEARNING.changed(
         "updates": "separate",
         "evaluation": {"validation_every": 3},
         "opponents": {"proposer": "pfsp", "solver": "pfsp", "every": 1, "window": 2},
+        "defences": ["least_success"],
         "filling": {"kind": "prioritised", "max_age": 3, "max_uses": 2},
         "solver": {"algorithm": "ppo", "kl_coefficient": 0.1},
         "proposer": {"algorithm": "reinforce", "kl_coefficient": 0.1},
