@@ -81,7 +81,7 @@ parity-tests: $(VENV)/.parity
 	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/benchmarks/test_training_speed.py $(ARGS)
 
 # Each framework brings libraries of other versions, so each has an environment of its own.
-ADAPTERS := openenv
+ADAPTERS := openenv verifiers
 
 adapters: $(ADAPTERS:%=adapter-%)
 

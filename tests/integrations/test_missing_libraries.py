@@ -7,7 +7,8 @@ import pytest
 
 WITHOUT = """
 import sys
-sys.modules.update(dict.fromkeys(["langchain_core", "llama_index", "openenv", "transformers", "torch"]))
+missing = "langchain_core", "llama_index", "openenv", "verifiers", "transformers", "torch"
+sys.modules.update(dict.fromkeys(missing))
 import ssp_env.search.tool, ssp_env.integrations.trl
 try:
     import ssp_env.integrations.{module}
@@ -17,7 +18,13 @@ except ImportError as error:
 
 
 @pytest.mark.parametrize(
-    ("module", "extra"), [("langchain", "langchain"), ("llamaindex", "llamaindex"), ("openenv", "openenv")]
+    ("module", "extra"),
+    [
+        ("langchain", "langchain"),
+        ("llamaindex", "llamaindex"),
+        ("openenv", "openenv"),
+        ("verifiers", "verifiers"),
+    ],
 )
 def test_the_error_names_the_extra(module, extra):
     command = [sys.executable, "-c", WITHOUT.format(module=module)]
