@@ -81,7 +81,7 @@ parity-tests: $(VENV)/.parity
 	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/benchmarks/test_training_speed.py $(ARGS)
 
 # Each framework brings libraries of other versions, so each has an environment of its own.
-ADAPTERS := openenv verifiers
+ADAPTERS := openenv verifiers skyrl
 
 adapters: $(ADAPTERS:%=adapter-%)
 
@@ -158,7 +158,7 @@ $(VENV)/adapters/%/.installed: $(VENV)/.created pyproject.toml hatch_build.py te
 	@echo "== Installing $* and ssp-env into $(VENV)/adapters/$*"
 	@$(PIP) install --quiet uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/adapters/$*
-	$(BIN)/uv pip install --quiet --python $(VENV)/adapters/$*/bin/python -e '.[$*]' -r tests/integrations/requirements/$*.txt
+	$(BIN)/uv pip install --quiet --python $(VENV)/adapters/$*/bin/python -e '.[$*,serve]' -r tests/integrations/requirements/$*.txt
 	@touch $@
 
 $(VENV)/.smollm2: $(VENV)/.train

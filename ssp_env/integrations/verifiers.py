@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from functools import lru_cache
 from typing import Any
 
 from ssp_env.game import Game, Task, View
 from ssp_env.game.view import PROPOSER_SEAT
+from ssp_env.integrations.configured import configured_scenario
 from ssp_env.integrations.libraries import check_version
 from ssp_env.objects import load_object, missing_extra
 from ssp_env.play import as_judge, play_async
@@ -198,19 +197,10 @@ def scenario_of(config: SearchSelfPlayConfig) -> Scenario:
     Raises:
         ValueError: If it names no corpus.
     """
-    given = config.model_dump(include={*_SCENARIO_OPTIONS}, exclude_none=True)
-    if not given.keys() & {"world", "corpus", "search"}:
-        raise ValueError(
-            "expected a taskset that names what is searched: env.taskset.world, .corpus or .search"
-        )
-    return _opened(json.dumps(given, sort_keys=True))
+    named = config.model_dump(include=set(_SCENARIO_OPTIONS), exclude_none=True)
+    return configured_scenario(named, "env.taskset")
 
 
 _SCENARIO_OPTIONS = (
     "world", "split", "index", "corpus", "search", "answers", "questions", "hops", "prompts", "rules",
 )  # fmt: skip
-
-
-@lru_cache(maxsize=8)
-def _opened(written: str) -> Scenario:
-    return Scenario.from_dict(json.loads(written))

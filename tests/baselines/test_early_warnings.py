@@ -35,7 +35,9 @@ class Table:
 
 def test_a_proposer_that_ignores_its_task_has_no_information_about_it():
     learner = Table(lambda task, said: -3.0)
-    assert mutual_information(learner, [proposal(t, t + 10) for t in range(6)]) == pytest.approx(0.0, abs=1e-6)
+    assert mutual_information(learner, [proposal(t, t + 10) for t in range(6)]) == pytest.approx(
+        0.0, abs=1e-6
+    )
     assert learner.rows == PROPOSALS**2
 
 

@@ -7,7 +7,7 @@ import pytest
 
 WITHOUT = """
 import sys
-missing = "langchain_core", "llama_index", "openenv", "verifiers", "transformers", "torch"
+missing = "langchain_core", "llama_index", "openenv", "verifiers", "skyrl_gym", "transformers", "torch"
 sys.modules.update(dict.fromkeys(missing))
 import ssp_env.search.tool, ssp_env.integrations.trl
 try:
@@ -24,6 +24,7 @@ except ImportError as error:
         ("llamaindex", "llamaindex"),
         ("openenv", "openenv"),
         ("verifiers", "verifiers"),
+        ("skyrl", "skyrl"),
     ],
 )
 def test_the_error_names_the_extra(module, extra):

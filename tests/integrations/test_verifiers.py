@@ -195,7 +195,7 @@ def test_a_model_that_breaks_down_fails_the_episode_and_pays_nobody(tmp_path):
     [
         (
             lambda: verifiers.scenario_of(SearchSelfPlayConfig(id="x")),
-            "names what is searched: env.taskset.world",
+            "expected env.taskset to name what is searched",
         ),
         (lambda: verifiers.scenario_of(SearchSelfPlayConfig(world="tinny")), "tiny"),
         (lambda: SearchSelfPlayConfig(wolrd="tiny"), "wolrd"),
