@@ -27,7 +27,7 @@ help:
 	@echo "make fuzz         search for inputs that readers of foreign data do not stand; MINUTES= (10)"
 	@echo "make lint         ruff, mypy and import-linter"
 	@echo "make docs         build the documentation site into site/; a broken link fails"
-	@echo "make parity       compare losses, advantages and metrics with those of TRL, verl, torchmetrics and rliable, in .venv/parity"
+	@echo "make parity       compare with TRL, verl, torchmetrics and rliable, and play games inside TRL and verl, in .venv/parity"
 	@echo "make adapters     run what plugs the game into other frameworks with the real ones, each in .venv/adapters/NAME"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
@@ -77,8 +77,9 @@ parity: $(VENV)/.dev
 .PHONY: parity-tests
 parity-tests: export HF_HUB_OFFLINE = 1
 parity-tests: $(VENV)/.parity
-	@echo "== Comparing losses, advantages and metrics with those of TRL, verl, torchmetrics and rliable"
-	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/benchmarks/test_training_speed.py $(ARGS)
+	@echo "== Comparing with TRL, verl, torchmetrics and rliable, and playing inside TRL and verl"
+	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/baselines/verl tests/integrations \
+	    tests/benchmarks/test_training_speed.py $(ARGS)
 
 # Each framework brings libraries of other versions, so each has an environment of its own.
 ADAPTERS := openenv verifiers skyrl

@@ -48,4 +48,5 @@ class Commands(MetadataHookInterface):
             "bench": "baselines.suite.command:app",
             "league": "baselines.league.command:league",
         }
-        metadata["entry-points"] = {} if env_only() else {"ssp.commands": commands}
+        plugins = {"verl.plugins": {"ssp": "baselines.verl"}}
+        metadata["entry-points"] = {} if env_only() else {"ssp.commands": commands, **plugins}
