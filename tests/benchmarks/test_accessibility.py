@@ -1,0 +1,45 @@
+"""Pages are checked in every look; what breaks a rule is named and fails the command."""
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from benchmarks import accessibility
+from benchmarks.chromium import EXECUTABLE, NEEDED
+
+# Stands in for axe-core, whose rules are not ours to test: an image needs a text.
+AXE = """
+window.axe = {run: async (root, options) => ({violations: [...root.querySelectorAll("img:not([alt])")].length
+  ? [{id: "image-alt", help: "Images need a text", nodes: [{target: ["img"]}]}] : []})};
+"""
+
+
+def check(*arguments):
+    app = typer.Typer()
+    app.command()(accessibility.main)
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.mark.skipif(EXECUTABLE is None, reason=NEEDED)
+def test_every_look_of_every_page_is_checked(tmp_path):
+    (tmp_path / "axe.js").write_text(AXE)
+    (tmp_path / "site" / "inner").mkdir(parents=True)
+    (tmp_path / "site" / "good.html").write_text("<html><body><p>Text</p><img alt='a whale'></body></html>")
+    told = check(tmp_path / "site", "--axe", tmp_path / "axe.js")
+    assert told.exit_code == 0 and "1 pages" in told.output and "no broken rules" in told.output
+    (tmp_path / "site" / "inner" / "bad.html").write_text("<html><body><img></body></html>")
+    told = check(tmp_path / "site", "--axe", tmp_path / "axe.js")
+    assert told.exit_code == 1 and "3 broken rules" in told.output
+    for look in accessibility.LOOKS:
+        assert f"bad.html ({look}): image-alt, Images need a text: 1 times, at img" in told.output
+    assert "good.html (" not in told.output
+
+
+def test_what_is_missing_is_named(tmp_path):
+    (tmp_path / "page.html").write_text("<p>Text</p>")
+    told = check(tmp_path / "page.html", "--axe", tmp_path / "axe.js")
+    assert told.exit_code == 2 and "npm install axe-core" in told.output
+    (tmp_path / "axe.js").write_text(AXE)
+    (tmp_path / "empty").mkdir()
+    told = check(tmp_path / "empty", "--axe", tmp_path / "axe.js")
+    assert told.exit_code == 2 and "expected an HTML file" in told.output
