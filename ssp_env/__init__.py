@@ -8,6 +8,7 @@ The names people need most can be imported from here; everything else from its p
 | `ssp_env.play` | `play` and `play_async`, which drive one game or thousands |
 | `ssp_env.search` | search engines, and the search tool for any model |
 | `ssp_env.envs`, `ssp_env.search_self_play_v0` | the game as Gymnasium and PettingZoo environments |
+| `ssp_env.numeric_search_self_play_v0` | the same in numbers |
 | `ssp_env.worlds`, `ssp_env.data` | generated worlds; files of answers and questions |
 | `ssp_env.records`, `ssp_env.viewer` | games as data, and as text for people |
 | `ssp_env.testing` | checks for agents, engines, readers and judges of your own |
@@ -54,5 +55,6 @@ def _register_with_gymnasium(gymnasium: Any) -> None:
 def _register_with_pettingzoo(pettingzoo: Any) -> None:
     # The registry came with version 1.27.
     if hasattr(pettingzoo, "register"):
-        pettingzoo.register("aec", "ssp/search_self_play-v0", "ssp_env.search_self_play_v0:env")
-        pettingzoo.register("parallel", "ssp/search_self_play-v0", "ssp_env.search_self_play_v0:parallel_env")
+        for name in ("search_self_play", "numeric_search_self_play"):
+            pettingzoo.register("aec", f"ssp/{name}-v0", f"ssp_env.{name}_v0:env")
+            pettingzoo.register("parallel", f"ssp/{name}-v0", f"ssp_env.{name}_v0:parallel_env")

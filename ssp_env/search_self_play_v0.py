@@ -112,37 +112,20 @@ invalid no_evidence
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from pettingzoo import AECEnv
 from pettingzoo.utils import OrderEnforcingWrapper
 
 from ssp_env.envs.aec import raw_env
 from ssp_env.envs.parallel import TurnBasedParallelEnv
+from ssp_env.envs.signatures import with_arguments_of
 from ssp_env.game import Reply
 
 __all__ = ["env", "parallel_env", "raw_env"]
 
-Arguments = ParamSpec("Arguments")
-Environment = TypeVar("Environment")
 
-
-def _with_arguments_of(
-    make: Callable[Arguments, Any],
-) -> Callable[[Callable[..., Environment]], Callable[Arguments, Environment]]:
-    """Show the signature of `make` wherever the decorated function is looked at, also to type checkers."""
-
-    def decorate(function: Callable[..., Environment]) -> Callable[Arguments, Environment]:
-        returned = inspect.signature(function).return_annotation
-        function.__signature__ = inspect.signature(make).replace(return_annotation=returned)  # type: ignore[attr-defined]
-        return function
-
-    return decorate
-
-
-@_with_arguments_of(raw_env)
+@with_arguments_of(raw_env)
 def env(**kwargs: Any) -> AECEnv[str, dict[str, Any], str | Reply | None]:
     """Make the environment with checks on the order of calls; takes the arguments of `raw_env`.
 
@@ -151,7 +134,7 @@ def env(**kwargs: Any) -> AECEnv[str, dict[str, Any], str | Reply | None]:
     return OrderEnforcingWrapper(raw_env(**kwargs))
 
 
-@_with_arguments_of(raw_env)
+@with_arguments_of(raw_env)
 def parallel_env(**kwargs: Any) -> TurnBasedParallelEnv:
     """Make the environment with the parallel API; takes the arguments of `raw_env`."""
     return TurnBasedParallelEnv(raw_env(**kwargs), numeric_infos=kwargs.get("numeric_infos", False))

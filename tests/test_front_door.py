@@ -30,9 +30,12 @@ def test_environments_are_found_by_name_whatever_is_imported_first(first):
     made = (
         "print(gymnasium.make('SearchSelfPlay/Solver-v0').unwrapped.__class__.__name__, "
         "pettingzoo.make('aec', 'ssp/search_self_play-v0'), "
-        "pettingzoo.make('parallel', 'ssp/search_self_play-v0'))"
+        "pettingzoo.make('parallel', 'ssp/search_self_play-v0'), "
+        "pettingzoo.make('aec', 'ssp/numeric_search_self_play-v0'), "
+        "pettingzoo.make('parallel', 'ssp/numeric_search_self_play-v0'))"
     )
-    assert run(f"{first}; {made}") == "SolverEnv search_self_play_v0 search_self_play_v0"
+    both = "search_self_play_v0 search_self_play_v0 numeric_search_self_play_v0 numeric_search_self_play_v0"
+    assert run(f"{first}; {made}") == f"SolverEnv {both}"
 
 
 @pytest.mark.parametrize("package", ["ssp_env", "ssp_env.envs", "ssp_env.search", "agents"])

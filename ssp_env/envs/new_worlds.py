@@ -25,17 +25,14 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import gymnasium
-from cachetools import LRUCache
 from gymnasium.error import ResetNeeded
 
+from ssp_env.envs.drawn_worlds import DrawnWorlds
 from ssp_env.envs.single_agent import Player, ProposerEnv, SolverEnv
 from ssp_env.game import Task, View
-from ssp_env.scenario import HOPS, Rules, Scenario, open_scenario
-from ssp_env.worlds.config import Split, WorldConfig
-from ssp_env.worlds.world import MAX_HOPS, Compositions
-
-_KEPT_WORLDS = 64
-
+from ssp_env.scenario import HOPS, Rules, Scenario
+from ssp_env.worlds.config import Split
+from ssp_env.worlds.world import Compositions
 
 _OF_ONES_OWN = ("scenario", "questions", "proposer", "tasks", "search")
 
@@ -104,15 +101,18 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
         solver: Player | None = None,
         render_mode: str | None = None,
     ) -> None:
-        _check(role, worlds, hops, solver)
-        self._role, self._family, self._split, self._worlds = role, world, split, worlds
-        self._hops = tuple(hops)
+        if role not in ("solver", "proposer"):
+            raise ValueError(f"role must be solver or proposer, got {role!r}")
+        if solver is not None and role == "solver":
+            raise ValueError("solver answers a proposer's questions: it goes with role='proposer'")
+        self._role, self._hops, self._solver = role, tuple(hops), solver
         self._compositions: Compositions = compositions or ("train" if split == "train" else "all")
-        self._prompts, self._rules, self._solver = prompts, rules, solver
         self.render_mode = render_mode
-        self._opened: LRUCache[int, tuple[Scenario, SolverEnv | ProposerEnv]] = LRUCache(_KEPT_WORLDS)
+        self._drawn = DrawnWorlds(
+            self._make, split=split, world=world, worlds=worlds, hops=hops, prompts=prompts, rules=rules
+        )
         self._env: SolverEnv | ProposerEnv | None = None
-        scenario, first = self._open(0)
+        scenario, first = self._drawn.open(0)
         self.rules = scenario.rules
         self.observation_space, self.action_space = first.observation_space, first.action_space
 
@@ -129,11 +129,7 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
             ValueError: If there is no world of that number.
         """
         super().reset(seed=seed)
-        drawn = int(self.np_random.integers(self._worlds))
-        index = (options or {}).get("world", drawn)
-        if type(index) is not int or not 0 <= index < self._worlds:
-            raise ValueError(f"options['world'] must be from 0 to {self._worlds - 1}, got {index!r}")
-        scenario, self._env = self._open(index)
+        scenario, self._env = self._drawn.draw(self.np_random, options)
         task = self._draw(scenario)
         observation, info = self._env.reset(seed=int(self.np_random.integers(2**63)), options={"task": task})
         return observation, self._named(info, scenario)
@@ -168,17 +164,10 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
             raise ResetNeeded("no game is going on: call reset() first")
         return self._env
 
-    def _open(self, index: int) -> tuple[Scenario, SolverEnv | ProposerEnv]:
-        if index not in self._opened:
-            world = WorldConfig.from_id(f"{self._family}-{self._split}-{index}").id
-            scenario = open_scenario(world, hops=self._hops, prompts=self._prompts, rules=self._rules)
-            env: SolverEnv | ProposerEnv
-            if self._role == "solver":
-                env = SolverEnv(scenario=scenario, render_mode=self.render_mode)
-            else:
-                env = ProposerEnv(scenario=scenario, solver=self._solver, render_mode=self.render_mode)
-            self._opened[index] = scenario, env
-        return self._opened[index]
+    def _make(self, scenario: Scenario) -> SolverEnv | ProposerEnv:
+        if self._role == "solver":
+            return SolverEnv(scenario=scenario, render_mode=self.render_mode)
+        return ProposerEnv(scenario=scenario, solver=self._solver, render_mode=self.render_mode)
 
     def _draw(self, scenario: Scenario) -> Task:
         if self._role == "proposer":
@@ -193,14 +182,3 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
     def _named(info: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
         assert scenario.world is not None
         return {**info, "world": scenario.world.id}
-
-
-def _check(role: str, worlds: int, hops: Sequence[int], solver: Player | None) -> None:
-    if role not in ("solver", "proposer"):
-        raise ValueError(f"role must be solver or proposer, got {role!r}")
-    if worlds < 1:
-        raise ValueError(f"worlds must be at least 1, got {worlds}")
-    if not hops or any(type(number) is not int or not 1 <= number <= MAX_HOPS for number in hops):
-        raise ValueError(f"hops must be whole numbers from 1 to {MAX_HOPS}, got {list(hops)}")
-    if solver is not None and role == "solver":
-        raise ValueError("solver answers a proposer's questions: it goes with role='proposer'")

@@ -28,7 +28,7 @@ from pettingzoo.test import (
     seed_test,
 )
 
-from ssp_env import search_self_play_v0
+from ssp_env import numeric_search_self_play_v0, search_self_play_v0
 from ssp_env.envs.spaces import UnicodeText
 from ssp_env.game import PROTOCOLS, GameConfig, Protocol, Task, View
 from ssp_env.game.passage import Passage
@@ -110,8 +110,24 @@ def make(face: Callable[..., Any], configuration: Configuration, **arguments: An
 
 def official_tests(configuration: Configuration, cycles: int) -> Mapping[str, Callable[[], None]]:
     """The tests of one row, by name; `cycles` is what PettingZoo calls so."""
-    aec = partial(make, search_self_play_v0.env, configuration)
-    parallel = partial(make, search_self_play_v0.parallel_env, configuration)
+    return official_tests_of(
+        partial(make, search_self_play_v0.env, configuration),
+        partial(make, search_self_play_v0.parallel_env, configuration),
+        cycles,
+    )
+
+
+def numeric_tests(cycles: int) -> Mapping[str, Callable[[], None]]:
+    """The same tests of the numeric face."""
+    return official_tests_of(
+        numeric_search_self_play_v0.env, numeric_search_self_play_v0.parallel_env, cycles
+    )
+
+
+def official_tests_of(
+    aec: Callable[[], Any], parallel: Callable[[], Any], cycles: int
+) -> Mapping[str, Callable[[], None]]:
+    """The official tests of two faces."""
     return {
         "api_test": lambda: api_test(aec(), num_cycles=cycles),
         "parallel_api_test": lambda: parallel_api_test(parallel(), num_cycles=cycles),
@@ -148,6 +164,7 @@ def run(cycles: int) -> dict[str, dict[str, str]]:
         }
         for configuration in CONFIGURATIONS
     }
+    results["numbers"] = {name: failure(test) for name, test in numeric_tests(cycles).items()}
     results["embedded world"] = {"performance_benchmark": failure(benchmark)}
     return results
 

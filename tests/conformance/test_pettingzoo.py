@@ -5,7 +5,14 @@ from pettingzoo.test import seed_test
 
 from ssp_env import search_self_play_v0
 from ssp_env.game import PROTOCOLS
-from tests.conformance.grid import CONFIGURATIONS, Configuration, failure, make, official_tests
+from tests.conformance.grid import (
+    CONFIGURATIONS,
+    Configuration,
+    failure,
+    make,
+    official_tests,
+    numeric_tests,
+)
 
 FACES = {"aec": search_self_play_v0.env, "parallel": search_self_play_v0.parallel_env}
 
@@ -13,6 +20,11 @@ FACES = {"aec": search_self_play_v0.env, "parallel": search_self_play_v0.paralle
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=str)
 def test_every_official_test_passes(configuration):
     failures = {name: failure(test) for name, test in official_tests(configuration, cycles=10).items()}
+    assert failures == dict.fromkeys(failures, "")
+
+
+def test_every_official_test_passes_in_numbers():
+    failures = {name: failure(test) for name, test in numeric_tests(cycles=10).items()}
     assert failures == dict.fromkeys(failures, "")
 
 
