@@ -23,6 +23,7 @@ from .parts import PartSize as PartSize
 from .parts import cut_pages as cut_pages
 from .remote import RemoteEngine as RemoteEngine
 from .remote import RequestPolicy as RequestPolicy
+from .replicas import ReplicatedEngine as ReplicatedEngine
 from .simulated import SimulatedEngine as SimulatedEngine
 from .tool import ResultCache as ResultCache
 from .tool import SearchCall as SearchCall

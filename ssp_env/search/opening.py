@@ -29,7 +29,8 @@ def open_engine(search: Any, passages: Callable[[], Iterable[Passage]], **bm25: 
     Args:
         search: None or `bm25` for BM25 over the passages; `dense:MODEL` or `hybrid:MODEL` with the folder or
             package of a sentence-transformers encoder; an index directory that `ssp index build` made; the
-            URL of a server of Search-R1's protocol; `module:object`; or an engine or what `as_engine` takes.
+            URL of a server of Search-R1's protocol, or those of its replicas with commas between them;
+            `module:object`; or an engine or what `as_engine` takes.
         passages: Called for the passages if an engine is built over them.
         bm25: Further arguments of `BM25Engine`.
 
@@ -48,6 +49,10 @@ def open_engine(search: Any, passages: Callable[[], Iterable[Passage]], **bm25: 
     if kind in _ENCODED:
         return _with_encoder(kind, model, list(passages()), bm25)
     if kind in ("http", "https"):
+        if "," in name:
+            from ssp_env.search.replicas import ReplicatedEngine
+
+            return ReplicatedEngine([address.strip() for address in name.split(",")])
         from ssp_env.search.remote import RemoteEngine
 
         return RemoteEngine(name)

@@ -21,9 +21,11 @@ from ssp_env.search.engine import check_search
 from ssp_env.search.errors import BadSearchReply, SearchError
 from ssp_env.search.json_service import JSONService, is_key
 
-_POLICY = RequestPolicy(max_retries=3, backoff=0.2, max_backoff=5.0, max_bytes=256 * 2**20)
+POLICY = RequestPolicy(max_retries=3, backoff=0.2, max_backoff=5.0, max_bytes=256 * 2**20)
 _EXCERPT_CHARACTERS = 200
 _NO_HEALTH = (404, 405, 501)
+NAMED_BY_ADDRESS = "url:"
+"""What the fingerprint of a server begins with that does not say what it searches."""
 
 
 class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextManager["RemoteEngine"]):
@@ -53,7 +55,7 @@ class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextM
         url: str,
         *,
         api_key: str | None = None,
-        policy: RequestPolicy = _POLICY,
+        policy: RequestPolicy = POLICY,
         max_queries: int = 256,
     ) -> None:
         if not max_queries > 0:
@@ -116,6 +118,10 @@ class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextM
         """
         return run(self._open(ids))
 
+    async def aget_passages(self, ids: Sequence[str]) -> list[Passage | None]:
+        """Do the same as `get_passages` without blocking."""
+        return await arun(self._open(ids))
+
     def fingerprint(self) -> str:
         """Return the fingerprint that the server's `/health` names.
 
@@ -126,17 +132,24 @@ class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextM
             SearchError: If the server cannot be reached, refuses, or fails.
         """
         if self._fingerprint is None:
-            path = self._url.path.removesuffix("/retrieve") + "/health"
-            try:
-                health = run(self._service.call(self._request("GET", self._url.copy_with(path=path))))
-            except SearchError as error:
-                if not isinstance(error, BadSearchReply) and error.status not in _NO_HEALTH:
-                    raise
-                health = None
-            named = health.get("fingerprint") if isinstance(health, dict) else None
-            by_address = "url:" + hashlib.sha256(shown_url(self._url).encode()).hexdigest()
-            self._fingerprint = named if isinstance(named, str) and named else by_address
+            self._fingerprint = run(self._name())
         return self._fingerprint
+
+    async def afingerprint(self) -> str:
+        """Ask the server anew and return what `fingerprint` says, without blocking: a server may restart."""
+        return await arun(self._name())
+
+    async def _name(self) -> str:
+        path = self._url.path.removesuffix("/retrieve") + "/health"
+        try:
+            health = await self._service.call(self._request("GET", self._url.copy_with(path=path)))
+        except SearchError as error:
+            if not isinstance(error, BadSearchReply) and error.status not in _NO_HEALTH:
+                raise
+            health = None
+        named = health.get("fingerprint") if isinstance(health, dict) else None
+        by_address = NAMED_BY_ADDRESS + hashlib.sha256(shown_url(self._url).encode()).hexdigest()
+        return named if isinstance(named, str) and named else by_address
 
     async def _search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:
         check_search(queries, top_k)
