@@ -52,6 +52,8 @@ class WarmStartConfig:
         cloning_steps: Optimiser steps on demonstrations.
         cloning_games: Scripted games per cloning step.
         cloning_attempts: Demonstrated solver attempts per game.
+        hops_as_asked: Share of the weak player's proposals that have as many hops as the task asks for; the
+            others are of any number, one as a rule, so that only a few go beyond.
         learning_rate: Peak learning rate of each stage.
     """
 
@@ -61,7 +63,12 @@ class WarmStartConfig:
     cloning_steps: int = 280
     cloning_games: int = 56
     cloning_attempts: int = 1
+    hops_as_asked: float = 0.0
     learning_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.hops_as_asked <= 1.0:
+            raise ValueError(f"hops_as_asked is a share from 0 to 1, got {self.hops_as_asked}")
 
 
 @dataclass(frozen=True)

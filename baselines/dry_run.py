@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
-from agents.scripted import ScriptedPlayer
 from agents.tiny_policy import MAX_NEW_TOKENS
 from baselines.config import TrainConfig
 from baselines.memory import ModelSizes, memory_bytes, model_sizes
@@ -26,7 +25,7 @@ from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play import SelfPlay
 from baselines.stages import Stage, WarmStart, warm_start_steps
 from baselines.tasks import WorldSource, open_source
-from baselines.warm_start import demonstrations, oracle_demonstrations
+from baselines.warm_start import demonstrations, demonstrator, oracle_demonstrations
 from ssp_env.game import GameConfig
 from ssp_env.game.config import MAX_NUMBER
 from ssp_env.game.view import PROPOSER_SEAT, READER_SEAT
@@ -180,7 +179,7 @@ def _shown(config: TrainConfig, rules: GameConfig) -> Sequence[Sample]:
     rng = derive_rng(config.seed, "dry run")
     worlds = WorldSource(config.world, config.source.worlds, config.hops)
     if config.model.is_tiny:
-        player = ScriptedPlayer(seed=derive_seed(config.seed, "dry run"))
+        player = demonstrator(config.warm_start.hops_as_asked, derive_seed(config.seed, "dry run"))
         tokenizer = TinyModel(config).tokenizer
         return demonstrations(worlds, player, rules, tokenizer, rng, games=DEMONSTRATED_GAMES)
     folder = find_model(config.model.name)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from agents.scripted import ScriptedPlayer
 from baselines.config import TrainConfig
 from baselines.learner import Learner
 from baselines.learner_config import LearnerConfig
@@ -18,7 +17,14 @@ from baselines.processes import Processes
 from baselines.samples import Sample
 from baselines.seeding import derive_rng, derive_seed
 from baselines.tasks import Source, WorldSource
-from baselines.warm_start import clone, demonstrations, lookup_samples, oracle_demonstrations, pages_shown
+from baselines.warm_start import (
+    clone,
+    demonstrations,
+    demonstrator,
+    lookup_samples,
+    oracle_demonstrations,
+    pages_shown,
+)
 from ssp_env.game import PROTOCOLS
 
 
@@ -98,7 +104,7 @@ class WarmStart:
         game = replace(self.config.game, attempts=options.cloning_attempts, second_reading=False)
         rng = derive_rng(seed, "cloning", number)
         if isinstance(self.opened, TinyModel):
-            player = ScriptedPlayer(seed=derive_seed(seed, "cloning", number))
+            player = demonstrator(options.hops_as_asked, derive_seed(seed, "cloning", number))
             shown = demonstrations(
                 self.source, player, game, self.opened.tokenizer, rng, games=options.cloning_games
             )

@@ -16,7 +16,9 @@ from transformers import PreTrainedTokenizerFast
 
 from agents.conversation_tokens import ConversationTokens
 from agents.oracle_play import OraclePlayer
+from agents.scripted import ScriptedPlayer
 from agents.scripted.notes import NOTHING, backwards
+from agents.scripted.proposer import PROPOSER_STRENGTHS
 from baselines.learner import Experience, Learner, Loss, Totals
 from baselines.policies import Scores
 from baselines.samples import (
@@ -160,6 +162,15 @@ def _chain(facts: Mapping[Fact, str], hops: int, rng: np.random.Generator) -> li
             return chain
         longest = max(longest, chain, key=len)
     return longest
+
+
+def demonstrator(hops_as_asked: float, seed: int) -> ScriptedPlayer:
+    """Return the weak player that a tiny model learns from; see `WarmStartConfig.hops_as_asked`."""
+    weak = PROPOSER_STRENGTHS["weak"]
+    others = {strategy: (1.0 - hops_as_asked) * share for strategy, share in weak.items()}
+    # A mixture without its first part draws the same numbers as the weak player itself.
+    asked = {"hops_asked": hops_as_asked} if hops_as_asked else {}
+    return ScriptedPlayer(proposer={**others, **asked}, seed=seed)
 
 
 def demonstrations(

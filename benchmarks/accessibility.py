@@ -33,7 +33,9 @@ def pages_of(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        files = sorted(path.rglob("*.html")) if path.is_dir() else [path]
+        # The page for addresses that do not exist loads its styles from the root of a server.
+        inside = (file for file in sorted(path.rglob("*.html")) if file.name != "404.html")
+        files = list(inside) if path.is_dir() else [path]
         if not files or not all(file.is_file() for file in files):
             raise FileNotFoundError(f"expected an HTML file, or a folder with some, at {path}")
         found += files

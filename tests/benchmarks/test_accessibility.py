@@ -25,6 +25,7 @@ def test_every_look_of_every_page_is_checked(tmp_path):
     (tmp_path / "axe.js").write_text(AXE)
     (tmp_path / "site" / "inner").mkdir(parents=True)
     (tmp_path / "site" / "good.html").write_text("<html><body><p>Text</p><img alt='a whale'></body></html>")
+    (tmp_path / "site" / "404.html").write_text("<html><body><img></body></html>")
     told = check(tmp_path / "site", "--axe", tmp_path / "axe.js")
     assert told.exit_code == 0 and "1 pages" in told.output and "no broken rules" in told.output
     (tmp_path / "site" / "inner" / "bad.html").write_text("<html><body><img></body></html>")

@@ -10,8 +10,8 @@ from tests.conformance.grid import (
     Configuration,
     failure,
     make,
-    official_tests,
     numeric_tests,
+    official_tests,
 )
 
 FACES = {"aec": search_self_play_v0.env, "parallel": search_self_play_v0.parallel_env}

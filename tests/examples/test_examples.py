@@ -1,6 +1,7 @@
 """The examples do what they say they show."""
 
 import importlib.util
+import runpy
 
 import numpy as np
 import pytest
@@ -30,7 +31,14 @@ def test_a_table_of_nine_numbers_learns_to_search_in_worlds_it_has_not_seen():
     assert np.array_equal(TABULAR.train(60, worlds=20), TABULAR.train(60, worlds=20))
 
 
-@pytest.mark.parametrize("name", ["memorising", "tabular_reinforce"])
+@pytest.mark.parametrize("name", ["own_agent", "search_tool"])
+def test_an_example_prints_what_stands_beside_it(name, capsys):
+    runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
+    shown = (ROOT / "examples" / "README.md").read_text().partition(f"$ python examples/{name}.py\n")[2]
+    assert capsys.readouterr().out == shown.partition("```")[0] != ""
+
+
+@pytest.mark.parametrize("name", ["memorising", "own_agent", "search_tool", "tabular_reinforce"])
 def test_an_example_can_be_read_in_a_minute(name):
     lines = (ROOT / "examples" / f"{name}.py").read_text().splitlines()
     assert len(lines) <= 75
