@@ -19,7 +19,7 @@ from baselines.models import open_model
 from baselines.processes import Processes
 from baselines.samples import Sample, Segment, collate
 from baselines.tasks import WorldSource, open_source
-from baselines.warm_start import clone, demonstrations, lookup_samples, pages_shown
+from baselines.warm_start import clone, demonstrations, demonstrator, lookup_samples, pages_shown
 from ssp_env.worlds import World, WorldConfig, parse_facts, parse_question, world_preset
 from tests.agents.tiny import TERSE, TOKENIZER
 from tests.baselines.conftest import policy_of
@@ -222,6 +222,24 @@ def test_strong_players_would_be_seen_to_be_strong():
     shown = demos(ScriptedPlayer(proposer="perfect", solver="perfect"), games=60)
     assert share_of_chains_cut_short(shown) < 0.1
     assert sum(hops > 1 for hops, _ in hops_and_searches(shown, "propose")) > 20
+
+
+def as_many_as_asked(transcripts: Sequence[Sample]) -> float:
+    """Share of the proposals asked for three hops that have three."""
+    wanted = [opening.split()[1] for opening in openings(transcripts) if opening.startswith("propose")]
+    found = [hops for hops, _ in hops_and_searches(transcripts, "propose")]
+    asked = [hops for hops, number in zip(found, wanted, strict=True) if number == "3"]
+    return sum(hops == 3 for hops in asked) / len(asked)
+
+
+def test_a_share_of_the_proposals_has_as_many_hops_as_are_asked_for():
+    shares = [as_many_as_asked(demos(demonstrator(share, 5), games=120)) for share in (0.0, 0.5, 1.0)]
+    assert shares[0] < 0.25 < shares[1] < 0.75 < shares[2]
+    # The solver stays weak.
+    assert share_of_chains_cut_short(demos(demonstrator(1.0, 5), games=60)) > 0.2
+    assert demos(demonstrator(0.0, 5), games=6) == demos(ScriptedPlayer(seed=5), games=6)
+    with pytest.raises(ValueError, match="hops_as_asked is a share from 0 to 1, got 1.5"):
+        preset("tiny").changed({"warm_start": {"hops_as_asked": 1.5}})
 
 
 def test_demonstrations_are_fixed_by_the_generator():
