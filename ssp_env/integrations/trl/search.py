@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from ssp_env.search.tool import SearchCall, SearchResult, SearchTool
@@ -82,11 +82,15 @@ def search_environment(tool: SearchTool) -> type[Any]:
 
 
 def _described(function: Function, tool: SearchTool) -> Function:
-    """Name the function and document it from the schema, in the form that transformers reads back."""
-    query = tool.to_openai(strict=True)["function"]["parameters"]["properties"]["query"]
-    function.__name__ = function.__qualname__ = tool.name
+    return described(function, tool.to_openai(strict=True)["function"])
+
+
+def described(function: Function, schema: Mapping[str, Any]) -> Function:
+    """Name the function and document it from a schema, in the form that transformers reads back."""
+    query = schema["parameters"]["properties"]["query"]
+    function.__name__ = function.__qualname__ = schema["name"]
     function.__doc__ = (
-        f"{tool.description}\n\n"
+        f"{schema['description']}\n\n"
         f"Args:\n    query: {query['description']}\n\n"
         "Returns:\n    The passages, or a text that says why there are none.\n"
     )

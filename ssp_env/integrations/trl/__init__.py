@@ -1,0 +1,16 @@
+"""The game and the search tool in TRL's GRPOTrainer: whole games, one seat by tool calls, the search alone.
+
+Of these modules only the data sets import TRL's libraries.
+"""
+
+from ssp_env.integrations.trl.environments import GameEnvironments
+from ssp_env.integrations.trl.rollouts import GameRollouts
+from ssp_env.integrations.trl.search import async_search_function, search_environment, search_function
+
+__all__ = [
+    "GameEnvironments",
+    "GameRollouts",
+    "async_search_function",
+    "search_environment",
+    "search_function",
+]
