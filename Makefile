@@ -84,12 +84,19 @@ parity-tests: $(VENV)/.parity
 # Each framework brings libraries of other versions, so each has an environment of its own.
 ADAPTERS := openenv verifiers skyrl
 
-adapters: $(ADAPTERS:%=adapter-%)
+adapters: $(ADAPTERS:%=adapter-%) nemo-gym
 
-.PHONY: $(ADAPTERS:%=adapter-%)
-$(ADAPTERS:%=adapter-%): adapter-%: $(VENV)/adapters/%/.installed
+.PHONY: $(ADAPTERS:%=adapter-%) adapter-nemo_gym nemo-gym
+$(ADAPTERS:%=adapter-%) adapter-nemo_gym: adapter-%: $(VENV)/adapters/%/.installed
 	@echo "== Testing the adapter for $*"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)/adapters/$*/bin/python -m pytest tests/integrations/test_$*.py $(ARGS)
+
+# NeMo-Gym needs Python 3.12, whatever .venv has; pyenv may have it without offering it.
+PYTHON312 ?= $(shell python3.12 -c 'import sys; print(sys.executable)' 2>/dev/null || ls $(HOME)/.pyenv/versions/3.12.*/bin/python 2>/dev/null)
+
+nemo-gym:
+	@if [ -n "$(firstword $(PYTHON312))" ]; then $(MAKE) --no-print-directory adapter-nemo_gym; \
+	else echo "== Skipping NeMo-Gym, which needs Python 3.12"; fi
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
@@ -155,10 +162,14 @@ $(VENV)/.parity: $(VENV)/.dev tests/parity/requirements.txt
 	$(PIP) install --quiet --no-deps --only-binary :all: --target $(VENV)/parity -r tests/parity/requirements.txt
 	@touch $@
 
-$(VENV)/adapters/%/.installed: $(VENV)/.created pyproject.toml hatch_build.py tests/integrations/requirements/%.txt
-	@echo "== Installing $* and ssp-env into $(VENV)/adapters/$*"
+$(VENV)/.uv: $(VENV)/.created
 	@$(PIP) install --quiet uv
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/adapters/$*
+	@touch $@
+
+$(VENV)/adapters/nemo_gym/.installed: ADAPTER_PYTHON = $(firstword $(PYTHON312))
+$(VENV)/adapters/%/.installed: $(VENV)/.uv pyproject.toml hatch_build.py tests/integrations/requirements/%.txt
+	@echo "== Installing $* and ssp-env into $(VENV)/adapters/$*"
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(or $(ADAPTER_PYTHON),$(BIN)/python) $(VENV)/adapters/$*
 	$(BIN)/uv pip install --quiet --python $(VENV)/adapters/$*/bin/python -e '.[$*,serve]' -r tests/integrations/requirements/$*.txt
 	@touch $@
 

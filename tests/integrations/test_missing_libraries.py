@@ -7,8 +7,8 @@ import pytest
 
 WITHOUT = """
 import sys
-missing = "langchain_core", "llama_index", "openenv", "verifiers", "skyrl_gym", "transformers", "torch"
-sys.modules.update(dict.fromkeys(missing))
+missing = "langchain_core llama_index openenv verifiers skyrl_gym nemo_gym transformers torch"
+sys.modules.update(dict.fromkeys(missing.split()))
 import ssp_env.search.tool, ssp_env.integrations.trl
 try:
     import ssp_env.integrations.{module}
@@ -25,6 +25,7 @@ except ImportError as error:
         ("openenv", "openenv"),
         ("verifiers", "verifiers"),
         ("skyrl", "skyrl"),
+        ("nemo_gym", "nemo-gym"),
     ],
 )
 def test_the_error_names_the_extra(module, extra):
