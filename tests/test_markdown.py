@@ -74,6 +74,8 @@ def test_ssp_commands_parse(arguments):
 
 @pytest.mark.parametrize("arguments", MODULES, ids=shlex.join)
 def test_modules_that_are_run_exist(arguments):
+    if arguments[0].startswith("verl."):
+        pytest.importorskip("verl", reason="needs verl 0.9: make parity")
     assert importlib.util.find_spec(arguments[0]) is not None
 
 
