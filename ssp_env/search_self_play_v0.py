@@ -11,7 +11,7 @@
 
 `pettingzoo.make` came with PettingZoo 1.27 and knows the name once `ssp_env` is imported.
 
-### The game
+# The game
 
 `proposer_0` is given a short answer and a number of hops. It searches a corpus and writes a question that
 has this answer and should need as many searches as hops. If the question keeps the rules, a reader without
@@ -34,7 +34,7 @@ before it are ignored.
 A turn without a complete action uses up a retry; without a retry left, or without turns left, the agent
 forfeits.
 
-### Order of play
+# Order of play
 
 The proposer takes all its turns; then, if `reader` is `"solver"`, `solver_0` takes one turn in phase
 `verify`; then `solver_0` takes all turns of its attempt, then `solver_1`, and so on. All agents terminate
@@ -45,7 +45,7 @@ who is to act, the same name for every agent, from `reset` on; it is None once t
 agent's action is used. The others may send None or "" or be left out; what they send is ignored. In the
 step that ends the game `agents` becomes empty.
 
-### Observations
+# Observations
 
 `prompt` is the agent's own conversation from its opening message to the newest passage, as one text: an agent
 that remembers nothing can act on it. Environment text stands between `<information>` tags (the name depends
@@ -69,7 +69,7 @@ once the game is over.
 Neither observation nor infos of a solver ever hold the answer or the proposer's words other than the
 question; `render` and `game` hide nothing and are for spectators.
 
-### Rewards
+# Rewards
 
 All rewards are paid in the last step. A solver gets 1 if its answer is right, else 0. The proposer of a
 valid question gets 1 - p, where p is the solvers' mean success (other shapes: `GameConfig.reward`); of an
@@ -77,7 +77,7 @@ invalid one `GameConfig.invalid_reward`, which is 0. If the engine, an injected 
 all agents are truncated with reward 0, `infos[agent]["reason"] == "error"`, and `infos[agent]["failure"]`
 says what failed and where.
 
-### Arguments
+# Arguments
 
 All are optional, and `raw_env` describes them. By default the game is played in a small generated world of
 invented names, rendered tersely, which needs no network.
@@ -86,7 +86,7 @@ invented names, rendered tersely, which needs no network.
 nothing is checked: the game opens with the first turn of `solver_0` on that question. Other options are
 ignored.
 
-### Errors
+# Errors
 
 What an agent writes is never an error. Calls out of order and wrong types are, and change nothing: an
 action that is neither a string nor a `ssp_env.game.Reply` is a `TypeError`; `step` before `reset` or after
@@ -94,7 +94,7 @@ the end is a `gymnasium.error.ResetNeeded`, where PettingZoo's order-enforcing w
 not answer first (an error of its own before `reset`, a warning after the end). In the parallel API a missing
 action of the active agent and an action of an unknown agent are `ValueError`s.
 
-### Example
+# Example
 
 >>> from ssp_env import search_self_play_v0
 >>> env = search_self_play_v0.env()
@@ -105,7 +105,7 @@ action of the active agent and an action of an unknown agent are `ValueError`s.
 >>> print(info["verdict"], info["reason"])
 invalid no_evidence
 
-### Version history
+# Version history
 
 * v0: initial version
 """
