@@ -47,6 +47,7 @@ class Commands(MetadataHookInterface):
             "compare": "baselines.commands:compare",
             "bench": "baselines.suite.command:app",
             "league": "baselines.league.command:league",
+            "plan": "baselines.plan.command:plan",
         }
         plugins = {"verl.plugins": {"ssp": "baselines.verl"}}
         metadata["entry-points"] = {} if env_only() else {"ssp.commands": commands, **plugins}

@@ -65,7 +65,7 @@ def model_sizes(config: TrainConfig) -> ModelSizes:
     head_size = getattr(shape, "head_dim", None) or shape.hidden_size // heads
     context = shape.max_position_embeddings
     return ModelSizes(
-        *_counted(model),
+        *counted(model),
         layers=shape.num_hidden_layers,
         hidden_size=shape.hidden_size,
         key_value_size=(getattr(shape, "num_key_value_heads", None) or heads) * head_size,
@@ -85,7 +85,7 @@ def _without_weights(options: ModelConfig) -> nn.Module:
         return with_lora(model, options, seed=0) if options.lora_rank else model
 
 
-def _counted(model: nn.Module) -> tuple[int, int, int, int]:
+def counted(model: nn.Module) -> tuple[int, int, int, int]:
     """Return the numbers of all and of trained weights, and their bytes."""
     weights = list(model.parameters())
     trained = [weight for weight in weights if weight.requires_grad]
