@@ -17,7 +17,7 @@ export PIP_NO_INPUT = 1
 option = $(if $(filter command line,$(origin $2)),--$1 '$($2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help train test tests lint docs fuzz parity adapters format grid gpu-check smollm2 constraints clean
+.PHONY: help train test tests lint docs fuzz parity adapters examples format grid gpu-check smollm2 constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo "make docs         build the documentation site into site/; a broken link fails"
 	@echo "make parity       compare with TRL, verl, torchmetrics and rliable, and play games inside TRL and verl, in .venv/parity"
 	@echo "make adapters     run what plugs the game into other frameworks with the real ones, each in .venv/adapters/NAME"
+	@echo "make examples     run what learns with Stable-Baselines3, from .venv/examples/NAME (minutes)"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make gpu-check    compare this machine's GPU with its CPU, and time it; TORCH=cuda (minutes)"
@@ -98,6 +99,15 @@ nemo-gym:
 	@if [ -n "$(firstword $(PYTHON312))" ]; then $(MAKE) --no-print-directory adapter-nemo_gym; \
 	else echo "== Skipping NeMo-Gym, which needs Python 3.12"; fi
 
+EXAMPLES := sb3
+
+examples: $(EXAMPLES:%=example-%)
+
+.PHONY: $(EXAMPLES:%=example-%)
+$(EXAMPLES:%=example-%): example-%: $(VENV)/examples/%/.installed
+	@echo "== Learning with $*"
+	PYTHONPATH=$(VENV)/examples/$* $(BIN)/pytest tests/examples/test_frameworks.py -k $* $(ARGS)
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -160,6 +170,12 @@ $(VENV)/.parity: $(VENV)/.dev tests/parity/requirements.txt
 	@echo "== Installing TRL, verl, torchmetrics and rliable into $(VENV)/parity (480 MB)"
 	rm -rf $(VENV)/parity
 	$(PIP) install --quiet --no-deps --only-binary :all: --target $(VENV)/parity -r tests/parity/requirements.txt
+	@touch $@
+
+$(VENV)/examples/%/.installed: $(VENV)/.dev tests/examples/requirements/%.txt
+	@echo "== Installing what the example needs into $(VENV)/examples/$*, without dependencies: nothing replaces torch"
+	rm -rf $(VENV)/examples/$*
+	$(PIP) install --quiet --no-deps --only-binary :all: --target $(VENV)/examples/$* -r tests/examples/requirements/$*.txt
 	@touch $@
 
 $(VENV)/.uv: $(VENV)/.created

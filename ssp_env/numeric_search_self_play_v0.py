@@ -17,7 +17,7 @@ Observations and actions are those of `NumericProposer-v1` and `NumericSolver-v1
 equal spaces the shorter observation ends in zeros, and a solver's last action is never there. Only the agent
 whose turn it is has actions in its mask, which is also in `infos[agent]["action_mask"]`; an action that is
 not there is an empty turn. Going back is no turn of the game: the proposer goes on. Further infos are those
-of the text environment, and `world`.
+of the text environment, and `world`, or with `numeric_infos=True` numbers alone.
 
 >>> from ssp_env import numeric_search_self_play_v0
 >>> env = numeric_search_self_play_v0.env(hops=(1,))
@@ -53,4 +53,4 @@ def env(*args: Any, **kwargs: Any) -> AECEnv[str, Numbers, int | None]:
 @with_arguments_of(raw_env)
 def parallel_env(*args: Any, **kwargs: Any) -> TurnBasedParallelEnv:
     """Make the environment with the parallel API; takes the arguments of `raw_env`."""
-    return TurnBasedParallelEnv(raw_env(*args, **kwargs))
+    return TurnBasedParallelEnv(raw_env(*args, **kwargs), numeric_infos=kwargs.get("numeric_infos", False))

@@ -38,6 +38,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from ssp_env.envs.infos import as_numbers
 from ssp_env.envs.new_worlds import NewWorldsEnv
 from ssp_env.envs.numeric_seats import check_action, check_terse, seat_of
 from ssp_env.worlds.config import Split
@@ -50,13 +51,18 @@ class _NumericEnv(gymnasium.Env[NDArray[np.float32], int]):
     _last: tuple[dict[str, Any], dict[str, Any]]
 
     def __init__(
-        self, role: Literal["solver", "proposer"], split: Split, entities: int, **arguments: Any
+        self,
+        role: Literal["solver", "proposer"],
+        split: Split,
+        entities: int,
+        numeric_infos: bool,
+        **arguments: Any,
     ) -> None:
         self._env = NewWorldsEnv(role, split=split, **arguments)
         self.render_mode, self.rules = self._env.render_mode, self._env.rules
         check_terse(self.rules, arguments.get("world", "tiny"))
         self._seat = seat_of(role, entities, self.rules)
-        self.entities = entities
+        self.entities, self._numeric_infos = entities, numeric_infos
         self.action_space = Discrete(self._seat.actions)  # type: ignore[assignment]
         self.observation_space = Box(0.0, 1.0, (self._seat.size,), np.float32)
 
@@ -96,7 +102,8 @@ class _NumericEnv(gymnasium.Env[NDArray[np.float32], int]):
     def _look(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
         observation, info = self._last
         numbers = self._seat.look(observation, info["messages"])
-        return numbers, {**info, "action_mask": self._seat.mask}
+        told = as_numbers(info, self.rules) if self._numeric_infos else info
+        return numbers, {**told, "action_mask": self._seat.mask}
 
 
 class NumericSolverEnv(_NumericEnv):
@@ -109,14 +116,23 @@ class NumericSolverEnv(_NumericEnv):
     Args:
         split: `train`, or `heldout` for worlds that nothing trains on.
         entities: Most entities that are numbered; later ones cannot be named.
+        numeric_infos: Whether infos hold numbers alone, under the same keys from `reset` on, for libraries
+            that keep them in arrays.
         arguments: Those of `NewWorldsEnv`; the worlds must be terse.
 
     Raises:
         ValueError: If an argument is out of range, or the worlds are not terse.
     """
 
-    def __init__(self, split: Split = "train", *, entities: int = 24, **arguments: Any) -> None:
-        super().__init__("solver", split, entities, **arguments)
+    def __init__(
+        self,
+        split: Split = "train",
+        *,
+        entities: int = 24,
+        numeric_infos: bool = False,
+        **arguments: Any,
+    ) -> None:
+        super().__init__("solver", split, entities, numeric_infos, **arguments)
 
 
 class NumericProposerEnv(_NumericEnv):
@@ -130,11 +146,20 @@ class NumericProposerEnv(_NumericEnv):
     Args:
         split: `train`, or `heldout` for worlds that nothing trains on.
         entities: Most entities that are numbered; later ones cannot be named.
+        numeric_infos: Whether infos hold numbers alone, under the same keys from `reset` on, for libraries
+            that keep them in arrays.
         arguments: Those of `NewWorldsEnv`; the worlds must be terse.
 
     Raises:
         ValueError: If an argument is out of range, or the worlds are not terse.
     """
 
-    def __init__(self, split: Split = "train", *, entities: int = 24, **arguments: Any) -> None:
-        super().__init__("proposer", split, entities, **arguments)
+    def __init__(
+        self,
+        split: Split = "train",
+        *,
+        entities: int = 24,
+        numeric_infos: bool = False,
+        **arguments: Any,
+    ) -> None:
+        super().__init__("proposer", split, entities, numeric_infos, **arguments)

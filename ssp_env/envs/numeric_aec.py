@@ -15,6 +15,7 @@ from pettingzoo import AECEnv
 
 from ssp_env.envs import aec
 from ssp_env.envs.drawn_worlds import DrawnWorlds
+from ssp_env.envs.infos import as_numbers
 from ssp_env.envs.lookup_solver import LookupSolver
 from ssp_env.envs.numeric_seats import check_action, check_terse, seat_of
 from ssp_env.game import Game
@@ -37,6 +38,7 @@ class raw_env(AECEnv[str, Numbers, int | None]):  # type: ignore[misc]
         rules: Rules that differ from the usual ones, as `open_scenario` takes them: `attempts`, say.
         reader: Frozen player that answers the RAG check; a `LookupSolver` by default.
         render_mode: `human`, `ansi`, `html` or None.
+        numeric_infos: Whether infos hold numbers alone, under the same keys from `reset` on.
 
     Raises:
         ValueError: If an argument is out of range, or the worlds are not terse.
@@ -55,9 +57,10 @@ class raw_env(AECEnv[str, Numbers, int | None]):  # type: ignore[misc]
         rules: Rules | None = None,
         reader: AnyPlayer | None = None,
         render_mode: str | None = None,
+        numeric_infos: bool = False,
     ) -> None:
         super().__init__()
-        self.entities, self.render_mode = entities, render_mode
+        self.entities, self.render_mode, self._numeric_infos = entities, render_mode, numeric_infos
         make = partial(_make, reader=reader or LookupSolver(), render_mode=render_mode)
         self._drawn = DrawnWorlds(
             make, split=split, world=world, worlds=worlds, hops=hops, prompts=None, rules=rules
@@ -161,9 +164,12 @@ class raw_env(AECEnv[str, Numbers, int | None]):  # type: ignore[misc]
                 self._seats[agent].begin(messages[0]["content"])
             self._numbers[agent] = self._seats[agent].look(text.observe(agent), messages)
         self.infos = {
-            agent: {**info, "world": self._world, "action_mask": self._mask(agent)}
+            agent: {**self._told(info), "action_mask": self._mask(agent)}
             for agent, info in text.infos.items()
         }
+
+    def _told(self, info: dict[str, Any]) -> dict[str, Any]:
+        return as_numbers(info, self.rules) if self._numeric_infos else {**info, "world": self._world}
 
     def _mask(self, agent: str) -> NDArray[np.int8]:
         """Return which actions there are; there are none for those whose turn it is not."""

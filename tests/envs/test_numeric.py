@@ -67,6 +67,19 @@ def test_an_entity_that_has_not_appeared_is_an_empty_turn():
     assert (reward, over, info["messages"][-1]["content"]) == (0.0, True, "")
 
 
+@pytest.mark.parametrize("name", [IDS[0], PROPOSERS[0]])
+def test_infos_are_numbers_alone_under_the_same_keys_if_so_wanted(name):
+    env = gymnasium.make(name, numeric_infos=True, disable_env_checker=True)
+    _, first = env.reset(seed=0)
+    over = False
+    while not over:
+        *_, over, _, last = env.step(int(np.flatnonzero(env.unwrapped.action_masks())[-1]))
+    assert first.keys() == last.keys()
+    mask = last.pop("action_mask")
+    assert mask.shape == (env.action_space.n,) and {*map(type, last.values())} <= {float, int}
+    assert np.isnan(first["reason"]) and last["reason"] >= 0
+
+
 def test_few_entities_are_numbered_if_so_wanted():
     env = NumericSolverEnv(entities=3)
     observation, _ = env.reset(seed=0)

@@ -138,6 +138,17 @@ def test_a_reader_that_breaks_down_truncates_everybody():
     assert set(paid.values()) == {0.0}
 
 
+def test_infos_are_numbers_alone_under_the_same_keys_if_so_wanted():
+    env = numeric_search_self_play_v0.parallel_env(numeric_infos=True)
+    _, infos = env.reset(seed=0)
+    keys = infos["solver_0"].keys()
+    assert infos["solver_0"]["active_agent"] == 0.0
+    while env.agents:
+        *_, infos = env.step({env.possible_agents[int(infos["solver_0"]["active_agent"])]: 0})
+        assert infos["proposer_0"].keys() == infos["solver_0"].keys() == keys
+    assert {*map(type, infos["solver_0"].values())} <= {float, int, np.ndarray}
+
+
 def test_pickles_in_the_middle_of_a_game():
     env = numeric_search_self_play_v0.parallel_env()
     env.reset(seed=0)

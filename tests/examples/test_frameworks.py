@@ -1,0 +1,53 @@
+"""Examples with the libraries of others learn: each is run as docs/environments.md says."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.markdown import ROOT
+
+LIBRARIES = {
+    "sb3_ppo": "stable_baselines3",
+    "sb3_maskable_ppo": "sb3_contrib",
+}
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_an_example_learns_above_the_floor_of_random_actions(name):
+    if importlib.util.find_spec(LIBRARIES[name]) is None:
+        pytest.skip(f"needs {LIBRARIES[name]}: make examples")
+    random, trained = figures(run(name))
+    assert all(after > before + 0.25 for before, after in zip(random, trained, strict=True))
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_an_example_is_under_forty_lines(name):
+    lines = (ROOT / "examples" / f"{name}.py").read_text().splitlines()
+    assert sum(bool(line.strip()) for line in lines) < 40
+
+
+def run(name):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    path = [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+    environment["PYTHONPATH"] = os.pathsep.join(path)
+    command = [sys.executable, str(ROOT / "examples" / f"{name}.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def figures(printed):
+    """The figures after `random actions:` and those after `after training:`."""
+    lines = dict(re.findall(r"^(random actions|after training): (.*)$", printed, re.MULTILINE))
+    return [[float(figure) for figure in re.findall(r"\d\.\d+", lines[name])] for name in lines]
+
+
+def test_the_figures_of_an_example_are_read_in_order():
+    assert figures("noise\nrandom actions: 0.297 of x, 0.090 of y\nafter training: 1.000 of x, 0.9 of y") == [
+        [0.297, 0.090],
+        [1.0, 0.9],
+    ]
