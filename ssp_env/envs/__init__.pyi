@@ -1,5 +1,6 @@
 from .aec import raw_env as raw_env
 from .lookup_solver import LookupSolver as LookupSolver
+from .numeric_player import NumericPlayer as NumericPlayer
 from .parallel import TurnBasedParallelEnv as TurnBasedParallelEnv
 from .search_action import SearchAction as SearchAction
 from .single_agent import ProposerEnv as ProposerEnv

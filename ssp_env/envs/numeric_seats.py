@@ -156,9 +156,16 @@ class SolverSeat(NumericSeat):
         return 2 * self.entities
 
     def begin(self, opening: str) -> None:
-        """Read the question."""
+        """Read the question.
+
+        Raises:
+            ValueError: If it is not in the grammar of terse worlds, or has too many hops.
+        """
         question = parse_question(opening.removeprefix("solve ").strip())
-        assert question is not None
+        if question is None or len(question.relations) > MAX_HOPS:
+            raise ValueError(
+                f"a question must be one of 1 to {MAX_HOPS} hops in a terse world, got {opening!r}"
+            )
         self._relations, self._first = question
 
     def _write(self, action: int) -> str:
