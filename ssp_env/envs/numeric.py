@@ -13,7 +13,8 @@ world. With n entities in the table the actions are:
 | 2n          |                               | ask for the answer, from the entity gone back to    |
 
 A proposer's question grows backwards from its answer: each hop goes to an entity that a passage says leads to
-where the question begins so far. Going back is no turn of the game.
+where the question begins so far. Going back is no turn of the game. If a proposer can neither search, go back
+nor ask, action 2n is an empty turn: there is always an action.
 
 An action that is not there now is an empty turn, which the rules forgive or do not. `action_masks()`, where
 sb3-contrib looks for it, and `info["action_mask"]` say which actions there are.

@@ -95,6 +95,9 @@ class NumericSeat(ABC):
         may_search = observation["searches_left"] > 0 and observation["turns_left"] > 1
         appeared = np.arange(self.entities) < len(self._seen.entities)
         self.mask = np.concatenate([appeared & may_search, self._other_actions(appeared)]).astype(np.int8)
+        if not self.mask.any():
+            # A proposer without searches and a way back; libraries want an action at every turn.
+            self.mask[-1] = 1
         searches = np.zeros(self._most_searches + 1, np.float32)
         searches[min(len(self._seen.searched), self._most_searches)] = 1
         return np.concatenate([self._own_numbers(), searches, self._table().ravel()])
@@ -206,6 +209,8 @@ class ProposerSeat(NumericSeat):
         self._hops, self._relations, self._path = int(hops), list[str](), [self._first]
 
     def _write(self, action: int) -> str | None:
+        if action == 2 * self.entities and not self._relations:
+            return ""
         if action == 2 * self.entities:
             return _TERSE.wrap(_TERSE.question, render_question(self._relations, self._path[-1]))
         name = self._seen.entities[action % self.entities]

@@ -143,6 +143,20 @@ def test_going_back_is_no_turn_and_makes_the_question():
     assert env._env.scenario.world.resolve(question.split(">")[1].split("<")[0].strip()) == answer
 
 
+def test_a_proposer_who_can_do_nothing_else_gives_up():
+    env = NumericProposerEnv(entities=4, rules={"max_searches": 1})
+    rng, given_up = np.random.default_rng(0), 0
+    env.reset(seed=0)
+    for _ in range(40):
+        (_, info), over = env.reset(), False
+        while not over:
+            actions = np.flatnonzero(info["action_mask"])
+            gives_up = info["searches"] == 1 and actions.tolist() == [8]
+            _, _, over, _, info = env.step(int(rng.choice(actions)))
+            given_up += gives_up and info["messages"][-1]["content"] == ""
+    assert given_up > 0
+
+
 def test_a_question_has_at_most_four_hops_and_no_entity_twice():
     env = NumericProposerEnv(hops=(3,), rules={"max_searches": 5, "max_turns": 9})
     rng = np.random.default_rng(0)
