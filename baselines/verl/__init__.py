@@ -12,40 +12,40 @@ from typing import Any
 
 from wrapt import when_imported
 
+from ssp_env.integrations.libraries import UnsupportedVersionError, check_version
 from ssp_env.objects import missing_extra
 
 TESTED = "0.9.1"
-SUPPORTED = "0.9"
 AGENT_LOOP = "ssp_game"
 ESTIMATOR = "ssp"
 MANAGER = "baselines.verl.worker.GameAgentLoopManager"
 
 
-def check_version(version: str) -> None:
-    """Refuse a verl whose interfaces may be others.
+def _check_version() -> None:
+    """Refuse a verl whose interfaces may be others; the log is what a user sees of a plug-in that raises."""
+    try:
+        check_version("verl", at_least="0.9", below="0.10", tested=TESTED)
+    except UnsupportedVersionError as error:
+        logging.getLogger("baselines.verl").warning("ssp-env was not registered: %s", error)
+        raise
+    except ModuleNotFoundError as error:
+        raise missing_extra("verl", "verl") from error
 
-    Raises:
-        RuntimeError: If it is not of the supported series.
 
-    >>> check_version("0.8.2")
-    Traceback (most recent call last):
-    RuntimeError: expected verl 0.9 (tested with 0.9.1), got 0.8.2
-    """
-    if not version.startswith(f"{SUPPORTED}."):
-        raise RuntimeError(f"expected verl {SUPPORTED} (tested with {TESTED}), got {version}")
+_check_version()
 
 
 def check_registered() -> None:
     """Check that verl, in this process, knows what a configuration may name.
 
     Raises:
-        RuntimeError: If it is of another version, or does not; the message says how it gets to know.
+        UnsupportedVersionError: If verl is of another version.
+        RuntimeError: If it does not; the message says how it gets to know.
     """
-    import verl
     from verl.experimental.agent_loop import agent_loop
     from verl.trainer.ppo import core_algos
 
-    check_version(verl.__version__)
+    _check_version()
     missing = [
         f"{what} {name!r}"
         for what, name, known in (
@@ -74,19 +74,3 @@ def _register_estimator(core_algos: Any) -> None:
 def _register_agent_loop(agent_loop: Any) -> None:
     # By name: the class needs a base that is only just being imported.
     agent_loop._agent_loop_registry[AGENT_LOOP] = {"_target_": "baselines.verl.game_loop.GameLoop"}
-
-
-def _warn_of_other_versions() -> None:
-    try:
-        import verl
-    except ModuleNotFoundError as error:
-        raise missing_extra("verl", "verl") if error.name == "verl" else error from error
-    try:
-        check_version(verl.__version__)
-    except RuntimeError as error:
-        # verl drops the exception of a plug-in; the log is what a user sees.
-        logging.getLogger("baselines.verl").warning("ssp-env was not registered: %s", error)
-        raise
-
-
-_warn_of_other_versions()

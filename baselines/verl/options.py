@@ -10,6 +10,7 @@ from typing import Any
 
 from agents.conversation_tokens import Rendering
 from ssp_env.game.config import check_names
+from ssp_env.integrations.configured import configured_scenario
 from ssp_env.objects import load_object
 from ssp_env.scenario import Engines, Scenario
 from ssp_env.search.shared import SharedEngine
@@ -39,7 +40,7 @@ class GameOptions:
         """Read verl's `data` section.
 
         Raises:
-            ValueError: If it has no `ssp`, an option has another name, or it names nothing to play over.
+            ValueError: If it has no `ssp`, an option has another name, or there is nothing to play over.
         """
         from omegaconf import OmegaConf
 
@@ -52,17 +53,13 @@ class GameOptions:
         assert isinstance(given, dict)
         check_names(given, [option.name for option in fields(cls)], "key of data.ssp")
         options = cls(**given)
-        if not options.scenario.keys() & {"world", "corpus", "search"}:
-            raise ValueError(
-                "data.ssp.scenario names nothing to play over: give it a corpus, a search server or a world; "
-                f"got {', '.join(options.scenario) or 'nothing'}"
-            )
+        options.opened  # noqa: B018 - refuses what cannot be opened
         return options
 
     @property
     def opened(self) -> Scenario:
         """The scenario, opened once in a process."""
-        return _opened(json.dumps(dict(self.scenario), sort_keys=True))
+        return configured_scenario(self.scenario, "data.ssp.scenario")
 
     @property
     def engines(self) -> Engines:
@@ -76,13 +73,8 @@ class GameOptions:
 
 
 @cache
-def _opened(scenario: str) -> Scenario:
-    return Scenario.from_dict(json.loads(scenario))
-
-
-@cache
 def _shared(scenario: str) -> Engines:
-    search: Any = _opened(scenario).search
+    search: Any = configured_scenario(json.loads(scenario), "data.ssp.scenario").search
     if isinstance(search, Mapping):
         return {corpus: SharedEngine(engine) for corpus, engine in search.items()}
     return SharedEngine(search)

@@ -156,8 +156,11 @@ def broken(query):
     [
         ({"data": {"ssp": None}}, "the configuration has no data.ssp"),
         ({"data": {"ssp": {"scenarios": {}}}}, "unknown key of data.ssp 'scenarios'"),
-        ({"data": {"ssp": {"scenario": {"answers": ["Odense"]}}}}, "names nothing to play over.*got answers"),
-        ({"data": {"ssp": {"scenario": {"corpsu": "a"}}}}, "names nothing to play over"),
+        (
+            {"data": {"ssp": {"scenario": {"answers": ["Odense"]}}}},
+            r"what is searched.*got answers",
+        ),
+        ({"data": {"ssp": {"scenario": {"corpsu": "a"}}}}, r"expected data\.ssp\.scenario to name"),
     ],
 )
 def test_a_configuration_that_names_no_corpus_is_refused(change, message):

@@ -18,7 +18,7 @@ from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 import baselines.verl
 from baselines.advantage_checks import check_estimator
 from baselines.config import preset
-from baselines.verl import MANAGER, check_registered, check_version
+from baselines.verl import MANAGER, check_registered
 from baselines.verl.dataset import AnswerDataset
 from baselines.verl.options import GameOptions
 from ssp_env.scenario import Scenario
@@ -30,7 +30,7 @@ CONFIG = str(Path(baselines.verl.__file__).parent / "config")
 
 def python(code, **variables):
     asked = [sys.executable, "-W", "ignore", "-c", code]
-    return subprocess.run(asked, capture_output=True, text=True, env={**os.environ, **variables}, timeout=120)
+    return subprocess.run(asked, capture_output=True, text=True, env={**os.environ, **variables}, timeout=600)
 
 
 # -- registration ------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def test_verl_knows_us_when_it_is_told_our_name():
 
 def test_the_module_says_what_is_registered_and_where_the_configurations_are():
     asked = [sys.executable, "-W", "ignore", "-m", "baselines.verl"]
-    said = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True).stdout
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=600, check=True).stdout
     assert "agent loop ssp_game and advantage estimator ssp are registered" in said
     assert said.splitlines()[-1] == f"configurations: {CONFIG}"
 
@@ -78,13 +78,11 @@ def test_a_plug_in_that_did_not_register_is_named(monkeypatch):
         AnswerDataset("answers", None, configuration().data)
 
 
-def test_another_version_is_refused_with_the_tested_one():
-    check_version("0.9.0")
-    with pytest.raises(RuntimeError, match=r"expected verl 0\.9 \(tested with 0\.9\.1\), got 0\.10\.0"):
-        check_version("0.10.0")
-    code = "import verl; verl.__version__ = '0.8.1'; import baselines.verl"
-    found = python(code, VERL_USE_EXTERNAL_PLUGINS="none")
-    assert "ssp-env was not registered: expected verl 0.9" in found.stderr and found.returncode == 1
+def test_another_version_is_refused_with_the_tested_one(monkeypatch, caplog):
+    monkeypatch.setattr("ssp_env.integrations.libraries.version", lambda library: "0.10.0")
+    with pytest.raises(ImportError, match=r"expected verl>=0.9,<0.10 \(tested: 0.9.1\), got verl 0.10.0"):
+        check_registered()
+    assert "ssp-env was not registered: expected verl>=0.9" in caplog.text
 
 
 # -- advantages --------------------------------------------------------------------------------------------
