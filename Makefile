@@ -95,7 +95,7 @@ $(ADAPTERS:%=adapter-%) adapter-nemo_gym: adapter-%: $(VENV)/adapters/%/.install
 # NeMo-Gym needs Python 3.12, whatever .venv has; pyenv may have it without offering it.
 PYTHON312 ?= $(shell python3.12 -c 'import sys; print(sys.executable)' 2>/dev/null || ls $(HOME)/.pyenv/versions/3.12.*/bin/python 2>/dev/null)
 
-nemo-gym:
+nemo-gym: $(VENV)/.uv
 	@if [ -n "$(firstword $(PYTHON312))" ]; then $(MAKE) --no-print-directory adapter-nemo_gym; \
 	else echo "== Skipping NeMo-Gym, which needs Python 3.12"; fi
 
