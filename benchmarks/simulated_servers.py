@@ -56,7 +56,7 @@ class Cluster:
     """
 
     servers: int = 1000
-    slots: int = 16
+    slots: int = 4
     turn_tokens: float = 120.0
     spread: float = 0.8
     token_seconds: float = 0.02
@@ -232,7 +232,9 @@ class Training:
     ) -> None:
         """Play the games of one step; `ready` gets each as soon as it ends."""
         services = Services(proposer=player, solver=player, reader=player, search=engine, seed=self._seed)
-        async with AsyncDriver(self._games(), services, cohort=self.cluster.cohort) as driver:
+        games, cluster = self._games(), self.cluster
+        driver = AsyncDriver(games, services, cohort=cluster.cohort, concurrency=cluster.batch)
+        async with driver:
             async for ended in driver:
                 ready.put_nowait(ended.game)
 
