@@ -39,6 +39,7 @@ from ssp_env.scoring import wilson_interval
 
 PLAIN: Mapping[str, Any] = {"quote_check": "off", "second_reading": False, "hop_check": "off"}
 RULES: Mapping[str, Mapping[str, Any]] = {
+    "plain RAG check, again": {},
     "rule: hop_check at_least": {"hop_check": "at_least"},
     "rule: second_reading": {"second_reading": True},
     "rule: closed_book": {"closed_book": True},
@@ -47,7 +48,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "rule: quote_check per_hop": {"quote_check": "per_hop"},
     "the preset's three rules": {"quote_check": "any", "second_reading": True, "hop_check": "at_least"},
 }
-"""Rules that refuse questions, each added to `PLAIN`."""
+"""Rules that refuse questions, each added to `PLAIN`, which is checked again with them."""
 BATCH = 32
 
 
@@ -232,9 +233,7 @@ def _table(rows: Mapping[str, Mapping[str, float]], true: int, false: int) -> Ta
     title = (
         f"{true} true and {false} false questions passed the plain RAG check (truth {low:.2f} to {high:.2f})"
     )
-    table = Table(
-        "defence", "true kept", "false kept", "label truth", "true 3-hop kept", "tokens", title=title
-    )
+    table = Table("defence", "true kept", "false kept", "label truth", "3 hops", "tokens", title=title)
     for name, row in rows.items():
         shares = [f"{row[key]:.3f}" for key in ("true_kept", "false_kept", "label_truth", "three_hop_kept")]
         table.add_row(name, *shares, f"{row['tokens']:.0f}")
