@@ -210,6 +210,9 @@ def main(
     results: Annotated[Path, typer.Option(help="JSON file of the figures.")] = Path("results/defences.json"),
 ) -> None:
     """Let every run propose, have every defence judge, and print what each keeps."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
     console = Console()
     facts: list[dict[str, Any]] = []
     parts: dict[str, list[Judgement]] = {}
