@@ -138,7 +138,7 @@ class Scenario:
         """
         config, answers = self.config, self.config.answers
         if answers is None and self.world is not None:
-            return _asked_in(self.world, config.hops)
+            return self.world.tasks(config.hops)
         if answers is None:
             return _asked(_short_titles(self), config.hops)
         if isinstance(answers, str | os.PathLike):
@@ -214,13 +214,12 @@ class Scenario:
         ['1/0', '1/1', '2/0', '2/1']
         """
         chosen = self.tasks if tasks is None else tasks
-        if copies is None:
-            return [Game(task, self.rules, rng=seed + number) for number, task in enumerate(chosen)]
-        check_least(1, copies=copies)
+        count = 1 if copies is None else copies
+        check_least(1, copies=count)
         return [
-            Game(task, self.rules, seed + number * copies + copy, game_id=f"{task.id or number}/{copy}")
+            Game(task, self.rules, seed + number * count + copy, f"{task.id or number}/{copy}" * bool(copies))
             for number, task in enumerate(chosen)
-            for copy in range(copies)
+            for copy in range(count)
         ]
 
     def with_prompts(self, prompts: str) -> Scenario:
@@ -393,17 +392,6 @@ def _rules(config: ScenarioConfig, terse: bool) -> GameConfig:
 
 
 # -- tasks -----------------------------------------------------------------------------------------------
-
-
-def _asked_in(world: World, hops: Sequence[int]) -> tuple[Task, ...]:
-    """Ask for every entity of a world in which a path of so many hops ends."""
-    ends = {number: frozenset(world.answers(number)) for number in hops}
-    return tuple(
-        Task(entity.name, entity.aliases, number, id=f"{world.id}/{entity.name}/{number}")
-        for entity in world.entities()
-        for number in hops
-        if entity.name in ends[number]
-    )
 
 
 def _asked(answers: Iterable[str | Task], hops: Sequence[int]) -> tuple[Task, ...]:

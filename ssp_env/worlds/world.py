@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -341,6 +341,16 @@ class World:
         _check_hops(hops)
         ends = range(len(self))
         return [self.name(end) for end in ends if any(self._paths_into(Path((end,), ()), hops))]
+
+    def tasks(self, hops: Sequence[int]) -> tuple[Task, ...]:
+        """Return a task for every entity, and for every number of hops of a path that ends in it."""
+        ends = {number: frozenset(self.answers(number)) for number in hops}
+        return tuple(
+            Task(entity.name, entity.aliases, number, id=f"{self.id}/{entity.name}/{number}")
+            for entity in self.entities()
+            for number in hops
+            if entity.name in ends[number]
+        )
 
 
 def _check_hops(hops: int) -> None:
