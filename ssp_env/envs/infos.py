@@ -49,25 +49,25 @@ def describe_end(game: Game, oracle: Oracle | None) -> dict[str, Any]:
     }
 
 
-def as_numbers(info: Mapping[str, Any], config: GameConfig) -> dict[str, float]:
+def as_numbers(info: Mapping[str, Any], config: GameConfig, fill_value: float = nan) -> dict[str, float]:
     """Put an agent's infos into numbers under keys that are always there, as tensors need them.
 
     Args:
         info: Infos in full; those of a game that goes on lack its end.
         config: The rules of the game.
+        fill_value: What stands for what is not known, or not yet.
 
     Returns:
         Counts by name; `reason` as its index in `REASON_CODES`; `success_rate`; `metrics/<name>` and
-        `audit/<name>`. What is not known, or not yet, is NaN. Texts are left out, the counters
-        `audit/rejected/<reason>` too, which `reason` tells.
+        `audit/<name>`. Texts are left out, the counters `audit/rejected/<reason>` too, which `reason` tells.
     """
     reason, metrics, audited = info.get("reason"), info.get("metrics", {}), info.get("audit", {})
     success_rate = info.get("success_rate")
     counted = (*count_metrics((), config), "cut_prompt_chars")
     return {
         **{name: float(info[name]) for name in _COUNTS},
-        "reason": nan if reason is None else float(REASON_CODES.index(reason)),
-        "success_rate": nan if success_rate is None else success_rate,
-        **{f"metrics/{name}": metrics.get(name, nan) for name in counted},
-        **{f"audit/{name}": audited.get(name, nan) for name in AUDIT_NAMES},
+        "reason": fill_value if reason is None else float(REASON_CODES.index(reason)),
+        "success_rate": fill_value if success_rate is None else success_rate,
+        **{f"metrics/{name}": metrics.get(name, fill_value) for name in counted},
+        **{f"audit/{name}": audited.get(name, fill_value) for name in AUDIT_NAMES},
     }

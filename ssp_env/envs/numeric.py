@@ -32,6 +32,7 @@ array([ 0, 24])
 
 from __future__ import annotations
 
+from math import nan
 from typing import Any, ClassVar, Literal
 
 import gymnasium
@@ -57,13 +58,14 @@ class _NumericEnv(gymnasium.Env[NDArray[np.float32], int]):
         split: Split,
         entities: int,
         numeric_infos: bool,
+        fill_value: float,
         **arguments: Any,
     ) -> None:
         self._env = NewWorldsEnv(role, split=split, **arguments)
         self.render_mode, self.rules = self._env.render_mode, self._env.rules
         check_terse(self.rules, arguments.get("world", "tiny"))
         self._seat = seat_of(role, entities, self.rules)
-        self.entities, self._numeric_infos = entities, numeric_infos
+        self.entities, self._numeric_infos, self._fill_value = entities, numeric_infos, fill_value
         self.action_space = Discrete(self._seat.actions)  # type: ignore[assignment]
         self.observation_space = Box(0.0, 1.0, (self._seat.size,), np.float32)
 
@@ -103,7 +105,7 @@ class _NumericEnv(gymnasium.Env[NDArray[np.float32], int]):
     def _look(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
         observation, info = self._last
         numbers = self._seat.look(observation, info["messages"])
-        told = as_numbers(info, self.rules) if self._numeric_infos else info
+        told = as_numbers(info, self.rules, self._fill_value) if self._numeric_infos else info
         return numbers, {**told, "action_mask": self._seat.mask}
 
 
@@ -119,6 +121,7 @@ class NumericSolverEnv(_NumericEnv):
         entities: Most entities that are numbered; later ones cannot be named.
         numeric_infos: Whether infos hold numbers alone, under the same keys from `reset` on, for libraries
             that keep them in arrays.
+        fill_value: What such infos hold for what is not known, or not yet; some libraries refuse NaN.
         arguments: Those of `NewWorldsEnv`; the worlds must be terse.
 
     Raises:
@@ -131,9 +134,10 @@ class NumericSolverEnv(_NumericEnv):
         *,
         entities: int = 24,
         numeric_infos: bool = False,
+        fill_value: float = nan,
         **arguments: Any,
     ) -> None:
-        super().__init__("solver", split, entities, numeric_infos, **arguments)
+        super().__init__("solver", split, entities, numeric_infos, fill_value, **arguments)
 
 
 class NumericProposerEnv(_NumericEnv):
@@ -149,6 +153,7 @@ class NumericProposerEnv(_NumericEnv):
         entities: Most entities that are numbered; later ones cannot be named.
         numeric_infos: Whether infos hold numbers alone, under the same keys from `reset` on, for libraries
             that keep them in arrays.
+        fill_value: What such infos hold for what is not known, or not yet; some libraries refuse NaN.
         arguments: Those of `NewWorldsEnv`; the worlds must be terse.
 
     Raises:
@@ -161,6 +166,7 @@ class NumericProposerEnv(_NumericEnv):
         *,
         entities: int = 24,
         numeric_infos: bool = False,
+        fill_value: float = nan,
         **arguments: Any,
     ) -> None:
-        super().__init__("proposer", split, entities, numeric_infos, **arguments)
+        super().__init__("proposer", split, entities, numeric_infos, fill_value, **arguments)

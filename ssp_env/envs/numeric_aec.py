@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import nan
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -39,6 +40,7 @@ class raw_env(AECEnv[str, Numbers, int | None]):  # type: ignore[misc]
         reader: Frozen player that answers the RAG check; a `LookupSolver` by default.
         render_mode: `human`, `ansi`, `html` or None.
         numeric_infos: Whether infos hold numbers alone, under the same keys from `reset` on.
+        fill_value: What such infos hold for what is not known, or not yet; some libraries refuse NaN.
 
     Raises:
         ValueError: If an argument is out of range, or the worlds are not terse.
@@ -58,9 +60,11 @@ class raw_env(AECEnv[str, Numbers, int | None]):  # type: ignore[misc]
         reader: AnyPlayer | None = None,
         render_mode: str | None = None,
         numeric_infos: bool = False,
+        fill_value: float = nan,
     ) -> None:
         super().__init__()
-        self.entities, self.render_mode, self._numeric_infos = entities, render_mode, numeric_infos
+        self.entities, self.render_mode = entities, render_mode
+        self._numeric_infos, self._fill_value = numeric_infos, fill_value
         make = partial(_make, reader=reader or LookupSolver(), render_mode=render_mode)
         self._drawn = DrawnWorlds(
             make, split=split, world=world, worlds=worlds, hops=hops, prompts=None, rules=rules
@@ -169,7 +173,9 @@ class raw_env(AECEnv[str, Numbers, int | None]):  # type: ignore[misc]
         }
 
     def _told(self, info: dict[str, Any]) -> dict[str, Any]:
-        return as_numbers(info, self.rules) if self._numeric_infos else {**info, "world": self._world}
+        if self._numeric_infos:
+            return dict(as_numbers(info, self.rules, self._fill_value))
+        return {**info, "world": self._world}
 
     def _mask(self, agent: str) -> NDArray[np.int8]:
         """Return which actions there are; there are none for those whose turn it is not."""

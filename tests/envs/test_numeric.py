@@ -80,6 +80,18 @@ def test_infos_are_numbers_alone_under_the_same_keys_if_so_wanted(name):
     assert np.isnan(first["reason"]) and last["reason"] >= 0
 
 
+@pytest.mark.parametrize("name", [IDS[0], PROPOSERS[0]])
+def test_what_infos_do_not_know_can_be_another_number_than_nan(name):
+    envs = [
+        gymnasium.make(name, numeric_infos=True, disable_env_checker=True, **given)
+        for given in ({}, {"fill_value": -1.0})
+    ]
+    usual, filled = (env.reset(seed=0)[1] for env in envs)
+    assert filled["reason"] == filled["success_rate"] == filled["metrics/turns"] == -1.0
+    for key in usual.keys() - {"action_mask"}:
+        assert filled[key] == (-1.0 if np.isnan(usual[key]) else usual[key])
+
+
 def test_few_entities_are_numbered_if_so_wanted():
     env = NumericSolverEnv(entities=3)
     observation, _ = env.reset(seed=0)

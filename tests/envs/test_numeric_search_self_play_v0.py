@@ -149,6 +149,13 @@ def test_infos_are_numbers_alone_under_the_same_keys_if_so_wanted():
     assert {*map(type, infos["solver_0"].values())} <= {float, int, np.ndarray}
 
 
+def test_what_infos_do_not_know_can_be_another_number_than_nan():
+    env = numeric_search_self_play_v0.env(numeric_infos=True, fill_value=-1.0)
+    env.reset(seed=0)
+    assert env.infos["proposer_0"]["reason"] == env.infos["proposer_0"]["audit/valid"] == -1.0
+    assert not any(np.isnan(value).any() for value in env.infos["solver_0"].values())
+
+
 def test_pickles_in_the_middle_of_a_game():
     env = numeric_search_self_play_v0.parallel_env()
     env.reset(seed=0)
