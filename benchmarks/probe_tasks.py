@@ -8,7 +8,7 @@ training, at temperature 1.
 Names, colours and owners are drawn anew for every game, so that nothing but the constant can be memorised.
 All runs of a seed start from one warm start: the clone of a player who searches and answers with random words
 and knows no answer. The model is a small `agents.build_model`, which is made to be able to copy. The options
-of the algorithms are those of `benchmarks.algorithms`; learning rates are in `RATES`.
+of the algorithms are those of `baselines.comparison.recipes`; learning rates are in `RATES`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from rich.table import Table
 from agents import TinyPolicy, build_model, build_tokenizer
 from baselines import CausalLMPolicy, Learner, LearnerConfig, game_samples
 from baselines.algorithms import build_algorithm
+from baselines.comparison.recipes import ALGORITHMS
 from baselines.config import RoleConfig
 from baselines.jobs import Job, run_jobs
 from baselines.samples import ConversationRecorder, text_sample
 from baselines.warm_start import clone
-from benchmarks.algorithms import ALGORITHMS
 from ssp_env.game import Game, Passage, Task, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.play import AnyAgent, play

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Scores = NDArray[np.float64]
 REPETITIONS = 10_000
@@ -69,6 +70,23 @@ def probability_of_improvement(scores: Scores, others: Scores) -> float:
     0.375
     """
     return _single(_probabilities, scores, others)
+
+
+def mean_difference(scores: Scores, others: Scores) -> tuple[float, tuple[float, float]]:
+    """Return the mean of paired differences and its 95 % t interval: runs of one seed share their warm start.
+
+    Args:
+        scores: Scores by run, (runs,) with at least two runs.
+        others: Those of the runs that they are paired with, (runs,).
+
+    >>> value, (low, high) = mean_difference(np.array([0.5, 0.7]), np.array([0.4, 0.5]))
+    >>> round(value, 3), round(low, 3), round(high, 3)
+    (0.15, -0.485, 0.785)
+    """
+    difference = scores - others
+    middle = float(difference.mean())
+    half = float(stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference))
+    return middle, (middle - half, middle + half)
 
 
 # -- many draws at once: (draws, runs, tasks) ------------------------------------------------------------

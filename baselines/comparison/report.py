@@ -16,6 +16,7 @@ from baselines.comparison.aggregates import (
     Scores,
     interquartile_mean,
     mean,
+    mean_difference,
     median,
     optimality_gap,
     performance_profile,
@@ -46,10 +47,11 @@ def report(runs: Runs, tokens: int | None = None) -> dict[str, Any]:
     one: `iqm`, the interquartile mean over runs, with `ci95` by a bootstrap over runs, which is null for a
     single one, and the `runs` by seed. `aggregates` and performance `profiles` are over runs and sets.
     `used` is how much a run used, and `improvement` the probability of improvement with its interval, of
-    every label over every other, by the mean.
+    every label over every other, by the mean. `differences` sets the first label against each other one:
+    the mean over common seeds of the one minus the other by held-out set, with its t interval.
 
     Args:
-        runs: Runs that have ended, by label and seed.
+        runs: Runs that have ended, by label and seed; the first label is the one that others are set against.
         tokens: Tokens that every run was given; None if each has its own number.
     """
     sets = heldout_names([summary for found in runs.values() for summary, _ in found.values()])
@@ -72,7 +74,25 @@ def report(runs: Runs, tokens: int | None = None) -> dict[str, Any]:
             }
             for label, other in permutations(scores, 2)
         },
+        "differences": _differences({label: runs[label] for label in scores}, sets),
     }
+
+
+def _differences(runs: Runs, sets: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Set the first label against each other one, over the seeds that both have, if they are two or more."""
+    (first, found), *others = runs.items()
+    differences = {}
+    for label, other in others:
+        seeds = [seed for seed in found if seed in other]
+        if len(seeds) < 2:
+            continue
+        ours, theirs = (_scores({seed: one[seed] for seed in seeds}, sets) for one in (found, other))
+        named = {column: mean_difference(ours[column], theirs[column]) for column in ours}
+        differences[f"{first} minus {label}"] = {
+            column: {"value": value, "ci95": interval, "runs": len(seeds)}
+            for column, (value, interval) in named.items()
+        }
+    return differences
 
 
 def _before(runs: Runs, sets: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -187,6 +207,14 @@ def table(figures: Mapping[str, Any]) -> Iterator[Table]:
     for pair, found in figures["improvement"].items():
         improvement.add_row(pair, _cell(found["probability"], found["ci95"]))
     yield improvement
+    if not figures["differences"]:
+        return
+    differences = Table(title="Mean difference of runs of equal seeds (95 %)", box=box.SIMPLE_HEAD)
+    for heading in ("", *map(heading_of, sets)):
+        differences.add_column(heading)
+    for pair, columns in figures["differences"].items():
+        differences.add_row(pair, *(_signed(columns[name]) for name in sets))
+    yield differences
 
 
 def heading_of(name: str) -> str:
@@ -211,39 +239,13 @@ def _cell(value: float, interval: Sequence[float] | None) -> str:
     return f"{value:.3f}\n{interval[0]:.2f}-{interval[1]:.2f}" if interval else f"{value:.3f}\none run"
 
 
+def _signed(difference: Mapping[str, Any], between: str = "\n") -> str:
+    low, high = difference["ci95"]
+    return f"{difference['value']:+.3f}{between}{low:+.2f} to {high:+.2f}"
+
+
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def table_of_seeds(summaries: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """Return held-out pass@1 after training and metrics of the games: mean over seeds, each seed below it.
-
-    Args:
-        summaries: Summaries by label; the runs of a seed share its warm start.
-    """
-    sets = heldout_names([run for runs in summaries.values() for run in runs])
-    made = Table(title="Held-out sampled pass@1 after training: mean over seeds, then each seed")
-    for heading in ("arm", *map(heading_of, sets), "valid", "true", "hops asked"):
-        made.add_column(heading, justify="left" if heading == "arm" else "right")
-    before = next(iter(summaries.values()))
-    made.add_row("warm start", *(_spread(before, "before", name) for name in sets), "", "", "")
-    for label, runs in summaries.items():
-        game = (
-            _mean([run["game"][key] for run in runs if key in run["game"]])
-            for key in ("valid_rate", "label_truth", "mean_hops")
-        )
-        made.add_row(label, *(_spread(runs, "after", name) for name in sets), *game)
-    return made
-
-
-def _mean(values: Sequence[float]) -> str:
-    # No run of an arm may have had a valid question, of which there is nothing to say.
-    return f"{np.mean(values):.2f}" if values else "-"
-
-
-def _spread(runs: Sequence[Mapping[str, Any]], when: str, name: str) -> str:
-    values = [run["heldout"][when][name]["pass_at_1"] for run in runs]
-    return "\n".join([f"{np.mean(values):.3f}", *(f"{value:.2f}" for value in values)])
 
 
 # -- files -----------------------------------------------------------------------------------------------
@@ -266,6 +268,9 @@ def csv_text(figures: Mapping[str, Any]) -> str:
             writer.writerow((label, "all", name, found["value"], *(found["ci95"] or ("", "")), runs))
     for pair, found in figures["improvement"].items():
         writer.writerow((pair, MEAN, "improvement", found["probability"], *(found["ci95"] or ("", "")), ""))
+    for pair, columns in figures["differences"].items():
+        for name, found in columns.items():
+            writer.writerow((pair, name, "difference", found["value"], *found["ci95"], found["runs"]))
     return out.getvalue()
 
 
@@ -286,6 +291,12 @@ def markdown_text(figures: Mapping[str, Any]) -> str:
             f"| {pair} | {_markdown_cell(found['probability'], found['ci95'])} |"
             for pair, found in figures["improvement"].items()
         ]
+    if figures["differences"]:
+        lines += ["", "Mean difference of runs of equal seeds [95 %].", ""]
+        lines += ["| | " + " | ".join(map(heading_of, sets)) + " |", "|" + "---|" * (len(sets) + 1)]
+        for pair, columns in figures["differences"].items():
+            cells = [_signed(columns[name], " [") + "]" for name in sets]
+            lines.append("| " + " | ".join([pair, *cells]) + " |")
     return "\n".join(lines) + "\n"
 
 

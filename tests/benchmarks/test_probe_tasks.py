@@ -9,9 +9,9 @@ import pytest
 from typer import BadParameter
 
 from agents import build_tokenizer
+from baselines.comparison.recipes import ALGORITHMS
 from baselines.samples import ConversationRecorder, text_sample
 from benchmarks import probe_tasks
-from benchmarks.algorithms import ALGORITHMS
 from ssp_env.game import View
 from ssp_env.game.events import TurnTaken
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from baselines.comparison.curves import curve, plot
+from baselines.comparison.curves import curve, plot, series
 from baselines.comparison.report import csv_text, markdown_text, report, table, unequal_tokens
+from baselines.run_files import read_rows
 
 
 def run_of(accuracy: float, truth: float | None = None) -> tuple[dict, list[dict]]:
@@ -51,6 +52,36 @@ def test_curves_run_over_tokens():
     (_, rows) = RUNS["grpo"][0]
     assert np.isnan(curve(rows, "1", np.array([50.0]))).all()
     assert curve(rows, "1", np.array([100.0, 200.0])).tolist() == [0.1, 0.1]
+
+
+def test_curves_average_what_is_logged_at_every_step(tmp_path: Path):
+    rows = [{"stage": "cloning", "step": 1, "mean_hops": 9.0}]
+    rows += [
+        {"stage": "self-play", "step": 2 + i, "mean_hops": float(i), "label_truth": 0.25} for i in range(20)
+    ]
+    rows[-1]["validation/2_hop"] = 0.5
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    logged = read_rows(tmp_path / "metrics.jsonl")
+    assert series(logged, "mean_hops") == ([10, 20], [4.5, 14.5])
+    assert series(logged, "unanswerable") == ([10, 20], [0.75, 0.75])
+    assert series(logged, "validation/2_hop") == ([20], [0.5])
+
+
+def test_differences_are_over_common_seeds():
+    other = {seed: run_of(value) for seed, value in ((1, 0.4), (2, 0.4), (7, 0.0))}
+    figures = report({"a": RUNS["grpo"], "b": other, "c": {0: run_of(0.1)}})
+    assert list(figures["differences"]) == ["a minus b"]
+    found = figures["differences"]["a minus b"]["3"]
+    assert found["runs"] == 2 and found["value"] == pytest.approx(0.15)
+    # Of two seeds, t is 12.71 with one degree of freedom, and the standard error is half of their distance.
+    assert found["ci95"] == pytest.approx((0.15 - 12.7062 * 0.05, 0.15 + 12.7062 * 0.05), abs=1e-4)
+    assert "| a minus b | +0.150 [-0.49 to +0.79] |" in markdown_text(figures)
+    lines = [line.split(",") for line in csv_text(figures).splitlines()]
+    (line,) = [line for line in lines if line[:3] == ["a minus b", "3", "difference"]]
+    assert [float(value) for value in line[3:]] == pytest.approx([found["value"], *found["ci95"], 2])
+    console = Console(width=80, record=True)
+    console.print(*table(figures), sep="\n")
+    assert "-0.49 to +0.79" in console.export_text()
 
 
 def test_the_picture_is_drawn(tmp_path: Path):

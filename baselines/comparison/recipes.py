@@ -1,8 +1,9 @@
-"""GRPO, REINFORCE and PPO as the solver's algorithm in self-play, at equal tokens from the same warm starts.
+"""Comparisons that train their own runs at equal tokens: RL algorithms, and self-play against its parts.
 
-Run with `python -m benchmarks.algorithms`; it needs `ssp-env[train]`. The same command again goes on where it
-was stopped: finished runs are kept, and unfinished ones continue from their newest checkpoint. The proposer
-learns as in the preset. Tokens are those that both roles sampled plus those that updates were made of.
+Run with `python -m baselines.comparison algorithms` or `python -m baselines.comparison arms`; it needs
+`ssp-env[train]`. The same command again goes on where it was stopped: finished runs are kept, also those that
+the two have in common, and unfinished ones continue from their newest checkpoint. Tokens are those that both
+roles sampled plus those that updates were made of.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,8 +42,49 @@ ALGORITHMS: Mapping[str, Mapping[str, Any]] = {
 }
 """The solver's options, chosen on training worlds before any held-out question was asked."""
 
-FIRST = "grpo"
-"""Its run makes the warm start of a seed, from which the other algorithms start too."""
+SELF_PLAY_RUN = "self-play"
+"""The run that the others of a seed differ from; its warm start is theirs too."""
+
+CHANGES: Mapping[str, Mapping[str, Any]] = {
+    SELF_PLAY_RUN: {"solver": {"algorithm": "grpo", **ALGORITHMS["grpo"]}},
+    "reinforce": {"solver": {"algorithm": "reinforce", **ALGORITHMS["reinforce"]}},
+    "ppo": {"solver": {"algorithm": "ppo", **ALGORITHMS["ppo"]}},
+    "frozen-proposer": {"proposer": "frozen"},
+    "scripted-proposer": {
+        "proposer": "frozen",
+        "opponents": {"proposer": "perfect"},
+        "hop_mixture": "equal",
+    },
+    "known-questions": {"proposer": "frozen", "source": {"known_questions": True}, "hop_mixture": "equal"},
+    "no-check": {"rules": {"rag_check": False, "quote_check": "off", "second_reading": False}},
+    "proposer-only": {"solver": "frozen"},
+}
+"""What each run changes in the preset.
+
+The frozen proposer is the warm start; the scripted one knows the world and asks one, two and three hops
+equally often, and so do the known questions, which have no proposer: they are what labels would give.
+"""
+
+RECIPES: Mapping[str, Mapping[str, str]] = {
+    "algorithms": {"grpo": SELF_PLAY_RUN, "reinforce": "reinforce", "ppo": "ppo"},
+    "arms": {
+        name: name
+        for name in (
+            SELF_PLAY_RUN,
+            "frozen-proposer",
+            "scripted-proposer",
+            "known-questions",
+            "no-check",
+            "proposer-only",
+        )
+    },
+}
+"""Runs by the names that a comparison gives them."""
+
+Recipe = Enum("Recipe", {name: name for name in RECIPES}, type=str)  # type: ignore[misc]
+
+CONSTANT = {"schedule": "constant", "total_steps": 0, "floor": 0.0}
+"""A learning rate that falls by steps would fall at another number of tokens in every arm."""
 
 STEPS_LIMIT = 100_000
 """Never reached: the number of tokens ends a run."""
@@ -52,84 +95,91 @@ class Comparison:
     """What is run.
 
     Attributes:
-        base: Configuration of every run but for seed and solver.
-        seeds: Seeds; every algorithm is run from each.
+        base: Configuration that every run starts from.
+        runs: Names of the runs in `CHANGES`.
+        seeds: Every run is made from each.
         out: Folder of all runs.
     """
 
     base: TrainConfig
+    runs: tuple[str, ...]
     seeds: tuple[int, ...]
     out: Path
 
-    def folder(self, algorithm: str, seed: int) -> Path:
+    def folder(self, run: str, seed: int) -> Path:
         """Return the folder of a run."""
-        return self.out / f"{algorithm}-seed{seed}"
+        return self.out / f"{run}-seed{seed}"
 
-    def config(self, algorithm: str, seed: int) -> TrainConfig:
+    def config(self, run: str, seed: int) -> TrainConfig:
         """Return the configuration of a run."""
-        return self.base.changed({"seed": seed, "solver": {"algorithm": algorithm, **ALGORITHMS[algorithm]}})
+        return self.base.changed(CHANGES[run]).changed({"seed": seed})
 
     def jobs(self) -> list[Job]:
         """Return the unfinished runs, seed by seed; all but the first of a seed need its warm start."""
         jobs = []
         for seed in self.seeds:
-            shared = self.folder(FIRST, seed)
-            for algorithm in ALGORITHMS:
-                folder = self.folder(algorithm, seed)
+            shared = self.folder(SELF_PLAY_RUN, seed)
+            for run in self.runs:
+                folder = self.folder(run, seed)
                 if (folder / "summary.json").exists():
                     continue
-                first = algorithm == FIRST
+                first = run == SELF_PLAY_RUN
                 needed = None if first else shared / "heldout_before.json"
-                arguments = (folder, self.config(algorithm, seed).to_dict(), None if first else shared)
+                arguments = (folder, self.config(run, seed).to_dict(), None if first else shared)
                 jobs.append(Job(folder.name, train, arguments, folder.with_suffix(".log"), needed))
         return jobs
 
-    def runs(self) -> Runs:
-        """Read the finished runs, by algorithm and seed."""
-        found: Runs = {algorithm: {} for algorithm in ALGORITHMS}
-        for algorithm in ALGORITHMS:
+    def finished(self, labels: Mapping[str, str]) -> Runs:
+        """Read the finished runs, by label and seed."""
+        found: Runs = {label: {} for label in labels}
+        for label, name in labels.items():
             for seed in self.seeds:
-                folder = self.folder(algorithm, seed)
+                folder = self.folder(name, seed)
                 if (folder / "summary.json").exists():
                     run = read_run(folder)
-                    found[algorithm][seed] = (run.summary, run.rows)
+                    found[label][seed] = (run.summary, run.rows)
         return found
 
 
 def main(
+    recipe: Annotated[Recipe, typer.Argument(help="What is compared.")],
     preset: Annotated[str, typer.Option(help="Configuration to start from.")] = "tiny",
     seeds: Annotated[list[int], typer.Option("--seed", help="Repeat the option for more.")] = [0, 1, 2, 3, 4],  # noqa: B006
-    tokens: Annotated[int, typer.Option(help="Sampled plus trained tokens of each run.", min=1)] = 600_000,
+    tokens: Annotated[int, typer.Option(help="Sampled plus trained tokens of each run.", min=1)] = 900_000,
     validation_questions: Annotated[
         int, typer.Option(help="Questions per hop count and point of a curve.", min=1)
     ] = 40,
     processes: Annotated[int, typer.Option(help="Runs at a time, of one torch thread each.", min=1)] = 2,
-    out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs/algorithms"),
-    results: Annotated[Path, typer.Option(help="JSON file of the figures.")] = Path(
-        "results/algorithms.json"
-    ),
-    picture: Annotated[Path, typer.Option(help="PNG file of the curves.")] = Path("docs/algorithms.png"),
+    out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs/equal-tokens"),
+    results: Annotated[Path | None, typer.Option(help="JSON file of the figures; in --out if none.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="PNG or SVG file of the curves; in --out if none.")
+    ] = None,
     run: Annotated[bool, typer.Option(help="Without: report the runs that are finished.")] = True,
 ) -> None:
-    """Run every algorithm from every seed, then print, write and draw the comparison."""
+    """Train every run from every seed, then print, write and draw the comparison."""
     console = Console()
-    changes = {"evaluation": {"validation_questions": validation_questions}}
+    changes = {"evaluation": {"validation_questions": validation_questions}, "learner": CONSTANT}
     base = find_preset(preset).changed({"tokens": tokens, "steps": STEPS_LIMIT, **changes})
-    comparison = Comparison(base, tuple(seeds), out)
+    labels = RECIPES[recipe.value]
+    comparison = Comparison(base, tuple(labels.values()), tuple(seeds), out)
     _check_same_options(comparison)
     if run:
         run_jobs(comparison.jobs(), processes, console, _progress)
-    runs = comparison.runs()
+    runs = comparison.finished(labels)
     if not any(runs.values()):
         raise typer.BadParameter(f"no run in {out} is finished", param_hint="--no-run")
-    figures = report(runs, tokens)
+    results, picture = results or out / f"{recipe.value}.json", picture or out / f"{recipe.value}.png"
     for path in (results, picture):
         path.parent.mkdir(parents=True, exist_ok=True)
+    figures = report(runs, tokens)
     results.write_text(json.dumps(figures, indent=1) + "\n")
     console.print(*table(figures), sep="\n")
-    panels = {f"validation/{hops}_hop": f"{hops}-hop pass@1, unseen worlds" for hops in "123"}
-    title = "Solver's algorithm in self-play, equal tokens: interquartile mean of runs, 95 % interval"
-    plot(runs, picture, title=title, panels=panels)
+    plot(
+        runs,
+        [picture],
+        title="Equal tokens from equal warm starts: interquartile mean of runs, 95 % interval",
+    )
     console.print(f"figures: {results}\npicture: {picture}", highlight=False)
 
 
@@ -163,12 +213,12 @@ def _check_same_options(comparison: Comparison) -> None:
     Raises:
         RunDirectoryError: If there is one.
     """
-    for algorithm in ALGORITHMS:
+    for name in comparison.runs:
         for seed in comparison.seeds:
-            folder = comparison.folder(algorithm, seed)
+            folder = comparison.folder(name, seed)
             if not (folder / "config.json").exists():
                 continue
-            if RunDirectory.open(folder)[1] != comparison.config(algorithm, seed):
+            if RunDirectory.open(folder)[1] != comparison.config(name, seed):
                 raise RunDirectoryError(
                     f"the run in {folder} was started with other options: give those, or another --out"
                 )
@@ -183,7 +233,3 @@ def _progress(job: Job) -> str:
         return f"{job.name} {rows[-1]['stage']} {rows[-1]['step']}"
     spent = sum(tokens_spent(row) for row in rows if row["stage"] == SELF_PLAY)
     return f"{job.name} {spent // 1000}k tokens"
-
-
-if __name__ == "__main__":
-    typer.run(main)
