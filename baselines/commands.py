@@ -1,26 +1,16 @@
-"""`ssp train`, with the live display of a run; `ssp eval` and `ssp compare` stand in modules of their own."""
+"""`ssp train`; `ssp eval` and `ssp compare` stand in modules of their own."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from agents.player_names import model_of_run
@@ -29,6 +19,7 @@ from baselines.config import MODES, PRESETS, TrainConfig
 from baselines.config import preset as find_preset
 from baselines.evaluation.command import evaluate
 from baselines.tracking_config import TRACKERS
+from baselines.watched_run import prepare_torch, run_training
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text
 from ssp_env.cli.rules import (
@@ -152,7 +143,7 @@ def _show_expected(
     config: TrainConfig, warm_start: Path | None, console: Console, threads: int, processes: int
 ) -> None:
     """Print what a run would take, once everything that it needs has been found to be there."""
-    _prepare_torch(threads)
+    prepare_torch(threads)
     from baselines.dry_run import expect, show
 
     _check_can_begin(config, warm_start)
@@ -318,50 +309,6 @@ def _check_resumed(
         raise ValueError(f"the run in {folder} has other rules ({'; '.join(others)}): leave the changes out")
 
 
-def _prepare_torch(threads: int) -> None:
-    """Load torch and say how many threads it may use; nothing may have loaded it before."""
-    # Threads of OpenMP that spin while they wait take the cores from each other when another process is busy.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
-    import transformers
-
-    torch.set_num_threads(threads)
-    transformers.utils.logging.disable_progress_bar()
-
-
-def run_training(
-    config: TrainConfig,
-    run: Any,
-    console: Console,
-    warm_start: Path | None,
-    threads: int,
-    together: Processes | None = None,
-) -> dict[str, Any]:
-    """Train in a run directory, with a live display, and draw the curves; return the summary.
-
-    A process that does not write the run returns nothing.
-
-    Raises:
-        SystemExit: With status 130 if the run is interrupted; a message on stderr says how to continue.
-    """
-    _prepare_torch(threads)
-
-    from baselines.curves import plot_run
-    from baselines.run_lock import locked
-    from baselines.train import Interrupted, Training
-
-    try:
-        with locked(run.path) if run.writes else nullcontext(), ProgressDisplay(console) as display:
-            summary = Training(config, run, display, warm_start, together).train()
-    except Interrupted as stop:
-        print(f"\nssp: {stop}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    if not summary:
-        return {}
-    plot_run(run.read_jsonl("metrics.jsonl"), summary, run.path / "curve.png")
-    return summary
-
-
 def _table(summary: dict[str, Any]) -> Table:
     table = Table(title=f"Held-out sampled pass@1, {summary['mode']}, seed {summary['seed']}")
     for heading in ("hops", "before", "95 %", "after", "95 %", "questions"):
@@ -375,72 +322,3 @@ def _table(summary: dict[str, Any]) -> Table:
 def _cells(accuracy: dict[str, Any]) -> tuple[str, str]:
     low, high = accuracy["ci95"]
     return f"{accuracy['pass_at_1']:.3f}", f"{low:.3f} .. {high:.3f}"
-
-
-# -- the display of a run --------------------------------------------------------------------------------
-
-SHOWN = {
-    "loss": "loss",
-    "solver_reward": "solver",
-    "valid_rate": "valid",
-    "mean_hops": "hops",
-    "solver_searches": "searches",
-    "solver/entropy": "entropy",
-    "mixed_groups": "mixed",
-}
-"""The displayed metrics, with their labels."""
-
-PLAIN_EVERY = 20
-
-
-class ProgressDisplay:
-    """Shows a run on a terminal; writes a line every 20 steps where there is none."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._stage = ""
-        self._done = 0
-        self._steps = 0
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-
-    def __enter__(self) -> ProgressDisplay:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def stage(self, name: str, steps: int, done: int) -> None:
-        """A stage begins."""
-        self._stage, self._steps, self._done = name, steps, done
-        self._task = self._progress.add_task(name, total=steps, completed=done, numbers="")
-        if steps and not self._console.is_terminal:
-            self._console.print(f"{name}: {steps} steps", highlight=False, soft_wrap=True)
-
-    def step(self, metrics: dict[str, float]) -> None:
-        """A step is over."""
-        self._done += 1
-        shown = {label: metrics[key] for key, label in SHOWN.items() if key in metrics}
-        if "solver_reward" in metrics:
-            shown.pop("loss", None)
-        numbers = "  ".join(f"{label} {value:.2f}" for label, value in shown.items())
-        self._progress.update(self._task, advance=1, numbers=numbers)
-        if not self._console.is_terminal and (self._done % PLAIN_EVERY == 0 or self._done == self._steps):
-            self._console.print(
-                f"{self._stage} {self._done}/{self._steps}  {numbers}", highlight=False, soft_wrap=True
-            )
-
-    def evaluating(self, what: str) -> None:
-        """An evaluation begins."""
-        self._console.print(f"evaluating: {what} ...", highlight=False, soft_wrap=True)

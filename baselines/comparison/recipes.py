@@ -191,7 +191,7 @@ def train(folder: Path, config: Mapping[str, Any], shared: Path | None) -> None:
         config: Its configuration as plain data.
         shared: Folder of the run whose warm start it shares; None if it makes its own.
     """
-    from baselines.commands import run_training
+    from baselines.watched_run import run_training
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A command that was killed may have left a process that still trains this run.

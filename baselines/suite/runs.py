@@ -82,7 +82,7 @@ def warm_start(seed: int, budget: int, folder: Path) -> Path:
 
 
 def _trained(config: TrainConfig, path: Path, warm: Path | None, *, threads: int) -> dict[str, Any]:
-    from baselines.commands import run_training
+    from baselines.watched_run import run_training
 
     done = path / "summary.json"
     if done.exists():

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from agents import smollm2
 from baselines import commands, curves
-from baselines.commands import SHOWN, ProgressDisplay
 from baselines.config import RoleConfig, TrainConfig, preset
+from baselines.watched_run import SHOWN, ProgressDisplay
 from ssp_env import cli
 
 RUN = "runs/mine"

@@ -48,7 +48,7 @@ def together(task: Callable[..., None], *arguments: object) -> None:
     """Run a function in as many processes, as `torchrun` would, without loading torch in each of them."""
     context = torch.multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["tests.baselines.two_processes", "baselines.commands", "baselines.curves"]
+        ["tests.baselines.two_processes", "baselines.watched_run", "baselines.curves"]
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

@@ -9,7 +9,7 @@ import pytest
 import typer
 from safetensors.torch import load_file
 
-from baselines import commands, curves
+from baselines import curves, watched_run
 from baselines.comparison import recipes
 from baselines.config import EvaluationConfig, preset
 from baselines.run_files import RunDirectoryError
@@ -121,7 +121,7 @@ def test_a_job_waits_for_the_warm_start_and_says_how_far_it_is(tmp_path: Path):
 
 def test_training_goes_on_in_a_folder_that_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     trained: list[Any] = []
-    monkeypatch.setattr(commands, "run_training", lambda config, *rest, **options: trained.append(config))
+    monkeypatch.setattr(watched_run, "run_training", lambda config, *rest, **options: trained.append(config))
     config = QUICK.changed({"seed": 5}).to_dict()
     for _ in range(2):
         recipes.train(tmp_path / "a" / "run", config, None)
