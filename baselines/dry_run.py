@@ -195,7 +195,7 @@ def _lenient(rules: GameConfig) -> GameConfig:
     """Return rules that the questions of generated worlds satisfy, so that they are read and solved."""
     return replace(
         rules, min_searches=0, hop_check="off", min_question_chars=0, max_question_chars=MAX_NUMBER,
-        min_question_words=0, self_contained=False, answer_in_search=True, max_similarity=None,
+        min_question_words=0, leak_forms=(), self_contained=False, answer_in_search=True, max_similarity=None,
         closed_book=False, uniqueness=False,
     )  # fmt: skip
 

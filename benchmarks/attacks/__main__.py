@@ -10,8 +10,9 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,10 +23,11 @@ from rich.table import Table
 
 from benchmarks.attacks.files import KINDS, tampered
 from benchmarks.attacks.processes import killed_builds, killed_servers
-from benchmarks.attacks.rewards import OPTIONS, measured
+from benchmarks.attacks.rewards import FORMS, OPTIONS, measured
 from benchmarks.attacks.vanishing import vanishing
 
 _SHOWN_FAULTS = 5
+_TRIED = ("seed", "sizes")
 
 
 @dataclass
@@ -64,14 +66,19 @@ BRIEF = Sizes(files=1_000, builds=10, runs=4, servers=8, requests=20_000)
 FULL = Sizes(files=1_000, builds=40, runs=20, servers=40, requests=100_000)
 
 
-def rewards(before: dict[str, float]) -> tuple[list[Row], dict[str, list[float | None]]]:
-    """Try the attacks on the reward and the leak rule, as the rules are by default and with all readings."""
-    now, guarded = measured({}), measured(OPTIONS)
+def rewards(before: Mapping[str, float | None]) -> tuple[list[Row], dict[str, list[float | None]]]:
+    """Try the attacks on the reward and the leak rule: by default, with all readings, with all leak forms."""
+    tried = {
+        "reward and leaks, default rules": measured({}),
+        "reward and leaks, all readings": measured(OPTIONS),
+        "reward and leaks, all leak forms": measured(FORMS),
+    }
     rows = []
-    for name, pays in (("reward and leaks, default rules", now), ("reward and leaks, all readings", guarded)):
+    for name, pays in tried.items():
         paid = [attack for attack, pay in pays.items() if not pay <= 0]
         rows.append(Row(name, len(pays), len(pays) - len(paid), faults=paid))
-    table = {name: [before.get(name), now[name], guarded[name]] for name in now}
+    names = next(iter(tried.values()))
+    table = {name: [before.get(name), *(pays[name] for pays in tried.values())] for name in names}
     return rows, table
 
 
@@ -113,38 +120,70 @@ def clients(sizes: Sizes, seed: int) -> list[Row]:
     return [Row("requests, most of whose clients vanish", tried, tried - len(faults), 0.0, faults, figures)]
 
 
+class Part(str, Enum):
+    """What can be attacked by itself."""
+
+    rewards = "rewards"
+    files = "files"
+    clients = "clients"
+    processes = "processes"
+
+
+_ROWS: Mapping[Part, str] = {
+    Part.rewards: "reward",
+    Part.files: "tampered",
+    Part.clients: "requests",
+    Part.processes: "kills",
+}
+"""How the rows of each part begin."""
+
+
 def main(
     full: Annotated[bool, typer.Option("--full", help="Attack in the sizes of the docs' table.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     before: Annotated[
         Path | None, typer.Option(help="What the attacks paid elsewhere: JSON, `pays` of an earlier result.")
     ] = None,
+    only: Annotated[
+        list[Part] | None,
+        typer.Option(help="Attack this alone; the report keeps what it has of the rest. May be repeated."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="File of the report.")] = Path("results/attacks.json"),
 ) -> None:
     """Attack, print the table, write the report, and end with 1 if a file, a kill or a request did harm."""
     logging.getLogger("ssp_env.play").addHandler(logging.NullHandler())
     sizes = FULL if full else BRIEF
-    earlier = {} if before is None else json.loads(before.read_text())
-    pays: dict[str, list[float | None]] = {}
+    earlier = json.loads(out.read_text()) if only and out.exists() else {"rows": [], "pays": {}}
+    pays: dict[str, list[float | None]] = earlier["pays"]
+    paid: Mapping[str, float | None] = {name: row[0] for name, row in pays.items()}
+    if before is not None:
+        paid = json.loads(before.read_text())
 
     def play() -> list[Row]:
-        rows, table = rewards(earlier)
+        rows, table = rewards(paid)
         pays.update(table)
         return rows
 
+    parts: Mapping[Part, Callable[[], list[Row]]] = {
+        Part.rewards: play,
+        Part.files: lambda: files(sizes, seed),
+        Part.clients: lambda: clients(sizes, seed),
+        Part.processes: lambda: processes(sizes, seed),
+    }
     rows: list[Row] = []
-    parts: tuple[Callable[[], list[Row]], ...] = (
-        play, lambda: files(sizes, seed), lambda: clients(sizes, seed), lambda: processes(sizes, seed),
-    )  # fmt: skip
     for part in track(parts, "attacking", console=Console(stderr=True), transient=True):
         started = time.monotonic()
-        found = part()
+        if only and part not in only:
+            rows += [Row(**row) for row in earlier["rows"] if row["name"].startswith(_ROWS[part])]
+            continue
+        found = parts[part]()
         for row in found:
             row.seconds = round((time.monotonic() - started) / len(found), 1)
         rows += found
     show(rows)
     out.parent.mkdir(parents=True, exist_ok=True)
-    report = {"seed": seed, "sizes": asdict(sizes), "rows": [asdict(row) for row in rows], "pays": pays}
+    tried = {"seed": seed, "sizes": asdict(sizes)} | {key: earlier[key] for key in _TRIED if key in earlier}
+    report = {**tried, "rows": [asdict(row) for row in rows], "pays": pays}
     out.write_text(json.dumps(report, indent=1, ensure_ascii=True) + "\n")
     if any(row.faults for row in rows if not row.name.startswith("reward")):
         sys.exit(1)

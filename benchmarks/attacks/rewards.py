@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.attacks.disguises import leaks
 from ssp_env.game import Game, GameConfig, Task, View
+from ssp_env.game.leak_forms import LEAK_FORMS
 from ssp_env.game.passage import Passage
 from ssp_env.play import play
 from ssp_env.scoring import parse_verdict
@@ -24,6 +25,8 @@ PAGES = (
 QUESTION = "Who is the mother of the mayor of the harbour town where Belin has always lived?"
 OPTIONS: Mapping[str, Any] = {"closed_book": True, "uniqueness": True, "second_reading": True}
 """The readings that are off by default."""
+FORMS: Mapping[str, Any] = {"leak_forms": LEAK_FORMS}
+"""The forms of an answer that are not looked for by default."""
 SEARCHES = ("<search> belin </search>", "<search> corun </search>", "<search> sarn </search>")
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
+from ssp_env.game.leak_forms import LEAK_FORMS, LeakForm, missing_library
 from ssp_env.game.plain import check_plain
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.rewards import RewardFunction, named_reward, proposer_reward, written_reward
@@ -85,9 +86,14 @@ class GameConfig:
         max_question_chars: Greatest length of a question in characters.
         min_question_words: Least number of words in a question, as `ssp_env.words.count_words` counts them;
             with terse prompts, of tokens.
+        leak_forms: Forms beside its own in which a question may not name the answer, of
+            `leak_forms.LEAK_FORMS`: `inflection`, `surname`, `numbers`, `reversed`, `rot13`, `base64`
+            (see `leak_forms.names_in_form`). Each costs honest questions that look like one; `numbers` needs
+            the extra `leaks`.
         self_contained: Whether a question is refused that points at the passages its reader is given (see
             `rules.is_about_documents`): the reader could answer it, and no solver.
-        answer_in_search: Whether the proposer's searches may name the answer.
+        answer_in_search: Whether the proposer's searches may name the answer, in its own form or another of
+            `leak_forms`.
         max_similarity: Greatest similarity to an earlier question (see `rules.similarity`), from 0 to 1;
             None allows repetition.
         rag_check: Whether a reader must recover the answer from the evidence (paper section 3.3).
@@ -133,6 +139,7 @@ class GameConfig:
     min_question_chars: int = 10
     max_question_chars: int = 1000
     min_question_words: int = 10
+    leak_forms: tuple[LeakForm, ...] = ()
     self_contained: bool = True
     answer_in_search: bool = True
     max_similarity: float | None = None
@@ -159,6 +166,7 @@ class GameConfig:
         for name, value, known in choices:
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        object.__setattr__(self, "leak_forms", _leak_forms(self.leak_forms))
         least = {
             "attempts": 1, "top_k": 1, "max_passage_chars": 1, "max_evidence_chars": 1, "min_searches": 0,
             "noise_passages": 0, "min_question_words": 0, "min_question_chars": 0,
@@ -191,7 +199,8 @@ class GameConfig:
         Raises:
             ValueError: If the reward is a function that other processes cannot import.
         """
-        return asdict(self) | {"reward": written_reward(self.reward)}
+        lists = {"leak_forms": list(self.leak_forms)}
+        return asdict(self) | lists | {"reward": written_reward(self.reward)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GameConfig:
@@ -278,6 +287,8 @@ def _check_kinds(options: GameConfig | Budget, changes: Mapping[str, Any]) -> No
             fits = isinstance(current, bool) and isinstance(value, bool)
         elif isinstance(current, float):
             fits = isinstance(value, int | float)
+        elif isinstance(current, tuple):
+            fits = isinstance(value, list | tuple)
         elif current is None or value is None:
             # Limits that may be absent are numbers where they are present.
             fits = value is None or isinstance(value, int | float)
@@ -286,6 +297,20 @@ def _check_kinds(options: GameConfig | Budget, changes: Mapping[str, Any]) -> No
         if not fits:
             expected = "number" if current is None else type(current).__name__
             raise ValueError(f"expected a value of type {expected} for the rule {name}, got {value!r}")
+
+
+def _leak_forms(forms: Sequence[LeakForm]) -> tuple[LeakForm, ...]:
+    """The forms in one order, each once, so that equal rules are equal.
+
+    Raises:
+        ValueError: If one is unknown, or needs a library that is not installed.
+    """
+    given = [forms] if isinstance(forms, str) else list(forms)
+    check_names(map(str, given), LEAK_FORMS, "form of leak_forms")
+    ordered = tuple(form for form in LEAK_FORMS if form in given)
+    if missing := missing_library(ordered):
+        raise ValueError(f"leak_forms: {missing}")
+    return ordered
 
 
 def _out_of_range(name: str, value: float, bound: int) -> str:

@@ -9,6 +9,7 @@ from unicodedata import normalize
 import regex
 
 from ssp_env.game.config import GameConfig, HopCheck
+from ssp_env.game.leak_forms import names_in_form
 from ssp_env.game.leaks import mentions
 from ssp_env.game.passage import Passage
 from ssp_env.scoring import drop_articles
@@ -76,12 +77,13 @@ def first_violation(
     searched = [_searched_words(query) for query in queries]
     broken = {
         "too_few_words": _number_of_words(question, config) < config.min_question_words,
-        "answer_leak": mentions(question, golds),
+        "answer_leak": _names_answer(question, golds, config),
         "about_documents": config.self_contained and is_about_documents(question),
         "no_evidence": config.min_searches > 0 and not evidence,
         "too_few_searches": len(queries) - fruitless < config.min_searches,
         "repeated_search": len(set(searched)) < len(searched),
-        "answer_in_search": not config.answer_in_search and any(mentions(query, golds) for query in queries),
+        "answer_in_search": not config.answer_in_search
+        and any(_names_answer(query, golds, config) for query in queries),
         "wrong_hop_count": _misses_hops(len(queries), hops, config.hop_check),
         "near_duplicate": config.max_similarity is not None
         and any(similarity(question, other) > config.max_similarity for other in earlier),
@@ -113,6 +115,10 @@ def is_about_documents(question: str) -> bool:
     False
     """
     return _ABOUT_DOCUMENTS.search(" ".join(_words(question))) is not None
+
+
+def _names_answer(text: str, golds: Sequence[str], config: GameConfig) -> bool:
+    return mentions(text, golds) or names_in_form(text, golds, config.leak_forms)
 
 
 def _searched_words(query: str) -> frozenset[str]:

@@ -9,24 +9,34 @@ from typer.testing import CliRunner
 from benchmarks.attacks import __main__ as attacks
 from benchmarks.attacks.files import KINDS, tampered
 from benchmarks.attacks.processes import killed_servers
-from benchmarks.attacks.rewards import OPTIONS, measured
+from benchmarks.attacks.rewards import FORMS, OPTIONS, measured
 from benchmarks.attacks.vanishing import WAYS, vanishing
 from tests.fuzz import targets
 
 REPORT = Path(__file__).parents[2] / "results" / "attacks.json"
 
 
-@pytest.mark.parametrize(("column", "rules"), [(1, {}), (2, OPTIONS)])
+@pytest.mark.parametrize(("column", "rules"), [(1, {}), (2, OPTIONS), (3, FORMS)])
 def test_no_attack_pays_more_than_in_the_report(column, rules):
     reported = json.loads(REPORT.read_text())["pays"]
     pays = measured(rules)
     assert len(pays) > 100 and not any(pay != pay for pay in pays.values())
-    assert {name for name, pay in pays.items() if pay > reported.get(name, [0, 0, 0])[column]} == set()
+    assert {name for name, pay in pays.items() if pay > reported.get(name, [0] * 4)[column]} == set()
 
 
 def test_an_attack_that_worked_before_is_one_that_could_work():
     before = [pays[0] for pays in json.loads(REPORT.read_text())["pays"].values()]
     assert sum(pay is not None and pay > 0 for pay in before) > 50
+
+
+def test_forms_of_an_answer_are_paid_where_the_rules_do_not_want_them_and_nowhere_else():
+    pays = json.loads(REPORT.read_text())["pays"]
+    refused = {name for name, (_, plain, _, formed) in pays.items() if plain > 0 and formed == 0}
+    assert refused == {
+        "leak: backwards", "leak: rot13", "leak: base64", "leak: plural", "leak: surname alone",
+        "leak: initial and surname", "leak: names the other way round", "leak: number in other digits",
+        "leak: number in words", "leak: number in Roman digits",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,3 +80,23 @@ def test_faults_are_shown_written_and_end_with_status_1(monkeypatch, tmp_path):
         assert ("lost a reply" in done.output) == bool(faults)
         report = json.loads((tmp_path / "report.json").read_text())
         assert [row["survived"] for row in report["rows"]] == [1, 9, 5, 3 - len(faults)]
+
+
+def test_one_part_alone_keeps_what_the_report_has_of_the_others(monkeypatch, tmp_path):
+    report = tmp_path / "report.json"
+    rows = [{"name": "reward", "tried": 1, "survived": 1}, {"name": "kills", "tried": 7, "survived": 7}]
+    kept = {"seed": 3, "sizes": {"files": 9}, "rows": rows, "pays": {"a": [1, 1, 1], "b": [0.5, 0, 0]}}
+    report.write_text(json.dumps(kept))
+
+    def rewards(before):
+        return [attacks.Row("reward", 2, 2)], {"a": [before["a"], 0, 0, 0]}
+
+    monkeypatch.setattr(attacks, "rewards", rewards)
+    app = attacks.typer.Typer()
+    app.command()(attacks.main)
+    done = CliRunner().invoke(app, ["--only", "rewards", "--out", str(report)])
+    assert done.exit_code == 0, done.output
+    written = json.loads(report.read_text())
+    assert [(row["name"], row["tried"]) for row in written["rows"]] == [("reward", 2), ("kills", 7)]
+    assert written["pays"] == {"a": [1, 0, 0, 0], "b": [0.5, 0, 0]}
+    assert (written["seed"], written["sizes"]) == (3, {"files": 9})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import thread_time
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ssp_env.game import PROTOCOLS, GameConfig, Protocol, Reply, ToolCall
+from ssp_env.game.leak_forms import LEAK_FORMS, LeakForm, names_in_form
 from ssp_env.game.leaks import mentions
 from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.escaping import clean, defuse
@@ -65,6 +67,8 @@ def texts(protocol: Protocol) -> dict[str, Callable[[int], str]]:
         "deep list": "[",
         "deep object": '{"a":',
         "digits": "9",
+        "number words": "one,",
+        "numerals": "MDCLXVI",
         "escapes": "\\u0041",
         "nested action": f"<{answer}> ",
         "white space": " ",
@@ -96,12 +100,17 @@ def operations(protocol: Protocol) -> dict[str, Operation]:
             "visible": visible,
             "fold": fold,
             "leak, 100 aliases": lambda text: mentions(text, ALIASES),
+            **{f"leak, {form}": partial(_in_form, form) for form in LEAK_FORMS},
             "all rules": lambda text: first_violation(text, ALIASES, [text, "b"], [], config),
             "exact match": lambda text: exact_match(text, ALIASES),
             "verdict": parse_verdict,
             "verdict prefix": lambda text: parse_verdict("Answer:" + text),
         }
     return found
+
+
+def _in_form(form: LeakForm, text: str) -> bool:
+    return names_in_form(text, ALIASES[:3], [form])
 
 
 def main() -> int:

@@ -10,12 +10,21 @@ from hypothesis import strategies as st
 
 from ssp_env.game import PROTOCOLS, Budget, GameConfig, Task
 from ssp_env.game.config import PROMPT_STYLES
+from ssp_env.game.leak_forms import LEAK_FORMS
 from ssp_env.game.outcome import REASON_CODES
 from ssp_env.game.prompts import prompt_style
 from ssp_env.game.prompts.demonstrations import DRAWN, FEW_SHOT
 from ssp_env.game.rules import RULE_CODES, first_violation
 
 TELLING = [name for name in PROMPT_STYLES if name != "terse"]
+FORMS = {
+    "inflection": ("inflected", "Tavors"),
+    "surname": ("by a surname alone", "Lovelace"),
+    "numbers": ("with a number written otherwise", "two thousand and nineteen"),
+    "reversed": ("spelled backwards", "rovaT"),
+    "rot13": ("in rot13", "Gnibe"),
+    "base64": ("in base64", "VGF2b3I="),
+}
 BUDGETS = st.builds(
     Budget,
     max_searches=st.integers(0, 1200),
@@ -39,6 +48,7 @@ def configs(draw):
         min_question_chars=least,
         max_question_chars=draw(st.integers(least, 5000)),
         min_question_words=draw(st.integers(0, 30)),
+        leak_forms=draw(st.sets(st.sampled_from(LEAK_FORMS))),
         answer_in_search=draw(st.booleans()),
         self_contained=draw(st.booleans()),
         max_similarity=draw(st.none() | st.sampled_from([0.0, 0.25, 0.333, 0.8, 1.0])),
@@ -70,6 +80,13 @@ def with_noise(config, lead):
     )
 
 
+def with_forms(config, lead):
+    """The pattern of what a text may not name, and in which forms."""
+    listed = ", ".join(phrase for form, (phrase, _) in FORMS.items() if form in config.leak_forms)
+    not_even = ", not even " + " or ".join(listed.rsplit(", ", 1)) if listed else ""
+    return rf"{lead}{not_even}\."
+
+
 def rules_told(config, hops):
     """Every reason for which a proposal can be thrown out, and how the proposer must be told."""
     readings = with_noise(config, "recovers the answer from")
@@ -94,7 +111,9 @@ def rules_told(config, hops):
         "too_few_words": Telling(
             "question has at least # words?", config.min_question_words > 0, (config.min_question_words,)
         ),
-        "answer_leak": Telling(r'contains neither the answer nor another name of it \("Lady Tavor"\)'),
+        "answer_leak": Telling(
+            with_forms(config, r'contains neither the answer nor another name of it \("Lady Tavor"\)')
+        ),
         "about_documents": Telling(
             "does not speak of documents or passages that somebody was given", config.self_contained
         ),
@@ -106,7 +125,8 @@ def rules_told(config, hops):
         ),
         "repeated_search": Telling("All your searches are different"),
         "answer_in_search": Telling(
-            "No search contains the answer or another name of it", not config.answer_in_search
+            with_forms(config, "No search contains the answer or another name of it"),
+            not config.answer_in_search,
         ),
         "wrong_hop_count": Telling(
             rf"You have made {hop_words} # search(?:es)?, as many as there are hops",
@@ -161,6 +181,26 @@ def test_every_rule_that_is_on_is_told_in_its_own_numbers_and_no_other(config, h
     for code, (pattern, active, numbers) in rules_told(config, hops).items():
         expected = [tuple(map(pytest.approx, map(float, numbers)))] if active else []
         assert found(pattern, told) == expected, code
+
+
+@given(configs())
+def test_a_form_of_the_answer_is_refused_where_the_prompt_tells_it_and_nowhere_else(config):
+    told = preamble(config.prompts, config, "proposer")
+    golds = ["Tavor", "Ada Lovelace", "2019"]
+    form = replace(
+        config, min_question_chars=0, max_question_chars=5000, min_question_words=0, min_searches=0,
+        hop_check="off", max_similarity=None,
+    )  # fmt: skip
+    for phrase, name in FORMS.values():
+        asked = f"Who met {name} there?"
+        refused = first_violation(asked, golds, [], [], form) == "answer_leak"
+        searched = first_violation("Who was there?", golds, [asked], [], form) == "answer_in_search"
+        assert refused == (phrase in told), phrase
+        assert searched == (refused and not config.answer_in_search), phrase
+
+
+def test_the_table_has_every_form():
+    assert tuple(FORMS) == LEAK_FORMS
 
 
 def test_the_table_has_every_reason_by_which_a_proposal_can_be_thrown_out():

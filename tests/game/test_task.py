@@ -155,7 +155,7 @@ def test_the_published_rules_are_the_default_and_one_more():
     assert published.pop("self_contained") is True
     # None of the published protocols opens pages.
     budget = {"max_searches": 10, "max_turns": 12, "retries": 1, "max_tokens": None, "max_opens": 10}
-    assert published.pop("second_reading") is False
+    assert published.pop("second_reading") is False and published.pop("leak_forms") == ()
     assert published.pop("quote_check") == "off" and published.pop("grounded") is False
     assert published == {
         "protocol": "default",

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ssp_env.game.config import Budget, GameConfig
+from ssp_env.game.leak_forms import LeakForm
 from ssp_env.game.protocol import PROTOCOLS, Protocol
 from ssp_env.game.quotations import FACT_WORDS
 from ssp_env.game.rules import first_violation
 from ssp_env.game.task import Task
 from ssp_env.game.view import FinalKind
 
+_FORMS: Mapping[LeakForm, str] = {
+    "inflection": "inflected",
+    "surname": "by a surname alone",
+    "numbers": "with a number written otherwise",
+    "reversed": "spelled backwards",
+    "rot13": "in rot13",
+    "base64": "in base64",
+}
 # Answers of some data sets have hundreds.
 _ALIASES_TOLD = 10
 
@@ -109,7 +119,8 @@ def _form_rules(config: GameConfig, task: Task) -> dict[str, str]:
         "too_long": f"The question has at most {count(config.max_question_chars, 'character')}.",
         "too_few_words": f"The question has at least {least_words}." if config.min_question_words else "",
         "answer_leak": (
-            f"The question contains neither the answer nor another name of it{_aliases(config, task)}."
+            f"The question contains neither the answer nor another name of it{_aliases(config, task)}"
+            f"{_forms(config)}."
         ),
         "about_documents": (
             "The question does not speak of documents or passages that somebody was given."
@@ -138,7 +149,9 @@ def _search_rules(config: GameConfig, task: Task) -> dict[str, str]:
             "words make no difference."
         ),
         "answer_in_search": (
-            "" if config.answer_in_search else "No search contains the answer or another name of it."
+            ""
+            if config.answer_in_search
+            else f"No search contains the answer or another name of it{_forms(config)}."
         ),
         "wrong_hop_count": {
             "off": "",
@@ -209,6 +222,12 @@ def _aliases(config: GameConfig, task: Task) -> str:
     listed = ", ".join(quoted(protocol, alias) for alias in task.aliases[:_ALIASES_TOLD])
     more = len(task.aliases) - _ALIASES_TOLD
     return f" ({listed}{f' and {more:,} more' if more > 0 else ''})" if listed else ""
+
+
+def _forms(config: GameConfig) -> str:
+    *most, last = ["", *(_FORMS[form] for form in config.leak_forms)]
+    listed = f"{', '.join(most[1:])} or {last}" if most[1:] else last
+    return f", not even {listed}" if listed else ""
 
 
 def _evidence(config: GameConfig) -> str:
