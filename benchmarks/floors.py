@@ -1,7 +1,8 @@
 """What players that do not learn are paid in the Gymnasium environments: `python -m benchmarks.floors`.
 
-Random players write actions of the right form over words that they have read; scripted ones follow a rule.
-Both see what a learner sees.
+Random players choose among the actions that there are: those that are numbers by their mask, those that are
+texts of the right form over words that they have read. Scripted ones follow a rule. All see what a learner
+sees.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rich.table import Table
 
 import ssp_env  # noqa: F401  (registers the environments)
 from agents.scripted import ScriptedPlayer
+from benchmarks.by_the_numbers import Mask, Numbers, ProposerByTheNumbers, SolverByTheNumbers
 from ssp_env.game import PROTOCOLS, View
 from ssp_env.scoring import wilson_interval
 from ssp_env.worlds import TERSE_RELATIONS, parse_facts
@@ -27,7 +29,9 @@ _TERSE = PROTOCOLS["terse"]
 IDS = tuple(
     f"SearchSelfPlay/{role}{split}-v1" for role in ("Solver", "Proposer") for split in ("", "Heldout")
 )
+NUMERIC_IDS = tuple(name.replace("/", "/Numeric") for name in IDS)
 Player = Callable[[View], str]
+NumericPolicy = Callable[[Numbers, Mask], int]
 
 
 class RandomPlayer:
@@ -59,6 +63,38 @@ def players(seed: int) -> Mapping[str, Player]:
     return {"random": RandomPlayer(seed), "scripted, weak": weak.act, "scripted, best": best.act}
 
 
+class RandomAction:
+    """Chooses one of the actions that there are, all alike."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def __call__(self, observation: Numbers, mask: Mask) -> int:
+        """Choose an action."""
+        return int(self._rng.choice(np.flatnonzero(mask)))
+
+
+def numeric_policies(name: str, seed: int) -> Mapping[str, NumericPolicy]:
+    """Return the players of an environment in numbers, from the floor up."""
+    rules = gymnasium.make(name).unwrapped.rules  # type: ignore[attr-defined]
+    best = SolverByTheNumbers if "Solver" in name else ProposerByTheNumbers
+    return {"random": RandomAction(seed), "scripted, best": best(rules)}
+
+
+def numeric_rewards(name: str, policy: NumericPolicy, episodes: int, seed: int) -> list[float]:
+    """Play episodes of an environment in numbers; return what each of them paid."""
+    env = gymnasium.make(name, disable_env_checker=True)
+    paid = []
+    env.reset(seed=seed)
+    for _ in range(episodes):
+        (seen, info), over, reward = env.reset(), False, 0.0
+        while not over:
+            seen, found, terminated, truncated, info = env.step(policy(seen, info["action_mask"]))
+            over, reward = terminated or truncated, float(found)
+        paid.append(reward)
+    return paid
+
+
 def rewards(name: str, player: Player, episodes: int, seed: int) -> list[float]:
     """Play episodes of an environment; return what each of them paid."""
     env: Any = gymnasium.make(name, disable_env_checker=True).unwrapped
@@ -80,6 +116,20 @@ def measured(paid: list[float]) -> dict[str, float]:
     return {"mean": float(np.mean(paid)), "low": low, "high": high}
 
 
+def floors(name: str, episodes: int, seed: int) -> dict[str, dict[str, float]]:
+    """Measure every player of an environment."""
+    if name in NUMERIC_IDS:
+        return {
+            label: measured(numeric_rewards(name, policy, episodes, seed))
+            for label, policy in numeric_policies(name, seed).items()
+        }
+    return {label: measured(rewards(name, player, episodes, seed)) for label, player in players(seed).items()}
+
+
+def _cell(row: Mapping[str, float] | None) -> str:
+    return f"{row['mean']:.3f} ({row['low']:.3f}..{row['high']:.3f})" if row else ""
+
+
 def main(
     episodes: Annotated[int, typer.Option(help="Episodes of each player and environment.", min=2)] = 400,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -92,13 +142,9 @@ def main(
     for heading in players(seed):
         table.add_column(heading)
     figures: dict[str, Any] = {"episodes": episodes, "seed": seed, "rewards": {}}
-    for name in IDS:
-        found = {
-            label: measured(rewards(name, player, episodes, seed)) for label, player in players(seed).items()
-        }
-        figures["rewards"][name] = found
-        cells = [f"{row['mean']:.3f} ({row['low']:.3f}..{row['high']:.3f})" for row in found.values()]
-        table.add_row(name.partition("/")[2], *cells)
+    for name in (*IDS, *NUMERIC_IDS):
+        found = figures["rewards"][name] = floors(name, episodes, seed)
+        table.add_row(name.partition("/")[2], *(_cell(found.get(label)) for label in players(seed)))
     console.print(table)
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(figures, indent=1) + "\n")

@@ -6,8 +6,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import ssp_env  # noqa: F401  (registers the environments)
+from benchmarks.by_the_numbers import ProposerByTheNumbers, SolverByTheNumbers, parts
 from ssp_env.envs.numeric import NumericProposerEnv, NumericSolverEnv
-from tests.envs.numbers import by_the_numbers, parts, proposed
 
 IDS = ["SearchSelfPlay/NumericSolver-v1", "SearchSelfPlay/NumericSolverHeldout-v1"]
 PROPOSERS = ["SearchSelfPlay/NumericProposer-v1", "SearchSelfPlay/NumericProposerHeldout-v1"]
@@ -21,12 +21,12 @@ def test_gymnasium_accepts_them(name):
 @pytest.mark.parametrize("name", IDS)
 def test_the_numbers_suffice_to_answer_every_question(name):
     env = gymnasium.make(name, hops=(1, 2, 3), worlds=30, disable_env_checker=True).unwrapped
-    solved = []
+    solver, solved = SolverByTheNumbers(env.rules), []
     env.reset(seed=0)
     for _ in range(60):
         (observation, info), over = env.reset(), False
         while not over:
-            action = by_the_numbers(env, observation)
+            action = solver(observation, info["action_mask"])
             assert info["action_mask"][action] == 1
             observation, reward, over, _, info = env.step(action)
         solved.append(reward)
@@ -54,7 +54,7 @@ def test_the_mask_says_what_can_be_done_and_the_messages_what_was_done():
     assert not over and info["searches"] == 1
     appeared = info["action_mask"][24:].sum()
     assert appeared > 1 and not info["action_mask"][:24].any()
-    _, made, table = parts(env, observation)
+    _, made, table = parts(observation, env.rules.solver.max_searches)
     assert made == 1 and table[0, 1] == 1 and table[:, 0].sum() == appeared
     assert info["messages"][1]["content"].startswith("<search> ")
     assert env.action_masks().dtype == bool
@@ -125,14 +125,12 @@ def test_what_is_no_action_is_refused(action):
 @pytest.mark.parametrize("name", PROPOSERS)
 def test_the_numbers_suffice_to_write_valid_questions(name):
     env = gymnasium.make(name, hops=(1, 2), worlds=30, disable_env_checker=True).unwrapped
-    reasons, paid = [], []
+    proposer, reasons, paid = ProposerByTheNumbers(env.rules), [], []
     env.reset(seed=0)
     for _ in range(60):
-        (observation, info), over, built, begins = env.reset(), False, 0, 0
+        (observation, info), over = env.reset(), False
         while not over:
-            action = proposed(env, observation, info["action_mask"], built, begins)
-            if env.entities <= action < 2 * env.entities:
-                built, begins = built + 1, action - env.entities
+            action = proposer(observation, info["action_mask"])
             observation, reward, over, _, info = env.step(action)
         reasons.append(info["reason"])
         paid.append(reward)

@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 
+from benchmarks.by_the_numbers import SolverByTheNumbers
 from ssp_env.envs import LookupSolver, NumericPlayer
-from ssp_env.envs.numeric import NumericProposerEnv, NumericSolverEnv
+from ssp_env.envs.numeric import NumericProposerEnv
 from ssp_env.game import Game, Message, View
+from ssp_env.game.config import TERSE_RULES
 from ssp_env.play import play
 from ssp_env.scenario import open_scenario
-from tests.envs.numbers import by_the_numbers
 
-SOLVER = NumericSolverEnv()
+SOLVER = SolverByTheNumbers(TERSE_RULES)
 
 
 def follow(observation, mask):
-    action = by_the_numbers(SOLVER, observation)
+    action = SOLVER(observation, mask)
     assert mask[action]
     return action
 

@@ -8,9 +8,9 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
 
+from benchmarks.by_the_numbers import ProposerByTheNumbers, SolverByTheNumbers
 from ssp_env import numeric_search_self_play_v0
 from ssp_env.envs.numeric import NumericProposerEnv, NumericSolverEnv
-from tests.envs.numbers import by_the_numbers, proposed
 
 LEARNERS = ("proposer_0", "solver_0")
 
@@ -18,7 +18,8 @@ LEARNERS = ("proposer_0", "solver_0")
 def played(env, **reset):
     """Play a game by the numbers; return the last infos by agent and what each was paid."""
     env.reset(**reset)
-    built, begins, infos, paid = 0, 0, {}, Counter()
+    rules, infos, paid = env.unwrapped.rules, {}, Counter()
+    proposer, solver = ProposerByTheNumbers(rules), SolverByTheNumbers(rules)
     for agent in env.agent_iter():
         observation, reward, terminated, truncated, infos[agent] = env.last()
         paid[agent] += reward
@@ -28,13 +29,11 @@ def played(env, **reset):
             continue
         numbers, mask = observation["observation"], observation["action_mask"]
         if agent == "proposer_0":
-            action = proposed(env.unwrapped, numbers, mask, built, begins)
-            if env.unwrapped.entities <= action < 2 * env.unwrapped.entities:
-                built, begins = built + 1, action - env.unwrapped.entities
+            action = proposer(numbers, mask)
         else:
             own = NumericSolverEnv().observation_space.shape[0]
             assert not numbers[own:].any()
-            action = by_the_numbers(env.unwrapped, numbers[:own])
+            action = solver(numbers[:own], mask)
         assert mask[action] == infos[agent]["action_mask"][action] == 1
         env.step(action)
     return infos, paid
