@@ -29,7 +29,7 @@ help:
 	@echo "make docs         build the documentation site into site/; a broken link fails"
 	@echo "make parity       compare with TRL, verl, torchmetrics and rliable, and play games inside TRL and verl, in .venv/parity"
 	@echo "make adapters     run what plugs the game into other frameworks with the real ones, each in .venv/adapters/NAME"
-	@echo "make examples     run what learns with Stable-Baselines3, from .venv/examples/NAME (minutes)"
+	@echo "make examples     run what learns with SB3 and TorchRL, each from .venv/examples/NAME (minutes)"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make gpu-check    compare this machine's GPU with its CPU, and time it; TORCH=cuda (minutes)"
@@ -99,7 +99,7 @@ nemo-gym: $(VENV)/.uv
 	@if [ -n "$(firstword $(PYTHON312))" ]; then $(MAKE) --no-print-directory adapter-nemo_gym; \
 	else echo "== Skipping NeMo-Gym, which needs Python 3.12"; fi
 
-EXAMPLES := sb3
+EXAMPLES := sb3 torchrl
 
 examples: $(EXAMPLES:%=example-%)
 

@@ -13,6 +13,7 @@ from tests.markdown import ROOT
 LIBRARIES = {
     "sb3_ppo": "stable_baselines3",
     "sb3_maskable_ppo": "sb3_contrib",
+    "torchrl_ppo": "torchrl",
 }
 
 
@@ -28,6 +29,17 @@ def test_an_example_learns_above_the_floor_of_random_actions(name):
 def test_an_example_is_under_forty_lines(name):
     lines = (ROOT / "examples" / f"{name}.py").read_text().splitlines()
     assert sum(bool(line.strip()) for line in lines) < 40
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_what_stands_beside_an_example_is_what_the_page_says_and_far_above_the_floor(name):
+    shown = (ROOT / "examples" / "README.md").read_text().partition(f"$ python examples/{name}.py\n")[2]
+    random, trained = figures(shown.partition("```")[0])
+    assert all(after > before + 0.25 for before, after in zip(random, trained, strict=True))
+    page = (ROOT / "docs" / "environments.md").read_text().splitlines()
+    (row,) = [line for line in page if line.startswith(f"| `python examples/{name}.py`")]
+    cells = [[float(number) for number in re.findall(r"\d?\.\d{3}", cell)] for cell in row.split("|")[-3:-1]]
+    assert cells == [random, trained]
 
 
 def run(name):
