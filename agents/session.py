@@ -12,14 +12,7 @@ from typing import Any
 
 import anyio
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import ProgressColumn
 from rich.progress import Task as ProgressTask
 from rich.table import Table
 from rich.text import Text
@@ -27,7 +20,7 @@ from rich.text import Text
 from agents.metering import Meter, metered
 from agents.players import Cast
 from ssp_env import play as driver
-from ssp_env.cli.options import progress_bar
+from ssp_env.cli.progress import progress_bar
 from ssp_env.game import Game, Task
 from ssp_env.game.audit import audit
 from ssp_env.objects import is_async
@@ -71,7 +64,7 @@ def play_session(
     meter = Meter()
     games: list[Game] = []
     # A bar would be drawn over what a person reads.
-    bar = nullcontext(_nothing) if cast.people else _progress(console, len(tasks), meter)
+    bar = nullcontext(_nothing) if cast.people else _progress(Console(stderr=True), len(tasks), meter)
     with _recording(out, scenario) as record, bar as advance:
 
         def on_outcome(game: Game) -> None:
@@ -159,8 +152,7 @@ def _recording(path: Path | None, scenario: Scenario) -> Iterator[Callable[[Game
 @contextmanager
 def _progress(console: Console, games: int, meter: Meter) -> Iterator[Callable[[], None]]:
     """Show a progress bar once the games have taken `PATIENCE_SECONDS`."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = progress_bar(console, *columns, TimeElapsedColumn(), _Turns(meter))
+    bar = progress_bar(_Turns(meter), console=console)
     task = bar.add_task("games over", total=games)
     patience = threading.Timer(PATIENCE_SECONDS, bar.start)
     patience.daemon = True

@@ -18,10 +18,12 @@ from baselines.comparison.command import compare
 from baselines.config import MODES, PRESETS, TrainConfig
 from baselines.config import preset as find_preset
 from baselines.evaluation.command import evaluate
+from baselines.run_files import never_asked
 from baselines.tracking_config import TRACKERS
 from baselines.watched_run import prepare_torch, run_training
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text
+from ssp_env.cli.progress import waiting
 from ssp_env.cli.rules import (
     Attempts,
     MaxTurns,
@@ -136,18 +138,30 @@ def train(
         sys.exit(INTERRUPTED)
     if summary:
         console.print(_table(summary))
+        _warn_if_idle(console, config, run)
     print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}")
+
+
+def _warn_if_idle(console: Console, config: TrainConfig, run: RunDirectory) -> None:
+    """Say so if the solver's algorithm was never called, because a mistake in it would not have shown."""
+    why = never_asked(run.read_jsonl("metrics.jsonl")) if config.solver.learns else ""
+    if why:
+        said = f"ssp: the solver's algorithm, {config.solver.algorithm}, was never called: {why}"
+        way = "to try one in seconds: --proposer frozen --set opponents.proposer=perfect --no-rag-check"
+        print_text(console, f"{said}; {way}", style="yellow")
 
 
 def _show_expected(
     config: TrainConfig, warm_start: Path | None, console: Console, threads: int, processes: int
 ) -> None:
     """Print what a run would take, once everything that it needs has been found to be there."""
-    prepare_torch(threads)
-    from baselines.dry_run import expect, show
+    with waiting("working out what it takes"):
+        prepare_torch(threads)
+        from baselines.dry_run import expect, show
 
-    _check_can_begin(config, warm_start)
-    show(expect(config, warm_start, processes), config, console)
+        _check_can_begin(config, warm_start)
+        expected = expect(config, warm_start, processes)
+    show(expected, config, console)
 
 
 def _new_config(

@@ -1,4 +1,4 @@
-"""Jobs that run a few at a time, each in a process of its own, with one line of progress."""
+"""Jobs that run a few at a time, each in a process of its own, with a row of progress for each."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import TaskID
+
+from ssp_env.cli.progress import progress_bar
 
 POLL_SECONDS = 1.0
 PLAIN_EVERY_SECONDS = 60.0
@@ -54,7 +57,7 @@ def run_jobs(
     Args:
         jobs: The jobs.
         processes: Number of jobs that run at a time.
-        console: Shows a line of progress; a new line every minute where it is no terminal.
+        console: Shows a row for each job that runs; a line every minute where it is no terminal.
         progress: Says how far a running job is.
         keep_going: Start the other jobs although one has failed.
 
@@ -66,7 +69,7 @@ def run_jobs(
     waiting, running = list(jobs), dict[BaseProcess, Job]()
     failed: list[Job] = []
     shown_at = -PLAIN_EVERY_SECONDS
-    with console.status("") as status:
+    with _Rows(len(jobs), console) as rows:
         try:
             while running or (waiting and (keep_going or not failed)):
                 failed += _ended(running)
@@ -78,12 +81,7 @@ def run_jobs(
                     raise JobFailed(f"{waiting[0].name} waits for {waiting[0].needed}, which nobody writes")
                 if (now := time.monotonic()) - shown_at > (0 if console.is_terminal else PLAIN_EVERY_SECONDS):
                     shown_at = now
-                    done = len(jobs) - len(waiting) - len(running)
-                    line = " | ".join([f"{done}/{len(jobs)} done", *map(progress, running.values())])
-                    if console.is_terminal:
-                        status.update(line)
-                    else:
-                        console.print(line, highlight=False, soft_wrap=True)
+                    rows.show(len(jobs) - len(waiting) - len(running), [*map(progress, running.values())])
                 time.sleep(POLL_SECONDS)
         finally:
             # Ctrl-C reaches the jobs too, which save what they have.
@@ -92,6 +90,37 @@ def run_jobs(
     if failed:
         others = f"; so did {', '.join(job.name for job in failed[1:])}" if failed[1:] else ""
         raise JobFailed(f"{failed[0].name} ended with an error: see {failed[0].log}{others}")
+
+
+class _Rows:
+    """A bar of how many jobs are done, and a row for each that runs; a line where there is no terminal."""
+
+    def __init__(self, jobs: int, console: Console) -> None:
+        self._jobs, self._console = jobs, console
+        self._bar = progress_bar(console=console)
+        self._done = self._bar.add_task("runs done", total=jobs)
+        self._running: list[TaskID] = []
+
+    def __enter__(self) -> _Rows:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, done: int, running: Sequence[str]) -> None:
+        """Say how many jobs are done and how far the others are."""
+        if not self._console.is_terminal:
+            line = " | ".join([f"{done}/{self._jobs} done", *running])
+            self._console.print(line, highlight=False, soft_wrap=True)
+            return
+        self._bar.update(self._done, completed=done)
+        while len(self._running) > len(running):
+            self._bar.remove_task(self._running.pop())
+        while len(self._running) < len(running):
+            self._running.append(self._bar.add_task("", total=None))
+        for task, described in zip(self._running, running, strict=True):
+            self._bar.update(task, description=described)
 
 
 def _next(waiting: Sequence[Job]) -> Job | None:

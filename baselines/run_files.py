@@ -45,6 +45,23 @@ def self_play_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [dict(row) for row in rows if row["stage"] == SELF_PLAY]
 
 
+def never_asked(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Say why the solver's algorithm had nothing to learn from in any step; empty if it had.
+
+    >>> never_asked([{"stage": "self-play", "valid_rate": 0.0, "invalid/malformed": 1.0}])
+    'no question of 1 step was valid (malformed 100%)'
+    >>> never_asked([{"stage": "self-play", "valid_rate": 0.5, "solver/loss": 0.1}])
+    ''
+    """
+    steps = self_play_rows(rows)
+    learnt = any(name.startswith("solver/") for row in steps for name in row)
+    if not steps or learnt or any(row.get("valid_rate") for row in steps):
+        return ""
+    shares = [(row[name], name) for row in steps[-1:] for name in row if name.startswith("invalid/")]
+    reason = "" if not shares else f" ({max(shares)[1].removeprefix('invalid/')} {max(shares)[0]:.0%})"
+    return f"no question of {len(steps)} step{'s' * (len(steps) > 1)} was valid{reason}"
+
+
 def tokens_spent(metrics: Mapping[str, float]) -> int:
     """Return the tokens that a step sampled and trained, counted together."""
     return int(metrics.get("sampled_tokens", 0) + metrics.get("trained_tokens", 0))

@@ -10,17 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskID, TextColumn
 
 from baselines.config import TrainConfig
 from ssp_env.cli import INTERRUPTED
+from ssp_env.cli.progress import progress_bar, waiting
 
 if TYPE_CHECKING:
     from baselines.processes import Processes
@@ -47,16 +41,9 @@ class ProgressDisplay:
         self._stage = ""
         self._done = 0
         self._steps = 0
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._task: TaskID | None = None
+        numbers = TextColumn("{task.fields[numbers]}", markup=False)
+        self._progress = progress_bar(numbers, console=console, stays=True)
 
     def __enter__(self) -> ProgressDisplay:
         self._progress.start()
@@ -65,10 +52,12 @@ class ProgressDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
         self._progress.stop()
 
     def stage(self, name: str, steps: int, done: int) -> None:
         """A stage begins."""
+        self._end()
         self._stage, self._steps, self._done = name, steps, done
         self._task = self._progress.add_task(name, total=steps, completed=done, numbers="")
         if steps and not self._console.is_terminal:
@@ -81,15 +70,27 @@ class ProgressDisplay:
         if "solver_reward" in metrics:
             shown.pop("loss", None)
         numbers = "  ".join(f"{label} {value:.2f}" for label, value in shown.items())
-        self._progress.update(self._task, advance=1, numbers=numbers)
+        if self._task is not None:
+            self._progress.update(self._task, advance=1, numbers=numbers)
         if not self._console.is_terminal and (self._done % PLAIN_EVERY == 0 or self._done == self._steps):
             self._console.print(
                 f"{self._stage} {self._done}/{self._steps}  {numbers}", highlight=False, soft_wrap=True
             )
 
+    def _end(self) -> None:
+        """Stop the clock of what went on until now; an evaluation, of which nothing is counted, is full."""
+        if self._task is None:
+            return
+        if self._progress.tasks[-1].total is None:
+            self._progress.update(self._task, total=1, completed=1)
+        self._progress.stop_task(self._task)
+
     def evaluating(self, what: str) -> None:
         """An evaluation begins."""
-        self._console.print(f"evaluating: {what} ...", highlight=False, soft_wrap=True)
+        self._end()
+        self._task = self._progress.add_task(f"evaluating: {what}", total=None, numbers="")
+        if not self._console.is_terminal:
+            self._console.print(f"evaluating: {what} ...", highlight=False, soft_wrap=True)
 
 
 def run_training(
@@ -107,11 +108,12 @@ def run_training(
     Raises:
         SystemExit: With status 130 if the run is interrupted; a message on stderr says how to continue.
     """
-    prepare_torch(threads)
+    with waiting("loading torch"):
+        prepare_torch(threads)
 
-    from baselines.curves import plot_run
-    from baselines.run_lock import locked
-    from baselines.train import Interrupted, Training
+        from baselines.curves import plot_run
+        from baselines.run_lock import locked
+        from baselines.train import Interrupted, Training
 
     try:
         with locked(run.path) if run.writes else nullcontext(), ProgressDisplay(console) as display:
@@ -121,7 +123,8 @@ def run_training(
         sys.exit(INTERRUPTED)
     if not summary:
         return {}
-    plot_run(run.read_jsonl("metrics.jsonl"), summary, run.path / "curve.png")
+    with waiting("drawing the curves"):
+        plot_run(run.read_jsonl("metrics.jsonl"), summary, run.path / "curve.png")
     return summary
 
 

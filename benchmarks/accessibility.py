@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import track
 
 from benchmarks.chromium import Browser, Page
+from ssp_env.cli.progress import tracked
 
 AXE = Path("node_modules/axe-core/axe.min.js")
 LOOKS: Mapping[str, Mapping[str, Any]] = {
@@ -81,7 +81,7 @@ def main(
         raise typer.BadParameter(str(error)) from error
     broken = 0
     try:
-        for file in track(files, "pages", console=console, transient=True, disable=not console.is_terminal):
+        for file in tracked(files, "checking pages"):
             for _, look, violation in checked(browser, [file], axe.read_text(encoding="utf-8")):
                 broken += 1
                 places = ", ".join(violation["nodes"][:3])

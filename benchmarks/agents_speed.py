@@ -21,12 +21,12 @@ import numpy as np
 import torch
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from agents import smollm2
 from agents.sampling_params import SamplingParams
 from agents.transformers_agent import AsyncTransformersAgent, TransformersAgent
+from ssp_env.cli.progress import counted
 from ssp_env.game import Game, GameConfig, Reply, Task, View
 from ssp_env.game.events import TurnTaken
 from ssp_env.play import play, play_async
@@ -76,8 +76,7 @@ def main(
         players["vLLM, play_async"] = lambda: workload.asynchronous(ServerAgent(vllm, script))
     sizes = [int(size) for size in concurrency.split(",")]
     naive = next(iter(players))
-    with script.overrule(model), Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("playing", total=len(sizes) * len(players) * repeats)
+    with script.overrule(model), counted("playing", len(sizes) * len(players) * repeats) as advance:
         for size in sizes:
             playing = [name for name in players if name != naive or size <= reread_up_to]
             seconds: dict[str, list[float]] = {name: [] for name in playing}
@@ -85,7 +84,7 @@ def main(
                 for name in players:
                     if name in playing:
                         seconds[name].append(workload.measure(players[name](), size, script))
-                    progress.advance(bar)
+                    advance()
             for name, spent in seconds.items():
                 rate = size / median(spent)
                 figures = f"{rate * turns * new_tokens:.1f}", f"{rate * 60:.2f}"

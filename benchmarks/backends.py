@@ -28,6 +28,7 @@ from agents.sampling_params import SamplingParams
 from agents.transformers_agent import TransformersAgent
 from agents.vllm.served import VLLMServerAgent
 from baselines.evaluation.agent_measurement import AgentTasks
+from ssp_env.cli.progress import counted, waiting
 from ssp_env.game import Reply, View
 from ssp_env.play import AnyAgent, act_all, play
 from ssp_env.scenario import open_scenario
@@ -185,15 +186,13 @@ def main(
     )
     if by != "transformers":
         turns = _played("vLLM", Recorder(served.blocking()), tasks, seed, concurrency, console)
-        _print_agreement(
-            console,
-            "played by vLLM, replayed by transformers",
-            turns,
-            replay_by_transformers(local, sampling, turns),
-        )
+        with waiting("transformers replays"):
+            again = replay_by_transformers(local, sampling, turns)
+        _print_agreement(console, "played by vLLM, replayed by transformers", turns, again)
     if by != "vllm":
         turns = _played("transformers", Recorder(local), tasks, seed, concurrency, console)
-        again = asyncio.run(replay_by_vllm(served, turns, concurrency))
+        with waiting("vLLM replays"):
+            again = asyncio.run(replay_by_vllm(served, turns, concurrency))
         _print_agreement(console, "played by transformers, replayed by vLLM", turns, again)
 
 
@@ -202,15 +201,17 @@ def _played(
 ) -> list[Turn]:
     asked, known = tasks.open_games("few_shot", seed)
     started = perf_counter()
-    outcomes = play(
-        [*asked, *known],
-        proposer=player,
-        solver=player,
-        search=tasks.scenario.search,
-        seed=seed,
-        concurrency=concurrency,
-        on_player_error="raise",
-    )
+    with counted(f"{name} plays", len(asked) + len(known)) as advance:
+        outcomes = play(
+            [*asked, *known],
+            proposer=player,
+            solver=player,
+            search=tasks.scenario.search,
+            seed=seed,
+            concurrency=concurrency,
+            on_player_error="raise",
+            on_outcome=lambda game: advance(),
+        )
     verdicts = {
         verdict: sum(each.verdict == verdict for each in outcomes)
         for verdict in ("valid", "invalid", "error")

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.process_memory import memory
+from ssp_env.cli.progress import tracked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -103,7 +104,7 @@ def main(
     table = Table()
     for heading in ("batch_tokens", "tokens/s", "GiB once loaded", "GiB at most"):
         table.add_column(heading, justify="right")
-    for size in batch_tokens:
+    for size in tracked(batch_tokens, "measuring"):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
             speed, before, peak = process.submit(measure, size, load).result()
         table.add_row(f"{size:,}", f"{speed:.1f}", f"{before / GIB:.2f}", f"{peak / GIB:.2f}")

@@ -18,7 +18,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from baselines.config import TrainConfig
@@ -30,6 +29,7 @@ from baselines.run_directory import RunDirectory
 from baselines.seeding import derive_rng
 from baselines.tasks import open_source
 from baselines.train import FINAL, WARM_START
+from ssp_env.cli.progress import tracked
 from ssp_env.game import Game, Reply, Turn, View
 from ssp_env.game.audit import audit
 from ssp_env.game.events import ReadingGiven, TurnTaken
@@ -138,7 +138,7 @@ def measure(run: Path, answers: int, seed: int) -> tuple[list[dict[str, Any]], d
         }
         facts: list[dict[str, Any]] = []
         found: dict[str, list[Judgement]] = {}
-        for step in track(range(-(-answers // BATCH)), f"{run.name}: proposals", transient=True):
+        for step in tracked(range(-(-answers // BATCH)), f"{run.name}: proposals"):
             played = _proposals(config, readers["current"], seed, step)
             valid = [game for game in played.games if is_valid(game)]
             if not valid:

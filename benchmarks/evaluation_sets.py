@@ -17,11 +17,12 @@ from rich.console import Console
 from agents.scripted import SCRIPTED
 from baselines.evaluation.controls import CONTROLS
 from baselines.evaluation.figures import by_field, by_set, mean_over_sets
-from baselines.evaluation.progress import bar, prepare_models
+from baselines.evaluation.progress import prepare_models
 from baselines.evaluation.question_sets import QuestionSet, read_question_sets, world_set
 from baselines.evaluation.run import Evaluation
 from baselines.evaluation.tables import PlayerRows, json_data, markdown_text
 from ssp_env.cli.options import print_text
+from ssp_env.cli.progress import counted
 from ssp_env.scenario import Scenario, open_scenario
 
 FLOOR = "agents.scripted.titles:TitlePlayer"
@@ -43,7 +44,7 @@ def rows_of(
             continue
         kept = None if folder is None else folder / control
         evaluation = Evaluation(sets, scenarios, control, folder=kept, **options)
-        with bar(f"{player}, {control}", evaluation.games) as advance:
+        with counted(f"{player}, {control}", evaluation.games) as advance:
             answers = evaluation.run(player, advance)
         found = by_set(answers)
         fields = {by: by_field(answers, by)} if by else {}

@@ -21,6 +21,7 @@ from rich.table import Table
 import ssp_env  # noqa: F401  (registers the environments)
 from agents.scripted import ScriptedPlayer
 from benchmarks.by_the_numbers import Mask, Numbers, ProposerByTheNumbers, SolverByTheNumbers
+from ssp_env.cli.progress import tracked
 from ssp_env.game import PROTOCOLS, View
 from ssp_env.scoring import wilson_interval
 from ssp_env.worlds import TERSE_RELATIONS, parse_facts
@@ -142,7 +143,7 @@ def main(
     for heading in players(seed):
         table.add_column(heading)
     figures: dict[str, Any] = {"episodes": episodes, "seed": seed, "rewards": {}}
-    for name in (*IDS, *NUMERIC_IDS):
+    for name in tracked((*IDS, *NUMERIC_IDS), "playing"):
         found = figures["rewards"][name] = floors(name, episodes, seed)
         table.add_row(name.partition("/")[2], *(_cell(found.get(label)) for label in players(seed)))
     console.print(table)

@@ -31,6 +31,7 @@ from baselines.samples import collate
 from baselines.self_play import SelfPlay
 from benchmarks.process_memory import memory
 from ssp_env import open_scenario
+from ssp_env.cli.progress import tracked
 from ssp_env.play import play
 
 T = TypeVar("T")
@@ -234,7 +235,7 @@ def main(size: Annotated[str, typer.Option(help="small or full; full on a GPU by
     failed = False
     for part in PARTS:
         try:
-            for row in part(device, SIZES[size]):
+            for row in tracked(part(device, SIZES[size]), part.__name__.strip("_").replace("_", " ")):
                 figure = f"{row.value:,.0f}" if row.value >= 1000 else f"{row.value:.3g}"
                 print(f"| {row.measurement} | {figure} | {row.unit} | {row.expected} |", flush=True)
         except Exception as error:

@@ -15,6 +15,7 @@ from time import thread_time
 from rich.console import Console
 from rich.table import Table
 
+from ssp_env.cli.progress import tracked
 from ssp_env.search.plain_text import page_text
 
 SIZES = (16_000, 128_000, 1_000_000)
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for column in ("soup", *(f"{size // 1000} KB" for size in SIZES), "ratio"):
         table.add_column(column, justify="left" if column == "soup" else "right")
     steep = []
-    for name, pages in soups.items():
+    for name, pages in tracked(soups.items(), "reading", is_still=True):
         times = [nanoseconds_per_byte(page, 5 if len(page) < SIZES[-1] else 2) for page in pages]
         ratio = times[-1] / times[0]
         table.add_row(name.replace("[", "\\["), *(f"{time:,.0f}" for time in times), f"{ratio:.2f}")

@@ -20,6 +20,7 @@ from agents.judges import JudgeQuestions, JudgeStyle, LLMJudge
 from agents.judges_agreement import Agreement
 from agents.players import Cast
 from baselines.evaluation.agent_figures import Share
+from ssp_env.cli.progress import waiting
 from ssp_env.game import PROTOCOLS, GameConfig, Judge, View
 from ssp_env.game.passage import Passage
 from ssp_env.game.prompts import prompt_style
@@ -169,8 +170,10 @@ def main(
         agent = as_blocking(player, stack)
         style: JudgeStyle = "english" if players.prompts == "english" else "few_shot"
         judge = LLMJudge(agent, JudgeQuestions(f"{by} at T=0", style))
-        figures = judge_figures(judge.judge_batch, pairs)
-        answered, right = reader_figures(agent, readings)
+        with waiting("judging"):
+            figures = judge_figures(judge.judge_batch, pairs)
+        with waiting("reading"):
+            answered, right = reader_figures(agent, readings)
     what = f"world {generated.id}, {hops} hops; {players.prompts} prompts; seed {seed}"
     console.print(f"{by} as judge; {what}", highlight=False, markup=False)
     console.print(judge_table(figures))

@@ -22,6 +22,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ssp_env.cli.progress import waiting
+
 OPTIONS = (
     # The smoke preset is paid nothing: without an entropy bonus, self-play would not change the weights, and
     # neither would it while a critic warms up.
@@ -214,7 +216,7 @@ def main(
     out: Annotated[Path, typer.Option(help="File of the report.")] = Path("results/kill_runs.json"),
 ) -> None:
     """Kill, resume and compare; write a report, and end with status 1 if anything differs."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, waiting(f"training, killing {kills} times"):
         report = kill_and_compare(Path(folder), kills, seed, ["--steps", str(steps)])
     write(out, asdict(report))
     if report.differences or report.most_steps_lost > 1:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from lxml import html
 
+from ssp_env.cli.progress import tracked
+
 LEAST_CHARACTERS = 30
 
 
@@ -34,7 +36,7 @@ def collect(source: Path) -> list[str]:
     pages = sorted(source.rglob("*.html")) if source.is_dir() else [source]
     if not pages or not pages[0].is_file():
         raise FileNotFoundError(f"expected a page or a folder of *.html, got {source}")
-    return list(dict.fromkeys(text for page in pages for text in paragraphs(page)))
+    return list(dict.fromkeys(text for page in tracked(pages, "reading pages") for text in paragraphs(page)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,9 +23,9 @@ from typing import Any, TypeAlias
 
 import regex
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from ssp_env.cli.progress import tracked
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 
@@ -234,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"expected a folder of *.txt, got {chosen.texts}")
     names = list(dict.fromkeys([OURS, *(chosen.engine or ENGINES)]))
     rows: dict[str, dict[str, Any]] = {}
-    for path in track(files, "measuring", transient=True):
+    for path in tracked(files, "measuring"):
         rng = random.Random(f"{chosen.seed} {path.stem}")
         passages = read_passages(path)
         if len(passages) > chosen.passages:

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ssp_env.cli.progress import tracked
 from ssp_env.data import read_questions
 from ssp_env.game import Task
 from ssp_env.game.passage import Passage
@@ -68,7 +69,7 @@ def main(
         )
         dense = DenseEngine(searched, model, path=index)
     least: list[list[float]] = []
-    for name, engine in engines(searched, dense):
+    for name, engine in tracked(engines(searched, dense), "measuring"):
         shares = [recall(engine, items) for items in sets.values()]
         least = least or shares
         cells = (" / ".join(f"{share:.3f}" for share in cuts) for cuts in shares)

@@ -32,6 +32,7 @@ from benchmarks.process_memory import memory
 from benchmarks.retrieval_curve import curve, generate, search_index
 from benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES, disk_bytes
 from benchmarks.retrieval_worlds import large_world, mixed_questions
+from ssp_env.cli.progress import tracked
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.terms import BM25Settings, Tokenizer
@@ -87,7 +88,7 @@ def correctness(
     for heading in ("engine", "reference", "top-1", f"top-{TOP_K} overlap"):
         table.add_column(heading)
     joined = [Passage(page.id, "", f"{page.title} {page.text}") for page in pages]
-    for name, ranking in rankings.items():
+    for name, ranking in tracked(rankings.items(), "computing exact scores"):
         for reference in ("lengths in one byte", "lengths as they are"):
             if name not in engines and reference == "lengths in one byte":
                 continue
@@ -177,7 +178,7 @@ def speed(
     for count in passages:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             _write_world(count, Path(scratch), queries)
-            for name in engines or ENGINES:
+            for name in tracked(engines or [*ENGINES], f"{count:,} passages"):
                 table.add_row(f"{count:,}", name, *_measured(name, Path(scratch)))
                 table.add_section() if name == list(engines or ENGINES)[-1] else None
     console.print(table)

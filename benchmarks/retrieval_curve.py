@@ -24,6 +24,7 @@ from rich.table import Table
 from benchmarks.process_memory import memory, run_measured
 from benchmarks.retrieval_engines import disk_bytes
 from benchmarks.retrieval_worlds import large_world, mixed_questions
+from ssp_env.cli.progress import tracked
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.directory import read_manifest
 from ssp_env.worlds import World
@@ -58,7 +59,7 @@ def curve(
     """Build indexes of worlds of rising size with `ssp index build`, and search them."""
     building = _table("Building; memory is the highest seen", _BUILDING)
     searching = _table("Searching; memory is that at the end", _SEARCHING)
-    for count in passages:
+    for count in tracked(passages, "worlds"):
         with _folder(keep, count) as folder:
             written = _once(folder / "generated.json", partial(generate, folder, count, processes))
             built = _once(folder / "built.json", partial(build, folder))

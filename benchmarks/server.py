@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from ssp_env.cli.progress import tracked, waiting
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.serve.app import build_app
 from ssp_env.worlds import World, world_preset
@@ -135,7 +136,7 @@ def _compare(console: Console, preset: str, titles: Sequence[str], queries: int)
     for heading in ("queries per request", "clients", "server", "queries/s", "p99 ms", "ratio of queries/s"):
         table.add_column(heading, justify="left" if heading == "server" else "right")
     with serving("minimal handler", preset) as plain, serving("ssp serve", preset) as ours:
-        for batch in BATCHES:
+        for batch in tracked(BATCHES, "searching"):
             for clients in CLIENTS:
                 texts = [titles[number % len(titles)] for number in range(queries)]
                 requests = [texts[start : start + batch] for start in range(0, queries, batch)]
@@ -163,7 +164,7 @@ def _check_contents(console: Console, preset: str, titles: Sequence[str], count:
         if got != [expected[query] for query in requests[number]]:
             raise RuntimeError(f"request {number} got the results of other queries: {got}")
 
-    with serving("ssp serve", preset) as port:
+    with serving("ssp serve", preset) as port, waiting("checking replies"):
         rate, p99 = asyncio.run(load(port, max(CLIENTS), requests, check))
     console.print(
         f"{count:,} requests of {min(sizes)} to {max(sizes)} queries from {max(CLIENTS)} clients: "

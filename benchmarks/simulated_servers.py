@@ -21,12 +21,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from agents.scripted import ScriptedPlayer
 from benchmarks.virtual_clock import run
 from ssp_env import open_scenario
+from ssp_env.cli.progress import tracked
 from ssp_env.game import Game, Passage, View
 from ssp_env.play.async_driver import AsyncDriver
 from ssp_env.play.services import Services
@@ -269,7 +269,7 @@ def main(
         "2 updates old": {"staleness": 2},
     }
     found = {}
-    for name, options in track(kinds.items(), "simulating", console=console, transient=True):
+    for name, options in tracked(kinds.items(), "simulating"):
         found[name] = run(Training(replace(base, **options), seed).simulate())
     figures = {name: simulated.figures() for name, simulated in found.items()}
     results.parent.mkdir(parents=True, exist_ok=True)

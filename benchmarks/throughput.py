@@ -32,6 +32,7 @@ from benchmarks.other_libraries import (
 )
 from benchmarks.tape import Scene, TapeEngine
 from ssp_env import __version__, search_self_play_v0
+from ssp_env.cli.progress import tracked, waiting
 from ssp_env.game import Game, GameConfig, Task, View
 from ssp_env.game.config import TERSE_RULES
 from ssp_env.game.events import TurnTaken
@@ -88,7 +89,10 @@ def _print_own_time(console: Console, scene: Scene, games: int, repeats: int) ->
     engine = TapeEngine(scene.engine)
     own_time(scene, engine, games)  # fills the tape
     queries = list(engine.found)
-    pairs = [(own_time(scene, engine, games), query_time(scene, queries)) for _ in range(repeats)]
+    pairs = [
+        (own_time(scene, engine, games), query_time(scene, queries))
+        for _ in tracked(range(repeats), "the environment's own time", is_still=True)
+    ]
     own, query = median(mine for mine, _ in pairs), median(theirs for _, theirs in pairs)
     ratio = median(mine / theirs for mine, theirs in pairs)
     table = Table(title=f"The environment's own time: {games} games over {len(scene.engine):,} passages")
@@ -180,7 +184,7 @@ def _print_games_per_second(console: Console, games: int) -> None:
     table.add_column("driver and players")
     for concurrency in CONCURRENCY:
         table.add_column(str(concurrency), justify="right")
-    for name, run, player, count in rows:
+    for name, run, player, count in tracked(rows, "games per second", is_still=True):
         rates = [games_per_second(count(number), run, player, number) for number in CONCURRENCY]
         table.add_row(name, *(f"{rate:.0f}" for rate in rates))
     console.print(table)
@@ -215,7 +219,7 @@ def _print_long_turns(console: Console, scene: Scene, repeats: int) -> None:
     table = Table(title="Turns of many characters: own time grows in proportion if the last column is level")
     for heading in ("characters per turn", "ms per turn", "ns per character"):
         table.add_column(heading, justify="right")
-    for characters in TURN_CHARACTERS:
+    for characters in tracked(TURN_CHARACTERS, "long turns", is_still=True):
         spent = median(long_turn_time(scene, engine, characters) for _ in range(repeats))
         table.add_row(f"{characters:,}", f"{spent * 1e3:.2f}", f"{spent / characters * 1e9:.2f}")
     console.print(table)
@@ -228,8 +232,9 @@ def _print_other_libraries(console: Console, scene: Scene, games: int, repeats: 
     table = Table(title="Turns per second beside other libraries, measured in turn in this run")
     for heading in ("environment", "turns/s", "ratio to ours", "meaning"):
         table.add_column(heading, justify="right" if "/s" in heading or "ratio" in heading else "left")
-    _compare_with_textarena(table, scene, games, repeats)
-    _compare_with_pettingzoo(table)
+    with waiting("other libraries", is_still=True):
+        _compare_with_textarena(table, scene, games, repeats)
+        _compare_with_pettingzoo(table)
     console.print(table)
 
 

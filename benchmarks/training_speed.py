@@ -42,6 +42,7 @@ from baselines import (
 )
 from baselines.models import open_model
 from baselines.self_play import SelfPlay
+from ssp_env.cli.progress import tracked, waiting
 from ssp_env.search.bm25.engine import BM25Engine
 
 END = "</answer>"
@@ -346,7 +347,7 @@ def step_shares(config: TrainConfig, steps: int, warm_start: Path | None) -> tup
             ("update", Learner, "fit"),
         ]
         with watch.watch(places):
-            for number in range(1, steps + 1):
+            for number in tracked(range(1, steps + 1), "self-play steps", is_still=True):
                 tokens += game.step(number)[1]["trained_tokens"]
     whole = sum(watch.seconds.values())
     return {part: watch.seconds.get(part, 0.0) / whole for part, _, _ in places}, tokens / steps
@@ -372,7 +373,8 @@ def main(
     torch.set_num_threads(threads)
     load = Load(micro_batch=micro_batch)
     try:
-        figures = comparison(load, beside_trl(load, steps))
+        with waiting("taking steps of both in turn", is_still=True):
+            figures = comparison(load, beside_trl(load, steps))
     except ModuleNotFoundError as error:
         sys.exit(str(error))
     _print("trainer, CPU microseconds per token", {

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks.chromium import Browser
 from benchmarks.process_memory import run_measured
+from ssp_env.cli.progress import tracked, waiting
 
 DISTINCT = 500
 FIRST_ROW = """\
@@ -49,11 +50,13 @@ def main(
     table = Table("measured", "value", title=f"{games:,} games", title_justify="left")
     with tempfile.TemporaryDirectory() as folder:
         source, page = Path(folder) / "games.jsonl", Path(folder) / "games.html"
-        written = write_games(source, games, gigabytes)
+        with waiting("writing games"):
+            written = write_games(source, games, gigabytes)
         table.add_row("file", f"{written:,} games, {source.stat().st_size / 2**20:,.0f} MiB")
         start = time.perf_counter()
         command = [sys.executable, "-m", "ssp_env.cli", "view", str(source), "--out", str(page)]
-        memory = run_measured([*command, "--limit", str(games)])
+        with waiting("ssp view"):
+            memory = run_measured([*command, "--limit", str(games)])
         table.add_row("time of ssp view", f"{time.perf_counter() - start:.1f} s")
         table.add_row("its memory at most", f"{memory['peak'] / 2**20:,.0f} MiB")
         table.add_row("page", f"{page.stat().st_size / 2**20:.1f} MiB")
@@ -89,7 +92,7 @@ def measured(
     def take(name: str, milliseconds: float) -> None:
         found.setdefault(name, []).append(milliseconds)
 
-    for _ in range(repeats):
+    for _ in tracked(range(repeats), "opening the page"):
         page = browser.page()
         page.send("Page.addScriptToEvaluateOnNewDocument", source=FIRST_ROW)
         page.goto(path.as_uri())

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from ssp_env.cli.options import print_text
+from ssp_env.cli.progress import waiting
 
 if TYPE_CHECKING:
     from baselines.comparison.runs import Run
@@ -42,7 +43,8 @@ def compare(runs: RunNames, out: Out = None) -> None:
     from baselines.comparison.runs import check_comparable, ended, read_runs
     from baselines.evaluation.agent_figures import TABLE_WIDTH
 
-    groups = read_runs(runs)
+    with waiting("reading runs"):
+        groups = read_runs(runs)
     check_comparable(groups)
     errors = Console(stderr=True)
     for label, group in groups.items():
@@ -52,7 +54,8 @@ def compare(runs: RunNames, out: Out = None) -> None:
     finished = ended(groups)
     if not any(finished.values()):
         raise ValueError("none of these runs has ended, so there are no held-out figures to compare yet")
-    figures = report(finished)
+    with waiting("working out intervals"):
+        figures = report(finished)
     console = Console()
     console.print(*table(figures), sep="\n")
     if note := unequal_tokens(figures):
@@ -80,4 +83,5 @@ def _draw(groups: dict[str, list[Run]], out: Path) -> None:
         label: {run.seed: (run.summary, run.rows) for run in group if run.rows}
         for label, group in groups.items()
     }
-    plot(drawn, [out / "comparison.png", out / "comparison.svg"])
+    with waiting("drawing"):
+        plot(drawn, [out / "comparison.png", out / "comparison.svg"])

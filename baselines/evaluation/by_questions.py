@@ -20,11 +20,11 @@ from baselines.evaluation.answers import Answer, SavedAnswers, read_answers
 from baselines.evaluation.figures import by_field, by_set, check_fields, mean_over_sets
 from baselines.evaluation.judging import Verdicts, ask_judge
 from baselines.evaluation.paired import compare
-from baselines.evaluation.progress import bar
 from baselines.evaluation.run import Evaluation
 from baselines.evaluation.tables import PlayerRows, csv_text, json_data, markdown_text, text_table
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text
+from ssp_env.cli.progress import counted, tracked, waiting
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,11 @@ def evaluate_and_print(evaluation: Evaluation, players: Sequence[str], title: st
         # Before anything is played, so that a judge that cannot be made costs nothing.
         judged = _judging(report)
         for player in players:
-            with bar(player, evaluation.games) as advance:
+            with counted(player, evaluation.games) as advance:
                 answers[player] = evaluation.run(player, advance)
             # Written after every player, so that nothing is lost when a later one fails.
-            rows[player] = _rows(answers[player], other, report, judged)
+            with waiting("working out intervals"):
+                rows[player] = _rows(answers[player], other, report, judged)
             _write(rows, title, options, report)
     except SmolLM2Missing as missing:
         sys.exit(f"ssp: {missing}")
@@ -98,7 +99,10 @@ def saved_and_print(files: Sequence[Path], report: Report) -> None:
         _warn_if_unfinished(path, one)
     answers = {path: one.answers for path, one in saved.items()}
     judged = _judging(report)
-    rows = {path: _rows(given, other, report, judged) for path, given in answers.items()}
+    rows = {
+        path: _rows(given, other, report, judged)
+        for path, given in tracked(answers.items(), "working out intervals", len(answers))
+    }
     title = "Saved answers: " + "; ".join(f"{path} of {one.header['player']}" for path, one in saved.items())
     _write(rows, title, {"judge": report.judge, "saved": [one.header for one in saved.values()]}, report)
     _print(rows, answers, title, report)

@@ -13,8 +13,8 @@ from rich.console import Console
 from agents.smollm2 import SmolLM2Missing
 from baselines.evaluation.agent_figures import agent_table, table_data
 from baselines.evaluation.agent_measurement import AgentTasks, Measurement
-from baselines.evaluation.progress import bar
 from ssp_env.cli.options import print_text
+from ssp_env.cli.progress import counted
 from ssp_env.scenario import Scenario
 
 
@@ -51,7 +51,7 @@ def print_side_by_side(measurement: Measurement, players: list[str], json_file: 
         measurement.folder.mkdir(parents=True, exist_ok=True)
     for player in players:
         try:
-            with bar(player, len(asked) + len(known)) as advance:
+            with counted(player, len(asked) + len(known)) as advance:
                 rows[player] = measurement.run(player, advance)
         except SmolLM2Missing as missing:
             sys.exit(f"ssp: {missing}")

@@ -28,8 +28,9 @@ from agents.command_options import (
 from agents.player_names import PlayerOptions
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.scripted import SCRIPTED
-from baselines.evaluation.progress import bar, prepare_models
+from baselines.evaluation.progress import prepare_models
 from ssp_env.cli.options import Corpus, IndexDirectory, Search, print_text, table
+from ssp_env.cli.progress import counted, waiting
 from ssp_env.cli.rules import Attempts, MaxTurns, RulesFile, RuleValues, TopK, read_rules
 from ssp_env.worlds import MAX_HOPS
 
@@ -135,7 +136,7 @@ def league(
         max_new_tokens=max_new_tokens, players=options,
     )  # fmt: skip
     # Invalid questions are not answered: fewer games may be played.
-    with bar("games", games * len(sides[0]) * (1 + len(sides[1]))) as advance:
+    with counted("games", games * len(sides[0]) * (1 + len(sides[1]))) as advance:
         played = robin.play(*sides, lambda name: advance())
     _report(
         played, followed, out, {"reader": reader, "temperature": temperature, "seed": seed, "rules": given}
@@ -175,10 +176,11 @@ def _report(played: CrossPlay, followed: Sequence[str], out: Path, options: Mapp
     from baselines.league.pictures import draw
     from baselines.league.ratings import rate, trends
 
-    ratings = rate(played)
     sequence = None
-    if followed:
-        sequence = [Path(name).name.lstrip("0") or "0" for name in followed], trends(played, followed)
+    with waiting("working out ratings"):
+        ratings = rate(played)
+        if followed:
+            sequence = [Path(name).name.lstrip("0") or "0" for name in followed], trends(played, followed)
     data = {
         "version": VERSION,
         **options,
@@ -192,7 +194,8 @@ def _report(played: CrossPlay, followed: Sequence[str], out: Path, options: Mapp
         writer.writerow(["proposer", "valid", *played.solvers])
         for name, valid, shares in zip(played.proposers, played.valid_rates, played.shares, strict=True):
             writer.writerow([name, f"{valid:.4f}", *(f"{share:.4f}" for share in shares)])
-    draw(out / "league", played, ratings, sequence)
+    with waiting("drawing"):
+        draw(out / "league", played, ratings, sequence)
     _print(played, ratings, sequence, out)
 
 

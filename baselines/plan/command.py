@@ -15,6 +15,7 @@ from baselines.config import PRESETS, TrainConfig
 from baselines.config import preset as find_preset
 from ssp_env.cli.options import print_text
 from ssp_env.cli.options import table as make_table
+from ssp_env.cli.progress import waiting
 from ssp_env.cli.rules import read_assignments, read_toml
 from ssp_env.game.config import check_names
 
@@ -49,9 +50,10 @@ def plan(
     ] = None,
 ) -> None:
     """Work out memory, tokens, time, searches and cost of a run on GPUs. Nothing of it is measured."""
-    from baselines.plan.estimate import Assumed, Cluster
-    from baselines.plan.estimate import plan as work_out
-    from baselines.plan.hardware import DEVICES, sizes_of
+    with waiting("loading torch"):
+        from baselines.plan.estimate import Assumed, Cluster
+        from baselines.plan.estimate import plan as work_out
+        from baselines.plan.hardware import DEVICES, sizes_of
 
     try:
         config = find_preset(preset)

@@ -22,6 +22,7 @@ from baselines.suite.results import (
 )
 from baselines.suite.tasks import BUDGET, LEARN, PLAY, QUICK_BUDGET, SEEDS, warm_start_folder
 from ssp_env.cli.options import print_text, table
+from ssp_env.cli.progress import waiting
 
 app = typer.Typer(
     help="SSP-Bench: fixed tasks and budgets, reproducible results, a leaderboard.", no_args_is_help=True
@@ -222,5 +223,6 @@ def report(
     leaderboard.write_text(markdown(results), encoding="utf-8")
     if picture is not None:
         picture.parent.mkdir(parents=True, exist_ok=True)
-        draw(results, picture, budget)
+        with waiting("drawing"):
+            draw(results, picture, budget)
     Console().print(f"{len(results)} results: {leaderboard}", highlight=False)

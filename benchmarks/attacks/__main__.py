@@ -18,13 +18,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from benchmarks.attacks.files import KINDS, tampered
 from benchmarks.attacks.processes import killed_builds, killed_servers
 from benchmarks.attacks.rewards import FORMS, OPTIONS, measured
 from benchmarks.attacks.vanishing import vanishing
+from ssp_env.cli.progress import tracked
 
 _SHOWN_FAULTS = 5
 _TRIED = ("seed", "sizes")
@@ -171,7 +171,7 @@ def main(
         Part.processes: lambda: processes(sizes, seed),
     }
     rows: list[Row] = []
-    for part in track(parts, "attacking", console=Console(stderr=True), transient=True):
+    for part in tracked(parts, "attacking"):
         started = time.monotonic()
         if only and part not in only:
             rows += [Row(**row) for row in earlier["rows"] if row["name"].startswith(_ROWS[part])]

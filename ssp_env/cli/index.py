@@ -10,16 +10,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from ssp_env.cli.options import Heldout, WorldIndex, open_world, progress_bar
+from ssp_env.cli.options import Heldout, WorldIndex, open_world
+from ssp_env.cli.progress import progress_bar
 from ssp_env.game.passage import Passage
 from ssp_env.scenario import bm25_options
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
@@ -148,8 +141,8 @@ def info(directory: Directory) -> None:
 def check(directory: Directory) -> None:
     """Check every file of an index against the sizes and checksums recorded when it was written."""
     total = sum(size for size, _ in read_manifest(directory).files.values())
-    with _bar(Console(stderr=True)) as bar:
-        task = bar.add_task("Checking", total=total)
+    with progress_bar(is_share=True) as bar:
+        task = bar.add_task("checking", total=total)
         manifest = check_index(directory, lambda count: bar.advance(task, count))
     print(f"{directory}: {manifest.passages:,} passages in {len(manifest.files)} files, all as written")
 
@@ -186,19 +179,6 @@ def _open_corpus(
     return world_source(made), bm25_options(made)
 
 
-def _bar(console: Console) -> Progress:
-    return progress_bar(
-        console,
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-
-
 @contextmanager
 def _reading(
     source: CorpusSource, console: Console, skip_bad: bool
@@ -215,8 +195,8 @@ def _reading(
         if skipped <= _SHOWN_BAD:
             messages.append(str(error))
 
-    with _bar(console) as bar:
-        reading = bar.add_task("Reading", total=source.total)
+    with progress_bar(console=console, is_share=True) as bar:
+        reading = bar.add_task("reading", total=source.total)
         stages = {"Reading": reading}
 
         def report(stage: str, done: int, total: int | None) -> None:

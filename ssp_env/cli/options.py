@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn, track
 from rich.table import Table
 from rich.text import Text
 
 import ssp_env
+from ssp_env.cli.progress import read_share, tracked
 from ssp_env.data.lines import DataFileError
 from ssp_env.objects import add_current_folder
 from ssp_env.records import Episode, numbered_episodes
@@ -124,17 +123,13 @@ def open_searched(
     if len(given) > 1:
         raise ValueError(f"expected one of --world, --corpus and --index, got {' and '.join(given)}")
     own = corpus is not None or index is not None
-    # The bar goes to stderr, so that JSON on stdout stays JSON.
-    console = Console(stderr=True)
     return open_scenario(
         None if own else world or DEFAULT_WORLD,
         split="heldout" if heldout else "train",
         index=world_index,
         corpus=corpus,
         search=search_option(index, search),
-        watch=partial(
-            track, description="Indexing", console=console, transient=True, disable=not console.is_terminal
-        ),
+        watch=lambda passages: tracked(passages, "indexing passages"),
         **asked,
     )
 
@@ -148,11 +143,6 @@ def search_option(index: Path | None, search: str | None) -> Path | str | None:
     if index is not None and search is not None:
         raise ValueError("--index and --search both choose the search engine: give only one of them")
     return index or search
-
-
-def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
-    """Return a bar that vanishes when it ends, and that nothing is seen of where there is no terminal."""
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def table(title: str, *columns: str, numbers: Sequence[str]) -> Table:
@@ -210,14 +200,15 @@ def read_recorded(
         bad.append(problem)
         warn(problem)
 
-    for number, episode in numbered_episodes(file, on_torn=warn, on_bad=skip):
-        try:
-            value = use(episode)
-        except ValueError as error:
-            skip(DataFileError(str(error), file, number))
-            continue
-        used = True
-        yield number, episode, value
+    with read_share(file, f"reading {file.name}") as on_bytes:
+        for number, episode in numbered_episodes(file, on_torn=warn, on_bad=skip, on_bytes=on_bytes):
+            try:
+                value = use(episode)
+            except ValueError as error:
+                skip(DataFileError(str(error), file, number))
+                continue
+            used = True
+            yield number, episode, value
     if bad and not used:
         raise bad[0]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import webbrowser
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +10,13 @@ import typer
 from rich.console import Console
 
 from ssp_env.cli.options import print_text, shortened
+from ssp_env.cli.progress import progress_bar
 from ssp_env.cli.serve import check_extra, run_app
 from ssp_env.objects import add_current_folder
 from ssp_env.records import read_episodes, retold
 from ssp_env.viewer.markup import game_svg
 from ssp_env.viewer.page import write_page
-from ssp_env.viewer.sources import DEFAULT_LIMIT, Source, open_source
+from ssp_env.viewer.sources import DEFAULT_LIMIT, EPISODES, Source, open_source
 
 
 def view(
@@ -60,9 +60,15 @@ def view(
         _write_svg(sources, svg, out)
         return
     target = default_target(sources[0], ".html") if out is None else out
-    console, waiting = Console(), Console(stderr=True)
-    with waiting.status("reading games") if waiting.is_terminal else nullcontext():
-        shown = write_page(sources, target, limit=limit)
+    console = Console()
+    with progress_bar(is_share=True) as bar:
+        tasks = [bar.add_task(f"reading {source.name}", total=_size(source)) for source in sources]
+        shown = write_page(
+            sources,
+            target,
+            limit=limit,
+            on_read=lambda number, done: bar.update(tasks[number], completed=done),
+        )
     for source in shown:
         _report(console, source)
     size = target.stat().st_size / 2**20
@@ -107,6 +113,11 @@ def default_target(source: Path, suffix: str) -> Path:
     if source.is_dir():
         return source / f"view{suffix}"
     return source.with_name(source.name.removesuffix(".gz").removesuffix(".jsonl") + suffix)
+
+
+def _size(source: Path) -> int | None:
+    games = source / EPISODES if source.is_dir() else source
+    return games.stat().st_size if games.is_file() else None
 
 
 def _report(console: Console, source: Source) -> None:

@@ -10,9 +10,9 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import track
 
 from ssp_env.cli.options import Heldout, WorldIndex, open_world
+from ssp_env.cli.progress import tracked
 from ssp_env.game.passage import Passage
 from ssp_env.worlds import MAX_HOPS, WORLD_PRESETS
 
@@ -43,9 +43,7 @@ def world(
             )
     console.print(f"fingerprint {made.fingerprint()}", highlight=False)
     if out is not None:
-        hidden = not console.is_terminal
-        passages_written = track(made.passages(), "Writing", len(made), console=console, disable=hidden)
-        _write_passages(passages_written, out)
+        _write_passages(tracked(made.passages(), "writing passages", len(made)), out)
         console.print(f"wrote {len(made):,} passages to {out}", highlight=False)
 
 

@@ -80,6 +80,7 @@ def numbered_episodes(
     on_torn: Callable[[TornLine], object] | None = None,
     on_bad: Callable[[DataFileError], object] | None = None,
     after: int = 0,
+    on_bytes: Callable[[int], object] | None = None,
 ) -> Iterator[tuple[int, Episode]]:
     """Do what `read_episodes` does, each episode with the number of its line, from 1.
 
@@ -88,10 +89,11 @@ def numbered_episodes(
         on_torn: As for `read_episodes`.
         on_bad: Called with what is wrong with a line that is no episode, which is then skipped; None raises.
         after: Number of lines at the beginning that are passed over unread.
+        on_bytes: Called now and then with the number of bytes of the file that have been read.
     """
     bad: DataFileError | None = None
     torn = False
-    for number, line in read_byte_lines(path):
+    for number, line in read_byte_lines(path, on_bytes):
         if number <= after:
             continue
         if bad is not None:

@@ -11,9 +11,10 @@ import gzip
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 from ssp_env.viewer.assets import GENERATOR, page_halves, vocabulary
 from ssp_env.viewer.rows import COLUMNS, columns_of
@@ -24,12 +25,15 @@ _PART_BYTES = 1 << 18
 _PART_GAMES = 64
 _HEAD_BYTES = 4096
 
+OnRead: TypeAlias = Callable[[int, int], object]
+
 
 def write_page(
     paths: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     limit: int = DEFAULT_LIMIT,
+    on_read: OnRead | None = None,
 ) -> list[Source]:
     """Write a page of the games of one file or run, or of two side by side; one part is in memory at a time.
 
@@ -37,6 +41,7 @@ def write_page(
         paths: Files of recorded games, or folders of runs.
         out: File to write; one that this function has written before is replaced.
         limit: Most games of each source, from its end.
+        on_read: Called now and then with the number of a source and the bytes of it that have been read.
 
     Returns:
         The sources, with what was left out and what could not be shown.
@@ -59,7 +64,7 @@ def write_page(
             tempfile.TemporaryFile("w+", encoding="ascii") as parts,
             aside.open("w", encoding="utf-8") as page,
         ):
-            _assemble(page, sources, parts, limit)
+            _assemble(page, sources, parts, limit, on_read)
         aside.replace(target)
     except BaseException:
         aside.unlink(missing_ok=True)
@@ -87,8 +92,13 @@ def title_of(sources: Sequence[Source]) -> str:
     return f"{' and '.join(source.name for source in sources)} – games"
 
 
-def _assemble(page: IO[str], sources: Sequence[Source], parts: IO[str], limit: int) -> None:
-    listed = [_write_parts(number, source, parts, limit) for number, source in enumerate(sources)]
+def _assemble(
+    page: IO[str], sources: Sequence[Source], parts: IO[str], limit: int, on_read: OnRead | None
+) -> None:
+    listed = [
+        _write_parts(number, read_games(source, limit, on_read and partial(on_read, number)), parts)
+        for number, source in enumerate(sources)
+    ]
     metrics = [list(read_metrics(source)) for source in sources]
     before, after = page_halves(title_of(sources))
     page.write(before)
@@ -105,10 +115,12 @@ def _assemble(page: IO[str], sources: Sequence[Source], parts: IO[str], limit: i
     page.write(end)
 
 
-def _write_parts(source_number: int, source: Source, parts: IO[str], limit: int) -> dict[str, list[Any]]:
+def _write_parts(
+    source_number: int, games: Iterator[tuple[dict[str, Any], str]], parts: IO[str]
+) -> dict[str, list[Any]]:
     """Write the bodies of the games of a source, and return the columns of its list."""
     columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "part")}
-    for number, (rows, bodies) in enumerate(_in_parts(read_games(source, limit))):
+    for number, (rows, bodies) in enumerate(_in_parts(games)):
         parts.write(_script(f"part-{source_number}-{number}", f"[{','.join(bodies)}]"))
         for name, values in columns_of(rows).items():
             columns[name] += values

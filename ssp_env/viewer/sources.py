@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,12 +104,15 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     return Source(given, given, None)
 
 
-def read_games(source: Source, limit: int = DEFAULT_LIMIT) -> Iterator[tuple[dict[str, Any], str]]:
+def read_games(
+    source: Source, limit: int = DEFAULT_LIMIT, on_bytes: Callable[[int], object] | None = None
+) -> Iterator[tuple[dict[str, Any], str]]:
     """Stream the last games of a source, one in memory at a time.
 
     Args:
         source: Where the games are; it takes down what is left out and what cannot be shown.
         limit: Most lines that are read, from the end of the file.
+        on_bytes: Called now and then with the number of bytes of the file that have been read.
 
     Yields:
         The row of the list of games, and the body of the game as JSON.
@@ -126,7 +129,9 @@ def read_games(source: Source, limit: int = DEFAULT_LIMIT) -> Iterator[tuple[dic
         source.torn = True
         source.add_problem(problem)
 
-    episodes = numbered_episodes(source.games, on_torn=torn, on_bad=source.skip, after=source.left_out)
+    episodes = numbered_episodes(
+        source.games, on_torn=torn, on_bad=source.skip, after=source.left_out, on_bytes=on_bytes
+    )
     for number, episode in episodes:
         try:
             shown = shown_game(number, episode)

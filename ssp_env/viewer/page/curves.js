@@ -1,7 +1,7 @@
 // Curves of a run by step; a point leads to the games of its step.
 
 const PANELS = [
-  ["Held-out questions solved", /^validation\//],
+  ["Validation questions solved", /^validation\//],
   ["Rewards", /^(solver_reward|proposer_reward|mixed_groups)$/],
   ["Valid questions, true labels", /^(valid_rate|label_truth)$/],
   ["Why questions fail", /^invalid\//],

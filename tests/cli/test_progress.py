@@ -1,0 +1,96 @@
+"""One style of progress: seen on terminals, on stderr; nothing of it in pipes and files."""
+
+import io
+import sys
+
+import pytest
+from rich.console import Console
+
+from ssp_env.cli.progress import counted, progress_bar, read_share, tracked, waiting
+from tests.markdown import ROOT
+
+
+def drawn(*, terminal, is_share=False, total=None, done=3):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+    with progress_bar(console=console, is_share=is_share) as bar:
+        bar.update(bar.add_task("reading [x]", total=total), completed=done)
+    return console.file.getvalue()
+
+
+def test_a_bar_counts_on_a_terminal():
+    assert "reading [x]" in drawn(terminal=True, total=12) and " 3/12 " in drawn(terminal=True, total=12)
+    assert " 25%" in drawn(terminal=True, total=12, is_share=True)
+    unknown = drawn(terminal=True)
+    assert " 3 " in unknown and "/" not in unknown and "%" not in unknown
+
+
+def test_nothing_of_it_is_in_a_pipe(capfd, tmp_path):
+    assert drawn(terminal=False, total=12) == ""
+    file = tmp_path / "games.jsonl"
+    file.write_text("{}\n")
+    with counted("a", 2) as advance, read_share(file, "b") as on_bytes:
+        advance()
+        on_bytes(3)
+    with waiting("c"):
+        pass
+    assert list(tracked([1, 2], "d")) == [1, 2]
+    assert list(tracked(iter([1, 2]), "e", 2)) == [1, 2]
+    assert capfd.readouterr() == ("", "")
+
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+# Every way of working with recorded games, and what else reads or writes much.
+COMMANDS = {
+    "replay": ["replay", "GAMES"],
+    "rescore": ["rescore", "GAMES", "--reward", "1-acc"],
+    "export": ["export", "GAMES", "--to", "chat", "--out", "chat.jsonl"],
+    "view": ["view", "GAMES"],
+    "world": ["world", "tiny", "--out", "pages.jsonl"],
+    "index": ["index", "build", "--world", "tiny", "--out", "built"],
+    "search": ["search", "mayor", "--world", "tiny"],
+}
+
+
+@pytest.fixture(scope="module")
+def games(tmp_path_factory):
+    from ssp_env.cli import main
+
+    file = tmp_path_factory.mktemp("games") / "games.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["ssp", "play", "--games", "2", "--quiet", "--out", str(file)])
+        with pytest.raises(SystemExit):
+            main()
+    return file
+
+
+def start(pexpect, arguments, folder):
+    code = "from ssp_env.cli import main; main()"
+    return pexpect.spawn(
+        sys.executable, ["-c", code, *arguments], cwd=str(folder), encoding="utf-8",
+        dimensions=(50, 160), timeout=120, env=ENVIRONMENT,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_may_take_long_shows_that_it_works(command, games, tmp_path):
+    pexpect = pytest.importorskip("pexpect")
+    arguments = [str(games) if word == "GAMES" else word for word in COMMANDS[command]]
+    child = start(pexpect, arguments, tmp_path)
+    child.expect(pexpect.EOF)
+    child.close()
+    # The clock of the bar, whose cursor is hidden while it is drawn.
+    assert child.exitstatus == 0, child.before
+    assert "\x1b[?25l" in child.before and "0:00:0" in child.before
+
+
+def test_what_is_redirected_is_the_result_alone(games, tmp_path):
+    pexpect = pytest.importorskip("pexpect")
+    code = "from ssp_env.cli import main; main()"
+    line = f"{sys.executable} -c '{code}' replay {games} > out.txt"
+    child = pexpect.spawn(
+        "/bin/sh", ["-c", line], cwd=str(tmp_path), encoding="utf-8", timeout=120, env=ENVIRONMENT
+    )
+    child.expect(pexpect.EOF)
+    text = (tmp_path / "out.txt").read_text()
+    assert "reproduced" in text and "\x1b" not in text
+    assert "reading games.jsonl" in child.before and "reproduced" not in child.before
