@@ -122,7 +122,9 @@ def play(
             seed=seed, temperature=temperature, max_new_tokens=max_new_tokens,
         )  # fmt: skip
     scenario = scenario.with_prompts(players.prompts)
-    named = ", ".join(f"{role} {name}" for role, name in names.items())
+    # Whoever reads is named, because an own solver that reads badly lets no question pass.
+    shown = {**names, "reader": names.get("reader", names["solver"])}
+    named = ", ".join(f"{role} {name}" for role, name in shown.items())
     console.print(f"{named}; {scenario.description}; seed {seed}", highlight=False, markup=False)
     try:
         table, has_failed = play_session(

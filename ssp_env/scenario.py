@@ -385,7 +385,8 @@ def _rules(config: ScenarioConfig, terse: bool) -> GameConfig:
     if prompts == "terse" and not terse:
         raise ValueError(
             "terse prompts need a terse world, and scripted players and tiny checkpoints can read terse "
-            "worlds only: choose the world 'tiny', or players that are language models"
+            "worlds only: choose the world 'tiny', or players that are language models, people or objects of "
+            "your own"
         )
     usual = TERSE_RULES if prompts == "terse" else GameConfig(prompts=prompts)
     return usual.changed(config.rules)

@@ -54,7 +54,7 @@ def test_examples_import_from_few_places():
 def in_place(example):
     printed = StringIO()
     with redirect_stdout(printed):
-        exec(compile(example, "example", "exec"), {"__name__": "example"})
+        exec(compile(example, "example", "exec"), {"__name__": "__main__"})
     return printed.getvalue()
 
 

@@ -3,11 +3,13 @@
 import importlib
 import re
 import shlex
+import sys
 import typing
 from dataclasses import fields
 
 import pytest
 
+from ssp_env import cli
 from ssp_env.game import GameConfig
 from ssp_env.game.outcome import REASON_CODES, Verdict
 from ssp_env.game.rewards import REWARD_SHAPES
@@ -57,6 +59,23 @@ def test_every_kind_of_example_is_there():
 
 def test_the_first_shell_block_holds_the_two_commands():
     assert blocks(ROOT / "README.md", "bash")[0].split("\n") == ["make train", "make test", ""]
+
+
+def test_an_own_agent_is_compared_as_it_says(tmp_path, monkeypatch, capsys):
+    """The block is saved as it stands, and the command beside it is run: importing it plays nothing."""
+    (example,) = [block for block in blocks(ROOT / "README.md", "python") if "class Mine" in block]
+    (command,) = re.findall(r"`ssp (eval [^`]*my_agents:Mine[^`]*)`", README)
+    (tmp_path / "my_agents.py").write_text(example)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ssp", *command.replace("20", "2").split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    printed = capsys.readouterr().out
+    assert ended.value.code == 0 and "of 72" not in printed
+    assert all(
+        name in printed for name in ("weak (scripted)", "perfect (scripted)", "my_agents:Mine (Python)")
+    )
 
 
 def test_a_newcomer_reads_it_in_five_minutes():

@@ -90,6 +90,8 @@ def test_a_player_of_ones_own_plays_what_the_others_play(tmp_path, monkeypatch):
     assert "solver own_player:start_entity, reader perfect; world tiny-train-3" in result.output
     # It answers with the entity that a terse question names, and a valid question does not name its answer.
     assert result.output.count("valid: unsolved") == 2
+    alone = run("--games", 1, "--solver", "own_player:start_entity").output
+    assert "solver own_player:start_entity, reader own_player:start_entity; world" in alone
 
 
 def test_the_same_seed_shows_the_same_games():

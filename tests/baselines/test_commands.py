@@ -144,7 +144,8 @@ def test_rules_of_a_file_and_of_the_command_line_are_those_of_the_run(
     # The curves, which the run above draws, take long.
     monkeypatch.setattr(curves, "plot_run", lambda *arguments: None)
     options += ["--steps", "1", "--threads", "1", "--rule", "max_tokens=8"]
-    here(monkeypatch, capsys, folder, "train", "--preset", "smoke", "--name", "rules", *options)
+    said = here(monkeypatch, capsys, folder, "train", "--preset", "smoke", "--name", "rules", *options)
+    assert "the solver's algorithm, grpo, was never called: no question of 1 step was valid" in said
     game = json.loads((folder / "runs/rules/config.json").read_text())["game"]
     assert (game["reward"], game["noise_passages"], game["attempts"]) == ("1-acc", 2, 2)
     assert (game["solver"]["max_searches"], game["proposer"]["max_searches"]) == (3, 4)
