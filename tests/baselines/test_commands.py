@@ -12,7 +12,6 @@ import pytest
 from agents import smollm2
 from baselines import commands, curves
 from baselines.config import RoleConfig, TrainConfig, preset
-from baselines.watched_run import SHOWN, ProgressDisplay
 from ssp_env import cli
 
 RUN = "runs/mine"
