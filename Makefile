@@ -29,7 +29,7 @@ help:
 	@echo "make docs         build the documentation site into site/; a broken link fails"
 	@echo "make parity       compare with TRL, verl, torchmetrics and rliable, and play games inside TRL and verl, in .venv/parity"
 	@echo "make adapters     run what plugs the game into other frameworks with the real ones, each in .venv/adapters/NAME"
-	@echo "make examples     run what learns with SB3 and TorchRL, each from .venv/examples/NAME (minutes)"
+	@echo "make examples     run what learns with SB3, TorchRL and Tianshou, each from .venv/examples/NAME (minutes)"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make gpu-check    compare this machine's GPU with its CPU, and time it; TORCH=cuda (minutes)"
@@ -99,14 +99,17 @@ nemo-gym: $(VENV)/.uv
 	@if [ -n "$(firstword $(PYTHON312))" ]; then $(MAKE) --no-print-directory adapter-nemo_gym; \
 	else echo "== Skipping NeMo-Gym, which needs Python 3.12"; fi
 
-EXAMPLES := sb3 torchrl
+EXAMPLES := sb3 torchrl tianshou
 
 examples: $(EXAMPLES:%=example-%)
 
+# Tianshou needs Python 3.11.
 .PHONY: $(EXAMPLES:%=example-%)
-$(EXAMPLES:%=example-%): example-%: $(VENV)/examples/%/.installed
-	@echo "== Learning with $*"
-	PYTHONPATH=$(VENV)/examples/$* $(BIN)/pytest tests/examples/test_frameworks.py -k $* $(ARGS)
+$(EXAMPLES:%=example-%): example-%: $(VENV)/.dev
+	@if [ $* != tianshou ] || $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	    $(MAKE) --no-print-directory $(VENV)/examples/$*/.installed && echo "== Learning with $*" && \
+	    PYTHONPATH=$(VENV)/examples/$* $(BIN)/pytest tests/examples/test_frameworks.py -k $* $(ARGS); \
+	else echo "== Skipping the example with $*, which needs Python 3.11 or newer"; fi
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix

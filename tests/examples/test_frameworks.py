@@ -14,6 +14,7 @@ LIBRARIES = {
     "sb3_ppo": "stable_baselines3",
     "sb3_maskable_ppo": "sb3_contrib",
     "torchrl_ppo": "torchrl",
+    "tianshou_ppo": "tianshou",
 }
 
 
