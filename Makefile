@@ -79,7 +79,7 @@ parity: $(VENV)/.dev
 parity-tests: export HF_HUB_OFFLINE = 1
 parity-tests: $(VENV)/.parity
 	@echo "== Comparing with TRL, verl, torchmetrics and rliable, and playing inside TRL and verl"
-	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/baselines/verl tests/integrations \
+	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/baselines/verl tests/play/test_ray_actors.py tests/integrations \
 	    tests/benchmarks/test_training_speed.py $(ARGS)
 
 # Each framework brings libraries of other versions, so each has an environment of its own.

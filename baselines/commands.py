@@ -88,6 +88,14 @@ def train(
             "with --resume it replaces the trackers of the run."
         ),
     ] = None,
+    servers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL[,URL...]",
+            help="vLLM servers that sample the games, which see the run's folder under the same path; with "
+            "--resume they replace those of the run.",
+        ),
+    ] = None,
     attempts: Attempts = None,
     top_k: TopK = None,
     max_turns: MaxTurns = None,
@@ -120,10 +128,11 @@ def train(
             if dry_run:
                 raise ValueError("--dry-run is about a new run: leave out --resume, or --dry-run")
             run, config = _resumed_run(context, resume, changes, together)
-            config = run.extend(config, steps, tracker)
+            config = run.extend(config, steps, tracker, servers)
         else:
             given = {"seed": seed, "steps": steps, "solver": solver, "proposer": proposer, "rules": changes}
             given["tracking"] = None if tracker is None else {"trackers": tracker}
+            given["rollout"] = None if servers is None else {"engine": f"vllm:{servers}"}
             config = _new_config(find_preset(preset).in_mode(mode), config_file, given, options)
             warm_start = warm_start and model_of_run(warm_start, "warm-start")
             if dry_run:

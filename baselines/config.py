@@ -207,6 +207,11 @@ class TrainConfig:
                 "the tiny model reads terse worlds only: set model.name to smollm2 or the folder of a "
                 "model, or leave out source.corpus, source.search and rules.prompts"
             )
+        if self.model.is_tiny and self.rollout.engine != "transformers":
+            raise ValueError(
+                f"the tiny model plays in a process of its own, not with {self.rollout.engine}: leave out "
+                "rollout.engine and --servers, or set model.name to smollm2 or the folder of a model"
+            )
         counts = ("steps", "answers", "proposals", "checkpoint_every", "checkpoints_kept")
         check_least(1, **{name: getattr(self, name) for name in counts})
         check_least(0, models_every=self.models_every)

@@ -91,6 +91,8 @@ class RolloutConfig:
         max_new_tokens: Most tokens of a turn.
         context_window: Most tokens of prompt and reply together; 0 for the model's own limit.
         batch_tokens: Most tokens that transformers decodes together, padding included.
+        staleness: Updates that were made since the weights with which games are played. From 1 on a process
+            of its own plays games while updates are made, with a model of its own in memory.
         merge_adapter: Whether servers get whole checkpoints into which the LoRA adapter is merged, instead
             of the adapter: on a CPU vLLM reads prompts much more slowly with adapters.
     """
@@ -101,6 +103,7 @@ class RolloutConfig:
     context_window: int = 0
     batch_tokens: int = 65_536
     merge_adapter: bool = False
+    staleness: int = 0
 
     def __post_init__(self) -> None:
         if self.engine not in ("transformers", "vllm") and not self.urls:
@@ -113,6 +116,12 @@ class RolloutConfig:
                 f"rollout.engine {self.engine!r}"
             )
         check_least(1, **{"rollout.max_new_tokens": self.max_new_tokens})
+        check_least(0, **{"rollout.staleness": self.staleness})
+        if self.staleness and self.engine == "vllm":
+            raise ValueError(
+                "rollout.staleness has another process play games: set rollout.engine to transformers or "
+                f"to vllm:URL, or rollout.staleness to 0; got {self.staleness} with an engine in this process"
+            )
         if self.context_window and self.context_window <= self.max_new_tokens:
             raise ValueError(
                 f"rollout.context_window must be above max_new_tokens of {self.max_new_tokens}, got "

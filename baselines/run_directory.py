@@ -86,15 +86,19 @@ class RunDirectory:
         return cls(path, checkpoints_kept=config.checkpoints_kept), config
 
     def extend(
-        self, config: TrainConfig, steps: int | None, trackers: Sequence[str] | None = None
+        self,
+        config: TrainConfig,
+        steps: int | None,
+        trackers: Sequence[str] | None = None,
+        servers: str | None = None,
     ) -> TrainConfig:
-        """Let the run take more self-play steps than it was started with, or show its metrics elsewhere.
+        """Let the run take more self-play steps, show its metrics elsewhere, or have other servers sample.
 
         Returns:
             The changed configuration.
 
         Raises:
-            RunDirectoryError: If there are fewer steps than the run was started with.
+            RunDirectoryError: If there are fewer steps than the run was started with, or no servers sampled.
             ModuleNotFoundError: If the library of a tracker is not installed.
         """
         before = config
@@ -106,6 +110,13 @@ class RunDirectory:
             config = replace(config, steps=steps)
         if trackers is not None:
             config = replace(config, tracking=replace(config.tracking, trackers=tuple(trackers)))
+        if servers is not None:
+            if not config.rollout.urls:
+                raise RunDirectoryError(
+                    f"the run in {self.path} samples with {config.rollout.engine}, not with servers: leave "
+                    "out --servers, or start another run"
+                )
+            config = replace(config, rollout=replace(config.rollout, engine=f"vllm:{servers}"))
         check_trackers(config.tracking)
         if config != before:
             self.write_json(CONFIG, config.to_dict())

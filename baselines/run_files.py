@@ -9,6 +9,8 @@ from typing import Any
 
 SELF_PLAY = "self-play"
 """The stage that follows the warm start."""
+WARM_START = "warm-start"
+"""Folder of the model that self-play begins with."""
 
 
 class RunDirectoryError(ValueError):

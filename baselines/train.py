@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from baselines.async_rollouts import AsyncRollouts
 from baselines.by_role import by_role, distinct, joined, state_of
 from baselines.config import TrainConfig
 from baselines.evaluation.heldout import Accuracy, evaluate
@@ -21,7 +22,7 @@ from baselines.models import check_model, open_model, policies_of_roles
 from baselines.processes import Processes
 from baselines.rollout import Rollout
 from baselines.run_directory import Checkpoint, RunDirectory, restore_optimizer
-from baselines.run_files import SELF_PLAY, self_play_rows, tokens_spent
+from baselines.run_files import SELF_PLAY, WARM_START, self_play_rows, tokens_spent
 from baselines.seeding import derive_seed
 from baselines.self_play import SelfPlay
 from baselines.sharding import ShardedPolicy
@@ -33,7 +34,6 @@ from ssp_env.game.audit import audit
 from ssp_env.records import EpisodeWriter, keep_episodes
 from ssp_env.worlds.graph import WORLD_VERSION
 
-WARM_START = "warm-start"
 FINAL = "final"
 BEST = "best"
 MODELS = "models"
@@ -93,6 +93,11 @@ class Training:
                 "several processes sample with transformers: leave out rollout.engine "
                 f"{config.rollout.engine!r}, or train with one process"
             )
+        if self.processes.size > 1 and config.rollout.staleness:
+            raise ValueError(
+                f"several processes play and update in turn: set rollout.staleness to 0, got "
+                f"{config.rollout.staleness}, or train with one process, beside which another one plays"
+            )
         self.run = run
         self.observer = observer
         self.source = open_source(config.source, config.world, config.hops, config.game)
@@ -107,6 +112,7 @@ class Training:
         self.seconds = 0.0
         self._started = time.monotonic()
         self._stop = False
+        self._ahead: AsyncRollouts | None = None
 
     def train(self) -> dict[str, Any]:
         """Run all stages, evaluate before and after self-play and write the summary.
@@ -131,7 +137,8 @@ class Training:
                 done = first_step if index == first_stage else 0
                 if done:
                     restore(stage)
-                self._run_stage(index, stage, done)
+                with self._rollouts_ended():
+                    self._run_stage(index, stage, done)
         self._save_models(FINAL)
         after = self._evaluate("after")
         return self._summarise(after) if self.processes.is_main else {}
@@ -145,7 +152,10 @@ class Training:
             frozen = self.opened.policy.duplicate()
             self.opened.restore(frozen, self.run.path / WARM_START)
         self.policies = policies_of_roles(self.opened, config, frozen)
-        game = SelfPlay(config, self.policies, frozen, self.processes)
+        if config.rollout.staleness:
+            learning = distinct({role: self.policies[role] for role in config.learning})
+            self._ahead = AsyncRollouts(config, self.run.path, learning, self.source)
+        game = SelfPlay(config, self.policies, frozen, self.processes, self._ahead)
 
         def step(number: int) -> dict[str, float]:
             every = config.evaluation.validation_every
@@ -190,6 +200,15 @@ class Training:
                 self._checkpoint(index, number + 1, stage)
             if stop:
                 raise Interrupted(self.run.path)
+
+    @contextmanager
+    def _rollouts_ended(self) -> Iterator[None]:
+        """End the process that plays games ahead, if there is one, when a stage ends."""
+        try:
+            yield
+        finally:
+            if self._ahead is not None:
+                self._ahead.close()
 
     def _global_step(self, stage: int, number: int) -> int:
         return sum(warm_start_steps(self.config)[:stage]) + number + 1
@@ -267,6 +286,8 @@ class Training:
 
     def _validate(self, number: int) -> dict[str, float]:
         # Players that sample elsewhere have the weights of before this step's update.
+        if self._ahead is not None and self.config.rollout.urls:
+            self._ahead.finish()
         self._publish(f"validation-{number}")
         results = evaluate(
             self.policies["solver"].agent(derive_seed(self.config.seed, "validation", number)),
@@ -327,7 +348,7 @@ class Training:
             for game in played.games:
                 audited = audit(game, played.scenarios[game.task.corpus].oracle)
                 extra = {"step": step, "update": updates.get(game.id, {}), "audit": audited}
-                writer.write(game, played.engines[game.task.corpus].fingerprint(), extra)
+                writer.write(game, played.scenarios[game.task.corpus].engine.fingerprint(), extra)
 
     def _summarise(self, after: dict[str, Accuracy]) -> dict[str, Any]:
         rows = self._self_play_rows()

@@ -26,9 +26,10 @@ from baselines.models import open_model
 from baselines.processes import Processes
 from baselines.rollout import Pairing, Rollout, Setting, is_valid, play_pairings
 from baselines.run_directory import RunDirectory
+from baselines.run_files import WARM_START
 from baselines.seeding import derive_rng
 from baselines.tasks import open_source
-from baselines.train import FINAL, WARM_START
+from baselines.train import FINAL
 from ssp_env.cli.progress import tracked
 from ssp_env.game import Game, Reply, Turn, View
 from ssp_env.game.audit import audit

@@ -42,6 +42,7 @@ from baselines import (
 )
 from baselines.models import open_model
 from baselines.self_play import SelfPlay
+from baselines.tasks import WorldSource
 from ssp_env.cli.progress import tracked, waiting
 from ssp_env.search.bm25.engine import BM25Engine
 
@@ -342,7 +343,7 @@ def step_shares(config: TrainConfig, steps: int, warm_start: Path | None) -> tup
             ("games", SelfPlay, "step"),
             ("generation", DecodeLoop, "run"),
             ("search", BM25Engine, "search"),
-            ("worlds and their indexes", type(game.source), "draw"),
+            ("worlds and their indexes", WorldSource, "draw"),
             ("log-probs", CausalLMPolicy, "score"),
             ("update", Learner, "fit"),
         ]

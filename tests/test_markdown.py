@@ -15,8 +15,8 @@ import pytest
 
 from tests.markdown import PAGES, ROOT, blocks, commands, expected_output, parse_ssp
 
-ELSEWHERE = ("GRPOTrainer(", "SearchSelfPlayClient(")
-"""Words of examples that need a model or a server: tests of tests/integrations run them."""
+ELSEWHERE = ("GRPOTrainer(", "SearchSelfPlayClient(", "play_on_actors(")
+"""Words of examples that need a model, a server or Ray: tests of what they show run elsewhere."""
 PYTHON = [
     pytest.param(example, id=f"{page.name}-{number}")
     for page in PAGES

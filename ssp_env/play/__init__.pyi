@@ -22,6 +22,7 @@ from .players import as_replies as as_replies
 from .players import blocking as blocking
 from .players import chat_messages as chat_messages
 from .players import is_async_agent as is_async_agent
+from .ray_actors import play_on_actors as play_on_actors
 from .results import ask_judge as ask_judge
 from .results import count_failures as count_failures
 from .results import guarded as guarded

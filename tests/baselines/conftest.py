@@ -20,7 +20,7 @@ from baselines.warm_start import clone
 from ssp_env.game import GameConfig, Message
 from ssp_env.worlds import NAME_POOL, TERSE_RELATIONS
 from tests.agents.tiny import SIZES, TERSE, TOKENIZER, asked, said, told
-from tests.baselines.runs import EASY_GAME, LEARNING, SHORT, train
+from tests.baselines.runs import AHEAD, EASY_GAME, LEARNING, SHORT, train
 
 CLONING_STEPS = 80
 
@@ -100,6 +100,12 @@ def learning_run(tmp_path_factory: pytest.TempPathFactory, warm_start: Path) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ssp_env.game.game.exact_match", half_right)
         return train(LEARNING, tmp_path_factory.mktemp("runs") / "learning", warm_start=warm_start)
+
+
+@pytest.fixture(scope="session")
+def ahead_run(tmp_path_factory: pytest.TempPathFactory, warm_start: Path) -> Path:
+    """Folder of a finished run of `AHEAD`; no test may change it."""
+    return train(AHEAD, tmp_path_factory.mktemp("runs") / "ahead", warm_start=warm_start)
 
 
 @pytest.fixture

@@ -53,6 +53,18 @@ LEARNING = replace(
 )
 """Self-play that changes the cloned policy at every step, if scores are lenient."""
 
+AHEAD = LEARNING.changed(
+    {
+        # Untrained attempts are all wrong: the entropy bonus moves the weights at every step.
+        "proposer": {"entropy_coefficient": 0.1},
+        "rollout": {"staleness": 1},
+        "filling": {"kind": "replay"},
+        "opponents": {"solver": "window", "every": 1},
+        "evaluation": {"questions": 2, "validation_every": 2, "validation_questions": 2},
+    }
+)
+"""Self-play whose games another process plays."""
+
 
 class Watcher:
     """An observer that keeps what it is told and may act on a step or an evaluation."""

@@ -104,7 +104,7 @@ def test_the_update_of_a_role_leaves_the_other_policy_as_it_is(
 def test_the_solvers_policy_solves_and_reads(learner: LlamaForCausalLM):
     rules = replace(CONFIG.game, rag_check=True, min_question_words=1)
     game = two_models(learner, config=replace(CONFIG, game=rules))
-    (match,) = game._matches(0)
+    (match,) = game.rollouts._matches(0)
     solver, proposer = match.pairing.solver, match.pairing.proposer
     assert solver.model is game.policies["solver"].model  # type: ignore[union-attr]
     assert proposer.model is game.policies["proposer"].model  # type: ignore[union-attr]
@@ -121,7 +121,7 @@ def test_past_weights_are_those_of_the_roles_own_policy(learner: LlamaForCausalL
         _, metrics = game.step(step)
     assert {"opponents/solver/win_rate", "opponents/proposer/win_rate"} <= set(metrics)
     for role in ("solver", "proposer"):
-        past = game.opponents.past[role]  # type: ignore[index]
+        past = game.rollouts.opponents.past[role]  # type: ignore[index]
         assert past.versions == [1, 2]
         assert all(same(past.weights[version], kept[version][role]) for version in (1, 2))  # type: ignore[index]
     assert not same(kept[2]["solver"], kept[2]["proposer"])

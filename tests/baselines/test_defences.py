@@ -208,4 +208,4 @@ def test_a_step_of_self_play_is_defended(learner, lenient_scores, monkeypatch):
     played, metrics = game.step(0)
     assert metrics["refused_rate"] == 1.0 and metrics["valid_rate"] == 0.0
     assert not played.samples["solver"] and len(played.refused) == len(seen[0]["frozen"]) > 0
-    assert game.hop_mixture.success == dict.fromkeys(game.config.hops, 0.5)
+    assert game.rollouts.hop_mixture.success == dict.fromkeys(game.config.hops, 0.5)

@@ -62,10 +62,10 @@ def test_a_source_draws_hops_by_their_shares(known):
 def test_a_step_asks_for_hops_by_the_success_of_earlier_steps_and_a_checkpoint_keeps_it(kind, learner):
     changes = {"hop_mixture": kind, "hops": [1, 2], "answers": 60, "proposer": {"algorithm": "frozen"}}
     game = opened(learner, changes)
-    game.hop_mixture.success = {1: 1.0, 2: 0.5}
+    game.rollouts.hop_mixture.success = {1: 1.0, 2: 0.5}
     played, _ = game.step(0)
     asked = Counter(task.hops for task in (one.task for one in played.games))
     assert (asked[1] < 15) is (kind == "adaptive")
     other = opened(learner, changes)
     other.load_state_dict(game.state_dict(), game.plain_state())
-    assert other.hop_mixture.success == game.hop_mixture.success != {1: 0.5, 2: 0.5}
+    assert other.rollouts.hop_mixture.success == game.rollouts.hop_mixture.success != {1: 0.5, 2: 0.5}

@@ -49,13 +49,18 @@ def pattern(name: str) -> re.Pattern[str]:
 
 @pytest.fixture(scope="module")
 def written(
-    tmp_path_factory: pytest.TempPathFactory, short_run: Path, learning_run: Path, warm_start: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    short_run: Path,
+    learning_run: Path,
+    ahead_run: Path,
+    warm_start: Path,
 ) -> set[str]:
     """The names of the metrics of runs with GRPO, PPO and REINFORCE."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ssp_env.game.game.exact_match", half_right)
         eventful = train(EVENTFUL, tmp_path_factory.mktemp("runs") / "eventful", warm_start=warm_start)
-    names = {name for path in (short_run, learning_run, eventful) for row in rows(path) for name in row}
+    runs = (short_run, learning_run, ahead_run, eventful)
+    names = {name for path in runs for row in rows(path) for name in row}
     return names - {"stage", "step"}
 
 

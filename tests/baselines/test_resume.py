@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from baselines.config import preset
 from baselines.run_directory import RunDirectory, RunDirectoryError
 from baselines.train import Interrupted, Training
 from tests.baselines.runs import (
@@ -126,6 +127,15 @@ def test_an_extended_run_is_the_run_that_was_longer_from_the_start(
     assert_same_run(path, learning_run)
     with pytest.raises(RunDirectoryError, match="--steps may be more, got 1"):
         run.extend(LEARNING, 1)
+    with pytest.raises(RunDirectoryError, match="samples with transformers, not with servers"):
+        run.extend(LEARNING, None, servers="http://a")
+
+
+def test_a_run_whose_servers_have_moved_goes_on_with_others(tmp_path: Path):
+    config = preset("smollm2").changed({"rollout": {"engine": "vllm:http://a,http://b"}})
+    run = RunDirectory.create(tmp_path / "run", config)
+    moved = run.extend(config, None, servers="http://c")
+    assert moved.rollout.urls == ("http://c",) and RunDirectory.open(run.path)[1] == moved
 
 
 def test_critics_references_and_baselines_come_back_with_a_resumed_run(

@@ -14,7 +14,8 @@ from agents.tiny_policy import TinyPolicy
 from baselines.config import TrainConfig, preset
 from baselines.policies import CausalLMPolicy
 from baselines.rollout import Rollout, play_rollout
-from baselines.self_play import SelfPlay, learner_wins
+from baselines.rollout_worker import learner_wins
+from baselines.self_play import SelfPlay
 from baselines.tasks import WorldSource
 from ssp_env.game import Outcome
 from tests.agents.tiny import TOKENIZER
@@ -72,7 +73,7 @@ def test_nothing_is_trained_on_what_an_opponent_did(
         assert {sample.game_id for sample in played.samples["proposer"]} == {"0", "1", "2"}
         assert metrics["max_ratio_error"] < 1e-4
     if kind in ("window", "pfsp"):
-        assert game.opponents.past["solver"].versions == [1, 2]
+        assert game.rollouts.opponents.past["solver"].versions == [1, 2]
         assert 0 <= metrics["opponents/solver/age"] <= 1
         assert 0.0 <= metrics["opponents/solver/win_rate"] <= 1.0
 
