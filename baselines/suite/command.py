@@ -62,7 +62,7 @@ def run(
         for seed in (seeds or (SEEDS[:1] if quick else SEEDS))
         for entry in found
         for track, name in chosen
-        if (entry.solver if track == "learn" else entry.player)
+        if entry.takes_part(track, name)
         for job in _job(entry, track, name, seed, budget if track == "learn" else 0, out)
     ]
     # The warm start of a seed is made by one process, and all others wait for it.
@@ -126,7 +126,9 @@ def _job(entry: Entry, track: str, task: str, seed: int, budget: int, out: Path)
             f"{path} is of another state of {entry.name}: delete its results, or give the entry another name"
         )
     name = f"{entry.name} {task} {seed}"
-    needed = warm_start_folder(seed, budget, out) / "summary.json" if track == "learn" else None
+    # A trainer of its own starts from nothing.
+    warm = track == "learn" and entry.solver
+    needed = warm_start_folder(seed, budget, out) / "summary.json" if warm else None
     log = out / "logs" / f"{name.replace(' ', '-')}.log"
     where = str(entry.folder) if entry.folder else entry.name
     return [Job(name, run_one, (where, track, task, seed, budget, out), log, needed)]

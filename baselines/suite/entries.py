@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from baselines.config import RoleConfig
+from baselines.suite.tasks import LEARN
 from ssp_env.cli.rules import read_toml
 from ssp_env.game.config import check_names
 
 ENTRY = "entry.toml"
-_KEYS = ("name", "about", "requires", "player", "solver", "proposer")
+_KEYS = ("name", "about", "requires", "player", "solver", "proposer", "trainer")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Entry:
         solver: How the solver learns: `algorithm` and its options; empty if the entry does not learn.
         proposer: How the proposer learns in tasks of both roles; by default as in the preset.
         player: A finished agent for the track play, named as in `ssp play`; empty if there is none.
+        trainer: `module:object` of a function from a `Lesson` to a player, in place of `solver`; empty if
+            there is none.
         folder: The folder of the entry, in which its modules are; None for entries of this package.
     """
 
@@ -37,20 +40,31 @@ class Entry:
     solver: Mapping[str, Any] = field(default_factory=dict)
     proposer: Mapping[str, Any] = field(default_factory=dict)
     player: str = ""
+    trainer: str = ""
     folder: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("name", "about", "player"):
+        for name in ("name", "about", "player", "trainer"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} must be a text, got {getattr(self, name)!r}")
         if not self.name or any(letter in self.name for letter in "/\\\n|"):
             raise ValueError(f"the name of an entry is one line without slashes and bars, got {self.name!r}")
-        if not (self.solver or self.player):
-            raise ValueError(f"the entry {self.name!r} neither learns nor plays: give it [solver] or player")
+        if not (self.solver or self.player or self.trainer):
+            raise ValueError(
+                f"the entry {self.name!r} neither learns nor plays: give it [solver], trainer or player"
+            )
+        if self.solver and self.trainer:
+            raise ValueError(f"the entry {self.name!r} learns by [solver] or by trainer, not both")
         for key, role in (("solver", self.solver), ("proposer", self.proposer)):
             if not isinstance(role, Mapping):
                 raise TypeError(f"{key} must be a table with an algorithm and its options, got {role!r}")
             RoleConfig(**{"algorithm": role.get("algorithm", "grpo")})
+
+    def takes_part(self, track: str, task: str) -> bool:
+        """Whether it has something for a task; a trainer of its own learns the solver alone."""
+        if track == "play":
+            return bool(self.player)
+        return bool(self.solver or (self.trainer and not LEARN[task].both))
 
     def importable(self) -> None:
         """Put the folder of the entry first on Python's path, so that its modules are found."""
@@ -59,7 +73,8 @@ class Entry:
 
     def digest(self) -> str:
         """Return a hash of everything that is run: the entry and the Python files beside it."""
-        found = hashlib.sha256(repr((self.name, self.solver, self.proposer, self.player)).encode())
+        run = (self.name, self.solver, self.proposer, self.player)
+        found = hashlib.sha256(repr((*run, self.trainer) if self.trainer else run).encode())
         for path in sorted(self.folder.rglob("*.py")) if self.folder else ():
             found.update(str(path.relative_to(self.folder or path)).encode() + path.read_bytes())
         return found.hexdigest()

@@ -118,8 +118,18 @@ def markdown(results: Sequence[Mapping[str, Any]]) -> str:
                 f"{_cell(row.about)} |"
             )
         if missing := incomplete(results, track, -negative, ranked):
-            lines += ["", f"Not ranked, because a task is missing: {', '.join(missing)}."]
+            known = [f"{name} ({_known(results, track, -negative, name)})" for name in missing]
+            lines += ["", f"Not ranked, because a task is missing: {', '.join(known)}."]
     return "\n".join(lines) + "\n"
+
+
+def _known(results: Sequence[Mapping[str, Any]], track: str, budget: int, name: str) -> str:
+    """Write the mean score of each task that an entry has."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for one in results:
+        if (one["track"], one["budget"], one["entry"]["name"]) == (track, budget, name):
+            scores[one["task"]].append(one["score"])
+    return ", ".join(f"{task} {np.mean(scores[task]):.3f}" for task in LEARN if task in scores)
 
 
 def _cell(text: str) -> str:

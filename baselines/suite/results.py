@@ -62,6 +62,7 @@ def result(
             "solver": dict(entry.solver),
             "proposer": dict(entry.proposer),
             "player": entry.player,
+            "trainer": entry.trainer,
             "digest": entry.digest(),
         },
         "seed": seed,

@@ -13,11 +13,16 @@ from rich.console import Console
 
 from baselines.comparison.curves import spent
 from baselines.config import TrainConfig
+from baselines.evaluation.heldout import evaluate
 from baselines.run_directory import RunDirectory
 from baselines.run_files import self_play_rows
 from baselines.suite.entries import Entry
+from baselines.suite.lessons import Lesson
 from baselines.suite.results import result
 from baselines.suite.tasks import LEARN, PLAY, LearnTask, warm_start_folder
+from baselines.tasks import open_source
+from ssp_env.objects import load_object
+from ssp_env.play import as_agent
 
 
 def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict[str, Any]:
@@ -33,9 +38,11 @@ def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict
     Raises:
         ValueError: If the entry does not learn.
     """
-    if not entry.solver:
-        raise ValueError(f"the entry {entry.name!r} does not learn: it has no [solver]")
+    if not entry.takes_part("learn", task):
+        raise ValueError(f"the entry {entry.name!r} does not learn {task}: it has no [solver]")
     entry.importable()
+    if entry.trainer:
+        return _taught(entry, task, seed, budget)
     config = config_of(entry, LEARN[task], seed, budget)
     path = run_folder(folder, entry, task, seed, budget)
     summary = _trained(config, path, warm_start(seed, budget, folder), threads=1)
@@ -56,6 +63,27 @@ def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict
         "weights": _hash(path / "final"),
     }
     score = float(np.mean([found["pass_at_1"] for found in after.values()]))
+    return result(entry, "learn", task, seed, budget, score, outcome)
+
+
+def _taught(entry: Entry, task: str, seed: int, budget: int) -> dict[str, Any]:
+    """Let a trainer of its own make a player, and measure it as those are that learn here."""
+    import torch
+
+    config = LEARN[task].config(seed, budget)
+    # As for all others: sums depend on it.
+    torch.set_num_threads(1)
+    lesson = Lesson(config.hops, seed, budget)
+    player: Any = as_agent(load_object(entry.trainer, "trainer")(lesson), "what the trainer returned")
+    source = open_source(config.source, config.world, config.hops, config.game)
+    found = evaluate(player, source, config.game, questions=config.evaluation.questions)
+    score = float(np.mean([one.pass_at_1 for one in found.values()]))
+    outcome = {
+        "after": {name: one.pass_at_1 for name, one in found.items()},
+        "intervals": {name: list(one.ci95) for name, one in found.items()},
+        "tokens": lesson.tokens,
+        "curve": [[lesson.tokens, score]],
+    }
     return result(entry, "learn", task, seed, budget, score, outcome)
 
 

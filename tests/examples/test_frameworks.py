@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+from baselines.suite.entries import read_entry
+from baselines.suite.results import differences
+from baselines.suite.runs import learn
+from baselines.suite.tasks import LEARN, LearnTask
 from tests.markdown import ROOT
 
 LIBRARIES = {
@@ -24,6 +28,17 @@ def test_an_example_learns_above_the_floor_of_random_actions(name):
         pytest.skip(f"needs {LIBRARIES[name]}: make examples")
     random, trained = figures(run(name))
     assert all(after > before + 0.25 for before, after in zip(random, trained, strict=True))
+
+
+def test_the_entry_of_sb3_learns_within_its_tokens_and_again_to_the_last_digit(tmp_path, monkeypatch):
+    if importlib.util.find_spec("stable_baselines3") is None:
+        pytest.skip("needs stable_baselines3: make examples")
+    task = LearnTask("Few questions.", {"hops": [1], "evaluation": {"questions": 60}})
+    monkeypatch.setitem(LEARN, "two-hops", task)
+    entry = read_entry(ROOT / "examples" / "bench_sb3_ppo")
+    first, again = (learn(entry, "two-hops", 0, 20_000, tmp_path) for _ in range(2))
+    assert first["score"] > 0.15 and 20_000 <= first["outcome"]["tokens"] < 20_500
+    assert differences(first, again) == []
 
 
 @pytest.mark.parametrize("name", LIBRARIES)

@@ -8,6 +8,7 @@ import pytest
 from baselines.jobs import Job, JobFailed, run_jobs
 from baselines.suite.entries import OURS, Entry, read_entry
 from baselines.suite.leaderboard import draw, incomplete, markdown, rows
+from baselines.suite.lessons import Lesson
 from baselines.suite.results import (
     BadResult,
     checksum,
@@ -18,7 +19,7 @@ from baselines.suite.results import (
     result,
     write_result,
 )
-from baselines.suite.runs import config_of, play, run_folder
+from baselines.suite.runs import config_of, learn, play, run_folder
 from baselines.suite.tasks import (
     BUDGET,
     LEARN,
@@ -86,6 +87,8 @@ def test_an_entry_is_its_file_and_the_code_beside_it(tmp_path):
         ("player = ", "entry.toml"),
         ('solver = "grpo"', "solver must be a table with an algorithm and its options, got 'grpo'"),
         ("player = 3", "player must be a text, got 3"),
+        ("trainer = 3", "trainer must be a text, got 3"),
+        ('trainer = "mine:train"\n[solver]\nalgorithm = "grpo"', r"by \[solver\] or by trainer, not both"),
     ],
 )
 def test_a_bad_entry_is_refused_with_its_file_named(tmp_path, text, message):
@@ -189,7 +192,7 @@ def test_an_entry_that_lacks_a_task_is_not_ranked_but_named():
     assert [row.name for row in ranked] == ["whole"]
     assert incomplete(results, "learn", 1000, ranked) == ["part"]
     page = markdown(results)
-    assert "| whole | 0.500 |" in page and "Not ranked, because a task is missing: part." in page
+    assert "| whole | 0.500 |" in page and "because a task is missing: part (two-hops 0.900, " in page
 
 
 def test_two_results_of_one_run_and_two_states_of_an_entry_are_refused():
@@ -222,6 +225,56 @@ def test_a_picture_of_nothing_is_refused_and_bars_do_not_break_the_table(tmp_pat
 def few_questions(monkeypatch):
     few = PlayTask("Few questions.", proposers=("weak",), solvers=("weak",), hops=(1,), questions=10)
     monkeypatch.setitem(PLAY, "both-roles", few)
+
+
+TRAINER = """
+from benchmarks.by_the_numbers import SolverByTheNumbers
+from baselines.suite.lessons import BudgetSpent
+from ssp_env.envs import NumericPlayer
+
+def train(lesson):
+    env = lesson.environment(passes=3)
+    choose, over = SolverByTheNumbers(env.unwrapped.rules), True
+    try:
+        while True:
+            observation, info = env.reset() if over else (observation, info)
+            observation, _, over, _, info = env.step(choose(observation, info["action_mask"]))
+    except BudgetSpent:
+        return NumericPlayer(choose)
+"""
+
+
+def test_a_trainer_of_its_own_has_the_budget_and_is_measured_as_the_others_are(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    folder = entry_folder(tmp_path / "own", 'trainer = "trainer_of_bench:train"\n')
+    (folder / "trainer_of_bench.py").write_text(TRAINER)
+    entry = read_entry(folder)
+    before = entry.digest()
+    found = learn(entry, "two-hops", 0, 100, tmp_path)
+    assert found["score"] == 1.0 and found["outcome"]["after"] == {"1": 1.0, "2": 1.0}
+    assert 100 <= found["outcome"]["tokens"] <= 100 + 3 * 4
+    assert differences(found, learn(entry, "two-hops", 0, 100, tmp_path)) == []
+    assert [task for task in LEARN if entry.takes_part("learn", task)] == list(LEARN)[:3]
+    assert not entry.takes_part("play", "both-roles")
+    with pytest.raises(ValueError, match="does not learn self-play"):
+        learn(entry, "self-play", 0, 100, tmp_path)
+    (folder / "entry.toml").write_text('trainer = "trainer_of_bench:other"\n')
+    assert read_entry(folder).digest() != before
+
+
+def test_a_lesson_counts_what_its_environments_say_and_how_often_it_is_trained_on():
+    lesson = Lesson((1,), seed=0, budget=40)
+    envs = [lesson.environment(passes=passes) for passes in (1, 4)]
+    for env in envs:
+        env.reset(seed=0)
+    envs[0].step(0)
+    assert lesson.tokens == 3 * 2
+    envs[1].step(0)
+    assert lesson.tokens == 3 * 2 + 3 * 5
+    envs[0].step(23)  # an entity that has not appeared: an empty turn
+    assert lesson.tokens == 3 * 2 + 3 * 5 + 2
+    with pytest.raises(ValueError, match="passes must be at least 1, got 0"):
+        lesson.environment(passes=0)
 
 
 @pytest.mark.usefixtures("few_questions")
