@@ -11,8 +11,8 @@ from torch import Tensor
 from baselines.algorithms import Algorithm, CombinableAlgorithm, StatefulAlgorithm, build_algorithm
 from baselines.by_role import by_role, distinct, joined, made_of, state_of
 from baselines.config import TrainConfig
-from baselines.early_warnings import mutual_information
 from baselines.learner import Experience, Learner
+from baselines.mutual_information import mutual_information
 from baselines.policies import CausalLMPolicy
 from baselines.processes import Processes
 from baselines.rollout import Rollout

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from baselines.async_rollouts import AsyncRollouts
 from baselines.by_role import by_role, distinct, joined, state_of
 from baselines.config import TrainConfig
+from baselines.early_warnings import EarlyWarnings
 from baselines.evaluation.heldout import Accuracy, evaluate
 from baselines.models import check_model, open_model, policies_of_roles
 from baselines.processes import Processes
@@ -58,6 +59,9 @@ class Observer(Protocol):
 
     def step(self, metrics: dict[str, float]) -> None:
         """A step is over."""
+
+    def warning(self, text: str) -> None:
+        """A sign of a collapse shows."""
 
     def evaluating(self, what: str) -> None:
         """An evaluation begins."""
@@ -184,16 +188,23 @@ class Training:
 
     def _run_stage(self, index: int, stage: Stage, done: int) -> None:
         self.observer.stage(stage.name, stage.steps, done)
-        spent = sum(map(tokens_spent, self._self_play_rows())) if stage.tokens else 0
+        rows = self._self_play_rows()
+        warnings = EarlyWarnings(rows)
+        spent = sum(map(tokens_spent, rows)) if stage.tokens else 0
         for number in range(done, stage.steps):
             if stage.tokens and spent >= stage.tokens:
                 return
             metrics = stage.step(number)
+            signs = warnings.observe(metrics)
+            if stage.name == SELF_PLAY:
+                metrics["warnings"] = len(warnings.showing)
             spent += tokens_spent(metrics)
             row = {"stage": stage.name, "step": self._global_step(index, number), **metrics}
             self.run.append_jsonl(METRICS, [row])
             self.tracking.log(row)
             self.observer.step(metrics)
+            for sign in signs:
+                self.observer.warning(sign)
             finished = number + 1 == stage.steps or bool(stage.tokens and spent >= stage.tokens)
             stop = self.processes.any(self._stop)
             if stop or finished or (number + 1) % self.config.checkpoint_every == 0:

@@ -77,6 +77,12 @@ class ProgressDisplay:
                 f"{self._stage} {self._done}/{self._steps}  {numbers}", highlight=False, soft_wrap=True
             )
 
+    def warning(self, text: str) -> None:
+        """A sign of a collapse shows; it stays on the terminal, above the bar."""
+        self._console.print(
+            f"warning at {self._stage} {self._done}: {text}", style="yellow", highlight=False, soft_wrap=True
+        )
+
     def _end(self) -> None:
         """Stop the clock of what went on until now; an evaluation, of which nothing is counted, is full."""
         if self._task is None:

@@ -22,7 +22,6 @@ from typing import Annotated
 import torch
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from agents.player_names import model_of_run
@@ -33,6 +32,7 @@ from baselines.models import open_model
 from baselines.run_files import WARM_START
 from baselines.self_play import SelfPlay
 from baselines.tasks import open_source
+from ssp_env.cli.progress import tracked
 from ssp_env.game import Reply, View
 
 STALENESS = (0, 1, 2, 4)
@@ -71,8 +71,7 @@ def main(
     folder = model_of_run(warm_start, WARM_START)
     torch.set_num_threads(1)
     variants = [(staleness, delay) for delay in DELAYS for staleness in STALENESS]
-    shown = track(variants, "variants", console=Console(stderr=True), disable=not console.is_terminal)
-    figures = [measure(base, folder, *variant) for variant in shown]
+    figures = [measure(base, folder, *variant) for variant in tracked(variants, "variants")]
     console.print(table(figures))
     if out is not None:
         text = {"preset": base.preset, "seed": seed, "steps": steps, "variants": list(map(asdict, figures))}

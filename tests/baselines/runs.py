@@ -73,6 +73,7 @@ class Watcher:
         self.at = at
         self.act = act
         self.seen: list[str] = []
+        self.warned: list[str] = []
         self._stage = ""
         self._step = 0
 
@@ -82,6 +83,9 @@ class Watcher:
     def step(self, metrics: dict[str, float]) -> None:
         self._step += 1
         self._tell(f"{self._stage} {self._step}")
+
+    def warning(self, text: str) -> None:
+        self.warned.append(text)
 
     def evaluating(self, what: str) -> None:
         self._tell(what.rpartition(" ")[2])

@@ -1,80 +1,77 @@
-"""Early warnings: what is measured, on proposers whose dependence on their task is known."""
+"""Early warnings speak once, of the mean of ten steps, and again when a sign comes back."""
 
-import math
-from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from baselines.early_warnings import PROPOSALS, mutual_information
-from baselines.samples import Sample, Segment
-from tests.baselines.test_self_play import opened
+from baselines.early_warnings import SIGNS, WINDOW, EarlyWarnings
+from tests.baselines.runs import SHORT, Watcher, resume, rows, train
+from tests.markdown import ROOT
 
-
-def proposal(task: int, *said: int) -> Sample:
-    segments = (Segment((task, task), False), Segment(said, True), Segment((9,), False), Segment(said, True))
-    return Sample(f"game {task}", "proposer_0", segments, role="proposer")
+HEALTHY = {sign.metric: sign.limit * (0.5 if sign.above else 2.0) for sign in SIGNS}
 
 
-class Table:
-    """A learner for which a conversation has a log-probability by its task and its first sampled token."""
-
-    policy = None
-
-    def __init__(self, logprob):
-        self.logprob, self.rows = logprob, 0
-
-    def scored(self, batch, policy):
-        self.rows += len(batch.ids)
-        scores = torch.zeros(batch.ids.shape)
-        for row, ids in enumerate(batch.ids):
-            first = int(batch.mask[row].nonzero()[0])
-            scores[row, first] = self.logprob(int(ids[0]), int(ids[first]))
-        return scores
+@pytest.mark.parametrize("sign", SIGNS, ids=lambda sign: sign.metric)
+def test_each_sign_shows_beyond_its_limit_once_until_it_is_gone(sign: Any):
+    warnings = EarlyWarnings()
+    bad = {**HEALTHY, sign.metric: sign.limit * (3.0 if sign.above else 0.0)}
+    for _ in range(WINDOW):
+        assert warnings.observe(HEALTHY) == []
+    said = [text for _ in range(WINDOW) for text in warnings.observe(bad)]
+    assert len(said) == 1 and said[0].startswith(f"{sign.metric} ") and sign.meaning in said[0]
+    assert warnings.showing == [sign.metric]
+    assert [text for _ in range(2 * WINDOW) for text in warnings.observe(HEALTHY)] == []
+    assert warnings.showing == []
+    assert len([text for _ in range(WINDOW) for text in warnings.observe(bad)]) == 1
 
 
-def test_a_proposer_that_ignores_its_task_has_no_information_about_it():
-    learner = Table(lambda task, said: -3.0)
-    assert mutual_information(learner, [proposal(t, t + 10) for t in range(6)]) == pytest.approx(
-        0.0, abs=1e-6
-    )
-    assert learner.rows == PROPOSALS**2
+def test_nothing_is_said_before_there_are_ten_steps_or_of_what_is_not_measured():
+    warnings = EarlyWarnings()
+    assert [text for _ in range(WINDOW - 1) for text in warnings.observe({"valid_rate": 0.0})] == []
+    assert len(warnings.observe({"valid_rate": 0.0})) == 1
+    assert warnings.showing == ["valid_rate"]
 
 
-def test_a_proposer_that_fits_its_task_alone_has_all_there_is():
-    learner = Table(lambda task, said: 0.0 if said == task + 10 else -60.0)
-    proposals = [proposal(t, t + 10) for t in range(4)]
-    assert mutual_information(learner, proposals) == pytest.approx(math.log(4))
-    assert mutual_information(learner, proposals[:2]) == pytest.approx(math.log(2))
+def test_the_commonest_reason_is_named():
+    warnings = EarlyWarnings()
+    row = {"valid_rate": 0.0, "invalid/unquoted": 0.3, "invalid/leak": 0.7}
+    (said,) = [text for _ in range(WINDOW) for text in warnings.observe(row)]
+    assert said.endswith("; most end as leak")
 
 
-def test_copies_of_a_task_are_no_second_task():
-    learner = Table(lambda task, said: -1.0)
-    assert mutual_information(learner, [proposal(3, 10), proposal(3, 11)]) is None
-    assert mutual_information(learner, []) is None
+@given(st.lists(st.sampled_from([0.0, 0.02, 0.3, 1.0]), max_size=40), st.integers(0, 40))
+def test_a_resumed_run_goes_on_where_it_was(values: list[float], cut: int):
+    steps = [{"valid_rate": value, "distinct_questions": 1.0 - value} for value in values]
+    whole, before = EarlyWarnings(), EarlyWarnings()
+    said = [whole.observe(step) for step in steps]
+    for step in steps[:cut]:
+        before.observe(step)
+    resumed = EarlyWarnings(steps[:cut])
+    assert resumed.showing == before.showing
+    assert [resumed.observe(step) for step in steps[cut:]] == said[cut:]
+    assert resumed.showing == whole.showing
 
 
-def test_half_of_the_information_by_hand():
-    # Two tasks; each conversation is e times as probable behind its own prompt.
-    learner = Table(lambda task, said: 0.0 if said == task + 10 else -1.0)
-    expected = 0.0 - math.log((1 + math.exp(-1)) / 2)
-    found = mutual_information(learner, [proposal(0, 10), proposal(1, 11)])
-    assert found == pytest.approx(expected, abs=1e-6)
+def test_a_run_that_finds_no_valid_question_says_so(tmp_path: Path):
+    config = SHORT.changed({"steps": WINDOW + 1, "rules": {"min_question_words": 40}, "checkpoint_every": 4})
+    watcher = Watcher()
+    path = train(config.changed({"evaluation": {"validation_every": 0}}), tmp_path / "run", watcher)
+    (said,) = [text for text in watcher.warned if text.startswith("valid_rate")]
+    assert "hardly any question is valid" in said and "most end as" in said
+    logged = [row["warnings"] for row in rows(path) if row["stage"] == "self-play"]
+    assert logged[: WINDOW - 1] == [0] * (WINDOW - 1) and min(logged[WINDOW - 1 :]) >= 1
+    assert resume(path).warned == []
 
 
-def test_every_step_in_which_the_proposer_learns_is_measured(learner, lenient_scores):
-    _, metrics = opened(learner, {}).step(0)
-    assert 0.0 <= metrics["mutual_information"] <= math.log(PROPOSALS) + 1e-6
-    solver_only = opened(learner, {"proposer": {"algorithm": "frozen"}})
-    assert "mutual_information" not in solver_only.step(0)[1]
-
-
-def test_it_is_measured_with_the_weights_that_sampled(learner, lenient_scores):
-    before = deepcopy(learner)
-    game = opened(learner, {})
-    played, metrics = game.step(0)
-    same = opened(before, {}).learners["proposer"]
-    assert mutual_information(same, played.samples["proposer"]) == metrics["mutual_information"]
-    assert mutual_information(game.learners["proposer"], played.samples["proposer"]) != pytest.approx(
-        metrics["mutual_information"], abs=1e-9
-    )
+def test_the_page_lists_every_sign_and_its_limit():
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8").partition("## Early warnings")[2]
+    for sign in SIGNS:
+        (line,) = [
+            line
+            for line in page.splitlines()
+            if line.startswith("| ") and f"`{sign.metric}`" in line.split("|")[1]
+        ]
+        assert line.split("|")[2].strip() == f"{sign.limit:g}{' above' * sign.above}"

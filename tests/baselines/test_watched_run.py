@@ -47,3 +47,15 @@ def test_a_resumed_stage_counts_on_from_where_it_was():
 
 def test_an_evaluation_has_a_bar_of_its_own_on_a_terminal():
     assert "evaluating: held-out questions" in shown(3, terminal=True)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_warning_is_said_with_the_step(terminal: bool):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=60, color_system=None)
+    with ProgressDisplay(console) as display:
+        display.stage("self-play", 50, 20)
+        display.step(METRICS)
+        display.warning(
+            "distinct_questions 0.5, below 0.8 in the mean of 10 steps: the proposer repeats itself"
+        )
+    assert "warning at self-play 21: distinct_questions 0.5, below 0.8" in console.file.getvalue()  # type: ignore[attr-defined]
