@@ -28,7 +28,8 @@ help:
 	@echo "make lint         ruff, mypy and import-linter"
 	@echo "make docs         build the documentation site into site/; a broken link fails"
 	@echo "make parity       compare with TRL, verl, torchmetrics and rliable, and play games inside TRL and verl, in .venv/parity"
-	@echo "make adapters     run what plugs the game into other frameworks with the real ones, each in .venv/adapters/NAME"
+	@echo "make adapters     run what plugs the game into other frameworks with the real ones, each in .venv/adapters/NAME;"
+	@echo "                  and open exported games with the tools that they are for"
 	@echo "make examples     run what learns with SB3, TorchRL and Tianshou, each from .venv/examples/NAME (minutes)"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
@@ -85,9 +86,9 @@ parity-tests: $(VENV)/.parity
 # Each framework brings libraries of other versions, so each has an environment of its own.
 ADAPTERS := openenv verifiers skyrl
 
-adapters: $(ADAPTERS:%=adapter-%) nemo-gym
+adapters: $(ADAPTERS:%=adapter-%) nemo-gym exports
 
-.PHONY: $(ADAPTERS:%=adapter-%) adapter-nemo_gym nemo-gym
+.PHONY: $(ADAPTERS:%=adapter-%) adapter-nemo_gym nemo-gym exports
 $(ADAPTERS:%=adapter-%) adapter-nemo_gym: adapter-%: $(VENV)/adapters/%/.installed
 	@echo "== Testing the adapter for $*"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)/adapters/$*/bin/python -m pytest tests/integrations/test_$*.py $(ARGS)
@@ -98,6 +99,10 @@ PYTHON312 ?= $(shell python3.12 -c 'import sys; print(sys.executable)' 2>/dev/nu
 nemo-gym: $(VENV)/.uv
 	@if [ -n "$(firstword $(PYTHON312))" ]; then $(MAKE) --no-print-directory adapter-nemo_gym; \
 	else echo "== Skipping NeMo-Gym, which needs Python 3.12"; fi
+
+exports: $(VENV)/adapters/exports/.installed
+	@echo "== Opening exported games with the tools that they are for"
+	$(VENV)/adapters/exports/bin/python -m pytest tests/records/test_exchange.py tests/records/test_export.py $(ARGS)
 
 EXAMPLES := sb3 torchrl tianshou
 
@@ -190,6 +195,12 @@ $(VENV)/adapters/%/.installed: $(VENV)/.uv pyproject.toml hatch_build.py tests/i
 	@echo "== Installing $* and ssp-env into $(VENV)/adapters/$*"
 	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(or $(ADAPTER_PYTHON),$(BIN)/python) $(VENV)/adapters/$*
 	$(BIN)/uv pip install --quiet --python $(VENV)/adapters/$*/bin/python -e '.[$*,serve]' -r tests/integrations/requirements/$*.txt
+	@touch $@
+
+$(VENV)/adapters/exports/.installed: $(VENV)/.uv pyproject.toml hatch_build.py tests/records/requirements.txt
+	@echo "== Installing Inspect, ATIF, datasets and openai into $(VENV)/adapters/exports (540 MB)"
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(BIN)/python $(VENV)/adapters/exports
+	$(BIN)/uv pip install --quiet --python $(VENV)/adapters/exports/bin/python -e '.[cli,parquet]' -r tests/records/requirements.txt
 	@touch $@
 
 $(VENV)/.smollm2: $(VENV)/.train

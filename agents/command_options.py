@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
 
 from agents.player_names import Prompts
 from agents.sampling_params import ENDPOINT_MAX_NEW_TOKENS, LOCAL_MAX_NEW_TOKENS
 from agents.scripted import SCRIPTED
 from ssp_env.cli.options import search_option
+from ssp_env.cli.progress import waiting
 from ssp_env.game.prompts import PROMPT_STYLES
 from ssp_env.scenario import Scenario, open_scenario
 from ssp_env.search.opening import needs_passages
@@ -110,7 +110,7 @@ def open_from_options(
         )
     own = any((corpus, index, searcher, answers, questions))
     world = world or (None if own else DEFAULT_WORLD)
-    with Console(stderr=True).status(f"Opening {corpus or index or searcher or f'the world {world}'}"):
+    with waiting(f"opening {corpus or index or searcher or f'the world {world}'}"):
         return open_scenario(
             world,
             split=split if world else "train",

@@ -32,6 +32,7 @@ from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.session import play_session
 from agents.smollm2 import SmolLM2Missing
 from ssp_env.cli.options import Corpus, IndexDirectory, Search
+from ssp_env.cli.progress import waiting
 from ssp_env.cli.rules import Attempts, MaxTurns, RAGCheck, RulesFile, RuleValues, TopK, read_rules
 from ssp_env.game import PROTOCOLS
 from ssp_env.play import ReplyError
@@ -111,7 +112,7 @@ def play(
     )  # fmt: skip
     console = Console()
     names = names_by_role(proposer, solver, reader)
-    with console.status("Loading the players"):
+    with waiting("loading the players"):
         options = PlayerOptions(
             prompts=checked_prompts(prompts), protocol=given.get("protocol", "default"),
             api_key_variable=api_key_variable, concurrency=concurrency,

@@ -334,8 +334,11 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ssp_env.cli.progress import tracked
+
     table = Table("estimator", "checked as", "cases passed", "cases failed")
-    for name, (kind, estimator) in {**ESTIMATORS, **verl_estimators(DISCOUNT, LAMBDA)}.items():
+    estimators = {**ESTIMATORS, **verl_estimators(DISCOUNT, LAMBDA)}
+    for name, (kind, estimator) in tracked(estimators.items(), "checking estimators"):
         results = check_estimator(estimator, kind)
         failed = [result.case for result in results if not result.passed]
         passed = f"{len(results) - len(failed)} of {len(results)}"

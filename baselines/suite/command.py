@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -197,7 +198,9 @@ def verify(
 
 
 def _is_repeated(console: Console, entry: Entry, one: Mapping[str, Any], out: Path) -> bool:
-    again = outcome(entry, one["track"], one["task"], one["seed"], one["budget"], out)
+    # A run that learns has a display of its own.
+    with waiting(f"playing {one['task']}") if one["track"] == "play" else nullcontext():
+        again = outcome(entry, one["track"], one["task"], one["seed"], one["budget"], out)
     found = differences(one, again)
     what = f"{one['task']}, seed {one['seed']}, {one['budget']:,} tokens"
     print_text(console, f"{what}: {'; '.join(found) or 'equal to the last digit'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 import ssp_env
-from ssp_env.cli.progress import read_share, tracked
+from ssp_env.cli.progress import read_share, tracked, waiting
 from ssp_env.data.lines import DataFileError
 from ssp_env.objects import add_current_folder
 from ssp_env.records import Episode, numbered_episodes
@@ -123,15 +124,18 @@ def open_searched(
     if len(given) > 1:
         raise ValueError(f"expected one of --world, --corpus and --index, got {' and '.join(given)}")
     own = corpus is not None or index is not None
-    return open_scenario(
-        None if own else world or DEFAULT_WORLD,
-        split="heldout" if heldout else "train",
-        index=world_index,
-        corpus=corpus,
-        search=search_option(index, search),
-        watch=lambda passages: tracked(passages, "indexing passages"),
-        **asked,
-    )
+    # Vectors are made when all passages have been read, and nobody counts them.
+    embeds = search is not None and search.startswith(("dense:", "hybrid:"))
+    with waiting("embedding passages") if embeds else nullcontext():
+        return open_scenario(
+            None if own else world or DEFAULT_WORLD,
+            split="heldout" if heldout else "train",
+            index=world_index,
+            corpus=corpus,
+            search=search_option(index, search),
+            watch=None if embeds else lambda passages: tracked(passages, "indexing passages"),
+            **asked,
+        )
 
 
 def search_option(index: Path | None, search: str | None) -> Path | str | None:

@@ -1,6 +1,7 @@
 """One style of progress: seen on terminals, on stderr; nothing of it in pipes and files."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -36,6 +37,16 @@ def test_nothing_of_it_is_in_a_pipe(capfd, tmp_path):
     assert list(tracked([1, 2], "d")) == [1, 2]
     assert list(tracked(iter([1, 2]), "e", 2)) == [1, 2]
     assert capfd.readouterr() == ("", "")
+
+
+def test_there_is_one_style():
+    """No other module makes a bar or a spinner of its own."""
+    folders = ("ssp_env", "agents", "baselines", "benchmarks")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    own = re.compile(r"rich\.progress import (\([^)]*|[^\n(]*)\b(Progress|track)\b|\.status\(f?\"")
+    made = [str(file.relative_to(ROOT)) for file in files if own.search(file.read_text(encoding="utf-8"))]
+    assert made == []
+    assert own.search("from rich.progress import BarColumn, Progress") and own.search('console.status("x")')
 
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TERM": "xterm"}

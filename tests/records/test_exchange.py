@@ -99,7 +99,7 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["atif"]
 
 
-# -- their own tools; none of them is light enough for the development environment --------------------------
+# -- their own tools, which are too heavy for the development environment: make exports ----------------------
 # Run by hand on 127 games of a training run, of scripted players and of every kind above: harbor 0.26.0 (its
 # validator) and atif 1.8.0 take all documents, inspect_ai 0.3.285 reads all 636 samples and writes them as
 # .eval, and 517 conversations are messages of the types of openai 3.57.
@@ -114,11 +114,11 @@ def test_atif_documents_are_valid(recorded):
         documents = list(atif_documents(recorded))
         assert [model.model_validate(document).schema_version for document in documents] == ["ATIF-v1.7"] * 7
         return
-    pytest.skip("needs atif or harbor: pip install atif")
+    pytest.skip("needs atif or harbor: make exports")
 
 
 def test_inspect_reads_the_log(recorded, tmp_path):
-    log = pytest.importorskip("inspect_ai.log", reason="needs inspect_ai: pip install inspect_ai")
+    log = pytest.importorskip("inspect_ai.log", reason="needs inspect_ai: make exports")
     count = write_inspect(recorded, tmp_path / "log.json", created=CREATED, roles=ROLES)
     found = log.read_eval_log(str(tmp_path / "log.json"))
     assert found.status == "success" and len(found.samples) == count == 18
@@ -127,7 +127,7 @@ def test_inspect_reads_the_log(recorded, tmp_path):
 
 
 def test_chats_are_messages_of_openai(recorded):
-    types = pytest.importorskip("openai.types.chat", reason="needs openai: pip install openai")
+    types = pytest.importorskip("openai.types.chat", reason="needs openai: make exports")
     from pydantic import TypeAdapter
 
     messages = TypeAdapter(list[types.ChatCompletionMessageParam])
