@@ -34,6 +34,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "BM25, stop words kept": {"drop_stop_words": False},
     "BM25, title x2": {"title_boost": 2.0},
     "BM25, title x0.5": {"title_boost": 0.5},
+    "BM25, one field": {"one_field": True},
     "BM25, scored when asked": {"prune_above": None, "eager_up_to": 0},
     "BM25, every query pruned": {"prune_above": 0, "eager_up_to": 0},
 }

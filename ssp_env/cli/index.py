@@ -71,6 +71,9 @@ def build(
     title_boost: Annotated[
         float, typer.Option(help="Factor by which words of the title count more than words of the text.")
     ] = 1.0,
+    one_field: Annotated[
+        bool, typer.Option(help="Score title and text as one text instead of summing both scores.")
+    ] = False,
     exact: Annotated[
         bool, typer.Option(help="Rank every passage that has any word of a query, however long that takes.")
     ] = False,
@@ -82,6 +85,14 @@ def build(
             min=0,
         ),
     ] = BM25Settings.eager_up_to,
+    eager_memory: Annotated[
+        float | None,
+        typer.Option(
+            help="The same by memory instead of passages: if it takes at most so many gigabytes while the "
+            "index is built.",
+            min=0,
+        ),
+    ] = None,
     part_words: PartWords = None,
     part_overlap: PartOverlap = PartSize.overlap,
     skip_bad: SkipBad = False,
@@ -97,11 +108,19 @@ def build(
         title_boost,
         None if exact else BM25Settings.prune_above,
         eager_up_to,
+        one_field=one_field,
     )
     console = Console(stderr=True)
     try:
         with _reading(opened, console, skip_bad) as (passages, report):
-            manifest = build_index(passages, out, settings, source=opened.identity, progress=report)
+            manifest = build_index(
+                passages,
+                out,
+                settings,
+                source=opened.identity,
+                eager_memory=None if eager_memory is None else int(eager_memory * 1e9),
+                progress=report,
+            )
     except OSError:
         console.print(
             f"What was built so far is in {unfinished_build(out.resolve())}: run the command again to "

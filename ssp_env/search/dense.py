@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from ssp_env.game.passage import Passage
 from ssp_env.objects import missing_extra
+from ssp_env.search.dense_vectors import Progress, Vectors, clear, encode, resumed, workshop
 from ssp_env.search.encoders import Encoder
 from ssp_env.search.engine import check_corpus, check_search, hashed_bytes, passages_by_id, sample_passages
 
@@ -35,8 +35,6 @@ _SCORE_NOISE = 1e-5
 _SCORE_DIGITS = 6
 _TIE_MARGIN = 8
 
-
-Vectors = NDArray[np.float32]
 
 # faiss wants about this many training vectors per cluster.
 _POINTS_PER_CENTROID = 39
@@ -93,6 +91,9 @@ class DenseEngine:
         index: `Flat()` compares every vector, `HNSW()` and `IVFPQ()` are approximate and faster.
         path: Directory for vectors and index, which are then memory-mapped; they are held in memory if None.
             A directory of the same corpus, encoder and settings is opened; any other content is refused.
+            Vectors are saved as they come, in `.NAME.building` beside it: after a kill the same call goes
+            on.
+        progress: Told how many texts are encoded.
 
     Raises:
         ModuleNotFoundError: If faiss is missing; the message names the extra.
@@ -107,6 +108,7 @@ class DenseEngine:
         *,
         index: IndexKind = Flat(),
         path: str | os.PathLike[str] | None = None,
+        progress: Progress = lambda stage, done, total: None,
     ) -> None:
         self._faiss_version: str = load_faiss().__version__
         self._passages = sorted(passages, key=attrgetter("id"))
@@ -115,10 +117,10 @@ class DenseEngine:
         self._kind = index
         self._fingerprint: str | None = None
         if path is None:
-            vectors = encoder.passages(self._passages)
+            vectors = encode(self._passages, encoder, progress)
             self._vectors, self._index = vectors, build_index(vectors, index)
         else:
-            self._vectors, self._index = self._open(Path(path))
+            self._vectors, self._index = self._open(Path(path), progress)
 
     def __len__(self) -> int:
         """Return the number of passages."""
@@ -183,11 +185,11 @@ class DenseEngine:
         order = np.lexsort((rows, -exact))[:top_k]
         return [replace(self._passages[rows[place]], score=float(exact[place])) for place in order]
 
-    def _open(self, path: Path) -> tuple[Vectors, Any]:
+    def _open(self, path: Path, progress: Progress) -> tuple[Vectors, Any]:
         if path.exists() and not path.is_dir():
             raise ValueError(f"the index needs a directory, got the file {path}")
         if not path.exists() or not any(path.iterdir()):
-            self._build_directory(path)
+            self._build_directory(path, progress)
         if _manifest(path) != self._expected_manifest():
             raise ValueError(
                 f"{path} holds something other than the index of this corpus with this encoder and these "
@@ -198,19 +200,26 @@ class DenseEngine:
             raise ValueError(f"{path / _VECTORS} is damaged: {vectors.dtype} of shape {vectors.shape}")
         return vectors, None if isinstance(self._kind, Flat) else open_index(path / _INDEX)
 
-    def _build_directory(self, path: Path) -> None:
+    def _build_directory(self, path: Path, progress: Progress) -> None:
         """Build aside and rename, so that an interrupted build leaves nothing at `path`."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as workshop:
-            building = Path(workshop, "index")
-            building.mkdir()
-            vectors = self._encoder.passages(self._passages)
-            np.save(building / _VECTORS, vectors, allow_pickle=False)
+        manifest = self._expected_manifest()
+        with workshop(path) as folder:
+            pieces = resumed(self._passages, self._encoder, folder, manifest, progress)
+            vectors: Any = None
+            done = 0
+            for piece in pieces:
+                if vectors is None:
+                    shape = (len(self), piece.shape[1])
+                    vectors = np.lib.format.open_memmap(folder / _VECTORS, "w+", np.float32, shape)
+                vectors[done : done + len(piece)] = piece
+                done += len(piece)
+            vectors.flush()
             index = build_index(vectors, self._kind)
             if index is not None:
-                save_index(index, building / _INDEX)
-            (building / _MANIFEST).write_text(json.dumps(self._expected_manifest(), indent=2) + "\n")
-            os.replace(building, path)
+                save_index(index, folder / _INDEX)
+            (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+            clear(folder)
+            os.replace(folder, path)
 
     def _expected_manifest(self) -> dict[str, Any]:
         return {

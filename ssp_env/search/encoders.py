@@ -45,17 +45,26 @@ class Encoder:
 
     def queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of queries, float32 of shape (n, d)."""
-        return self._vectors([self.query_prefix + text for text in texts])
+        return self.vectors([self.query_prefix + text for text in texts])
 
     def passages(self, passages: Sequence[Passage]) -> NDArray[np.float32]:
         """Return the vectors of passages, title and text, float32 of shape (n, d)."""
-        return self._vectors([f"{self.passage_prefix}{page.title}\n{page.text}" for page in passages])
+        return self.vectors([self.passage_text(page) for page in passages])
+
+    def passage_text(self, passage: Passage) -> str:
+        """Return what stands for a passage: the prefix, its title and its text."""
+        return f"{self.passage_prefix}{passage.title}\n{passage.text}"
 
     def settings(self) -> str:
         """Return one line with everything that the vectors depend on."""
         return f"{self.name} {self.query_prefix!r} {self.passage_prefix!r} normalize={self.normalize}"
 
-    def _vectors(self, texts: list[str]) -> NDArray[np.float32]:
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the vectors of texts as they are, without a prefix, float32 of shape (n, d).
+
+        Raises:
+            ValueError: If the encoder returns anything but finite float32 vectors, one for each text.
+        """
         encodable = [text.encode("utf-8", "replace").decode() for text in texts]
         # Equal texts are encoded once: in another batch their vectors could differ in the last bits.
         distinct = list(dict.fromkeys(encodable))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,13 @@ def _with_encoder(kind: str, model: str, passages: list[Passage], bm25: dict[str
     from ssp_env.search.encoders import sentence_transformer
     from ssp_env.search.hybrid import HybridEngine
 
-    dense = DenseEngine(passages, sentence_transformer(model))
+    dense = DenseEngine(passages, sentence_transformer(model), progress=_told_on_terminal)
     if kind == "dense":
         return dense
     return HybridEngine([BM25Engine(passages, **bm25), dense], weights=[BM25_WEIGHT, 1.0])
+
+
+def _told_on_terminal(stage: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        print(f"\r{stage} passages: {done:,} of {total:,}", end=end, file=sys.stderr, flush=True)

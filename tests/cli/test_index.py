@@ -11,6 +11,7 @@ import pytest
 
 from ssp_env import cli
 from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.corpus import read_corpus
 from ssp_env.worlds import World, WorldConfig, world_preset
 
 SSP = [sys.executable, "-c", "from ssp_env.cli import main; main()"]
@@ -73,6 +74,18 @@ def test_for_which_corpora_scores_are_computed_beforehand_can_be_chosen(ssp, tmp
     assert "ranking          bm25 eager" in ssp("index", "build", corpus, "--out", tmp_path / "a")[1].out
     shown = ssp("index", "build", corpus, "--out", tmp_path / "b", "--eager-up-to", 29)[1].out
     assert "ranking          bm25 tantivy" in shown and "eager_up_to      29" in shown
+    shown = ssp("index", "build", corpus, "--out", tmp_path / "c", "--eager-memory", 0.00001)[1].out
+    assert "ranking          bm25 tantivy" in shown
+    shown = ssp("index", "build", corpus, "--out", tmp_path / "d", "--eager-memory", 0.1)[1].out
+    assert "ranking          bm25 eager" in shown
+
+
+def test_title_and_text_can_be_scored_as_one_text(ssp, tmp_path):
+    corpus = write(tmp_path / "c.jsonl", 30)
+    shown = ssp("index", "build", corpus, "--out", tmp_path / "a", "--one-field")[1].out
+    assert "one_field        True" in shown
+    engine = BM25Engine.open(tmp_path / "a")
+    assert engine.fingerprint() == BM25Engine(read_corpus(corpus), one_field=True).fingerprint()
 
 
 def test_a_bad_line_is_named_and_skipped_only_if_asked(ssp, tmp_path):

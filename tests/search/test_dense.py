@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from ssp_env.game.passage import Passage
-from ssp_env.search import dense
+from ssp_env.search import dense, dense_vectors
 from ssp_env.search.dense import HNSW, IVFPQ, DenseEngine, Flat
 from ssp_env.search.encoders import Encoder
 from ssp_env.testing import check_engine
@@ -17,6 +19,7 @@ pytest.importorskip("faiss", reason="needs faiss: pip install 'ssp-env[dense]'")
 
 KINDS = [Flat(), HNSW(), IVFPQ()]
 MAPS = Path("/proc/self/maps")
+ROOT = Path(__file__).parents[2]
 WORDS = [f"word{number}" for number in range(300)]
 
 
@@ -247,7 +250,107 @@ def test_truncated_vectors_are_refused(tmp_path):
         DenseEngine(corpus(3), HASHED_WORDS, path=tmp_path / "index")
 
 
-def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
+def stopping(after, error=KeyboardInterrupt):
+    """An encoder as HASHED_WORDS, interrupted after some texts, and the texts that it is given."""
+    seen = []
+
+    def stop(texts):
+        if len(seen) >= after:
+            raise error
+        seen.extend(texts)
+        return encode(texts)
+
+    return dataclasses.replace(HASHED_WORDS, encode=stop), seen
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("pieces", [0, 1, 3])
+def test_an_interrupted_build_goes_on_where_it_was(tmp_path, monkeypatch, pieces, kind):
+    monkeypatch.setattr(dense_vectors, "PIECE", 16)
+    pages = [*corpus(60), Passage("same", "page7", corpus(60)[7].text)]
+    path, whole = tmp_path / "index", tmp_path / "whole"
+    DenseEngine(pages, HASHED_WORDS, index=kind, path=whole)
+    with pytest.raises(KeyboardInterrupt):
+        DenseEngine(pages, stopping(16 * pieces)[0], index=kind, path=path)
+    assert not path.exists()
+    assert (tmp_path / ".index.building").exists() == (pieces > 0)
+    encoder, seen = stopping(1000)
+    told = []
+    engine = DenseEngine(pages, encoder, index=kind, path=path, progress=lambda *how: told.append(how))
+    # The page that says what another one says is encoded once.
+    assert len(seen) == 60 - 16 * pieces
+    assert told[0] == ("Encoding", 16 * pieces, 60) and told[-1] == ("Encoding", 60, 60)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"index", "whole"}
+    for file in whole.iterdir():
+        assert (path / file.name).read_bytes() == file.read_bytes(), file.name
+    assert engine.search(["word1 word2"], 9) == DenseEngine(pages, HASHED_WORDS, index=kind).search(
+        ["word1 word2"], 9
+    )
+
+
+def test_what_was_saved_of_another_corpus_or_is_cut_short_is_done_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(dense_vectors, "PIECE", 8)
+    workshop = tmp_path / ".index.building"
+    for damage, pages in (
+        (lambda: None, corpus(30, seed=1)),
+        (lambda: (workshop / "encoded.bin").write_bytes(b"short"), corpus(30)),
+        (lambda: (workshop / "encoded.json").write_text("{"), corpus(30)),
+        (lambda: (workshop / "encoded.bin").unlink(), corpus(30)),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            DenseEngine(corpus(30), stopping(16)[0], path=tmp_path / "index")
+        damage()
+        encoder, seen = stopping(1000)
+        engine = DenseEngine(pages, encoder, path=tmp_path / "index")
+        assert len(seen) == 30
+        assert np.array_equal(engine._vectors, HASHED_WORDS.passages(pages))
+        shutil.rmtree(tmp_path / "index")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tests.search.hashed_words import HASHED_WORDS
+from tests.search.test_dense import corpus
+from ssp_env.search import dense_vectors
+from ssp_env.search.dense import DenseEngine
+dense_vectors.PIECE = 16
+def progress(stage, done, total):
+    if done == 48:
+        os.kill(os.getpid(), 9)
+DenseEngine(corpus(100), HASHED_WORDS, path=Path(sys.argv[1]), progress=progress)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_build_that_is_killed_gives_the_index_of_one_that_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(dense_vectors, "PIECE", 16)
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "index")], cwd=ROOT, check=False)
+    assert ended.returncode == -9 and not (tmp_path / "index").exists()
+    encoder, seen = stopping(1000)
+    DenseEngine(corpus(100), encoder, path=tmp_path / "index")
+    assert len(seen) == 52
+    DenseEngine(corpus(100), HASHED_WORDS, path=tmp_path / "whole")
+    for file in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "index" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_second_process_does_not_build_where_one_is_building(tmp_path):
+    building = dense_vectors.workshop(tmp_path / "index")
+    with building, pytest.raises(ValueError, match="another process is building"):
+        DenseEngine(corpus(3), HASHED_WORDS, path=tmp_path / "index")
+    assert DenseEngine(corpus(3), HASHED_WORDS, path=tmp_path / "index").search(["word1"], 1)[0]
+
+
+def test_an_encoder_that_changes_its_dimension_is_refused(monkeypatch):
+    monkeypatch.setattr(dense_vectors, "PIECE", 2)
+    dimensions = iter((4, 5))
+    changing = Encoder("changing", lambda texts: np.ones((len(texts), next(dimensions)), np.float32))
+    with pytest.raises(ValueError, match="changing: expected vectors of dimension 4 as before, got 5"):
+        DenseEngine(corpus(4), changing)
+
+
+def test_an_index_that_cannot_be_built_keeps_its_vectors(tmp_path, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
@@ -255,8 +358,9 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
         patch.setattr(dense, "build_index", interrupted)
         with pytest.raises(KeyboardInterrupt):
             DenseEngine(corpus(3), HASHED_WORDS, path=tmp_path / "index")
-    assert list(tmp_path.iterdir()) == []
-    assert DenseEngine(corpus(3), HASHED_WORDS, path=tmp_path / "index").search(["word1"], 1)[0]
+    encoder, seen = stopping(1000)
+    assert DenseEngine(corpus(3), encoder, path=tmp_path / "index").search(["word1"], 1)[0]
+    assert seen == ["word1"]
 
 
 def test_without_faiss_the_error_names_the_extra(monkeypatch):

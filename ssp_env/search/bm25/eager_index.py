@@ -222,8 +222,8 @@ def compute_scores(
     words = {field: array("i") for field in FIELDS}
     lengths = {field: array("i") for field in FIELDS}
     for done, passage in enumerate(passages, start=1):
-        for field in FIELDS:
-            found = analyze(getattr(passage, field))
+        for field, text in zip(FIELDS, tokenizer.fields(passage), strict=True):
+            found = analyze(text)
             words[field].extend(map(numbers.__getitem__, found))
             lengths[field].append(len(found))
         if done % _REPORT == 0:

@@ -61,6 +61,7 @@ class BM25Engine:
             are computed when a query comes, with lengths of texts rounded to a byte.
         tokenization: How texts become words. 1 is that of earlier versions, which neither folded texts nor
             found words in scripts without spaces.
+        one_field: Score title and text as one text instead of summing what each of them adds.
 
     Raises:
         ValueError: If the corpus is empty, two passages share an id, or `path` holds something else.
@@ -91,9 +92,17 @@ class BM25Engine:
         prune_above: int | None = 50_000,
         eager_up_to: int = 150_000,
         tokenization: int = TOKENIZATION,
+        one_field: bool = False,
     ) -> None:
         settings = BM25Settings(
-            stem, drop_stop_words, all_words_first, title_boost, prune_above, eager_up_to, tokenization
+            stem,
+            drop_stop_words,
+            all_words_first,
+            title_boost,
+            prune_above,
+            eager_up_to,
+            tokenization,
+            one_field,
         )
         if path is not None:
             self._open(_directory_of(passages, Path(path), settings), exact=False)

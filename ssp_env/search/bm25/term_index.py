@@ -271,8 +271,8 @@ def _writer(index: tantivy.Index, tokenizer: Tokenizer, heap: int) -> Iterator[t
 
 
 def _document(passage: Passage, position: int, tokenizer: Tokenizer) -> tantivy.Document:
-    prepare = tokenizer.prepare
-    return tantivy.Document(title=prepare(passage.title), text=prepare(passage.text), row=position)
+    title, text = map(tokenizer.prepare, tokenizer.fields(passage))
+    return tantivy.Document(title=title, text=text, row=position)
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -10,6 +10,7 @@ from math import isfinite
 
 import tantivy
 
+from ssp_env.game.passage import Passage
 from ssp_env.words import searchable
 
 TERM_INDEX = f"bm25 tantivy={version('tantivy')}"
@@ -34,7 +35,8 @@ class BM25Settings:
 
     Raises:
         TypeError: If a value is of another type.
-        ValueError: If `title_boost` is not a number above 0, or `prune_above` or `eager_up_to` is negative.
+        ValueError: If `title_boost` is not a number above 0, or another than 1 with `one_field`, or
+            `prune_above` or `eager_up_to` is negative.
     """
 
     stem: bool = True
@@ -44,15 +46,18 @@ class BM25Settings:
     prune_above: int | None = 50_000
     eager_up_to: int = 150_000
     tokenization: int = TOKENIZATION
+    one_field: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("stem", "drop_stop_words", "all_words_first"):
+        for name in ("stem", "drop_stop_words", "all_words_first", "one_field"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if isinstance(self.title_boost, bool) or not isinstance(self.title_boost, int | float):
             raise TypeError(f"title_boost must be a number, got {self.title_boost!r}")
         if not (isfinite(self.title_boost) and self.title_boost > 0):
             raise ValueError(f"title_boost must be above 0 and finite, got {self.title_boost}")
+        if self.one_field and self.title_boost != 1:
+            raise ValueError(f"title_boost needs a field for titles, got {self.title_boost} with one_field")
         if self.prune_above is not None and type(self.prune_above) is not int:
             raise TypeError(f"prune_above must be a whole number or None, got {self.prune_above!r}")
         if self.prune_above is not None and self.prune_above < 0:
@@ -74,9 +79,11 @@ class BM25Settings:
 
     def __str__(self) -> str:
         values = asdict(self)
+        # Indexes of the time before there were these keep their fingerprints.
         if self.tokenization == 1:
-            # Indexes of that time keep their fingerprints.
             del values["tokenization"]
+        if not self.one_field:
+            del values["one_field"]
         return " ".join(f"{name}={value}" for name, value in values.items())
 
 
@@ -103,9 +110,16 @@ class Tokenizer:
 
     def __init__(self, settings: BM25Settings) -> None:
         self._folds = settings.tokenization > 1
+        self._one_field = settings.one_field
         self.analyzer = make_analyzer(settings.stem, folds=self._folds)
         self._words = make_analyzer(stem=False, folds=self._folds)
         self._of_queries = make_analyzer(settings.stem, settings.drop_stop_words, folds=self._folds)
+
+    def fields(self, passage: Passage) -> tuple[str, str]:
+        """Return what is indexed as title and as text of a passage, in the order of `FIELDS`."""
+        if self._one_field:
+            return "", f"{passage.title}\n{passage.text}"
+        return passage.title, passage.text
 
     def prepare(self, text: str) -> str:
         """Return the text of a passage as `analyzer` takes it."""

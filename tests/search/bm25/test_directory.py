@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.game.passage import Passage
-from ssp_env.search.bm25 import BM25Engine, passage_file, term_index
+from ssp_env.search.bm25 import BM25Engine, builder, passage_file, term_index
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import IndexDirectoryError, check_index, read_manifest
 from ssp_env.search.bm25.passage_file import (
@@ -76,6 +76,34 @@ def test_added_passages_rank_as_if_they_had_always_been_there(tmp_path_factory, 
         assert {hit.id: hit.score for hit in found} == pytest.approx({hit.id: hit.score for hit in expected})
     assert engine.sample(np.random.default_rng(0), 9) == memory.sample(np.random.default_rng(0), 9)
     assert check_index(path).passages == len(corpus)
+
+
+@pytest.mark.parametrize(("memory", "eager"), [(0, False), (10**5, False), (10**7, True)])
+def test_scores_are_computed_beforehand_if_they_fit_into_the_memory_given(tmp_path, memory, eager):
+    pages = world(1000)
+    manifest = build_index(pages, tmp_path / "index", source=None, eager_memory=memory)
+    assert manifest.settings.is_eager(manifest.passages) == eager
+    size = sum((tmp_path / "index" / name).stat().st_size for name in manifest.passage_files)
+    assert manifest.settings.eager_up_to == memory * len(pages) // (14 * size)
+    found = BM25Engine.open(tmp_path / "index").search(questions(10), 5)
+    assert found == in_memory(1000, 1000 * eager).search(questions(10), 5)
+
+
+def test_a_build_for_another_memory_is_begun_anew(tmp_path, monkeypatch):
+    path, pages = tmp_path / "index", world(1000)
+
+    def full(*arguments):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builder, "write_terms", full)
+        with pytest.raises(OSError, match="full"):
+            build_index(pages, path, source="the world", eager_memory=0)
+    told = []
+    build_index(
+        pages, path, source="the world", eager_memory=10**7, progress=lambda *how: told.append(how[0])
+    )
+    assert "Reading" in told and read_manifest(path).settings.is_eager(1000)
 
 
 @pytest.mark.parametrize("eager", [0, 600, 1000])

@@ -429,3 +429,23 @@ def test_an_engine_pickles_and_ranks_as_before(tmp_path, settings):
         assert copy.fingerprint() == engine.fingerprint()
         queries = ["river belin", "the", "page 3"]
         assert copy.search(queries, 4) == engine.search(queries, 4)
+
+
+def test_one_field_ranks_as_texts_that_begin_with_their_titles(form):
+    joined = [Passage(page.id, "", f"{page.title} {page.text}") for page in TERSE]
+    queries = ["belin rival", "tavor", "corun velmo mayor", "mother dalis belin sarn"]
+    one, expected = BM25Engine(TERSE, one_field=True), BM25Engine(joined)
+    for found, same in zip(one.search(queries, 6), expected.search(queries, 6), strict=True):
+        assert [(page.id, page.score) for page in found] == [(page.id, page.score) for page in same]
+        assert all(page.title for page in found)
+    assert one.search(queries, 6) != BM25Engine(TERSE).search(queries, 6)
+    assert one.fingerprint() != BM25Engine(TERSE).fingerprint()
+    assert pickle.loads(pickle.dumps(one)).fingerprint() == one.fingerprint()
+
+
+def test_settings_of_two_fields_are_named_as_before():
+    assert "one_field" not in str(BM25Settings()) and "one_field=True" in str(BM25Settings(one_field=True))
+    with pytest.raises(ValueError, match="title_boost needs a field for titles"):
+        BM25Settings(one_field=True, title_boost=2.0)
+    with pytest.raises(TypeError, match="one_field must be True or False"):
+        BM25Settings(one_field=1)
