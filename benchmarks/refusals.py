@@ -24,10 +24,10 @@ from rich.table import Table
 
 from baselines.models import open_model, policies_of_roles
 from baselines.run_directory import RunDirectory
-from baselines.run_files import self_play_rows
+from baselines.run_files import WARM_START, self_play_rows
 from baselines.self_play import SelfPlay
 from baselines.tracking import METRICS
-from baselines.train import EPISODES, WARM_START
+from baselines.train import EPISODES
 from benchmarks.earlier_rules import earlier_violation, newly_refused
 from ssp_env.records import read_episodes, retold
 
