@@ -29,6 +29,7 @@ from agents.player_names import PlayerOptions
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.scripted import SCRIPTED
 from baselines.evaluation.progress import prepare_models
+from baselines.run_files import WARM_START
 from ssp_env.cli.options import Corpus, IndexDirectory, Search, print_text, table
 from ssp_env.cli.progress import counted, waiting
 from ssp_env.cli.rules import Attempts, MaxTurns, RulesFile, RuleValues, TopK, read_rules
@@ -54,8 +55,8 @@ Solvers = Annotated[
 Run = Annotated[
     Path | None,
     typer.Option(
-        help="A run with models of many steps, RUN/models (ssp train --set models_every=20): they take part "
-        "in both roles, and are followed from the first to the last."
+        help="A run with models of many steps, RUN/models (ssp train --set models_every=20): they and its "
+        "warm start take part in both roles, and are followed from the first to the last."
     ),
 ]
 ReaderName = Annotated[
@@ -144,7 +145,7 @@ def league(
 
 
 def models_of(run: Path) -> list[str]:
-    """Return the models that a run has kept along the way, the first step first.
+    """Return the warm start and the models that a run has kept along the way, the first step first.
 
     Raises:
         ValueError: If there are fewer than two.
@@ -155,7 +156,8 @@ def models_of(run: Path) -> list[str]:
             f"expected at least two models in {run / 'models'}, found {len(found)}: train with "
             "--set models_every=20, which keeps the model of every 20th step"
         )
-    return found
+    start = run / WARM_START
+    return [str(start), *found] if start.is_dir() else found
 
 
 def _check(sides: tuple[Sequence[str], Sequence[str]], reader: str) -> None:
@@ -180,7 +182,7 @@ def _report(played: CrossPlay, followed: Sequence[str], out: Path, options: Mapp
     with waiting("working out ratings"):
         ratings = rate(played)
         if followed:
-            sequence = [Path(name).name.lstrip("0") or "0" for name in followed], trends(played, followed)
+            sequence = [_step_of(name) for name in followed], trends(played, followed)
     data = {
         "version": VERSION,
         **options,
@@ -197,6 +199,11 @@ def _report(played: CrossPlay, followed: Sequence[str], out: Path, options: Mapp
     with waiting("drawing"):
         draw(out / "league", played, ratings, sequence)
     _print(played, ratings, sequence, out)
+
+
+def _step_of(name: str) -> str:
+    folder = Path(name).name
+    return "0" if folder == WARM_START else folder.lstrip("0")
 
 
 def _print(

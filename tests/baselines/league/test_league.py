@@ -2,12 +2,13 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agents.scripted import ScriptedSolver
-from baselines.league.command import models_of
+from baselines.league.command import _step_of, models_of
 from baselines.league.rounds import RoundRobin
 from ssp_env.records import read_episodes
 from ssp_env.scenario import open_scenario
@@ -133,3 +134,6 @@ def test_models_of_a_run_come_in_the_order_of_their_steps(tmp_path):
     for step in (100, 20, 1000):
         (tmp_path / "models" / f"{step:06d}").mkdir(parents=True)
     assert [name[-6:] for name in models_of(tmp_path)] == ["000020", "000100", "001000"]
+    (tmp_path / "warm-start").mkdir()
+    assert [Path(name).name for name in models_of(tmp_path)][:2] == ["warm-start", "000020"]
+    assert [_step_of(name) for name in models_of(tmp_path)] == ["0", "20", "100", "1000"]
