@@ -79,8 +79,10 @@ class RolloutWorker:
             version: Number of the step before whose update the weights are from; that of this step if None.
         """
         config = self.config
+        # Two steps with the same weights need two names, because players draw random numbers by them.
+        name = str(number) if version in (None, number) else f"{number}-with-{version}"
         for policy in self.learning.values():
-            policy.published(str(number if version is None else version))
+            policy.published(name)
         if self._frozen is not None:
             # Its random numbers depend on this name, which a resumed run must not choose anew.
             self._frozen.published("before")

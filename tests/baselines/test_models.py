@@ -214,9 +214,13 @@ def test_a_run_from_cloning_to_the_end_can_be_killed_and_resumed(folder: Path, t
 
 
 @pytest.mark.parametrize(
-    ("lora_rank", "merged"), [(0, False), (2, False), (2, True)], ids=["full", "lora", "merged"]
+    ("lora_rank", "merged", "staleness"),
+    [(0, False, 0), (2, False, 0), (2, True, 0), (2, False, 1)],
+    ids=["full", "lora", "merged", "ahead"],
 )
-def test_a_vllm_server_gets_the_weights_of_every_step(tmp_path: Path, lora_rank: int, merged: bool):
+def test_a_vllm_server_gets_the_weights_of_every_step(
+    tmp_path: Path, lora_rank: int, merged: bool, staleness: int
+):
     """A server that speaks vLLM's protocol samples; what it is sent comes from the run's folder."""
     tokenizer = byte_tokenizer()
     build_model(len(tokenizer)).save_pretrained(tmp_path / "model")
@@ -237,11 +241,12 @@ def test_a_vllm_server_gets_the_weights_of_every_step(tmp_path: Path, lora_rank:
                 "learner": {"old_logprobs": "recomputed"},
             }
         )
-        config = config.changed({"rollout": {"context_window": 8192, "merge_adapter": merged}})
+        more = {"context_window": 8192, "merge_adapter": merged, "staleness": staleness}
+        config = config.changed({"rollout": more})
         run = RunDirectory.create(tmp_path / "run", config)
         summary = Training(config, run, Watcher()).train()
         said = asked(url)
-    versions = ["before", "0", "1", "after"]
+    versions = ["before", "0", "1-with-0" if staleness else "1", "after"]
     wanted = [f"load {'-'.join(ROLES)}@{version}" for version in versions]
     if merged or not lora_rank:
         wanted = [f"version {version}" for version in versions]
