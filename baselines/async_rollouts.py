@@ -10,8 +10,10 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,7 +115,8 @@ class AsyncRollouts:
         if self._worker is None:
             return
         if self._process.done() and not self._process.exception():
-            os.kill(self._process.result(), signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self._process.result(), signal.SIGKILL)
         self._worker.shutdown(cancel_futures=True)
         self._worker = None
         self._games.clear()
@@ -123,7 +126,7 @@ class AsyncRollouts:
         if self._worker is None:
             self._worker = ProcessPoolExecutor(
                 1,
-                multiprocessing.get_context("spawn"),
+                _context(),
                 _begin,
                 (self._config, self._run, self._state, torch.get_num_threads(), self._begin),
             )
@@ -153,6 +156,15 @@ class AsyncRollouts:
             version: state_of(str(version), kept)
             for version in sorted({int(name.partition("/")[0]) for name in kept})
         }
+
+
+def _context() -> BaseContext:
+    """Return how processes are started: forked by a server that has loaded torch, where that is possible."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 class _Reopened(Mapping[str, Scenario]):

@@ -63,29 +63,23 @@ def test_games_are_played_with_the_weights_of_one_update_before(ahead_run: Path,
     assert logged[0]["max_ratio_error"] < 1e-4 < min(row["max_ratio_error"] for row in logged[1:])
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_games_it_had_in_hand(
-    ahead_run: Path, warm_start: Path, tmp_path: Path
-):
-    path = tmp_path / "run"
-    with pytest.raises(Interrupted):
-        train(AHEAD, path, Watcher("self-play 3", press_ctrl_c), warm_start)
-    resume(path)
-    assert_same_run(path, ahead_run)
-
-
-def test_a_worker_that_is_killed_is_replaced(
+def test_a_run_that_was_stopped_and_whose_worker_was_killed_ends_as_if_nobody_had_disturbed_it(
     ahead_run: Path, warm_start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
     play = AsyncRollouts.play
 
     def killing(self: AsyncRollouts, number: int) -> Rollout:
-        if number == 2:
+        if number == 1:
             os.kill(self._process.result(), signal.SIGKILL)
         return play(self, number)
 
     monkeypatch.setattr(AsyncRollouts, "play", killing)
-    assert_same_run(train(AHEAD, tmp_path / "run", warm_start=warm_start), ahead_run)
+    path = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        train(AHEAD, path, Watcher("self-play 3", press_ctrl_c), warm_start)
     assert "another one plays them again" in capsys.readouterr().err
+    resume(path)
+    assert_same_run(path, ahead_run)
 
 
 def test_one_that_always_dies_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
