@@ -19,7 +19,6 @@ from unittest.mock import patch
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from baselines.models import open_model, policies_of_roles
@@ -29,6 +28,7 @@ from baselines.self_play import SelfPlay
 from baselines.tracking import METRICS
 from baselines.train import EPISODES
 from benchmarks.earlier_rules import earlier_violation, newly_refused
+from ssp_env.cli.progress import tracked
 from ssp_env.records import read_episodes, retold
 
 _REASON = "invalid/"
@@ -90,7 +90,7 @@ def refusals(run: Path) -> Refusals:
             if name.startswith(_REASON):
                 reasons[name.removeprefix(_REASON)] += round(share * games)
     games_read = [retold(episode).game for episode in read_episodes(run / EPISODES)]
-    codes = [newly_refused(game) for game in track(games_read, f"{run.name}: records", transient=True)]
+    codes = [newly_refused(game) for game in tracked(games_read, f"{run.name}: records")]
     return Refusals(proposals, reasons, len(codes), Counter(code for code in codes if code))
 
 
@@ -114,7 +114,7 @@ def _metrics(run: Path, steps: int) -> tuple[list[dict[str, float]], list[int]]:
             frozen = opened.policy.duplicate()
             opened.restore(frozen, run / WARM_START)
         game = SelfPlay(config, policies_of_roles(opened, config, frozen), frozen)
-        for number in track(range(steps), f"{run.name}: self-play", transient=True):
+        for number in tracked(range(steps), f"{run.name}: self-play"):
             played, metrics = game.step(number)
             rows.append(metrics)
             anew.append(sum(newly_refused(one) is not None for one in played.games))

@@ -23,7 +23,7 @@ from ssp_env.objects import check_least, load_object
 from ssp_env.search.adapters import as_engine, name_of_engine
 from ssp_env.search.corpus import open_source
 from ssp_env.search.engine import SearchEngine
-from ssp_env.search.opening import needs_passages, open_engine
+from ssp_env.search.opening import Encoding, needs_passages, open_engine, untold
 from ssp_env.worlds import WORLD_PRESETS, World, WorldConfig, world_preset
 from ssp_env.worlds.config import Split
 from ssp_env.worlds.world import Compositions
@@ -252,7 +252,7 @@ class Scenario:
         >>> Scenario.from_dict({"world": "tiny", "split": "heldout", "rules": {"attempts": 4}}).rules.attempts
         4
         """
-        return _open(ScenarioConfig.from_dict(data), None)
+        return _open(ScenarioConfig.from_dict(data))
 
     def _changed(self, config: ScenarioConfig) -> Scenario:
         return Scenario(config, self.world, self.search, self.description)
@@ -272,6 +272,7 @@ def open_scenario(
     rules: Rules | None = None,
     oracle: Oracle | str | None = None,
     watch: Watch | None = None,
+    encoding: Encoding = untold,
 ) -> Scenario:
     """Open everything a game is played in: a generated world, or a corpus with answers and questions.
 
@@ -295,6 +296,7 @@ def open_scenario(
             `Budget` for all seats, or a mapping of a seat (`proposer`, `solver`) to its budget.
         oracle: Knows the right answers of questions, for the audit; a world brings its own.
         watch: Wrapped around the passages while they are indexed, to show progress.
+        encoding: Told how many texts an encoder has done, which takes longer than all else.
 
     Raises:
         ValueError: If names are unknown, options exclude each other or a file is malformed; the message says
@@ -317,7 +319,7 @@ def open_scenario(
         rules={} if rules is None else rules,
         oracle=oracle,
     )
-    return _open(config, watch)
+    return _open(config, watch, encoding)
 
 
 def bm25_options(world: World | None) -> dict[str, bool]:
@@ -326,13 +328,10 @@ def bm25_options(world: World | None) -> dict[str, bool]:
     return {"stem": not terse, "all_words_first": terse}
 
 
-# -- opening ---------------------------------------------------------------------------------------------
-
-
-def _open(config: ScenarioConfig, watch: Watch | None) -> Scenario:
+def _open(config: ScenarioConfig, watch: Watch | None = None, encoding: Encoding = untold) -> Scenario:
     _check(config)
     world = None if config.world is None else _world(config)
-    engine, described = _engine(config, world, watch)
+    engine, described = _engine(config, world, watch, encoding)
     return Scenario(config, world, engine, described)
 
 
@@ -354,7 +353,9 @@ def _world(config: ScenarioConfig) -> World:
     return World(WorldConfig.from_id(name))
 
 
-def _engine(config: ScenarioConfig, world: World | None, watch: Watch | None) -> tuple[Engines, str]:
+def _engine(
+    config: ScenarioConfig, world: World | None, watch: Watch | None, encoding: Encoding
+) -> tuple[Engines, str]:
     """Open what searches, and say what it searches."""
     if isinstance(config.search, Mapping):
         return {corpus: as_engine(engine) for corpus, engine in config.search.items()}, "engines by corpus"
@@ -363,6 +364,7 @@ def _engine(config: ScenarioConfig, world: World | None, watch: Watch | None) ->
     engine = open_engine(
         config.search,
         lambda: _passages(config, world) if watch is None else watch(_passages(config, world)),
+        encoding=encoding,
         **bm25_options(world),
     )
     size = f", {len(engine):,} passages" if isinstance(engine, Sized) else ""

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 import ssp_env
-from ssp_env.cli.progress import read_share, tracked, waiting
+from ssp_env.cli.progress import read_share, reported, tracked
 from ssp_env.data.lines import DataFileError
 from ssp_env.objects import add_current_folder
 from ssp_env.records import Episode, numbered_episodes
@@ -124,9 +124,9 @@ def open_searched(
     if len(given) > 1:
         raise ValueError(f"expected one of --world, --corpus and --index, got {' and '.join(given)}")
     own = corpus is not None or index is not None
-    # Vectors are made when all passages have been read, and nobody counts them.
+    # Vectors are made when all passages have been read.
     embeds = search is not None and search.startswith(("dense:", "hybrid:"))
-    with waiting("embedding passages") if embeds else nullcontext():
+    with reported("embedding passages") if embeds else nullcontext(lambda *how: None) as encoding:
         return open_scenario(
             None if own else world or DEFAULT_WORLD,
             split="heldout" if heldout else "train",
@@ -134,6 +134,7 @@ def open_searched(
             corpus=corpus,
             search=search_option(index, search),
             watch=None if embeds else lambda passages: tracked(passages, "indexing passages"),
+            encoding=encoding,
             **asked,
         )
 

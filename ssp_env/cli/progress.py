@@ -114,6 +114,14 @@ def waiting(what: str, *, is_still: bool = False) -> Iterator[None]:
 
 
 @contextmanager
+def reported(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Show what somebody reports; the yielded function takes a stage, what is done and what there is."""
+    with progress_bar() as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda stage, done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
 def read_share(path: Path, what: str) -> Iterator[Callable[[int], None]]:
     """Show how much of a file has been read; the yielded function takes the bytes so far."""
     with progress_bar(is_share=True) as bar:

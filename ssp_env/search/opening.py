@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ssp_env.game.passage import Passage
 from ssp_env.objects import is_object_name, load_object
@@ -14,9 +13,15 @@ from ssp_env.search.adapters import as_engine
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.engine import SearchEngine
 
+Encoding: TypeAlias = Callable[[str, int, int], object]
+"""Called with the stage of an encoder, how much of it is done and how much there is."""
 _ENCODED = ("dense", "hybrid")
 BM25_WEIGHT = 4.0
 """Weight of BM25's ranking in a hybrid engine, where the encoder's has 1; the best on held-out questions."""
+
+
+def untold(stage: str, done: int, total: int) -> None:
+    """Tell nobody how far an encoder is."""
 
 
 def needs_passages(search: Any) -> bool:
@@ -24,7 +29,13 @@ def needs_passages(search: Any) -> bool:
     return search is None or (isinstance(search, str) and search.partition(":")[0] in ("bm25", *_ENCODED))
 
 
-def open_engine(search: Any, passages: Callable[[], Iterable[Passage]], **bm25: Any) -> SearchEngine:
+def open_engine(
+    search: Any,
+    passages: Callable[[], Iterable[Passage]],
+    *,
+    encoding: Encoding = untold,
+    **bm25: Any,
+) -> SearchEngine:
     """Open a search engine.
 
     Args:
@@ -33,6 +44,7 @@ def open_engine(search: Any, passages: Callable[[], Iterable[Passage]], **bm25: 
             URL of a server of Search-R1's protocol, or those of its replicas with commas between them;
             `module:object`; or an engine or what `as_engine` takes.
         passages: Called for the passages if an engine is built over them.
+        encoding: Told how many texts an encoder has done.
         bm25: Further arguments of `BM25Engine`.
 
     Raises:
@@ -48,7 +60,7 @@ def open_engine(search: Any, passages: Callable[[], Iterable[Passage]], **bm25: 
     name = os.fspath(search)
     kind, _, model = name.partition(":")
     if kind in _ENCODED:
-        return _with_encoder(kind, model, list(passages()), bm25)
+        return _with_encoder(kind, model, list(passages()), encoding, bm25)
     if kind in ("http", "https"):
         if "," in name:
             from ssp_env.search.replicas import ReplicatedEngine
@@ -62,7 +74,9 @@ def open_engine(search: Any, passages: Callable[[], Iterable[Passage]], **bm25: 
     return BM25Engine.open(name)
 
 
-def _with_encoder(kind: str, model: str, passages: list[Passage], bm25: dict[str, Any]) -> SearchEngine:
+def _with_encoder(
+    kind: str, model: str, passages: list[Passage], encoding: Encoding, bm25: dict[str, Any]
+) -> SearchEngine:
     if not model:
         raise ValueError(
             f"expected {kind}:MODEL with the folder or package of an encoder, got {kind!r} alone"
@@ -71,13 +85,7 @@ def _with_encoder(kind: str, model: str, passages: list[Passage], bm25: dict[str
     from ssp_env.search.encoders import sentence_transformer
     from ssp_env.search.hybrid import HybridEngine
 
-    dense = DenseEngine(passages, sentence_transformer(model), progress=_told_on_terminal)
+    dense = DenseEngine(passages, sentence_transformer(model), progress=encoding)
     if kind == "dense":
         return dense
     return HybridEngine([BM25Engine(passages, **bm25), dense], weights=[BM25_WEIGHT, 1.0])
-
-
-def _told_on_terminal(stage: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        print(f"\r{stage} passages: {done:,} of {total:,}", end=end, file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from ssp_env.cli.progress import counted, progress_bar, read_share, tracked, waiting
+from ssp_env.cli.progress import counted, progress_bar, read_share, reported, tracked, waiting
 from tests.markdown import ROOT
 
 
@@ -34,6 +34,8 @@ def test_nothing_of_it_is_in_a_pipe(capfd, tmp_path):
         on_bytes(3)
     with waiting("c"):
         pass
+    with reported("f") as report:
+        report("Encoding", 1, 2)
     assert list(tracked([1, 2], "d")) == [1, 2]
     assert list(tracked(iter([1, 2]), "e", 2)) == [1, 2]
     assert capfd.readouterr() == ("", "")

@@ -45,6 +45,9 @@ def test_an_encoder_ranks_alone_or_beside_bm25(encoder):
     weighted = HybridEngine([BM25Engine(PASSAGES), DenseEngine(PASSAGES, HASHED_WORDS)], weights=[4, 1])
     assert hybrid.fingerprint() == weighted.fingerprint()
     assert hybrid.search(["mayor of Corun"], 1)[0][0].title == "Tavor"
+    told = []
+    open_engine("dense:my/model", lambda: PASSAGES, encoding=lambda *how: told.append(how))
+    assert told[-1] == ("Encoding", len(PASSAGES), len(PASSAGES))
 
 
 def test_directories_and_addresses_need_no_passages(tmp_path):
