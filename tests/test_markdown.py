@@ -1,5 +1,6 @@
 """What README and docs show works: Python runs and prints what it says, commands parse, named files exist."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -13,6 +14,7 @@ from itertools import chain
 
 import pytest
 
+from ssp_env.game import GameConfig
 from tests.markdown import PAGES, ROOT, blocks, commands, expected_output, parse_ssp
 
 ELSEWHERE = ("GRPOTrainer(", "SearchSelfPlayClient(", "play_on_actors(")
@@ -77,6 +79,43 @@ def test_modules_that_are_run_exist(arguments):
     if arguments[0].startswith("verl."):
         pytest.importorskip("verl", reason="needs verl 0.9: make parity")
     assert importlib.util.find_spec(arguments[0]) is not None
+
+
+OURS = [one for one in MODULES if one[0].split(".")[0] in ("baselines", "benchmarks") and one[1:]]
+
+
+@pytest.mark.parametrize("arguments", OURS, ids=shlex.join)
+def test_modules_take_the_options_that_they_are_shown_with(arguments):
+    typer = pytest.importorskip("typer")
+    name, *options = arguments
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as missing:
+        pytest.skip(f"needs {missing.name}")
+    if name == "baselines.ppo":
+        place = options.index("--role")
+        parse_ssp(["train", *options[:place], *options[place + 2 :]])
+        return
+    if hasattr(module, "argparse"):
+        assert [word for word in options if word.startswith("-")] == []
+        return
+    app = getattr(module, "app", None) or typer.Typer()
+    if not getattr(module, "app", None):
+        app.command()(getattr(module, "main", None) or importlib.import_module(f"{name}.recipes").main)
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        name, *options = options
+        command = command.commands[name]
+    assert command.make_context(name, options).params
+
+
+def test_a_file_of_rules_is_taken(tmp_path):
+    from ssp_env.cli.rules import read_rules
+
+    (example,) = blocks(ROOT / "docs" / "getting-started.md", "toml")
+    (tmp_path / "rules.toml").write_text(example)
+    rules = GameConfig().changed(read_rules(tmp_path / "rules.toml", None))
+    assert (rules.attempts, rules.solver.max_turns, rules.solver.max_searches) == (4, 8, 5)
 
 
 @pytest.mark.parametrize("text", JSON, ids=range(len(JSON)))

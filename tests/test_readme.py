@@ -61,6 +61,22 @@ def test_the_first_shell_block_holds_the_two_commands():
     assert blocks(ROOT / "README.md", "bash")[0].split("\n") == ["make train", "make test", ""]
 
 
+def test_the_game_is_the_one_that_the_command_plays(monkeypatch, capsys):
+    (command,) = re.findall(r"from `ssp (play [^`]*)`", README)
+    (game,) = blocks(ROOT / "README.md", "text")
+    monkeypatch.setattr(sys, "argv", ["ssp", *shlex.split(command)])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    played = " ".join(capsys.readouterr().out.split())
+    shown = game.replace("(the answer it was given)", "").splitlines()
+    # Who speaks stands once for all its turns, and what is between dots is left out.
+    words = [line.removeprefix("proposer_0").removeprefix("solver_0") for line in shown]
+    parts = [" ".join(part.split()) for line in words for part in re.split(r"\.\.\.|\bRAG check\b|; ", line)]
+    assert ended.value.code == 0 and len(parts) > 10
+    assert [part for part in parts if part not in played] == []
+
+
 def test_an_own_agent_is_compared_as_it_says(tmp_path, monkeypatch, capsys):
     """The block is saved as it stands, and the command beside it is run: importing it plays nothing."""
     (example,) = [block for block in blocks(ROOT / "README.md", "python") if "class Mine" in block]

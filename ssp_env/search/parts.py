@@ -45,7 +45,7 @@ class PartSize:
 
 def cut_pages(
     pages: Iterable[Passage],
-    size: PartSize,
+    size: PartSize = PartSize(),
     on_cut: Callable[[int], object] = lambda parts: None,
 ) -> Iterator[Passage]:
     """Cut long pages between paragraphs, else between sentences, else between words.
@@ -55,7 +55,7 @@ def cut_pages(
 
     Args:
         pages: The pages, of any length.
-        size: How long parts are.
+        size: How long parts are; by default 200 words, 40 of which repeat the part before.
         on_cut: Called with the number of parts of each page that was cut.
 
     >>> page = Passage("a", "Corun", "It is a harbour. Its mayor is Tavor. He was born there.")

@@ -158,7 +158,10 @@ def test_every_preset_says_its_rules_and_algorithms_in_its_file(name: str):
     assert all(table in text for table in ("[rules]", "[learner]", "[solver]", "[proposer]", "[evaluation]"))
 
 
-@pytest.mark.parametrize("text", blocks(ROOT / "docs" / "training.md", "toml"))
+@pytest.mark.parametrize(
+    "text",
+    [*blocks(ROOT / "docs" / "training.md", "toml"), *blocks(ROOT / "docs" / "metrics.md", "toml")],
+)
 def test_examples_of_configurations_are_taken(text: str, tmp_path: Path):
     (tmp_path / "mine.toml").write_text(text)
     changed = preset("tiny").changed(read_toml(tmp_path / "mine.toml", "options of a run"))

@@ -93,7 +93,7 @@ def test_scripts_without_spaces_are_cut_by_their_characters():
 
 def test_a_search_finds_the_part_that_a_long_page_says_it_in():
     text = "Nothing of note happened. " * 300 + "The mayor of Corun is Tavor. " + "Nothing happened. " * 300
-    engine = BM25Engine(cut_pages([Passage("book", "Book", text)], PartSize()))
+    engine = BM25Engine(cut_pages([Passage("book", "Book", text)]))
     [[found]] = engine.search(["mayor Corun"], top_k=1)
     assert "Tavor" in found.text and len(found.text) < 2_000
     assert PartId.parse(found.id).page == "book"
