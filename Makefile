@@ -30,7 +30,7 @@ help:
 	@echo "make parity       compare with TRL, verl, torchmetrics and rliable, and play games inside TRL and verl, in .venv/parity"
 	@echo "make adapters     run what plugs the game into other frameworks with the real ones, each in .venv/adapters/NAME;"
 	@echo "                  and open exported games with the tools that they are for"
-	@echo "make examples     run what learns with SB3, TorchRL and Tianshou, each from .venv/examples/NAME (minutes)"
+	@echo "make examples     run what learns with SB3, TorchRL, Tianshou and RLlib, each from .venv/examples/NAME (minutes)"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make gpu-check    compare this machine's GPU with its CPU, and time it; TORCH=cuda (minutes)"
@@ -104,14 +104,14 @@ exports: $(VENV)/adapters/exports/.installed
 	@echo "== Opening exported games with the tools that they are for"
 	$(VENV)/adapters/exports/bin/python -m pytest tests/records/test_exchange.py tests/records/test_export.py $(ARGS)
 
-EXAMPLES := sb3 torchrl tianshou
+EXAMPLES := sb3 torchrl tianshou rllib
 
 examples: $(EXAMPLES:%=example-%)
 
-# Tianshou needs Python 3.11.
+# Tianshou, and what RLlib imports, need Python 3.11.
 .PHONY: $(EXAMPLES:%=example-%)
 $(EXAMPLES:%=example-%): example-%: $(VENV)/.dev
-	@if [ $* != tianshou ] || $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	@if [ -z "$(filter $*,tianshou rllib)" ] || $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
 	    $(MAKE) --no-print-directory $(VENV)/examples/$*/.installed && echo "== Learning with $*" && \
 	    PYTHONPATH=$(VENV)/examples/$* $(BIN)/pytest tests/examples/test_frameworks.py -k $* $(ARGS); \
 	else echo "== Skipping the example with $*, which needs Python 3.11 or newer"; fi

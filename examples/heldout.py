@@ -3,7 +3,7 @@
 import gymnasium
 import numpy as np
 
-import ssp_env  # noqa: F401  (registers the environments)
+from ssp_env import numeric_search_self_play_v0
 
 _RNG = np.random.default_rng(0)
 
@@ -24,3 +24,19 @@ def solved(choose, episodes=300, **arguments):
             seen, reward, over, _, info = env.step(int(choose(seen, info["action_mask"])))
         total += reward
     return total / episodes
+
+
+def played(choose, games=300, **arguments):
+    """Say how games of both roles end, each played by `choose[role](observation, mask)`."""
+    env = numeric_search_self_play_v0.env("heldout", **arguments)
+    env.reset(seed=0)
+    valid, right = 0, 0.0
+    for _ in range(games):
+        env.reset()
+        for agent in env.agent_iter():
+            seen, _, terminated, truncated, info = env.last()
+            over = terminated or truncated
+            act = choose[agent.split("_")[0]]
+            env.step(None if over else int(act(seen["observation"], seen["action_mask"])))
+        valid, right = valid + (info["verdict"] == "valid"), right + (info["success_rate"] or 0.0)
+    return f"{valid / games:.3f} of the questions are valid, {right / max(1, valid):.3f} of these answered"

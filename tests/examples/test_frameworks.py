@@ -19,7 +19,13 @@ LIBRARIES = {
     "sb3_maskable_ppo": "sb3_contrib",
     "torchrl_ppo": "torchrl",
     "tianshou_ppo": "tianshou",
+    "rllib_self_play": "ray",
 }
+
+
+def margin(name):
+    """By how much an example must be above random actions; two sides that learn at once take longer."""
+    return 0.15 if name == "rllib_self_play" else 0.4
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
@@ -27,7 +33,7 @@ def test_an_example_learns_above_the_floor_of_random_actions(name):
     if importlib.util.find_spec(LIBRARIES[name]) is None:
         pytest.skip(f"needs {LIBRARIES[name]}: make examples")
     random, trained = figures(run(name))
-    assert all(after > before + 0.25 for before, after in zip(random, trained, strict=True))
+    assert all(after > before + margin(name) for before, after in zip(random, trained, strict=True))
 
 
 def test_the_entry_of_sb3_learns_within_its_tokens_and_again_to_the_last_digit(tmp_path, monkeypatch):
@@ -51,7 +57,7 @@ def test_an_example_is_under_forty_lines(name):
 def test_what_stands_beside_an_example_is_what_the_page_says_and_far_above_the_floor(name):
     shown = (ROOT / "examples" / "README.md").read_text().partition(f"$ python examples/{name}.py\n")[2]
     random, trained = figures(shown.partition("```")[0])
-    assert all(after > before + 0.25 for before, after in zip(random, trained, strict=True))
+    assert all(after > before + margin(name) for before, after in zip(random, trained, strict=True))
     page = (ROOT / "docs" / "environments.md").read_text().splitlines()
     (row,) = [line for line in page if line.startswith(f"| `python examples/{name}.py`")]
     cells = [[float(number) for number in re.findall(r"\d?\.\d{3}", cell)] for cell in row.split("|")[-3:-1]]
@@ -59,7 +65,8 @@ def test_what_stands_beside_an_example_is_what_the_page_says_and_far_above_the_f
 
 
 def run(name):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment["RAY_raylet_start_wait_time_s"] = "300"
     path = [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(path)
     command = [sys.executable, str(ROOT / "examples" / f"{name}.py")]
