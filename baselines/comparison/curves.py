@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from baselines.comparison.aggregates import Scores, interquartile_band
 from baselines.comparison.runs import Rows, Runs
@@ -16,6 +17,8 @@ from baselines.plotting import panels as make_panels
 from baselines.run_files import self_play_rows, tokens_spent
 
 Over = Literal["tokens", "steps"]
+Points: TypeAlias = tuple[list[float], list[float]]
+"""Where a metric of a run was measured, and what it was."""
 POINTS = 25
 UNANSWERABLE = "unanswerable"
 """Valid questions that have another answer or none: what `label_truth` leaves."""
@@ -97,7 +100,8 @@ def plot(
 ) -> None:
     """Draw the runs into files, PNG or SVG by their names.
 
-    Each run is drawn faint, and their interquartile mean with its 95 % interval.
+    Each run is drawn faint, and their interquartile mean with its 95 % interval. Accuracy begins before
+    self-play, with that on held-out questions.
 
     Args:
         runs: Runs by label and seed; those that have not ended are drawn as far as they go.
@@ -116,18 +120,31 @@ def plot(
         axis.set_ylabel("hops" if key == "mean_hops" else "share")
         axis.set_xlabel("tokens sampled and trained" if over == "tokens" else "step of self-play")
         for number, (label, found) in enumerate(runs.items()):
-            _draw(axis, [rows for _, rows in found.values()], key, over, label, look(number))
-        if key != "mean_hops":
-            axis.set_ylim(0, 1.02)
+            drawn = [_points(summary, rows, key, over) for summary, rows in found.values()]
+            _draw(axis, drawn, label, look(number))
+        axis.set_ylim(0, None if key == "mean_hops" else 1.02)
+        axis.set_xlim(left=0)
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         legend_below(axis)
     for axis in axes[len(shown) :]:
         axis.set_axis_off()
     save(figure, paths)
 
 
-def _draw(axis: Axes, runs: Sequence[Rows], key: str, over: Over, label: str, how: Look) -> None:
+def _points(summary: Mapping[str, Any], rows: Rows, key: str, over: Over) -> Points:
+    """Return a metric of a run; accuracy begins before self-play, where the run has measured it."""
+    places, values = series(rows, key, over)
+    before = summary.get("heldout", {}).get("before", {})
+    measured = before.get(key.removeprefix("validation/").removesuffix("_hop"))
+    if measured is None or not places or not key.startswith("validation/"):
+        return places, values
+    return [0.0, *places], [measured["pass_at_1"], *values]
+
+
+def _draw(axis: Axes, runs: Sequence[Points], label: str, how: Look) -> None:
     """Draw the runs of one label."""
-    found = [points for rows in runs if (points := series(rows, key, over))[0]]
+    found = [points for points in runs if points[0]]
     for places, values in found:
         axis.plot(places, values, color=how.color, alpha=0.25, linewidth=0.7)
     if not found:

@@ -1,12 +1,14 @@
 """The report on hand-made runs whose figures can be worked out by eye."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from baselines.comparison import curves
 from baselines.comparison.curves import curve, plot, series
 from baselines.comparison.report import csv_text, markdown_text, report, table, unequal_tokens
 from baselines.run_files import read_rows
@@ -87,6 +89,22 @@ def test_differences_are_over_common_seeds():
 def test_the_picture_is_drawn(tmp_path: Path):
     plot(RUNS, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_accuracy_is_drawn_from_before_self_play_and_tokens_are_readable(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(curves, "save", lambda figure, paths: drawn.append(figure))
+    summary, rows = run_of(0.5)
+    summary["heldout"]["before"] = {hops: {"pass_at_1": 0.125} for hops in "123"}
+    long = [{**row, "sampled_tokens": 400_000} for row in rows]
+    curves.plot({"grpo": {0: (summary, long)}}, [])
+    drawn[0].canvas.draw()
+    accuracy = drawn[0].axes[0]
+    first = accuracy.get_lines()[0].get_xydata()
+    assert first[0].tolist() == [0, 0.125] and first[-1].tolist() == [800_040, 0.5]
+    assert "800k" in [label.get_text() for label in accuracy.get_xticklabels()]
+    boxes = [label.get_window_extent() for label in accuracy.get_xticklabels() if label.get_text()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_a_single_run_tells_nothing_about_how_runs_differ():
