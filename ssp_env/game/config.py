@@ -24,6 +24,7 @@ MAX_NUMBER = 10**9
 """Greatest number that a rule may be."""
 MAX_ATTEMPTS = 4096
 """Most attempts of the solver; each has a seat."""
+_KINDS = {tuple: "list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +296,7 @@ def _check_kinds(options: GameConfig | Budget, changes: Mapping[str, Any]) -> No
         else:
             fits = isinstance(value, type(current)) or (name == "reward" and callable(value))
         if not fits:
-            expected = "number" if current is None else type(current).__name__
+            expected = "number" if current is None else _KINDS.get(type(current), type(current).__name__)
             raise ValueError(f"expected a value of type {expected} for the rule {name}, got {value!r}")
 
 

@@ -147,6 +147,12 @@ def test_an_unknown_form_is_refused(forms, message):
         GameConfig(leak_forms=forms)
 
 
+@pytest.mark.parametrize("value", ["rot13", 3, None, True])
+def test_a_file_of_rules_lists_forms(value):
+    with pytest.raises(ValueError, match="expected a value of type list for the rule leak_forms, got"):
+        GameConfig().changed({"leak_forms": value})
+
+
 def test_a_form_whose_library_is_missing_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "text_to_num", None)
     with pytest.raises(ValueError, match=r"leak_forms: .*pip install 'ssp-env\[leaks\]'"):
