@@ -1,5 +1,6 @@
 from .config import TrainConfig as TrainConfig
 from .config import preset as preset
+from .config.learner import LearnerConfig as LearnerConfig
 from .evaluation.figures import by_field as by_field
 from .evaluation.figures import by_set as by_set
 from .evaluation.question_sets import read_question_sets as read_question_sets
@@ -9,8 +10,7 @@ from .grpo import GRPO as GRPO
 from .grpo import GRPOConfig as GRPOConfig
 from .learner import Experience as Experience
 from .learner import Learner as Learner
-from .learner_config import LearnerConfig as LearnerConfig
-from .policies import CausalLMPolicy as CausalLMPolicy
+from .policies.causal_lm import CausalLMPolicy as CausalLMPolicy
 from .ppo import PPO as PPO
 from .ppo import PPOConfig as PPOConfig
 from .reinforce import Reinforce as Reinforce

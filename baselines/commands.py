@@ -17,9 +17,9 @@ from agents.player_names import model_of_run
 from baselines.comparison.command import compare
 from baselines.config import MODES, PRESETS, TrainConfig
 from baselines.config import preset as find_preset
+from baselines.config.tracking import TRACKERS
 from baselines.evaluation.command import evaluate
-from baselines.run_files import never_asked
-from baselines.tracking_config import TRACKERS
+from baselines.runs.files import never_asked
 from baselines.watched_run import prepare_torch, run_training
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text
@@ -39,7 +39,7 @@ from ssp_env.cli.rules import (
 
 if TYPE_CHECKING:
     from baselines.processes import Processes
-    from baselines.run_directory import RunDirectory
+    from baselines.runs.directory import RunDirectory
 
 RUNS = Path("runs")
 
@@ -200,7 +200,7 @@ def _new_run(
     name: str, config: TrainConfig, warm_start: Path | None, together: Processes | None
 ) -> RunDirectory:
     """Create the folder of a run, once everything that the run needs has been found to be there."""
-    from baselines.run_directory import RunDirectory
+    from baselines.runs.directory import RunDirectory
 
     folder = _run_folder(name)
     if together is not None and not together.is_main:
@@ -224,10 +224,10 @@ def _check_can_begin(config: TrainConfig, warm_start: Path | None) -> None:
     """
     from agents.smollm2 import SmolLM2Missing
     from baselines.algorithms import find_algorithm
-    from baselines.defences import find_defence
-    from baselines.models import check_model, find_model
-    from baselines.opponents import check_players
-    from baselines.tracking_config import check_trackers
+    from baselines.config.tracking import check_trackers
+    from baselines.policies.models import check_model, find_model
+    from baselines.rollouts.defences import find_defence
+    from baselines.rollouts.opponents import check_players
 
     for role in (config.solver, config.proposer):
         if role.learns:
@@ -250,7 +250,7 @@ def _resumed_run(
     context: typer.Context, folder: Path, changes: Mapping[str, Any], together: Processes | None
 ) -> tuple[RunDirectory, TrainConfig]:
     """Open the run that is to be continued, unless options contradict it."""
-    from baselines.run_directory import RunDirectory
+    from baselines.runs.directory import RunDirectory
 
     _check_is_run(folder)
     run, config = RunDirectory.open(folder)

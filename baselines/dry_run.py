@@ -17,14 +17,14 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from agents.tiny_policy import MAX_NEW_TOKENS
 from baselines.config import TrainConfig
-from baselines.memory import ModelSizes, memory_bytes, model_sizes
-from baselines.models import TinyModel, conversations_of, find_model, open_model, policies_of_roles
+from baselines.policies.memory import ModelSizes, memory_bytes, model_sizes
+from baselines.policies.models import TinyModel, conversations_of, find_model, open_model, policies_of_roles
 from baselines.processes import Processes
+from baselines.rollouts.tasks import WorldSource, open_source
 from baselines.samples import Sample
 from baselines.seeding import derive_rng, derive_seed
 from baselines.self_play import SelfPlay
 from baselines.stages import Stage, WarmStart, warm_start_steps
-from baselines.tasks import WorldSource, open_source
 from baselines.warm_start import demonstrations, demonstrator, oracle_demonstrations
 from ssp_env.game import GameConfig
 from ssp_env.game.config import MAX_NUMBER

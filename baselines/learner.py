@@ -10,13 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from baselines.learner_config import LearnerConfig
+from baselines.config.learner import LearnerConfig
 from baselines.losses import importance_weights, kl
-from baselines.policies import Policy, Scores
+from baselines.policies.causal_lm import Policy, Scores
+from baselines.policies.sharding import clip_gradients, is_shared_out
 from baselines.processes import Processes
 from baselines.samples import Batch, Sample, collate, micro_batches
 from baselines.seeding import derive_rng
-from baselines.sharding import clip_gradients, is_shared_out
 from baselines.update_trace import UpdateTrace
 from ssp_env.game.trajectory import TokensMissing
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from baselines.advantages import token_rewards
 from baselines.learner import Experience, Learner, Loss, Totals
 from baselines.losses import aggregate, kl, policy_loss
-from baselines.policies import Scores
+from baselines.policies.causal_lm import Scores
 from baselines.samples import Batch, Sample
 
 Surrogate = Literal["clip", "gspo", "cispo"]

@@ -38,7 +38,7 @@ from baselines import policy_gradient
 from baselines.advantages import gae, gae_by_turn, token_rewards, unscored_rows, whiten
 from baselines.learner import Experience, Learner, Loss, Totals
 from baselines.losses import aggregate, value_loss
-from baselines.policies import Policy, Scores, scatter
+from baselines.policies.causal_lm import Policy, Scores, scatter
 from baselines.policy_gradient import PolicyGradientConfig
 from baselines.samples import Batch, Sample
 

@@ -13,10 +13,10 @@ from baselines.by_role import by_role, distinct, joined, made_of, state_of
 from baselines.config import TrainConfig
 from baselines.learner import Experience, Learner
 from baselines.mutual_information import mutual_information
-from baselines.policies import CausalLMPolicy
+from baselines.policies.causal_lm import CausalLMPolicy
 from baselines.processes import Processes
-from baselines.rollout import Rollout
-from baselines.rollout_worker import RolloutWorker
+from baselines.rollouts.rollout import Rollout
+from baselines.rollouts.worker import RolloutWorker
 from baselines.seeding import derive_seed
 from baselines.update_trace import UpdateTrace
 from ssp_env.game import Role

@@ -10,13 +10,13 @@ import numpy as np
 from torch import Tensor
 
 from baselines.config import TrainConfig
+from baselines.config.learner import LearnerConfig
 from baselines.learner import Learner
-from baselines.learner_config import LearnerConfig
-from baselines.models import LanguageModel, TinyModel
+from baselines.policies.models import LanguageModel, TinyModel
 from baselines.processes import Processes
+from baselines.rollouts.tasks import Source, WorldSource
 from baselines.samples import Sample
 from baselines.seeding import derive_rng, derive_seed
-from baselines.tasks import Source, WorldSource
 from baselines.warm_start import (
     clone,
     demonstrations,

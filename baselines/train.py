@@ -14,22 +14,22 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from baselines.async_rollouts import AsyncRollouts
 from baselines.by_role import by_role, distinct, joined, state_of
 from baselines.config import TrainConfig
 from baselines.early_warnings import EarlyWarnings
 from baselines.evaluation.heldout import Accuracy, evaluate
-from baselines.models import check_model, open_model, policies_of_roles
+from baselines.policies.models import check_model, open_model, policies_of_roles
+from baselines.policies.sharding import ShardedPolicy
 from baselines.processes import Processes
-from baselines.rollout import Rollout
-from baselines.run_directory import Checkpoint, RunDirectory, restore_optimizer
-from baselines.run_files import SELF_PLAY, WARM_START, self_play_rows, tokens_spent
+from baselines.rollouts.asynchronous import AsyncRollouts
+from baselines.rollouts.rollout import Rollout
+from baselines.rollouts.tasks import open_source
+from baselines.runs.directory import Checkpoint, RunDirectory, restore_optimizer
+from baselines.runs.files import SELF_PLAY, WARM_START, self_play_rows, tokens_spent
+from baselines.runs.tracking import METRICS, Tracking
 from baselines.seeding import derive_seed
 from baselines.self_play import SelfPlay
-from baselines.sharding import ShardedPolicy
 from baselines.stages import Stage, WarmStart, warm_start_steps
-from baselines.tasks import open_source
-from baselines.tracking import METRICS, Tracking
 from baselines.update_trace import UpdateTrace
 from ssp_env.game.audit import audit
 from ssp_env.records import EpisodeWriter, keep_episodes

@@ -20,7 +20,8 @@ from agents.scripted import ScriptedPlayer
 from agents.scripted.notes import NOTHING, backwards
 from agents.scripted.proposer import PROPOSER_STRENGTHS
 from baselines.learner import Experience, Learner, Loss, Totals
-from baselines.policies import Scores
+from baselines.policies.causal_lm import Scores
+from baselines.rollouts.tasks import MAX_TRAIN_WORLDS, Source, WorldSource
 from baselines.samples import (
     Batch,
     ConversationRecorder,
@@ -29,7 +30,6 @@ from baselines.samples import (
     collate,
     text_sample,
 )
-from baselines.tasks import MAX_TRAIN_WORLDS, Source, WorldSource
 from ssp_env.game import Game, GameConfig, Protocol, Reply, View
 from ssp_env.game.trajectory import segments_of
 from ssp_env.play import AnyAgent, play

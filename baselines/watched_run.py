@@ -117,8 +117,8 @@ def run_training(
     with waiting("loading torch"):
         prepare_torch(threads)
 
-        from baselines.curves import plot_run
-        from baselines.run_lock import locked
+        from baselines.runs.curves import plot_run
+        from baselines.runs.lock import locked
         from baselines.train import Interrupted, Training
 
     try:

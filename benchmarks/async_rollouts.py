@@ -26,12 +26,12 @@ from rich.table import Table
 
 from agents.player_names import model_of_run
 from agents.tiny_policy import TinyPolicy
-from baselines.async_rollouts import AsyncRollouts
 from baselines.config import TrainConfig, preset
-from baselines.models import open_model
-from baselines.run_files import WARM_START
+from baselines.policies.models import open_model
+from baselines.rollouts.asynchronous import AsyncRollouts
+from baselines.rollouts.tasks import open_source
+from baselines.runs.files import WARM_START
 from baselines.self_play import SelfPlay
-from baselines.tasks import open_source
 from ssp_env.cli.progress import tracked
 from ssp_env.game import Reply, View
 

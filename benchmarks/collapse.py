@@ -22,7 +22,7 @@ from rich.table import Table
 
 from baselines.comparison.aggregates import probability_of_improvement, stratified_interval
 from baselines.early_warnings import EarlyWarnings
-from baselines.run_files import read_rows, self_play_rows
+from baselines.runs.files import read_rows, self_play_rows
 
 Row = Mapping[str, Any]
 

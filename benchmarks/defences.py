@@ -2,7 +2,7 @@
 
 The final weights of each run propose under its rules, with the plain RAG check alone: one reading, without
 quotations, and no demand on the number of searches. Whether a valid question is true, its world knows. Then
-every defence of `baselines.defences` judges the same questions, and the same proposals are checked again
+every defence of `rollouts.defences` judges the same questions, and the same proposals are checked again
 under every rule that is a defence. Where one wants a frozen reader, the warm start of the run reads.
 """
 
@@ -21,14 +21,14 @@ from rich.console import Console
 from rich.table import Table
 
 from baselines.config import TrainConfig
-from baselines.defences import DEFENCES, Reader, Referee, judged
-from baselines.models import open_model
+from baselines.policies.models import open_model
 from baselines.processes import Processes
-from baselines.rollout import Pairing, Rollout, Setting, is_valid, play_pairings
-from baselines.run_directory import RunDirectory
-from baselines.run_files import WARM_START
+from baselines.rollouts.defences import DEFENCES, Reader, Referee, judged
+from baselines.rollouts.rollout import Pairing, Rollout, Setting, is_valid, play_pairings
+from baselines.rollouts.tasks import open_source
+from baselines.runs.directory import RunDirectory
+from baselines.runs.files import WARM_START
 from baselines.seeding import derive_rng
-from baselines.tasks import open_source
 from baselines.train import FINAL
 from ssp_env.cli.progress import tracked
 from ssp_env.game import Game, Reply, Turn, View

@@ -26,7 +26,7 @@ from agents import ScriptedPlayer, TinyPolicy, build_model, build_tokenizer
 from agents.decode_loop import DecodeLoop, TurnRequest
 from baselines import GRPO, CausalLMPolicy, Learner, LearnerConfig, Sample, Segment, game_samples
 from baselines.config import preset
-from baselines.models import TinyModel
+from baselines.policies.models import TinyModel
 from baselines.samples import collate
 from baselines.self_play import SelfPlay
 from benchmarks.process_memory import memory

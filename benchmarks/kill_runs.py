@@ -111,7 +111,7 @@ def start(folder: Path, arguments: Sequence[str]) -> ForkServerProcess:
     """Start `ssp train` in a folder, in a process of its own; what it prints goes to `folder`/printed.txt."""
     # The server of processes imports torch once; a process that it forks has nothing else from another one.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["baselines.train", "baselines.watched_run", "baselines.curves"])
+    context.set_forkserver_preload(["baselines.train", "baselines.watched_run", "baselines.runs.curves"])
     process = context.Process(target=_train, args=(folder, tuple(arguments)))
     process.start()
     return process

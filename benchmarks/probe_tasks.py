@@ -35,7 +35,7 @@ from baselines import CausalLMPolicy, Learner, LearnerConfig, game_samples
 from baselines.algorithms import build_algorithm
 from baselines.comparison.recipes import ALGORITHMS
 from baselines.config import RoleConfig
-from baselines.jobs import Job, run_jobs
+from baselines.runs.jobs import Job, run_jobs
 from baselines.samples import ConversationRecorder, text_sample
 from baselines.warm_start import clone
 from ssp_env.game import Game, Passage, Task, View

@@ -21,11 +21,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from baselines.models import open_model, policies_of_roles
-from baselines.run_directory import RunDirectory
-from baselines.run_files import WARM_START, self_play_rows
+from baselines.policies.models import open_model, policies_of_roles
+from baselines.runs.directory import RunDirectory
+from baselines.runs.files import WARM_START, self_play_rows
+from baselines.runs.tracking import METRICS
 from baselines.self_play import SelfPlay
-from baselines.tracking import METRICS
 from baselines.train import EPISODES
 from benchmarks.earlier_rules import earlier_violation, newly_refused
 from ssp_env.cli.progress import tracked

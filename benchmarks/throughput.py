@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agents.scripted import ScriptedPlayer
-from baselines.tasks import WorldSource
+from baselines.rollouts.tasks import WorldSource
 from benchmarks.other_libraries import (
     NEEDS,
     pettingzoo_turns_per_second,

@@ -40,9 +40,9 @@ from baselines import (
     TrainConfig,
     preset,
 )
-from baselines.models import open_model
+from baselines.policies.models import open_model
+from baselines.rollouts.tasks import WorldSource
 from baselines.self_play import SelfPlay
-from baselines.tasks import WorldSource
 from ssp_env.cli.progress import tracked, waiting
 from ssp_env.search.bm25.engine import BM25Engine
 

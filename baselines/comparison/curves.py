@@ -14,7 +14,7 @@ from baselines.comparison.aggregates import Scores, interquartile_band
 from baselines.comparison.runs import Rows, Runs
 from baselines.plotting import Look, legend_below, look, save
 from baselines.plotting import panels as make_panels
-from baselines.run_files import self_play_rows, tokens_spent
+from baselines.runs.files import self_play_rows, tokens_spent
 
 Over = Literal["tokens", "steps"]
 Points: TypeAlias = tuple[list[float], list[float]]

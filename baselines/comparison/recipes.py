@@ -25,9 +25,9 @@ from baselines.comparison.report import report, table
 from baselines.comparison.runs import Runs, read_run
 from baselines.config import TrainConfig
 from baselines.config import preset as find_preset
-from baselines.jobs import Job, run_jobs
-from baselines.run_directory import RunDirectory
-from baselines.run_files import SELF_PLAY, RunDirectoryError, tokens_spent
+from baselines.runs.directory import RunDirectory
+from baselines.runs.files import SELF_PLAY, RunDirectoryError, tokens_spent
+from baselines.runs.jobs import Job, run_jobs
 
 ALGORITHMS: Mapping[str, Mapping[str, Any]] = {
     # Dr. GRPO, as in the preset.

@@ -24,7 +24,7 @@ from baselines.comparison.aggregates import (
     stratified_interval,
 )
 from baselines.comparison.runs import Rows, Runs, heldout_names
-from baselines.run_files import self_play_rows
+from baselines.runs.files import self_play_rows
 
 MEAN = "mean"
 AGGREGATES: Mapping[str, Callable[[Scores], float]] = {

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from baselines.run_files import RunDirectoryError, read_rows
+from baselines.runs.files import RunDirectoryError, read_rows
 from ssp_env.worlds.graph import WORLD_VERSION
 
 Rows: TypeAlias = list[dict[str, Any]]

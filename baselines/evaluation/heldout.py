@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from baselines.evaluation.intervals import Trial, clustered_interval, effective_trials
 from baselines.processes import Processes
-from baselines.tasks import HeldOut, Source, WorldSource
+from baselines.rollouts.tasks import HeldOut, Source, WorldSource
 from ssp_env.game import GameConfig
 from ssp_env.play import AnyAgent, play
 from ssp_env.search.engine import SearchEngine

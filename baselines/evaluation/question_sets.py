@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.tasks import open_world
+from baselines.rollouts.tasks import open_world
 from ssp_env.data.fields import (
     ANSWER_KEYS,
     QUESTION_ID_KEYS,

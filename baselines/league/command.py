@@ -29,7 +29,7 @@ from agents.player_names import PlayerOptions
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.scripted import SCRIPTED
 from baselines.evaluation.progress import prepare_models
-from baselines.run_files import WARM_START
+from baselines.runs.files import WARM_START
 from ssp_env.cli.options import Corpus, IndexDirectory, Search, print_text, table
 from ssp_env.cli.progress import counted, waiting
 from ssp_env.cli.rules import Attempts, MaxTurns, RulesFile, RuleValues, TopK, read_rules

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from baselines.config import TrainConfig
-from baselines.memory import ModelSizes, memory_bytes
 from baselines.plan.hardware import Device
+from baselines.policies.memory import ModelSizes, memory_bytes
 from ssp_env.objects import check_least
 
 BFLOAT16 = 2

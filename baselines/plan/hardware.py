@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from baselines.memory import ModelSizes, counted
+from baselines.policies.memory import ModelSizes, counted
 
 
 @dataclass(frozen=True)

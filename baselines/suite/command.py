@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from baselines.jobs import Job, JobFailed, run_jobs
+from baselines.runs.jobs import Job, JobFailed, run_jobs
 from baselines.suite.entries import ENTRY, OURS, Entry, read_entry
 from baselines.suite.results import (
     BadResult,

@@ -14,13 +14,13 @@ from rich.console import Console
 from baselines.comparison.curves import spent
 from baselines.config import TrainConfig
 from baselines.evaluation.heldout import evaluate
-from baselines.run_directory import RunDirectory
-from baselines.run_files import self_play_rows
+from baselines.rollouts.tasks import open_source
+from baselines.runs.directory import RunDirectory
+from baselines.runs.files import self_play_rows
 from baselines.suite.entries import Entry
 from baselines.suite.lessons import Lesson
 from baselines.suite.results import result
 from baselines.suite.tasks import LEARN, PLAY, LearnTask, warm_start_folder
-from baselines.tasks import open_source
 from ssp_env.objects import load_object
 from ssp_env.play import as_agent
 

@@ -12,15 +12,15 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 
 from agents.tiny_model import build_model, save
 from agents.tiny_policy import TinyPolicy
+from baselines.config.learner import LearnerConfig
 from baselines.learner import Learner
-from baselines.learner_config import LearnerConfig
-from baselines.policies import CausalLMPolicy
+from baselines.policies.causal_lm import CausalLMPolicy
 from baselines.samples import Sample, text_sample
 from baselines.warm_start import clone
 from ssp_env.game import GameConfig, Message
 from ssp_env.worlds import NAME_POOL, TERSE_RELATIONS
 from tests.agents.tiny import SIZES, TERSE, TOKENIZER, asked, said, told
-from tests.baselines.runs import AHEAD, EASY_GAME, LEARNING, SHORT, train
+from tests.baselines.short_runs import AHEAD, EASY_GAME, LEARNING, SHORT, train
 
 CLONING_STEPS = 80
 

@@ -13,10 +13,10 @@ from agents.tiny_model import build_model
 from baselines.advantages import gae, whiten
 from baselines.algorithms import build_algorithm
 from baselines.config import RoleConfig
+from baselines.config.learner import LearnerConfig
 from baselines.grpo import GRPO, GRPOConfig
 from baselines.learner import Learner
-from baselines.learner_config import LearnerConfig
-from baselines.policies import CausalLMPolicy
+from baselines.policies.causal_lm import CausalLMPolicy
 from baselines.ppo import PPO, PPOConfig
 from baselines.reinforce import Reinforce, ReinforceConfig
 from baselines.samples import Sample, Segment

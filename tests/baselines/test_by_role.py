@@ -14,15 +14,16 @@ from transformers import LlamaForCausalLM
 from agents.player_names import PlayerOptions, model_of_run, player_by_name
 from agents.players import Cast
 from baselines.config import TrainConfig, preset
-from baselines.models import ADAPTER, open_model
-from baselines.policies import CausalLMPolicy
-from baselines.run_directory import RunDirectory
+from baselines.policies.causal_lm import CausalLMPolicy
+from baselines.policies.models import ADAPTER, open_model
+from baselines.runs.directory import RunDirectory
 from baselines.self_play import SelfPlay
 from baselines.train import Interrupted, Training
 from tests.agents.byte_tokenizer import byte_tokenizer
 from tests.agents.chatty import TAGS, build_model, build_tokenizer
 from tests.agents.fake_vllm import asked, serving
-from tests.baselines.runs import (
+from tests.baselines.policies.test_models import config_of
+from tests.baselines.short_runs import (
     LEARNING,
     Killed,
     Watcher,
@@ -35,7 +36,6 @@ from tests.baselines.runs import (
     train,
     weights,
 )
-from tests.baselines.test_models import config_of
 from tests.baselines.test_self_play import CONFIG, published_player
 
 APART = {"policies": "models", "updates": "separate"}

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from agents import smollm2
-from baselines import commands, curves
+from baselines import commands
 from baselines.config import RoleConfig, TrainConfig, preset
+from baselines.runs import curves
 from ssp_env import cli
 
 RUN = "runs/mine"
@@ -189,7 +190,7 @@ def test_ctrl_c_before_training_says_how_to_go_on(
 
     monkeypatch.setattr(commands, "run_training", interrupted)
     monkeypatch.setattr(commands, "model_of_run", lambda folder, part: folder)
-    monkeypatch.setattr("baselines.models.check_model", lambda folder, config: None)
+    monkeypatch.setattr("baselines.policies.models.check_model", lambda folder, config: None)
     refused = refusal(monkeypatch, tmp_path, "train", "--preset", "smoke", "--name", "mine", *warm_start)
     assert refused == "130" and said in capsys.readouterr().err
 
@@ -246,7 +247,7 @@ def test_a_run_that_cannot_be_is_refused_before_it_begins(
 def test_a_tracker_whose_library_is_missing_is_refused_before_the_run_begins(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("baselines.tracking_config.find_spec", lambda name: None)
+    monkeypatch.setattr("baselines.config.tracking.find_spec", lambda name: None)
     said = "wandb is not installed. Install it with: pip install 'ssp-env[wandb]'"
     before = (folder / RUN / "config.json").read_text()
     assert said in refusal(monkeypatch, tmp_path, "train", "--preset", "smoke", "--tracker", "wandb")

@@ -15,14 +15,14 @@ from agents.tiny_model import build_model
 from baselines.config import TrainConfig, preset
 from baselines.dry_run import expect, show
 from baselines.learner import Learner
-from baselines.memory import LOGIT_COPIES, activation_bytes, cache_bytes, memory_bytes, model_sizes
-from baselines.models import open_model
+from baselines.policies.memory import LOGIT_COPIES, activation_bytes, cache_bytes, memory_bytes, model_sizes
+from baselines.policies.models import open_model
 from baselines.train import SELF_PLAY
 from ssp_env import cli
 from tests.agents.chatty import TAGS, build_tokenizer
 from tests.agents.chatty import build_model as build_chatty
-from tests.baselines.runs import EASY_GAME, LEARNING, SHORT, rows, train
-from tests.baselines.test_models import config_of
+from tests.baselines.policies.test_models import config_of
+from tests.baselines.short_runs import EASY_GAME, LEARNING, SHORT, rows, train
 
 TALKATIVE = replace(SHORT, game=EASY_GAME)
 """Where turns may be as long as a model that has learnt nothing makes them."""

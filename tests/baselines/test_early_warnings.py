@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.early_warnings import SIGNS, WINDOW, EarlyWarnings
-from tests.baselines.runs import SHORT, Watcher, resume, rows, train
+from tests.baselines.short_runs import SHORT, Watcher, resume, rows, train
 from tests.markdown import ROOT
 
 HEALTHY = {sign.metric: sign.limit * (0.5 if sign.above else 2.0) for sign in SIGNS}

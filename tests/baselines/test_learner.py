@@ -13,14 +13,14 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from agents.tiny_policy import TinyPolicy
+from baselines.config.learner import LearnerConfig
 from baselines.grpo import GRPO, GRPOConfig
 from baselines.learner import Experience, Learner
-from baselines.learner_config import LearnerConfig
-from baselines.policies import CausalLMPolicy
+from baselines.policies.causal_lm import CausalLMPolicy
 from baselines.reinforce import Reinforce
-from baselines.rollout import Rollout, play_rollout
+from baselines.rollouts.rollout import Rollout, play_rollout
+from baselines.rollouts.tasks import WorldSource
 from baselines.samples import Sample, Segment, collate
-from baselines.tasks import WorldSource
 from ssp_env.game import GameConfig, TokensMissing
 from tests.agents.tiny import TOKENIZER
 from tests.baselines.conftest import policy_of

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from baselines.defences import DEFENCES
+from baselines.rollouts.defences import DEFENCES
 from ssp_env.game.outcome import REASON_CODES
 from tests.baselines.conftest import half_right
-from tests.baselines.runs import LEARNING, rows, train
+from tests.baselines.short_runs import LEARNING, rows, train
 from tests.markdown import ROOT
 
 PLACES = {

@@ -2,8 +2,8 @@
 
 from itertools import combinations
 
-from baselines.curves import plot_run
 from baselines.plotting import legend_below, look, panels, save
+from baselines.runs.curves import plot_run
 
 
 def test_every_two_looks_differ_in_line_and_marker():

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
+from baselines.policies.sharding import ShardedPolicy
 from baselines.processes import Processes
-from baselines.run_directory import RunDirectory
-from baselines.sharding import ShardedPolicy
+from baselines.runs.directory import RunDirectory
 from baselines.train import Training
 from tests.baselines.conftest import policy_of
-from tests.baselines.runs import Watcher
+from tests.baselines.short_runs import Watcher
 from tests.baselines.test_algorithms import fresh_model
 from tests.baselines.two_processes import ALGORITHMS, OPTIONS, QUICK, SHARED_OUT, command, main, together
 

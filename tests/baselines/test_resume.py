@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from baselines.config import preset
-from baselines.run_directory import RunDirectory, RunDirectoryError
+from baselines.runs.directory import RunDirectory, RunDirectoryError
 from baselines.train import Interrupted, Training
-from tests.baselines.runs import (
+from tests.baselines.short_runs import (
     LEARNING,
     SHORT,
     Killed,

@@ -9,6 +9,7 @@ from transformers import LlamaForCausalLM
 
 from agents.scripted import ScriptedPlayer
 from agents.tiny_policy import TinyPolicy
+from baselines.rollouts.tasks import WorldSource
 from baselines.samples import (
     ConversationRecorder,
     Sample,
@@ -18,7 +19,6 @@ from baselines.samples import (
     micro_batches,
     text_sample,
 )
-from baselines.tasks import WorldSource
 from ssp_env.game import Game, GameConfig, Message, Reply, Task
 from ssp_env.game.events import TurnTaken
 from ssp_env.game.trajectory import TokensMissing

@@ -12,14 +12,14 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 from agents.scripted import ScriptedPlayer
 from agents.tiny_policy import TinyPolicy
 from baselines.config import TrainConfig, preset
-from baselines.policies import CausalLMPolicy
-from baselines.rollout import Rollout, play_rollout
-from baselines.rollout_worker import learner_wins
+from baselines.policies.causal_lm import CausalLMPolicy
+from baselines.rollouts.rollout import Rollout, play_rollout
+from baselines.rollouts.tasks import WorldSource
+from baselines.rollouts.worker import learner_wins
 from baselines.self_play import SelfPlay
-from baselines.tasks import WorldSource
 from ssp_env.game import Outcome
 from tests.agents.tiny import TOKENIZER
-from tests.baselines.runs import EASY_GAME
+from tests.baselines.short_runs import EASY_GAME
 
 CONFIG = replace(
     preset("smoke"),

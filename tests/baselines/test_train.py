@@ -13,9 +13,9 @@ from transformers import LlamaForCausalLM
 from agents.player_names import PlayerOptions, model_of_run, player_by_name
 from agents.tiny_model import build_model, load, save
 from baselines.config import ModelConfig, preset
-from baselines.run_directory import RunDirectory
-from baselines.run_files import SELF_PLAY, tokens_spent
-from baselines.tasks import HeldOut, WorldSource
+from baselines.rollouts.tasks import HeldOut, WorldSource
+from baselines.runs.directory import RunDirectory
+from baselines.runs.files import SELF_PLAY, tokens_spent
 from baselines.train import Training
 from ssp_env.game import Game
 from ssp_env.game.events import TurnTaken
@@ -23,7 +23,7 @@ from ssp_env.records import first_difference, read_episodes
 from ssp_env.scenario import open_scenario
 from ssp_env.worlds import WorldConfig
 from tests.agents.tiny import TOKENIZER, recomputed_logprobs
-from tests.baselines.runs import (
+from tests.baselines.short_runs import (
     LEARNING,
     SHORT,
     assert_same_run,

@@ -10,15 +10,15 @@ import pytest
 
 from baselines.algorithms import build_algorithm
 from baselines.config import RoleConfig
+from baselines.config.learner import LearnerConfig
 from baselines.learner import Learner
-from baselines.learner_config import LearnerConfig
 from baselines.update_trace import UpdateTrace
 from ssp_env.game import Game
 from ssp_env.game.events import TurnTaken
 from ssp_env.records import Episode, first_difference, read_episodes
 from tests.agents.tiny import TOKENIZER
 from tests.baselines.conftest import policy_of
-from tests.baselines.runs import LEARNING, rows, train
+from tests.baselines.short_runs import LEARNING, rows, train
 from tests.baselines.test_algorithms import SAMPLES, fresh_model
 
 

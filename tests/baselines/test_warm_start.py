@@ -13,12 +13,12 @@ from transformers import LlamaForCausalLM
 from agents.scripted import ScriptedPlayer
 from baselines import stages
 from baselines.config import TERSE_GAME, preset
+from baselines.config.learner import LearnerConfig
 from baselines.learner import Learner
-from baselines.learner_config import LearnerConfig
-from baselines.models import open_model
+from baselines.policies.models import open_model
 from baselines.processes import Processes
+from baselines.rollouts.tasks import WorldSource, open_source
 from baselines.samples import Sample, Segment, collate
-from baselines.tasks import WorldSource, open_source
 from baselines.warm_start import clone, demonstrations, demonstrator, lookup_samples, pages_shown
 from ssp_env.worlds import World, WorldConfig, parse_facts, parse_question, world_preset
 from tests.agents.tiny import TERSE, TOKENIZER

@@ -15,15 +15,15 @@ from torch.distributed.tensor import DTensor
 
 from baselines.algorithms import build_algorithm
 from baselines.config import RoleConfig, preset
+from baselines.config.learner import LearnerConfig
 from baselines.learner import Learner
-from baselines.learner_config import LearnerConfig
+from baselines.policies.sharding import ShardedPolicy
 from baselines.processes import Processes, join
-from baselines.run_directory import RunDirectory
-from baselines.sharding import ShardedPolicy
+from baselines.runs.directory import RunDirectory
 from baselines.train import Training
 from baselines.update_trace import UpdateTrace
 from tests.baselines.conftest import policy_of
-from tests.baselines.runs import Watcher
+from tests.baselines.short_runs import Watcher
 from tests.baselines.test_algorithms import SAMPLES, fresh_model
 
 ALGORITHMS = ("grpo", "ppo")
@@ -48,7 +48,7 @@ def together(task: Callable[..., None], *arguments: object) -> None:
     """Run a function in as many processes, as `torchrun` would, without loading torch in each of them."""
     context = torch.multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["tests.baselines.two_processes", "baselines.watched_run", "baselines.curves"]
+        ["tests.baselines.two_processes", "baselines.watched_run", "baselines.runs.curves"]
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from agents.tiny_policy import TinyPolicy
 from baselines.config import preset
-from baselines.models import open_model
+from baselines.policies.models import open_model
 from benchmarks import async_rollouts
 from benchmarks.async_rollouts import Figures, measure, table
-from tests.baselines.runs import SHORT
+from tests.baselines.short_runs import SHORT
 
 
 def test_samples_that_are_an_update_old_have_another_ratio(tmp_path: Path):

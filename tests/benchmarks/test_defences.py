@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from agents.scripted import ScriptedPlayer
-from baselines import defences as plugins
 from baselines.config import preset
-from baselines.run_directory import RunDirectory
+from baselines.rollouts import defences as plugins
+from baselines.runs.directory import RunDirectory
 from benchmarks import defences
 from benchmarks.defences import Again, Judgement, checked_again, figures
 from ssp_env.game import Game, Task

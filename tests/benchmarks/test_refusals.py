@@ -10,7 +10,7 @@ from benchmarks.earlier_rules import earlier_violation, newly_refused
 from benchmarks.refusals import Steps
 from ssp_env.game import GameConfig
 from ssp_env.game.rules import first_violation
-from tests.baselines.runs import LEARNING, train
+from tests.baselines.short_runs import LEARNING, train
 from tests.game.doubles import QUESTION, new_game, outcome, propose, question, search
 
 SEARCHED = (search("belin"), search("corun"), search("sarn"))

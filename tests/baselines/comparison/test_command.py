@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from baselines.comparison.command import compare
 from baselines.comparison.runs import read_runs
-from baselines.run_files import RunDirectoryError
+from baselines.runs.files import RunDirectoryError
 
 
 def run(*arguments):

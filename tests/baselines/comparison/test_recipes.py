@@ -9,10 +9,11 @@ import pytest
 import typer
 from safetensors.torch import load_file
 
-from baselines import curves, watched_run
+from baselines import watched_run
 from baselines.comparison import recipes
 from baselines.config import EvaluationConfig, preset
-from baselines.run_files import RunDirectoryError
+from baselines.runs import curves
+from baselines.runs.files import RunDirectoryError
 
 QUICK = replace(
     preset("smoke"),

@@ -11,7 +11,7 @@ from rich.console import Console
 from baselines.comparison import curves
 from baselines.comparison.curves import curve, plot, series
 from baselines.comparison.report import csv_text, markdown_text, report, table, unequal_tokens
-from baselines.run_files import read_rows
+from baselines.runs.files import read_rows
 
 
 def run_of(accuracy: float, truth: float | None = None) -> tuple[dict, list[dict]]:

@@ -13,7 +13,7 @@ from baselines.evaluation.question_sets import (
     read_seven_sets,
     world_set,
 )
-from baselines.tasks import heldout_games
+from baselines.rollouts.tasks import heldout_games
 from ssp_env.data import DataFileError
 from ssp_env.game.config import TERSE_RULES
 from tests.baselines.evaluation.sets import RECORDS, write_lines

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from baselines.config import preset
-from baselines.memory import memory_bytes
 from baselines.plan.estimate import Assumed, Cluster, conversations, plan
 from baselines.plan.hardware import DEVICES, MODELS, sizes_of
+from baselines.policies.memory import memory_bytes
 
 PAPER = preset("qwen2.5-7b-paper")
 H100 = DEVICES["h100"]

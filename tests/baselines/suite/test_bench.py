@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from baselines.jobs import Job, JobFailed, run_jobs
+from baselines.runs.jobs import Job, JobFailed, run_jobs
 from baselines.suite.entries import OURS, Entry, read_entry
 from baselines.suite.leaderboard import draw, incomplete, markdown, rows
 from baselines.suite.lessons import Lesson
