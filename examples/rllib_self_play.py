@@ -41,7 +41,7 @@ if __name__ == "__main__":
     settings = {"lr": 2e-3, "entropy_coeff": 0.02, "train_batch_size": 1024, "minibatch_size": 256}
     settings |= {"gamma": 1.0, "lambda_": 0.95, "num_epochs": 8, "use_kl_loss": False}
     config = PPOConfig().environment("numbers").training(**settings).env_runners(num_env_runners=0)
-    config.multi_agent(policies={*ROLES}, policy_mapping_fn=lambda agent, *_, **__: agent.split("_")[0])
+    config.multi_agent(policies=ROLES, policy_mapping_fn=lambda agent, *_, **__: agent.split("_")[0])
     config.env_runners(env_to_module_connector=lambda *_, **__: FlattenObservations(multi_agent=True))
     config.rl_module(rl_module_spec=RLModuleSpec(module_class=Masked, model_config=NETWORK)).debugging(seed=0)
     learner = config.build_algo()
