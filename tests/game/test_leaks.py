@@ -1,6 +1,6 @@
 """The answer in a question: disguises that are caught, disguises that are not, and honest questions."""
 
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -129,7 +129,7 @@ def test_what_is_documented_as_not_caught(kind):
 
 
 def test_the_time_is_linear_in_the_text():
-    start = perf_counter()
+    start = thread_time()
     for unit in ("a", "a ", "a-", "\u0301", "\u200b", "北", "a b"):
         mentions(unit * 200_000, ["aaaaaaaaab", "a a a a a a b", "北京", "the a"])
-    assert perf_counter() - start < 20
+    assert thread_time() - start < 20
