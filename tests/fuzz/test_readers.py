@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fuzz import readers
 from tests.fuzz.inputs import inputs
 from tests.fuzz.search import FINDINGS, Finding, kept, search, tried
 from tests.fuzz.targets import Target, targets
@@ -31,6 +32,24 @@ def test_a_fault_is_found_and_made_small():
     with pytest.raises(Finding) as found:
         search(Target(check, (b"valid",)), 2000, seed=0)
     assert b"\xff" in found.value.data and len(found.value.data) < 10
+
+
+def test_what_a_run_finds_is_kept_and_told(tmp_path, monkeypatch):
+    def check(data):
+        assert b"\xff" not in data
+
+    monkeypatch.setattr(readers, "targets", lambda: {"pages": Target(check, (b"valid",))})
+    monkeypatch.setattr("tests.fuzz.search.FINDINGS", tmp_path)
+    stands, report = readers.run_target("pages", seconds=20.0, seed=0)
+    (finding,) = (tmp_path / "pages").iterdir()
+    assert (
+        not stands
+        and str(finding) in report
+        and "AssertionError" in report
+        and b"\xff" in finding.read_bytes()
+    )
+    monkeypatch.setattr(readers, "targets", lambda: {"pages": Target(lambda data: None, (b"valid",))})
+    assert readers.run_target("pages", seconds=0.1, seed=0)[0]
 
 
 def test_the_same_seed_tries_the_same_inputs():
