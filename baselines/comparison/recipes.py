@@ -153,7 +153,8 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs/equal-tokens"),
     results: Annotated[Path | None, typer.Option(help="JSON file of the figures; in --out if none.")] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="PNG or SVG file of the curves; in --out if none.")
+        Path | None,
+        typer.Option(help="PNG file of the curves, with an SVG file beside it; in --out if none."),
     ] = None,
     run: Annotated[bool, typer.Option(help="Without: report the runs that are finished.")] = True,
 ) -> None:
@@ -177,10 +178,10 @@ def main(
     console.print(*table(figures), sep="\n")
     plot(
         runs,
-        [picture],
+        [picture, picture.with_suffix(".svg")],
         title="Equal tokens from equal warm starts: interquartile mean of runs, 95 % interval",
     )
-    console.print(f"figures: {results}\npicture: {picture}", highlight=False)
+    console.print(f"figures: {results}\npictures: {picture}, .svg", highlight=False)
 
 
 def train(folder: Path, config: Mapping[str, Any], shared: Path | None) -> None:

@@ -70,6 +70,7 @@ def test_runs_of_a_seed_share_a_warm_start_and_both_recipes_share_runs(tmp_path:
     assert [*figures["heldout"]] == ["grpo", "reinforce", "ppo"] and figures["tokens"] == TOKENS
     assert all(used["sampled_tokens"] + used["trained_tokens"] >= TOKENS for used in figures["used"].values())
     assert (tmp_path / "arms.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "arms.svg").read_text()
     in_process.clear()
     compare("arms", tmp_path, seeds=[0])
     assert not in_process
