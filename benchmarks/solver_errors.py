@@ -118,7 +118,11 @@ def kind_of(wanted: Sequence[str], followed: Sequence[str]) -> str:
 
 def table(found: dict[str, Counter[str]], hops: int) -> Table:
     """Return the table of shares of attempts."""
-    made = Table(title=f"Attempts at held-out questions of {hops} hops, shares", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    made = Table(
+        title=f"Attempts at held-out questions of {hops} hops, shares",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for heading in ("run", "attempts", *KINDS):
         made.add_column(heading, justify="left" if heading == "run" else "right")
     for name, counts in found.items():
