@@ -114,7 +114,8 @@ class AsyncRollouts:
         """End the worker; games in hand are lost, and played again if the run goes on."""
         if self._worker is None:
             return
-        if self._process.done() and not self._process.exception():
+        playing = any(not games.done() for games in self._games.values())
+        if playing and self._process.done() and not self._process.exception():
             with suppress(ProcessLookupError):
                 os.kill(self._process.result(), signal.SIGKILL)
         self._worker.shutdown(cancel_futures=True)
