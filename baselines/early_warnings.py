@@ -49,7 +49,7 @@ SIGNS = (
     Sign("solver/entropy", 0.01, False, "the solver tries nothing new any more"),
     Sign("proposer/entropy", 0.01, False, "the proposer tries nothing new any more"),
 )
-"""The limits lie outside of what 25 healthy runs of the preset `tiny` had in their means of ten steps."""
+"""Limits that means of ten steps of five runs of the preset `tiny` kept; others that learn may pass one."""
 
 
 class EarlyWarnings:
