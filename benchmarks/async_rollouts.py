@@ -47,7 +47,7 @@ class Figures:
     Attributes:
         staleness: Updates between the weights that sampled and those that are updated.
         delay: Seconds that a batch of turns waits.
-        step_seconds: Median wall time of a step, the first ones left out.
+        step_seconds: Median wall time of a step, the first and the last ones left out.
         mismatch_mean: Mean over steps and roles of abs(ratio - 1) of their tokens before their update.
         mismatch_max: The same at the worst token of all steps.
     """
@@ -61,7 +61,7 @@ class Figures:
 
 def main(
     warm_start: Annotated[Path, typer.Option(help="A run of the preset, or a folder of its warm start.")],
-    steps: Annotated[int, typer.Option(help="Steps of each variant.", min=6)] = 24,
+    steps: Annotated[int, typer.Option(help="Steps of each variant.", min=12)] = 24,
     seed: Annotated[int, typer.Option(help="Fixes every random choice.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="JSON file of the figures.")] = None,
 ) -> None:
@@ -100,8 +100,8 @@ def measure(base: TrainConfig, warm_start: Path, staleness: int, delay: float) -
             seconds.append(time.perf_counter() - start)
         if rollouts is not None:
             rollouts.close()
-    # The first steps open worlds and a process; the first samples are not as old as later ones.
-    settled = slice(staleness + 2, None)
+    # The first steps open worlds and a process, and have younger samples; the last ones wait for nothing.
+    settled = slice(staleness + 2, config.steps - staleness)
     return Figures(
         staleness,
         delay,

@@ -35,7 +35,7 @@ def test_the_command_prints_and_writes_every_variant(
     monkeypatch.setattr(async_rollouts, "measure", instead)
     (tmp_path / "warm-start").mkdir()
     (tmp_path / "warm-start" / "config.json").write_text("{}")
-    async_rollouts.main(tmp_path, steps=6, out=tmp_path / "out.json")
+    async_rollouts.main(tmp_path, steps=12, out=tmp_path / "out.json")
     written = json.loads((tmp_path / "out.json").read_text())
     assert [one["staleness"] for one in written["variants"]] == [0, 1, 2, 4] * 2
     assert written["preset"] == preset("tiny").preset
