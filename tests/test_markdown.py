@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -14,10 +15,11 @@ from itertools import chain
 
 import pytest
 
+from ssp_env import open_scenario
 from ssp_env.game import GameConfig
 from tests.markdown import PAGES, ROOT, blocks, commands, expected_output, parse_ssp
 
-ELSEWHERE = ("GRPOTrainer(", "SearchSelfPlayClient(", "play_on_actors(")
+ELSEWHERE = ("GRPOTrainer(", "SearchSelfPlayClient(", "play_on_actors(", "run_webserver(")
 """Words of examples that need a model, a server or Ray: tests of what they show run elsewhere."""
 PYTHON = [
     pytest.param(example, id=f"{page.name}-{number}")
@@ -109,13 +111,72 @@ def test_modules_take_the_options_that_they_are_shown_with(arguments):
     assert command.make_context(name, options).params
 
 
-def test_a_file_of_rules_is_taken(tmp_path):
+def accept_rules(path):
     from ssp_env.cli.rules import read_rules
 
-    (example,) = blocks(ROOT / "docs" / "getting-started.md", "toml")
-    (tmp_path / "rules.toml").write_text(example)
-    rules = GameConfig().changed(read_rules(tmp_path / "rules.toml", None))
+    rules = GameConfig().changed(read_rules(path, None))
     assert (rules.attempts, rules.solver.max_turns, rules.solver.max_searches) == (4, 8, 5)
+
+
+def accept_options(path):
+    """As `ssp train --config` does, by the mode that the options are for."""
+    from baselines.config import TrainConfig, preset
+    from ssp_env.cli.rules import read_toml
+
+    changes = read_toml(path, "options of a run")
+    mode = "solver-only" if "source" in changes else "self-play"
+    assert isinstance(preset("tiny").in_mode(mode).changed(changes), TrainConfig)
+
+
+READERS = {"getting-started.md": accept_rules, "metrics.md": accept_options, "training.md": accept_options}
+READ_ELSEWHERE = {
+    "bench.md": "baselines/suite/test_bench.py",
+    "frameworks.md": "integrations/test_verifiers.py",
+}
+TOML = [(page.name, text) for page in PAGES for text in blocks(page, "toml")]
+
+
+@pytest.mark.parametrize(("page", "text"), TOML, ids=[f"{page}-{n}" for n, (page, _) in enumerate(TOML)])
+def test_toml_is_taken_by_what_reads_it(page, text, tmp_path):
+    if page in READ_ELSEWHERE:
+        assert (ROOT / "tests" / READ_ELSEWHERE[page]).exists()
+        return
+    (tmp_path / "file.toml").write_text(text)
+    READERS[page](tmp_path / "file.toml")
+
+
+YAML = [text for page in PAGES for text in blocks(page, "yaml")]
+
+
+def values_of(data, key):
+    """All values of a key, however deep."""
+    children = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    own = [data[key]] if isinstance(data, dict) and key in data else []
+    return own + [value for child in children for value in values_of(child, key)]
+
+
+@pytest.mark.parametrize("text", YAML, ids=range(len(YAML)))
+def test_yaml_names_what_is_there(text):
+    data = pytest.importorskip("yaml").safe_load(text)
+    scenarios = values_of(data, "scenario")
+    assert scenarios
+    taken = inspect.signature(open_scenario).parameters
+    assert [key for scenario in scenarios for key in scenario if key not in taken] == []
+    assert all(GameConfig().changed(scenario.get("rules", {})) for scenario in scenarios)
+    # These modules need verl; `make parity` imports them.
+    named = [(one["path"].removeprefix("pkg://"), one["name"]) for one in values_of(data, "custom_cls")]
+    named += [tuple(name.rsplit(".", 1)) for name in values_of(data, "agent_loop_manager_class")]
+    for module, name in named:
+        assert f"class {name}(" in (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    plugin = (ROOT / "baselines" / "verl" / "__init__.py").read_text(encoding="utf-8")
+    for name in (*values_of(data, "default_agent_loop"), *values_of(data, "adv_estimator")):
+        assert f'= "{name}"' in plugin
+
+
+def test_python_that_runs_elsewhere_is_python():
+    for page in PAGES:
+        for example in blocks(page, "python"):
+            compile(example, page.name, "exec")
 
 
 @pytest.mark.parametrize("text", JSON, ids=range(len(JSON)))
