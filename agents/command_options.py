@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from agents.player_names import Prompts
+from agents.player_names import PlayerOptions, Prompts
 from agents.sampling_params import ENDPOINT_MAX_NEW_TOKENS, LOCAL_MAX_NEW_TOKENS
 from agents.scripted import SCRIPTED
 from ssp_env.cli.options import search_option
@@ -69,15 +69,27 @@ PromptStyle = Annotated[
 Seed = Annotated[int, typer.Option(help="Fixes the world, the tasks and every choice.", min=0)]
 
 
-def checked_prompts(prompts: str) -> Prompts | None:
-    """Return the value of `--prompts`; None if it was left out.
+def player_options(
+    prompts: str, rules: Mapping[str, Any], api_key_variable: str, concurrency: int, **others: Any
+) -> PlayerOptions:
+    """Return how the players of a command are opened.
+
+    Args:
+        prompts: The value of `--prompts`; empty if it was left out.
+        rules: The rules that the command was given.
+        api_key_variable: As for `PlayerOptions`.
+        concurrency: As for `PlayerOptions`.
+        **others: Further arguments of `PlayerOptions`.
 
     Raises:
-        ValueError: If there is no such style.
+        ValueError: If there is no such style of prompts.
     """
     if prompts and prompts not in PROMPT_STYLES:
         raise ValueError(f"--prompts must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}")
-    return cast("Prompts", prompts) if prompts else None
+    return PlayerOptions(
+        prompts=cast("Prompts", prompts) if prompts else None, protocol=rules.get("protocol", "default"),
+        api_key_variable=api_key_variable, concurrency=concurrency, **{"labels": OPTION_OF_ROLE, **others},
+    )  # fmt: skip
 
 
 def open_from_options(

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.command_options import (
-    OPTION_OF_ROLE,
     Answers,
     APIKeyVariable,
     Concurrency,
@@ -22,8 +21,8 @@ from agents.command_options import (
     Seed,
     WorldIndex,
     WorldPreset,
-    checked_prompts,
     open_from_options,
+    player_options,
 )
 from agents.judges import judge_by_name
 from agents.player_names import PlayerOptions, Prompts, is_local_model, possible_names
@@ -110,37 +109,23 @@ def play(
         world=world, split="train", world_index=world_index, corpus=corpus, index=index, search=search,
         answers=answers, hops=(hops,), seed=seed, rules=given,
     )  # fmt: skip
-    console = Console()
     names = names_by_role(proposer, solver, reader)
+    sampling = {"seed": seed, "temperature": temperature, "max_new_tokens": max_new_tokens}
     with waiting("loading the players"):
-        options = PlayerOptions(
-            prompts=checked_prompts(prompts), protocol=given.get("protocol", "default"),
-            api_key_variable=api_key_variable, concurrency=concurrency,
-            ledger=_ledger(names, prices, max_cost), labels=OPTION_OF_ROLE,
-        )  # fmt: skip
-        players = _cast(
-            names, scenario.rules.prompts, options,
-            seed=seed, temperature=temperature, max_new_tokens=max_new_tokens,
-        )  # fmt: skip
+        ledger = _ledger(names, prices, max_cost)
+        options = player_options(prompts, given, api_key_variable, concurrency, ledger=ledger)
+        players = _cast(names, scenario.rules.prompts, options, **sampling)
     scenario = scenario.with_prompts(players.prompts)
-    # Whoever reads is named, because an own solver that reads badly lets no question pass.
-    shown = {**names, "reader": names.get("reader", names["solver"])}
-    named = ", ".join(f"{role} {name}" for role, name in shown.items())
-    console.print(f"{named}; {scenario.description}; seed {seed}", highlight=False, markup=False)
+    console = Console()
+    _print_opening(console, names, f"{scenario.description}; seed {seed}")
     try:
         table, has_failed = play_session(
-            console,
-            players,
-            scenario,
-            scenario.draw_tasks(games, seed),
-            judge=judge_by_name(judge, options) if judge else None,
-            seed=seed,
-            out=out,
-            quiet=quiet,
-        )
+            console, players, scenario, scenario.draw_tasks(games, seed),
+            judge=judge_by_name(judge, options) if judge else None, seed=seed, out=out, quiet=quiet,
+        )  # fmt: skip
     except ReplyError as error:
         raise ValueError(str(error)) from error
-    _print_figures(console, table, options.ledger, out)
+    _print_figures(console, table, ledger, out)
     if has_failed:
         raise typer.Exit(1)
 
@@ -168,6 +153,13 @@ def _ledger(names: dict[str, str], prices: Path | None, max_cost: float | None) 
     for model in models:
         ledger.allow(model.partition("@http")[0])
     return ledger
+
+
+def _print_opening(console: Console, names: dict[str, str], played: str) -> None:
+    # Whoever reads is named, because an own solver that reads badly lets no question pass.
+    shown = {**names, "reader": names.get("reader", names["solver"])}
+    named = ", ".join(f"{role} {name}" for role, name in shown.items())
+    console.print(f"{named}; {played}", highlight=False, markup=False)
 
 
 def _print_figures(console: Console, table: Table, ledger: Ledger | None, out: Path | None) -> None:

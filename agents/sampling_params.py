@@ -90,6 +90,23 @@ def sampling_by_role(given: SamplingByRole) -> dict[Role, SamplingParams]:
     return {role: given.get(role, SamplingParams()) for role in ROLES}
 
 
+def prompt_room(sampling: Mapping[Role, SamplingParams], context_window: int) -> int:
+    """Return how many tokens of a context window are left for prompts beside the longest turn.
+
+    Raises:
+        ValueError: If there are none.
+
+    >>> prompt_room(sampling_by_role(SamplingParams(max_new_tokens=96)), 512)
+    416
+    """
+    longest = max(params.max_new_tokens for params in sampling.values())
+    if longest >= context_window:
+        raise ValueError(
+            f"max_new_tokens must be below the context window of {context_window} tokens, got {longest}"
+        )
+    return context_window - longest
+
+
 def check_roles(given: Mapping[Role, object], what: str) -> None:
     """Raise ValueError if a mapping by role has a key that is no role; `what` names the mapping."""
     if unknown := sorted(set(given) - set(ROLES)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agents.conversation_tokens import ConversationTokens, Overflow, Prompt, Rendering
 from agents.decode_loop import DecodeLoop, TurnRequest
-from agents.sampling_params import SamplingByRole, SamplingParams, sampling_by_role
+from agents.sampling_params import SamplingByRole, SamplingParams, prompt_room, sampling_by_role
 from ssp_env.game import PROTOCOLS, Protocol, Reply, Role, View
 
 if TYPE_CHECKING:
@@ -83,11 +83,7 @@ class TransformersAgent:
     ) -> None:
         self._sampling = sampling_by_role(sampling)
         window = context_window or model.config.max_position_embeddings
-        longest = max(params.max_new_tokens for params in self._sampling.values())
-        if longest >= window:
-            raise ValueError(
-                f"max_new_tokens must be below the context window of {window} tokens, got {longest}"
-            )
+        room = prompt_room(self._sampling, window)
         self._adapters: dict[Role, str] = {}
         if adapters:
             from agents.lora import with_adapters
@@ -97,7 +93,7 @@ class TransformersAgent:
             tokenizer,
             protocol=protocol,
             rendering=rendering,
-            max_prompt_tokens=window - longest,
+            max_prompt_tokens=room,
             on_overflow=on_overflow,
             end_ids=_end_ids(model, tokenizer),
         )

@@ -45,77 +45,94 @@ RUNS = Path("runs")
 
 __all__ = ["compare", "evaluate", "train"]
 
+PresetName = Annotated[str, typer.Option(help=f"Configuration to start from: {', '.join(PRESETS)}.")]
+RunName = Annotated[
+    str | None,
+    typer.Option(help="Name of the run, whose folder is runs/NAME; by default PRESET-MODE-seedSEED."),
+]
+Seed = Annotated[int, typer.Option(help="Fixes every random choice of the run.", min=0)]
+Mode = Annotated[
+    str,
+    typer.Option(help=f"Who learns: {', '.join(MODES)}; the other role plays as the warm start does."),
+]
+SolverAlgorithm = Annotated[
+    str | None,
+    typer.Option(help="How the solver learns: reinforce, grpo, ppo, module:object, or frozen."),
+]
+ProposerAlgorithm = Annotated[
+    str | None, typer.Option(help="How the proposer learns; the same names as for the solver.")
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML file of changes to the preset; the presets are such files."),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="One option of the run, after those of --config; for instance learner.learning_rate=1e-4 or "
+        "solver.clip_high=0.2. May be repeated.",
+    ),
+]
+Steps = Annotated[
+    int | None, typer.Option(help="Self-play steps; with --resume more of them extend the run.", min=1)
+]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Where metrics are shown besides metrics.jsonl: {', '.join(TRACKERS)}. May be repeated; "
+        "with --resume it replaces the trackers of the run."
+    ),
+]
+Servers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL[,URL...]",
+        help="vLLM servers that sample the games, which see the run's folder under the same path; with "
+        "--resume they replace those of the run.",
+    ),
+]
+WarmStart = Annotated[
+    Path | None,
+    typer.Option(help="Start from the warm start of this run, or from a folder of such a model."),
+]
+ResumedFolder = Annotated[Path | None, typer.Option(help="Continue the run in this folder.")]
+Threads = Annotated[int, typer.Option(help="CPU threads of torch, of each process.", min=1)]
+ProcessCount = Annotated[
+    int,
+    typer.Option(help="Processes on this machine, each of which plays its share of the games.", min=1),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Only print the tokens, the memory and the time that it would take."),
+]
+
 
 def train(
     context: typer.Context,
-    preset: Annotated[str, typer.Option(help=f"Configuration to start from: {', '.join(PRESETS)}.")] = "tiny",
-    name: Annotated[
-        str | None,
-        typer.Option(help="Name of the run, whose folder is runs/NAME; by default PRESET-MODE-seedSEED."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Fixes every random choice of the run.", min=0)] = 0,
-    mode: Annotated[
-        str,
-        typer.Option(help=f"Who learns: {', '.join(MODES)}; the other role plays as the warm start does."),
-    ] = "self-play",
-    solver: Annotated[
-        str | None,
-        typer.Option(help="How the solver learns: reinforce, grpo, ppo, module:object, or frozen."),
-    ] = None,
-    proposer: Annotated[
-        str | None, typer.Option(help="How the proposer learns; the same names as for the solver.")
-    ] = None,
-    config_file: Annotated[
-        Path | None,
-        typer.Option("--config", help="TOML file of changes to the preset; the presets are such files."),
-    ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="One option of the run, after those of --config; for instance learner.learning_rate=1e-4 or "
-            "solver.clip_high=0.2. May be repeated.",
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Self-play steps; with --resume more of them extend the run.", min=1)
-    ] = None,
-    tracker: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Where metrics are shown besides metrics.jsonl: {', '.join(TRACKERS)}. May be repeated; "
-            "with --resume it replaces the trackers of the run."
-        ),
-    ] = None,
-    servers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL[,URL...]",
-            help="vLLM servers that sample the games, which see the run's folder under the same path; with "
-            "--resume they replace those of the run.",
-        ),
-    ] = None,
+    preset: PresetName = "tiny",
+    name: RunName = None,
+    seed: Seed = 0,
+    mode: Mode = "self-play",
+    solver: SolverAlgorithm = None,
+    proposer: ProposerAlgorithm = None,
+    config_file: ConfigFile = None,
+    options: Options = None,
+    steps: Steps = None,
+    tracker: Trackers = None,
+    servers: Servers = None,
     attempts: Attempts = None,
     top_k: TopK = None,
     max_turns: MaxTurns = None,
     rag_check: RAGCheck = None,
     rules: RulesFile = None,
     rule: RuleValues = None,
-    warm_start: Annotated[
-        Path | None,
-        typer.Option(help="Start from the warm start of this run, or from a folder of such a model."),
-    ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads of torch, of each process.", min=1)] = 2,
-    processes: Annotated[
-        int,
-        typer.Option(help="Processes on this machine, each of which plays its share of the games.", min=1),
-    ] = 1,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Only print the tokens, the memory and the time that it would take."),
-    ] = False,
+    warm_start: WarmStart = None,
+    resume: ResumedFolder = None,
+    threads: Threads = 2,
+    processes: ProcessCount = 1,
+    dry_run: DryRun = False,
 ) -> None:
     """Train a model by search self-play and report held-out accuracy before and after."""
     changes = read_rules(
@@ -125,15 +142,13 @@ def train(
     console, run = Console(quiet=together is not None and not together.is_main), None
     try:
         if resume is not None:
-            if dry_run:
-                raise ValueError("--dry-run is about a new run: leave out --resume, or --dry-run")
             run, config = _resumed_run(context, resume, changes, together)
             config = run.extend(config, steps, tracker, servers)
         else:
-            given = {"seed": seed, "steps": steps, "solver": solver, "proposer": proposer, "rules": changes}
-            given["tracking"] = None if tracker is None else {"trackers": tracker}
-            given["rollout"] = None if servers is None else {"engine": f"vllm:{servers}"}
-            config = _new_config(find_preset(preset).in_mode(mode), config_file, given, options)
+            config = _new_config(
+                find_preset(preset).in_mode(mode), config_file, options, tracker, servers,
+                seed=seed, steps=steps, solver=solver, proposer=proposer, rules=changes,
+            )  # fmt: skip
             warm_start = warm_start and model_of_run(warm_start, "warm-start")
             if dry_run:
                 _show_expected(config, warm_start, console, threads, processes)
@@ -174,11 +189,18 @@ def _show_expected(
 
 
 def _new_config(
-    base: TrainConfig, file: Path | None, given: Mapping[str, Any], options: list[str] | None
+    base: TrainConfig,
+    file: Path | None,
+    options: list[str] | None,
+    trackers: list[str] | None,
+    servers: str | None,
+    **given: Any,
 ) -> TrainConfig:
     """Return the configuration of a new run: changes of the file first, then single options, then --set."""
     if file is not None:
         base = base.changed(read_toml(file, "options of a run"))
+    given["tracking"] = None if trackers is None else {"trackers": trackers}
+    given["rollout"] = None if servers is None else {"engine": f"vllm:{servers}"}
     changed = base.changed({key: value for key, value in given.items() if value is not None})
     return changed.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
 
@@ -252,6 +274,8 @@ def _resumed_run(
     """Open the run that is to be continued, unless options contradict it."""
     from baselines.runs.directory import RunDirectory
 
+    if context.params["dry_run"]:
+        raise ValueError("--dry-run is about a new run: leave out --resume, or --dry-run")
     _check_is_run(folder)
     run, config = RunDirectory.open(folder)
     _check_resumed(context, folder, config, changes)

@@ -162,6 +162,7 @@ class Training:
         game = SelfPlay(config, self.policies, frozen, self.processes, self._ahead)
 
         def step(number: int) -> dict[str, float]:
+            """Play and learn from one step; at times validate, and keep models and games."""
             every = config.evaluation.validation_every
             trace = UpdateTrace() if every and (number + 1) % every == 0 else None
             played, metrics = game.step(number, trace)

@@ -151,6 +151,7 @@ def open_fts5(tokenizer: str) -> Callable[[Sequence[str]], Search]:
     """Return what indexes passages with SQLite; a query matches any of its words, or of its trigrams."""
 
     def build(passages: Sequence[str]) -> Search:
+        """Index passages in memory, and return what finds the best row for a query."""
         database = sqlite3.connect(":memory:")
         database.execute(f"CREATE VIRTUAL TABLE pages USING fts5(text, tokenize='{tokenizer}')")
         database.executemany("INSERT INTO pages(rowid, text) VALUES (?, ?)", enumerate(passages))

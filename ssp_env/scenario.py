@@ -308,17 +308,9 @@ def open_scenario(
     """
     config = ScenarioConfig(
         world="tiny" if world is None and corpus is None and needs_passages(search) else world,
-        split=split,
-        index=index,
-        corpus=corpus,
-        search=search,
-        answers=answers,
-        questions=questions,
-        hops=tuple(hops),
-        prompts=prompts,
-        rules={} if rules is None else rules,
-        oracle=oracle,
-    )
+        split=split, index=index, corpus=corpus, search=search, answers=answers, questions=questions,
+        hops=tuple(hops), prompts=prompts, rules={} if rules is None else rules, oracle=oracle,
+    )  # fmt: skip
     return _open(config, watch, encoding)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.conversation_tokens import ConversationTokens, Overflow, Prompt, Rendering
-from agents.sampling_params import SamplingByRole, SamplingParams, sampling_by_role
+from agents.sampling_params import SamplingByRole, SamplingParams, prompt_room, sampling_by_role
 from agents.vllm.errors import VLLMError
 from agents.vllm.logprobs import are_fit
 from agents.vllm.turn import Completion, SampledTurn, check_temperature, end_ids_of, stop_texts
@@ -57,15 +57,7 @@ class EngineAgent(ABC):
         self.sampling = sampling_by_role(sampling)
         for each in self.sampling.values():
             check_temperature(each)
-        if tokenizer is None:
-            from transformers import AutoTokenizer
-
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        longest = max(each.max_new_tokens for each in self.sampling.values())
-        if longest >= context_window:
-            raise ValueError(
-                f"max_new_tokens must be below the context window of {context_window}, got {longest}"
-            )
+        tokenizer = _tokenizer_in(folder) if tokenizer is None else tokenizer
         self._end_ids = end_ids_of(tokenizer)
         self._protocol = protocol
         self.weights_version = weights_version
@@ -75,7 +67,7 @@ class EngineAgent(ABC):
             tokenizer,
             protocol=protocol,
             rendering=rendering,
-            max_prompt_tokens=context_window - longest,
+            max_prompt_tokens=prompt_room(self.sampling, context_window),
             on_overflow=on_overflow,
             end_ids=self._end_ids,
         )
@@ -209,6 +201,13 @@ class AsyncVLLMEngineAgent(EngineAgent):
         outputs = self._engine.generate(prompt, self._params(request), f"turn-{next(self._numbers)}")
         # The last one holds the whole turn.
         return self._completion([output async for output in outputs][-1])
+
+
+def _tokenizer_in(folder: Path) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return tokenizer
 
 
 def _vllm() -> Any:

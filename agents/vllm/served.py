@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from agents.sampling_params import (
     SamplingByRole,
     SamplingParams,
     check_roles,
+    prompt_room,
     sampling_by_role,
 )
 from agents.vllm.errors import VLLMError, WeightsNotUpdated
@@ -100,13 +102,12 @@ class VLLMServerAgent:
         self._require_logprobs, self._context_window, self._policy = require_logprobs, context_window, policy
         self.weights = ServedWeights(self._models["solver"], weights_version)
         self.sampled_tokens = 0
-        self._most_new_tokens = max(each.max_new_tokens for each in self.sampling.values())
         self.conversations = ConversationTokens(
             tokenizer,
             protocol=protocol,
             rendering=rendering,
-            # Until the servers have told their context window.
-            max_prompt_tokens=self._room(context_window or 2 * self._most_new_tokens),
+            # Until the servers have told their context window, there is room for anything.
+            max_prompt_tokens=prompt_room(self.sampling, context_window) if context_window else sys.maxsize,
             on_overflow=on_overflow,
             end_ids=self._end_ids,
         )
@@ -177,16 +178,8 @@ class VLLMServerAgent:
                 return
             await self._pool.connect()
             assert self._admission.context_window is not None
-            self.conversations.max_prompt_tokens = self._room(self._admission.context_window)
+            self.conversations.max_prompt_tokens = prompt_room(self.sampling, self._admission.context_window)
             self._connected = True
-
-    def _room(self, window: int) -> int:
-        """Tokens of a context window that are left for prompts."""
-        if window <= self._most_new_tokens:
-            raise ValueError(
-                f"max_new_tokens must be below the context window of {window}, got {self._most_new_tokens}"
-            )
-        return window - self._most_new_tokens
 
     async def _act(self, view: View) -> Reply:
         await self._connect()

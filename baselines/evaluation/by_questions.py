@@ -6,7 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +14,17 @@ import typer
 from rich.console import Console
 
 from agents.judges import judge_by_name
-from agents.player_names import PlayerOptions
 from agents.smollm2 import SmolLM2Missing
 from baselines.evaluation.answers import Answer, SavedAnswers, read_answers
 from baselines.evaluation.figures import by_field, by_set, check_fields, mean_over_sets
 from baselines.evaluation.judging import Verdicts, ask_judge
 from baselines.evaluation.paired import compare
+from baselines.evaluation.report import Report
 from baselines.evaluation.run import Evaluation
 from baselines.evaluation.tables import PlayerRows, csv_text, json_data, markdown_text, text_table
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text
 from ssp_env.cli.progress import counted, tracked, waiting
-
-
-@dataclass(frozen=True)
-class Report:
-    """How answers are reported.
-
-    Attributes:
-        by: Fields of the questions by which figures are broken down.
-        judge: Name of the judge of answers that fail exact match; empty for none.
-        against: Saved answers that every player is compared with.
-        players: What a judge made by name is told.
-        folder: Folder in which verdicts are kept; None keeps none.
-        json_file: File for all figures as JSON.
-        csv_file: File for all figures as CSV.
-        markdown_file: File for the table as Markdown.
-    """
-
-    by: Sequence[str] = ()
-    judge: str = ""
-    against: Path | None = None
-    players: PlayerOptions = field(default_factory=PlayerOptions)
-    folder: Path | None = None
-    json_file: Path | None = None
-    csv_file: Path | None = None
-    markdown_file: Path | None = None
 
 
 def evaluate_and_print(evaluation: Evaluation, players: Sequence[str], title: str, report: Report) -> None:
@@ -186,6 +161,7 @@ def _judging(report: Report) -> Judged:
     judge = judge_by_name(report.judge, report.players)
 
     def judged(answers: Sequence[Answer]) -> Verdicts:
+        """Ask for the verdicts on answers, and say on stderr why some have none."""
         failures: dict[str, None] = {}
         verdicts = ask_judge(
             report.judge,

@@ -22,11 +22,11 @@ from agents.command_options import (
     Seed,
     WorldIndex,
     WorldPreset,
-    checked_prompts,
     open_from_options,
+    player_options,
 )
-from agents.player_names import PlayerOptions
 from agents.sampling_params import DEFAULT_TEMPERATURE
+from baselines.evaluation.report import Report
 from ssp_env.cli.options import Corpus, IndexDirectory, Search, print_text
 from ssp_env.cli.rules import (
     Attempts,
@@ -41,13 +41,14 @@ from ssp_env.cli.rules import (
 from ssp_env.worlds import MAX_HOPS
 
 if TYPE_CHECKING:
-    from baselines.evaluation.by_questions import Report
     from baselines.evaluation.question_sets import QuestionSet
+    from baselines.evaluation.run import Evaluation
     from ssp_env.scenario import Scenario
 
 HELDOUT_QUESTIONS = 240
 WITH_GAMES_ONLY = ("reader", "answers", "rag_check")
 WITHOUT_GAMES_ONLY = ("sets", "control", "by", "against", "csv_file", "markdown_file")
+_LABELS = {**OPTION_OF_ROLE, "proposer": "player", "solver": "player"}
 _OPTION = {"json_file": "--json", "csv_file": "--csv", "markdown_file": "--markdown"}
 ANSWERS_SUFFIX = ".answers.jsonl"
 
@@ -192,37 +193,23 @@ def evaluate(
     """
     own = {"attempts": attempts, "top_k": top_k, "max_turns": max_turns, "rag_check": rag_check}
     given = read_rules(rules, rule, **own, judge=True if judge and games is not None else None)
-    options = PlayerOptions(
-        prompts=checked_prompts(prompts), protocol=given.get("protocol", "default"),
-        api_key_variable=api_key_variable, concurrency=concurrency,
-        labels={**OPTION_OF_ROLE, "proposer": "player", "solver": "player"},
-    )  # fmt: skip
+    options = player_options(prompts, given, api_key_variable, concurrency, labels=_LABELS)
     _check_together(context, games, questions)
-    opening = {
-        "world": world, "world_index": world_index, "corpus": corpus, "index": index, "search": search,
-        "seed": seed, "rules": given,
-    }  # fmt: skip
-    if games is not None:
-        file = questions[0] if questions else None
-        _side_by_side(
-            players, games, known, {**opening, "answers": answers, "questions": file, "hops": (hops or 2,)},
-            threads, json_file, {
-                "reader": reader, "players": options, "folder": out, "judge": judge or "",
-                "max_new_tokens": max_new_tokens,
-                "temperature": DEFAULT_TEMPERATURE if temperature is None else temperature,
-            },
-        )  # fmt: skip
-        return
-    from baselines.evaluation.by_questions import Report
-
+    where = {"world": world, "world_index": world_index, "corpus": corpus, "index": index, "search": search}
+    opening = {**where, "answers": answers, "seed": seed, "rules": given}
     report = Report(tuple(by or ()), judge or "", against, options, out, json_file, csv_file, markdown_file)
-    if _are_saved(players):
+    sampled: dict[str, Any] = {"temperature": temperature, "max_new_tokens": max_new_tokens}
+    if games is not None:
+        _side_by_side(
+            players, games, known, report, opening, questions, hops or 2, threads, reader=reader, **sampled
+        )
+    elif _are_saved(players):
         _print_saved(context, players, report)
-        return
-    _by_questions(
-        players, report, opening, questions or [], sets, known, hops, threads, control=control,
-        attempts=attempts or given.get("attempts", 1), temperature=temperature, max_new_tokens=max_new_tokens,
-    )  # fmt: skip
+    else:
+        _by_questions(
+            players, report, opening, questions or [], sets, known, hops, threads, control=control,
+            attempts=attempts or given.get("attempts", 1), **sampled,
+        )  # fmt: skip
 
 
 def _check_together(context: typer.Context, games: int | None, questions: Sequence[Path] | None) -> None:
@@ -249,22 +236,32 @@ def _side_by_side(
     players: list[str],
     games: int,
     known: int | None,
+    report: Report,
     opening: Mapping[str, Any],
+    questions: Sequence[Path] | None,
+    hops: int,
     threads: int,
-    json_file: Path | None,
-    options: Mapping[str, Any],
+    *,
+    reader: str,
+    temperature: float | None,
+    max_new_tokens: int | None,
 ) -> None:
     from baselines.evaluation.progress import prepare_models
     from baselines.evaluation.side_by_side import check_side_by_side, measurement, print_side_by_side
 
-    check_side_by_side(players, games, known, opening["questions"])
-    scenario = open_from_options(split="heldout", **opening)
+    file = questions[0] if questions else None
+    check_side_by_side(players, games, known, file)
+    scenario = open_from_options(split="heldout", questions=file, hops=(hops,), **opening)
     if known is None:
-        has_questions = scenario.world is not None or opening["questions"] is not None
+        has_questions = scenario.world is not None or file is not None
         known = (games or len(scenario.questions)) if has_questions else 0
-    measured = measurement(scenario, games, known, opening["seed"], **options)
+    measured = measurement(
+        scenario, games, known, opening["seed"], reader=reader, players=report.players, folder=report.folder,
+        judge=report.judge, max_new_tokens=max_new_tokens,
+        temperature=DEFAULT_TEMPERATURE if temperature is None else temperature,
+    )  # fmt: skip
     prepare_models(players, threads)
-    print_side_by_side(measured, players, json_file)
+    print_side_by_side(measured, players, report.json_file)
 
 
 # -- question sets ---------------------------------------------------------------------------------------
@@ -334,12 +331,15 @@ def _by_questions(
         report.folder,
     )  # fmt: skip
     prepare_models(players, threads)
-    counts = ", ".join(f"{one.name} ({len(one.questions)})" for one in sets)
     described = next(iter(scenarios.values())).description if over_files else f"{len(scenarios)} worlds"
-    how = "greedy" if temperature == 0 else f"temperature {temperature:g}"
-    tries = "" if attempts == 1 else f", {attempts} attempts each"
-    title = f"{counts}{tries}; {described}; {control}, {how}, seed {opening['seed']}"
-    evaluate_and_print(evaluation, players, title, report)
+    evaluate_and_print(evaluation, players, _title(evaluation, described), report)
+
+
+def _title(evaluation: Evaluation, searched: str) -> str:
+    counts = ", ".join(f"{one.name} ({len(one.questions)})" for one in evaluation.sets)
+    tries = "" if evaluation.attempts == 1 else f", {evaluation.attempts} attempts each"
+    how = "greedy" if evaluation.temperature == 0 else f"temperature {evaluation.temperature:g}"
+    return f"{counts}{tries}; {searched}; {evaluation.control}, {how}, seed {evaluation.seed}"
 
 
 def _of_files(
@@ -373,7 +373,7 @@ def _of_files(
     if control != "search" and not any(opening[name] for name in ("world", "corpus", "index", "search")):
         return drawn, {"": open_scenario(search=NothingFound(), rules=opening["rules"])}
     scenario = open_from_options(
-        split="heldout", answers=None, questions=questions[0] if questions else folder, hops=(2,), **opening
+        split="heldout", questions=questions[0] if questions else folder, hops=(2,), **opening
     )
     return drawn, {"": scenario}
 

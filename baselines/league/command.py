@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 
 from agents.command_options import (
-    OPTION_OF_ROLE,
     Answers,
     APIKeyVariable,
     Concurrency,
@@ -22,10 +21,9 @@ from agents.command_options import (
     Seed,
     WorldIndex,
     WorldPreset,
-    checked_prompts,
     open_from_options,
+    player_options,
 )
-from agents.player_names import PlayerOptions
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.scripted import SCRIPTED
 from baselines.evaluation.progress import prepare_models
@@ -125,13 +123,7 @@ def league(
     prepare_models([*sides[0], *sides[1], reader], threads)
     from baselines.league.rounds import RoundRobin, spread_tasks
 
-    options = PlayerOptions(
-        prompts=checked_prompts(prompts),
-        protocol=given.get("protocol", "default"),
-        api_key_variable=api_key_variable,
-        concurrency=concurrency,
-        labels=OPTION_OF_ROLE,
-    )
+    options = player_options(prompts, given, api_key_variable, concurrency)
     robin = RoundRobin(
         *spread_tasks(opened, games, seed), reader, out, seed=seed, temperature=temperature,
         max_new_tokens=max_new_tokens, players=options,

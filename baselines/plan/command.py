@@ -23,31 +23,36 @@ if TYPE_CHECKING:
     from baselines.plan.estimate import Cluster, Plan
 
 
+PresetName = Annotated[str, typer.Option(help=f"Configuration of the run: {', '.join(PRESETS)}.")]
+ModelSize = Annotated[str, typer.Option(help="A size of Qwen2.5: 0.5b, 1.5b, 3b, 7b, 14b or 32b.")]
+GPUs = Annotated[int, typer.Option(help="How many GPUs sample and train.", min=1)]
+GPUName = Annotated[str, typer.Option(help="What each is: a100-40gb, a100, h100 or h200.")]
+TensorParallel = Annotated[int, typer.Option(help="GPUs that share a server's model.", min=1)]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of changes to the preset.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="One option of the run, such as rules.attempts=8."),
+]
+Assumptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Instead of an assumption, a figure that you have measured, such as solver_searches=2.5.",
+    ),
+]
+Price = Annotated[float | None, typer.Option(help="Price of an hour of one GPU, in any currency.", min=0)]
+
+
 def plan(
-    preset: Annotated[
-        str, typer.Option(help=f"Configuration of the run: {', '.join(PRESETS)}.")
-    ] = "qwen2.5-7b-paper",
-    model: Annotated[str, typer.Option(help="A size of Qwen2.5: 0.5b, 1.5b, 3b, 7b, 14b or 32b.")] = "7b",
-    gpus: Annotated[int, typer.Option(help="How many GPUs sample and train.", min=1)] = 8,
-    gpu: Annotated[str, typer.Option(help="What each is: a100-40gb, a100, h100 or h200.")] = "h100",
-    tensor_parallel: Annotated[int, typer.Option(help="GPUs that share a server's model.", min=1)] = 1,
-    config_file: Annotated[
-        Path | None, typer.Option("--config", help="TOML file of changes to the preset.")
-    ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="One option of the run, such as rules.attempts=8."),
-    ] = None,
-    assume: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Instead of an assumption, a figure that you have measured, such as solver_searches=2.5.",
-        ),
-    ] = None,
-    price: Annotated[
-        float | None, typer.Option(help="Price of an hour of one GPU, in any currency.", min=0)
-    ] = None,
+    preset: PresetName = "qwen2.5-7b-paper",
+    model: ModelSize = "7b",
+    gpus: GPUs = 8,
+    gpu: GPUName = "h100",
+    tensor_parallel: TensorParallel = 1,
+    config_file: ConfigFile = None,
+    options: Options = None,
+    assume: Assumptions = None,
+    price: Price = None,
 ) -> None:
     """Work out memory, tokens, time, searches and cost of a run on GPUs. Nothing of it is measured."""
     with waiting("loading torch"):

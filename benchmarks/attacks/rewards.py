@@ -399,6 +399,7 @@ def _solved(line: str, rules: Mapping[str, Any]) -> float:
 
 def _wordless(gold: str, answer: str, *aliases: str) -> Callable[[Mapping[str, Any]], float]:
     def pay(rules: Mapping[str, Any]) -> float:
+        """What the solver gets for the answer; 0 if there can be no such task."""
         try:
             task = Task(gold, aliases=aliases, hops=2, id="t")
         except ValueError:

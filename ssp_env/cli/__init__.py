@@ -76,6 +76,14 @@ def build_app() -> typer.Typer:
     for command in (world, search, serve, view, replay, rescore, export):
         app.command()(command)
     app.add_typer(index_app, name="index")
+    _add_registered(app)
+    return app
+
+
+def _add_registered(app: typer.Typer) -> None:
+    """Add the commands of other packages; one whose libraries are missing says so when it is called."""
+    import typer
+
     for entry in sorted(entry_points(group=COMMAND_GROUP), key=lambda entry: entry.name):
         _check_not_hidden(entry.module.partition(".")[0])
         try:
@@ -89,7 +97,6 @@ def build_app() -> typer.Typer:
             app.add_typer(command, name=entry.name)
         else:
             app.command(entry.name)(command)
-    return app
 
 
 def _raising(error: ModuleNotFoundError) -> Callable[[], None]:

@@ -28,35 +28,41 @@ from ssp_env.records.export import (
 )
 from ssp_env.records.replay import retold
 
+Format = Annotated[
+    Literal["chat", "parquet", "verl", "inspect", "atif"],
+    typer.Option(
+        "--to",
+        help="chat: JSON Lines with `messages`, one row per conversation. parquet: a folder with "
+        "games.parquet and trajectories.parquet. verl: Parquet of valid questions in verl's columns. "
+        "inspect: a log for `inspect view`. atif: a folder with an ATIF trajectory per game.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path, typer.Option(help="New file, or new folder for `parquet` and `atif`.", show_default=False)
+]
+RoleNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Role whose conversations are written: {', '.join(ROLES)}; may be repeated. Default: "
+        f"{' and '.join(TRAINED_ROLES)}; all of them for atif.",
+        show_default=False,
+    ),
+]
+ResultRole = Annotated[
+    Literal["tool", "user"],
+    typer.Option(help="Role of search results; `user` for chat templates that know no `tool`."),
+]
+DataSource = Annotated[str, typer.Option(help="Name of the data source in verl rows.")]
+
 
 def export(
     file: Recorded,
-    to: Annotated[
-        Literal["chat", "parquet", "verl", "inspect", "atif"],
-        typer.Option(
-            "--to",
-            help="chat: JSON Lines with `messages`, one row per conversation. parquet: a folder with "
-            "games.parquet and trajectories.parquet. verl: Parquet of valid questions in verl's columns. "
-            "inspect: a log for `inspect view`. atif: a folder with an ATIF trajectory per game.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option(help="New file, or new folder for `parquet` and `atif`.", show_default=False)
-    ],
-    role: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Role whose conversations are written: {', '.join(ROLES)}; may be repeated. Default: "
-            f"{' and '.join(TRAINED_ROLES)}; all of them for atif.",
-            show_default=False,
-        ),
-    ] = None,
-    tool_role: Annotated[
-        Literal["tool", "user"],
-        typer.Option(help="Role of search results; `user` for chat templates that know no `tool`."),
-    ] = "tool",
-    data_source: Annotated[str, typer.Option(help="Name of the data source in verl rows.")] = "ssp_env",
+    to: Format,
+    out: Out,
+    role: RoleNames = None,
+    tool_role: ResultRole = "tool",
+    data_source: DataSource = "ssp_env",
     strict: Strict = False,
 ) -> None:
     """Write recorded games as training data; conversations of games that ended as `error` are left out."""

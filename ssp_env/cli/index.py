@@ -40,59 +40,70 @@ PartWords = Annotated[
     ),
 ]
 PartOverlap = Annotated[int, typer.Option(help="Most words that a part repeats of the one before.", min=0)]
+NewDirectory = Annotated[Path, typer.Option(help="The new index directory.")]
+CorpusPath = Annotated[
+    Path | None,
+    typer.Argument(
+        help="File (JSONL, JSON array, CSV, TSV, Parquet; see docs/formats.md), BEIR folder, "
+        "or folder of Markdown, HTML and text files."
+    ),
+]
+IndexedWorld = Annotated[
+    str | None,
+    typer.Option(
+        help="Index a world instead: a preset "
+        f"({', '.join(WORLD_PRESETS)}) or an id such as prose_full_1000000x3-train-0."
+    ),
+]
+Stem = Annotated[bool | None, typer.Option(help="Reduce words to English stems.")]
+DropStopWords = Annotated[bool, typer.Option(help="Ignore English stop words in queries.")]
+AllWordsFirst = Annotated[
+    bool | None, typer.Option(help="Rank passages that have every word of the query above all others.")
+]
+TitleBoost = Annotated[
+    float, typer.Option(help="Factor by which words of the title count more than words of the text.")
+]
+OneField = Annotated[
+    bool, typer.Option(help="Score title and text as one text instead of summing both scores.")
+]
+Exact = Annotated[
+    bool, typer.Option(help="Rank every passage that has any word of a query, however long that takes.")
+]
+EagerUpTo = Annotated[
+    int,
+    typer.Option(
+        help="Compute what every word adds to every score beforehand, if there are at most so many "
+        "passages: searches are faster and rank every passage; building takes 50 bytes per word.",
+        min=0,
+    ),
+]
+EagerMemory = Annotated[
+    float | None,
+    typer.Option(
+        help="The same by memory instead of passages: if it takes at most so many gigabytes while the "
+        "index is built.",
+        min=0,
+    ),
+]
 
 app = typer.Typer(no_args_is_help=True, help="Build, extend and check indexes on disk.")
 
 
 @app.command()
 def build(
-    out: Annotated[Path, typer.Option(help="The new index directory.")],
-    source: Annotated[
-        Path | None,
-        typer.Argument(
-            help="File (JSONL, JSON array, CSV, TSV, Parquet; see docs/formats.md), BEIR folder, "
-            "or folder of Markdown, HTML and text files."
-        ),
-    ] = None,
-    world: Annotated[
-        str | None,
-        typer.Option(
-            help="Index a world instead: a preset "
-            f"({', '.join(WORLD_PRESETS)}) or an id such as prose_full_1000000x3-train-0."
-        ),
-    ] = None,
+    out: NewDirectory,
+    source: CorpusPath = None,
+    world: IndexedWorld = None,
     world_index: WorldIndex = 0,
     heldout: Heldout = False,
-    stem: Annotated[bool | None, typer.Option(help="Reduce words to English stems.")] = None,
-    drop_stop_words: Annotated[bool, typer.Option(help="Ignore English stop words in queries.")] = True,
-    all_words_first: Annotated[
-        bool | None, typer.Option(help="Rank passages that have every word of the query above all others.")
-    ] = None,
-    title_boost: Annotated[
-        float, typer.Option(help="Factor by which words of the title count more than words of the text.")
-    ] = 1.0,
-    one_field: Annotated[
-        bool, typer.Option(help="Score title and text as one text instead of summing both scores.")
-    ] = False,
-    exact: Annotated[
-        bool, typer.Option(help="Rank every passage that has any word of a query, however long that takes.")
-    ] = False,
-    eager_up_to: Annotated[
-        int,
-        typer.Option(
-            help="Compute what every word adds to every score beforehand, if there are at most so many "
-            "passages: searches are faster and rank every passage; building takes 50 bytes per word.",
-            min=0,
-        ),
-    ] = BM25Settings.eager_up_to,
-    eager_memory: Annotated[
-        float | None,
-        typer.Option(
-            help="The same by memory instead of passages: if it takes at most so many gigabytes while the "
-            "index is built.",
-            min=0,
-        ),
-    ] = None,
+    stem: Stem = None,
+    drop_stop_words: DropStopWords = True,
+    all_words_first: AllWordsFirst = None,
+    title_boost: TitleBoost = 1.0,
+    one_field: OneField = False,
+    exact: Exact = False,
+    eager_up_to: EagerUpTo = BM25Settings.eager_up_to,
+    eager_memory: EagerMemory = None,
     part_words: PartWords = None,
     part_overlap: PartOverlap = PartSize.overlap,
     skip_bad: SkipBad = False,

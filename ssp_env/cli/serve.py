@@ -31,6 +31,7 @@ from ssp_env.search.documents import API_KEY_VARIABLE
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from ssp_env.search.engine import SearchEngine
     from ssp_env.serve.access import Limits
 
 _STARTUP_FAILED = 3
@@ -51,6 +52,57 @@ class Played(str, Enum):
     all = "all"
 
 
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is open to the network.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
+Token = Annotated[
+    str | None,
+    typer.Option(help="Bearer token that clients must send.", envvar=API_KEY_VARIABLE, show_default=False),
+]
+MCP = Annotated[
+    Transport | None,
+    typer.Option(
+        help="Serve MCP instead of Search-R1's protocol: over stdio, or over streamable HTTP at /mcp."
+    ),
+]
+OpenEnv = Annotated[
+    bool,
+    typer.Option("--openenv", help="Serve the game as an OpenEnv environment instead of the search."),
+]
+RoleName = Annotated[
+    Played | None,
+    typer.Option(help="Who the clients of --openenv play: solver (the default), proposer or all seats."),
+]
+Solver = Annotated[
+    str | None,
+    typer.Option(help="Who answers a client that is the proposer, as module:object.", show_default=False),
+]
+Answers = Annotated[
+    Path | None, typer.Option(help="Answer file for proposers of --openenv.", show_default=False)
+]
+Questions = Annotated[
+    Path | None, typer.Option(help="Question file for solvers of --openenv.", show_default=False)
+]
+Sessions = Annotated[
+    int | None, typer.Option(help="Most games of --openenv at a time; 64 by default.", min=1)
+]
+MaxQueries = Annotated[int, typer.Option(help="Most queries in a request.", min=1)]
+MaxQueryChars = Annotated[int, typer.Option(help="Most characters in a query.", min=1)]
+MaxBodyMiB = Annotated[int, typer.Option(help="Largest request in MiB.", min=1)]
+MaxTopK = Annotated[int, typer.Option(help="Most passages per query.", min=1)]
+MaxHeldMiB = Annotated[int, typer.Option(help="Most MiB in the bodies of all requests under way.", min=1)]
+MaxConnections = Annotated[int, typer.Option(help="Most open connections.", min=1)]
+Opens = Annotated[
+    bool,
+    typer.Option(
+        "--open", help="Also offer the parts of pages that searches have listed: /open, or a tool of MCP."
+    ),
+]
+RefuseLongQueries = Annotated[
+    bool,
+    typer.Option("--refuse-long-queries", help="Refuse requests with a longer query; it is cut if not."),
+]
+
+
 def serve(
     world: WorldName = None,
     world_index: WorldIndex = 0,
@@ -58,65 +110,26 @@ def serve(
     corpus: Corpus = None,
     index: IndexDirectory = None,
     search: Search = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 is open to the network.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
-    ] = 8000,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            help="Bearer token that clients must send.", envvar=API_KEY_VARIABLE, show_default=False
-        ),
-    ] = None,
-    mcp: Annotated[
-        Transport | None,
-        typer.Option(
-            help="Serve MCP instead of Search-R1's protocol: over stdio, or over streamable HTTP at /mcp."
-        ),
-    ] = None,
-    openenv: Annotated[
-        bool,
-        typer.Option("--openenv", help="Serve the game as an OpenEnv environment instead of the search."),
-    ] = False,
-    role: Annotated[
-        Played | None,
-        typer.Option(help="Who the clients of --openenv play: solver (the default), proposer or all seats."),
-    ] = None,
-    solver: Annotated[
-        str | None,
-        typer.Option(help="Who answers a client that is the proposer, as module:object.", show_default=False),
-    ] = None,
-    answers: Annotated[
-        Path | None, typer.Option(help="Answer file for proposers of --openenv.", show_default=False)
-    ] = None,
-    questions: Annotated[
-        Path | None, typer.Option(help="Question file for solvers of --openenv.", show_default=False)
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    token: Token = None,
+    mcp: MCP = None,
+    openenv: OpenEnv = False,
+    role: RoleName = None,
+    solver: Solver = None,
+    answers: Answers = None,
+    questions: Questions = None,
     rules: RulesFile = None,
     rule: RuleValues = None,
-    sessions: Annotated[
-        int | None, typer.Option(help="Most games of --openenv at a time; 64 by default.", min=1)
-    ] = None,
-    max_queries: Annotated[int, typer.Option(help="Most queries in a request.", min=1)] = 10_000,
-    max_query_chars: Annotated[int, typer.Option(help="Most characters in a query.", min=1)] = 10_000,
-    max_body_mib: Annotated[int, typer.Option(help="Largest request in MiB.", min=1)] = 16,
-    max_top_k: Annotated[int, typer.Option(help="Most passages per query.", min=1)] = 100,
-    max_held_mib: Annotated[
-        int, typer.Option(help="Most MiB in the bodies of all requests under way.", min=1)
-    ] = 64,
-    max_connections: Annotated[int, typer.Option(help="Most open connections.", min=1)] = 500,
-    opens: Annotated[
-        bool,
-        typer.Option(
-            "--open", help="Also offer the parts of pages that searches have listed: /open, or a tool of MCP."
-        ),
-    ] = False,
-    refuse_long_queries: Annotated[
-        bool,
-        typer.Option("--refuse-long-queries", help="Refuse requests with a longer query; it is cut if not."),
-    ] = False,
+    sessions: Sessions = None,
+    max_queries: MaxQueries = 10_000,
+    max_query_chars: MaxQueryChars = 10_000,
+    max_body_mib: MaxBodyMiB = 16,
+    max_top_k: MaxTopK = 100,
+    max_held_mib: MaxHeldMiB = 64,
+    max_connections: MaxConnections = 500,
+    opens: Opens = False,
+    refuse_long_queries: RefuseLongQueries = False,
 ) -> None:
     """Serve a world, a corpus file or an index over HTTP, as Search-R1's server does, or to MCP clients.
 
@@ -126,47 +139,56 @@ def serve(
     game |= {"questions": questions, "rules": rules, "rule": rule, "sessions": sessions}
     check_modes(openenv, mcp, opens, game)
     check_extra("openenv" if openenv else "mcp" if mcp else "serve")
-    from ssp_env.serve.access import Limits, check_token, is_loopback
+    from ssp_env.serve.access import Limits
 
-    # With MCP over stdio, stdout carries the protocol.
-    console = Console(stderr=True)
     limits = Limits(
-        max_queries,
-        max_query_chars,
-        max_body_mib * 2**20,
-        max_top_k,
-        max_held_bytes=max_held_mib * 2**20,
-        max_connections=max_connections,
-        refuse_long_queries=refuse_long_queries,
-    )
-    if mcp is not Transport.stdio:
-        # click takes an empty variable for one that is unset, which would let everybody in.
-        in_environment = os.environ.get(API_KEY_VARIABLE)
-        given = in_environment if token is None else token
-        if given is not None:
-            check_token(given, API_KEY_VARIABLE if given == in_environment else "--token")
+        max_queries, max_query_chars, max_body_mib * 2**20, max_top_k, max_held_bytes=max_held_mib * 2**20,
+        max_connections=max_connections, refuse_long_queries=refuse_long_queries,
+    )  # fmt: skip
     where = (world, world_index, heldout, corpus, index, search)
-    if token is None and mcp is not Transport.stdio and not is_loopback(host):
-        console.print(
+    if mcp is Transport.stdio:
+        from ssp_env.serve.mcp_server import build_mcp_server
+
+        build_mcp_server(open_engine(*where), limits=limits, opens=opens).run("stdio")
+        return
+    _check_access(host, token)
+    access = {"limits": limits, "token": token, "host": host}
+    if openenv:
+        app = openenv_app(where, game, **access)
+    else:
+        app = _search_app(open_engine(*where), mcp is not None, opens=opens, **access)
+    run_app(app, host, port, limits)
+
+
+def _check_access(host: str, token: str | None) -> None:
+    """Check the token of a server that listens on an address, and warn where anybody may use the server.
+
+    Raises:
+        ValueError: If the token cannot be one; the message says where it was given.
+    """
+    from ssp_env.serve.access import check_token, is_loopback
+
+    # click takes an empty variable for one that is unset, which would let everybody in.
+    in_environment = os.environ.get(API_KEY_VARIABLE)
+    given = in_environment if token is None else token
+    if given is not None:
+        check_token(given, API_KEY_VARIABLE if given == in_environment else "--token")
+    if token is None and not is_loopback(host):
+        Console(stderr=True).print(
             f"Anybody who can reach {host} may use the server; set a token (--token) to prevent that.",
             highlight=False,
         )
-    if openenv:
-        app = openenv_app(where, game, limits=limits, token=token, host=host)
-        run_app(app, host, port, limits)
-        return
-    engine = open_engine(*where)
-    if mcp is None:
-        from ssp_env.serve.app import build_app
 
-        run_app(build_app(engine, limits=limits, token=token, host=host, opens=opens), host, port, limits)
-        return
-    from ssp_env.serve.mcp_server import build_mcp_app, build_mcp_server
 
-    if mcp is Transport.stdio:
-        build_mcp_server(engine, limits=limits, opens=opens).run("stdio")
-    else:
-        run_app(build_mcp_app(engine, host=host, limits=limits, token=token, opens=opens), host, port, limits)
+def _search_app(engine: SearchEngine, over_mcp: bool, **options: Any) -> ASGIApp:
+    """Return the application that offers an engine, over MCP or Search-R1's protocol."""
+    if over_mcp:
+        from ssp_env.serve.mcp_server import build_mcp_app
+
+        return build_mcp_app(engine, **options)
+    from ssp_env.serve.app import build_app
+
+    return build_app(engine, **options)
 
 
 def run_app(app: ASGIApp, host: str, port: int, limits: Limits | None = None) -> None:

@@ -18,39 +18,43 @@ from ssp_env.viewer.markup import game_svg
 from ssp_env.viewer.page import write_page
 from ssp_env.viewer.sources import DEFAULT_LIMIT, EPISODES, Source, open_source
 
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        help="File of recorded games, or folder of a run; two are seen side by side.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="File to write. Default: view.html in the folder of a run, or beside a file.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int,
+    typer.Option(help="Most games of a source, from its end; the page says what it leaves out.", min=1),
+]
+Opens = Annotated[bool, typer.Option("--open", help="Also open the page in a browser.")]
+GameID = Annotated[
+    str, typer.Option(help="Write the game with this id alone, as an SVG picture.", metavar="GAME")
+]
+Follow = Annotated[
+    bool,
+    typer.Option("--follow", help="Write nothing: serve a page of what goes on to browsers of this machine."),
+]
+Port = Annotated[int, typer.Option(help="Port for --follow; 0 takes a free one.", min=0, max=65535)]
+
 
 def view(
-    sources: Annotated[
-        list[Path],
-        typer.Argument(
-            help="File of recorded games, or folder of a run; two are seen side by side.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="File to write. Default: view.html in the folder of a run, or beside a file.",
-            show_default=False,
-        ),
-    ] = None,
-    limit: Annotated[
-        int,
-        typer.Option(help="Most games of a source, from its end; the page says what it leaves out.", min=1),
-    ] = DEFAULT_LIMIT,
-    opens: Annotated[bool, typer.Option("--open", help="Also open the page in a browser.")] = False,
-    svg: Annotated[
-        str, typer.Option(help="Write the game with this id alone, as an SVG picture.", metavar="GAME")
-    ] = "",
-    follow: Annotated[
-        bool,
-        typer.Option(
-            "--follow", help="Write nothing: serve a page of what goes on to browsers of this machine."
-        ),
-    ] = False,
-    port: Annotated[
-        int, typer.Option(help="Port for --follow; 0 takes a free one.", min=0, max=65535)
-    ] = 8008,
+    sources: Sources,
+    out: Out = None,
+    limit: Limit = DEFAULT_LIMIT,
+    opens: Opens = False,
+    svg: GameID = "",
+    follow: Follow = False,
+    port: Port = 8008,
 ) -> None:
     """Write one HTML file with games and curves, which opens from the disk and asks nobody for anything."""
     if follow:

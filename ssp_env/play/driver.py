@@ -119,7 +119,7 @@ def play(
     on_player_error: PlayerErrorRule = "end_game",
     on_outcome: Callable[[Game], None] | None = None,
 ) -> list[Outcome]:
-    """Play games to their end in lockstep rounds.
+    """Play games to their end in lockstep rounds; `play_async` does the same with asyncio.
 
     Every round serves all open requests of one kind together: one search per corpus, one batch per agent.
     Events and outcomes do not depend on `concurrency`. Noise is drawn from the evidence of the other games of
@@ -128,7 +128,6 @@ def play(
     If a call of an engine, a player, a reader or a judge raises, the games that the call was for end as
     `error`, with no reward for any seat; other games do not change. The first failure of each kind is logged
     as a warning (`logging.getLogger("ssp_env.play")`), and at the end the number of failures of each kind.
-    `play_async` does the same with asyncio.
 
     Args:
         games: Games with distinct ids; games that are already over are not played.

@@ -98,25 +98,13 @@ class SearchTool:
         protocol: Protocol | str = "default",
         max_opens: int | None = None,
     ) -> None:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"name must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got {name!r}")
         check_least(
             1, top_k=top_k, max_top_k=max_top_k, max_batch=max_batch, max_passage_chars=max_passage_chars
         )
-        if max_top_k is not None and top_k > max_top_k:
-            raise ValueError(f"top_k must be at most max_top_k = {max_top_k}, got {top_k}")
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout must be above 0 seconds, got {timeout}")
-        if on_error not in ("raise", "return"):
-            raise ValueError(f"on_error must be raise or return, got {on_error!r}")
+        _check_arguments(name, top_k, max_top_k, timeout, on_error)
         self.name = name
         self.description = description
-        # What frameworks read off a function that shall be a tool (LangChain, LlamaIndex, smolagents).
-        self.__name__ = self.__qualname__ = name
-        self.__doc__ = description
-        self.__annotations__ = {"query": str, "return": str}
-        query = Parameter("query", Parameter.POSITIONAL_OR_KEYWORD, annotation=str)
-        self.__signature__ = Signature([query], return_annotation=str)
+        self._look_like_function()
         self.top_k = top_k
         self.max_top_k = max_top_k
         self._protocol = _protocol(protocol)
@@ -133,6 +121,14 @@ class SearchTool:
         self._listed: dict[str, PartId] = {}
         self._lookup = Lookup(engine, cache, timeout)
         self._batches = Coalescer(self._lookup.asearch, max_batch=max_batch)
+
+    def _look_like_function(self) -> None:
+        """Have what LangChain, LlamaIndex and smolagents read off a function that shall be a tool."""
+        self.__name__ = self.__qualname__ = self.name
+        self.__doc__ = self.description
+        self.__annotations__ = {"query": str, "return": str}
+        query = Parameter("query", Parameter.POSITIONAL_OR_KEYWORD, annotation=str)
+        self.__signature__ = Signature([query], return_annotation=str)
 
     @property
     def engine(self) -> SearchEngine:
@@ -379,3 +375,16 @@ def _protocol(protocol: Protocol | str) -> Protocol:
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)} or a Protocol, got {protocol!r}")
     return PROTOCOLS[protocol]
+
+
+def _check_arguments(
+    name: str, top_k: int, max_top_k: int | None, timeout: float | None, on_error: str
+) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"name must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got {name!r}")
+    if max_top_k is not None and top_k > max_top_k:
+        raise ValueError(f"top_k must be at most max_top_k = {max_top_k}, got {top_k}")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be above 0 seconds, got {timeout}")
+    if on_error not in ("raise", "return"):
+        raise ValueError(f"on_error must be raise or return, got {on_error!r}")
