@@ -1,4 +1,6 @@
-"""axe-core over pages, light and dark, wide and as on a phone: `python -m benchmarks.accessibility FOLDER`.
+"""axe-core over pages, light and dark, wide and as on a phone: `python -m benchmarks.accessibility PATH...`.
+
+Of a page that `ssp view` has written, every view is checked.
 
 It needs Chromium, and axe-core, which is looked for where `npm install axe-core` puts it. It ends with status
 1 if a page breaks a rule.
@@ -22,7 +24,12 @@ LOOKS: Mapping[str, Mapping[str, Any]] = {
     "wide, light": {"width": 1280, "height": 900},
     "wide, dark": {"width": 1280, "height": 900, "dark": True},
     "phone, light": {"width": 390, "height": 844, "mobile": True},
+    "phone, dark": {"width": 390, "height": 844, "mobile": True, "dark": True},
 }
+
+
+VIEWS = ("#game=A1", "#view=curves", "#view=figures")
+"""What a page of `ssp view` shows beside the list that it opens with."""
 
 
 def pages_of(paths: Sequence[Path]) -> list[Path]:
@@ -61,9 +68,22 @@ def checked(browser: Browser, files: Sequence[Path], axe: str) -> Iterator[tuple
             page = browser.page(**options)
             page.goto(file.resolve().as_uri(), "body > *")
             page.wait("document.readyState === 'complete'")
+            is_viewer = page.count("#help-button") > 0
+            if is_viewer:
+                page.wait("document.querySelector('#main #list') !== null")
             for violation in violations(page, axe):
                 yield file, look, violation
+            for view in VIEWS if is_viewer else ():
+                show(page, view)
+                for violation in violations(page, axe):
+                    yield file, f"{look}, {view}", violation
             page.close()
+
+
+def show(page: Page, view: str) -> None:
+    """Go to a view of the viewer's page, and open all that can be unfolded in it."""
+    page.evaluate(f"location.hash = {json.dumps(view)}; new Promise((done) => setTimeout(done, 300))")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
 
 
 def main(

@@ -6,6 +6,8 @@ from typer.testing import CliRunner
 
 from benchmarks import accessibility
 from benchmarks.chromium import EXECUTABLE, NEEDED
+from ssp_env.viewer.page import write_page
+from tests.viewer.recorded import write_games
 
 # Stands in for axe-core, whose rules are not ours to test: an image needs a text.
 AXE = """
@@ -30,10 +32,23 @@ def test_every_look_of_every_page_is_checked(tmp_path):
     assert told.exit_code == 0 and "1 pages" in told.output and "no broken rules" in told.output
     (tmp_path / "site" / "inner" / "bad.html").write_text("<html><body><img></body></html>")
     told = check(tmp_path / "site", "--axe", tmp_path / "axe.js")
-    assert told.exit_code == 1 and "3 broken rules" in told.output
+    assert told.exit_code == 1 and "4 broken rules" in told.output
     for look in accessibility.LOOKS:
         assert f"bad.html ({look}): image-alt, Images need a text: 1 times, at img" in told.output
     assert "good.html (" not in told.output
+
+
+@pytest.mark.skipif(EXECUTABLE is None, reason=NEEDED)
+def test_every_view_of_the_viewer_is_checked(tmp_path):
+    # Every page breaks a rule of these, whose element is the address of the view.
+    violation = "{id: 'seen', help: 'Seen', nodes: [{target: [location.hash || 'list']}]}"
+    (tmp_path / "axe.js").write_text(f"window.axe = {{run: async () => ({{violations: [{violation}]}})}};")
+    write_page([write_games(tmp_path / "games.jsonl")], tmp_path / "games.html")
+    told = check(tmp_path / "games.html", "--axe", tmp_path / "axe.js")
+    for look in accessibility.LOOKS:
+        assert f"games.html ({look}): seen, Seen: 1 times, at list" in told.output
+        for view in accessibility.VIEWS:
+            assert f"games.html ({look}, {view}): seen, Seen: 1 times, at {view}" in told.output
 
 
 def test_what_is_missing_is_named(tmp_path):
