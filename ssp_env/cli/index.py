@@ -17,6 +17,7 @@ from ssp_env.game.passage import Passage
 from ssp_env.scenario import bm25_options
 from ssp_env.search.bm25.builder import add_passages, build_index, unfinished_build
 from ssp_env.search.bm25.directory import Manifest, check_index, read_manifest
+from ssp_env.search.bm25.sharded_build import build_shards
 from ssp_env.search.bm25.term_index import Progress as OnProgress
 from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.search.corpus import CorpusError, CorpusSource, open_source, world_source
@@ -31,6 +32,14 @@ SkipBad = Annotated[
     typer.Option("--skip-bad", help="Skip malformed lines, rows and files, and print how many there were."),
 ]
 
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        help="Build so many indexes in the directory, each of a part of the passages, with the scores of "
+        "one index of all: a server for each, and --search URL+URL, search as that does.",
+        min=1,
+    ),
+]
 PartWords = Annotated[
     int | None,
     typer.Option(
@@ -104,6 +113,7 @@ def build(
     exact: Exact = False,
     eager_up_to: EagerUpTo = BM25Settings.eager_up_to,
     eager_memory: EagerMemory = None,
+    shards: Shards = None,
     part_words: PartWords = None,
     part_overlap: PartOverlap = PartSize.overlap,
     skip_bad: SkipBad = False,
@@ -121,17 +131,24 @@ def build(
         eager_up_to,
         one_field=one_field,
     )
+    if shards is not None and eager_memory is not None:
+        raise ValueError("--eager-memory and --shards exclude each other: shards have all scores")
     console = Console(stderr=True)
     try:
         with _reading(opened, console, skip_bad) as (passages, report):
-            manifest = build_index(
-                passages,
-                out,
-                settings,
-                source=opened.identity,
-                eager_memory=None if eager_memory is None else int(eager_memory * 1e9),
-                progress=report,
-            )
+            if shards is None:
+                manifest = build_index(
+                    passages,
+                    out,
+                    settings,
+                    source=opened.identity,
+                    eager_memory=None if eager_memory is None else int(eager_memory * 1e9),
+                    progress=report,
+                )
+            else:
+                manifest = build_shards(
+                    passages, out, shards, settings, source=opened.identity, progress=report
+                )[0]
     except OSError:
         console.print(
             f"What was built so far is in {unfinished_build(out.resolve())}: run the command again to "
@@ -140,7 +157,7 @@ def build(
         )
         raise
     parts.report(console)
-    _print(manifest, out)
+    _print(manifest, out if manifest.shard is None else manifest.shard.folder(out))
 
 
 @app.command()

@@ -49,8 +49,8 @@ Search = Annotated[
     typer.Option(
         "--search",
         help="Engine that searches the world or corpus: bm25 (the default), dense:MODEL, hybrid:MODEL, the "
-        "URL of a server with Search-R1's protocol or several with commas between them, or module:object for "
-        "an engine of your own.",
+        "URL of a server with Search-R1's protocol, of several with commas between them, or of shards with + "
+        "between them, or module:object for an engine of your own.",
     ),
 ]
 Recorded = Annotated[

@@ -24,6 +24,7 @@ from .parts import cut_pages as cut_pages
 from .remote import RemoteEngine as RemoteEngine
 from .remote import RequestPolicy as RequestPolicy
 from .replicas import ReplicatedEngine as ReplicatedEngine
+from .shards import ShardedEngine as ShardedEngine
 from .simulated import SimulatedEngine as SimulatedEngine
 from .tool import ResultCache as ResultCache
 from .tool import SearchCall as SearchCall

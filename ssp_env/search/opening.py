@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -41,8 +42,8 @@ def open_engine(
     Args:
         search: None or `bm25` for BM25 over the passages; `dense:MODEL` or `hybrid:MODEL` with the folder or
             package of a sentence-transformers encoder; an index directory that `ssp index build` made; the
-            URL of a server of Search-R1's protocol, or those of its replicas with commas between them;
-            `module:object`; or an engine or what `as_engine` takes.
+            URL of a server of Search-R1's protocol, those of its replicas with commas between them, or
+            those of shards with `+` between them; `module:object`; or an engine or what `as_engine` takes.
         passages: Called for the passages if an engine is built over them.
         encoding: Told how many texts an encoder has done.
         bm25: Further arguments of `BM25Engine`.
@@ -62,16 +63,28 @@ def open_engine(
     if kind in _ENCODED:
         return _with_encoder(kind, model, list(passages()), encoding, bm25)
     if kind in ("http", "https"):
-        if "," in name:
-            from ssp_env.search.replicas import ReplicatedEngine
-
-            return ReplicatedEngine([address.strip() for address in name.split(",")])
-        from ssp_env.search.remote import RemoteEngine
-
-        return RemoteEngine(name)
+        return _of_servers(name)
     if is_object_name(name) and not Path(name).exists():
         return load_object(name, "search engine", as_engine)
     return BM25Engine.open(name)
+
+
+def _of_servers(addresses: str) -> SearchEngine:
+    shards = [
+        [address.strip() for address in shard.split(",")]
+        for shard in re.split(r"\s*\+\s*(?=https?://)", addresses)
+    ]
+    if len(shards) > 1:
+        from ssp_env.search.shards import ShardedEngine
+
+        return ShardedEngine(shards)
+    if len(shards[0]) > 1:
+        from ssp_env.search.replicas import ReplicatedEngine
+
+        return ReplicatedEngine(shards[0])
+    from ssp_env.search.remote import RemoteEngine
+
+    return RemoteEngine(addresses)
 
 
 def _with_encoder(

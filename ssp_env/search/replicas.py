@@ -136,6 +136,10 @@ class ReplicatedEngine(
         """
         return run(self._compare())
 
+    async def afingerprint(self) -> str:
+        """Do the same as `fingerprint` without blocking."""
+        return await arun(self._compare())
+
     # -- on the loop of ssp_env.http ---------------------------------------------------------------------
 
     async def _search(self, queries: Sequence[str], top_k: int) -> list[list[Passage]]:

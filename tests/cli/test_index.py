@@ -183,3 +183,18 @@ def test_documents_of_a_folder_are_cut_and_records_only_if_asked(ssp, tmp_path):
     assert len(BM25Engine.open(tmp_path / "records")) > 5
     message, _ = ssp("index", "build", records, "--out", tmp_path / "x", "--part-words", 9)
     assert message == "ssp: parts of 9 words can repeat 0 to 8 of the part before, got 40"
+
+
+def test_shards_are_built_and_named_by_their_fingerprints(ssp, tmp_path):
+    pages = write(tmp_path / "c.jsonl", 30)
+    status, built = ssp("index", "build", pages, "--out", tmp_path / "shards", "--shards", 3)
+    assert status == 0 and "passages         10" in built.out
+    whole = BM25Engine(read_corpus(pages))
+    for number in (1, 2, 3):
+        shard = tmp_path / "shards" / f"shard-{number}-of-3"
+        assert BM25Engine.open(shard).fingerprint() == f"shard:{number}/3:{whole.fingerprint()}"
+        assert ssp("index", "check", shard)[0] == 0
+    status, printed = ssp(
+        "index", "build", pages, "--out", tmp_path / "x", "--shards", 2, "--eager-memory", 1
+    )
+    assert "exclude each other" in str(status) + printed.err

@@ -36,7 +36,7 @@ _CHECKPOINT = 100_000
 _REPORT = 1_000
 _PROGRESS_FILE = "progress.json"
 _LOCK_FILE = "lock"
-_FIRST = "passages-1.bin"
+FIRST_FILE = "passages-1.bin"
 _EAGER_BYTES = 14
 """Memory that scores need while they are computed, per byte of text; 12.5 to 13.7 were measured."""
 
@@ -46,7 +46,7 @@ class BusyIndexError(IndexDirectoryError):
 
 
 @dataclass(frozen=True)
-class _Read:
+class Reading:
     """How far the reading of a source has come; what a resumed build goes on from."""
 
     source: str | None
@@ -84,7 +84,19 @@ def build_index(
         ValueError: If there is no passage, two share an id or `path` holds something.
         OSError: If the disk is full, for example. What was built so far stays beside `path`.
     """
-    target, settings = Path(path).resolve(), settings or BM25Settings()
+    with building(path, source) as workshop:
+        return _build(passages, workshop, settings or BM25Settings(), source, eager_memory, progress)
+
+
+@contextmanager
+def building(path: str | os.PathLike[str], source: str | None) -> Iterator[Path]:
+    """Yield the directory in which an index is built that becomes `path`, absent or empty, in the end.
+
+    Raises:
+        IndexDirectoryError: If `path` holds something.
+        BusyIndexError: If another process builds there.
+    """
+    target = Path(path).resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise IndexDirectoryError(
             f"expected a new or empty directory for the index, got {path}: choose another one, delete this "
@@ -94,8 +106,8 @@ def build_index(
     workshop = unfinished_build(target)
     workshop.mkdir(exist_ok=True)
     try:
-        with _locked(workshop):
-            manifest = _build(passages, workshop, settings, source, eager_memory, progress)
+        with locked(workshop):
+            yield workshop
             for name in (_PROGRESS_FILE, _LOCK_FILE):
                 (workshop / name).unlink()
             os.replace(workshop, target)
@@ -105,7 +117,6 @@ def build_index(
         if source is None:
             shutil.rmtree(workshop)
         raise
-    return manifest
 
 
 def _build(
@@ -117,16 +128,16 @@ def _build(
     progress: Progress,
 ) -> Manifest:
     wanted = str(settings) if eager_memory is None else f"{settings} eager_memory={eager_memory}"
-    read = _ingest(passages, workshop, _Read(source, wanted), progress)
+    read = ingest(passages, workshop, Reading(source, wanted), progress)
     if eager_memory is not None:
         fitting = eager_memory * read.passages // (_EAGER_BYTES * read.bytes)
         settings = replace(settings, eager_up_to=fitting)
-    files = PassageFiles([workshop / _FIRST])
+    files = PassageFiles([workshop / FIRST_FILE])
     ranking = settings.ranking(read.passages)
     manifest = Manifest(1, ranking, settings, source or "passages", read.passages, read.corpus, {})
-    _write_order(files, workshop / manifest.order, workshop, read.passages, progress)
+    write_order(files, workshop / manifest.order, workshop, read.passages, progress)
     write_terms(workshop / manifest.terms, files, workshop / manifest.order, settings, progress)
-    return _seal(manifest, workshop, [_FIRST], {}, progress)
+    return seal(manifest, workshop, [FIRST_FILE], {}, progress)
 
 
 def unfinished_build(path: Path) -> Path:
@@ -146,11 +157,17 @@ def add_passages(
     computed beforehand (`BM25Settings.eager_up_to`) are computed anew, 0.1 ms per passage.
 
     Raises:
-        ValueError: If an id is there already, or twice among the new ones; nothing is added then.
+        ValueError: If an id is there already, or twice among the new ones, or the index is a shard; nothing
+            is added then.
     """
     folder = Path(path)
-    with _locked(folder):
+    with locked(folder):
         old = read_manifest(folder)
+        if old.shard is not None:
+            raise IndexDirectoryError(
+                f"{folder} is shard {old.shard.number} of {old.shard.of}, and its scores depend on all of "
+                "them: build all shards again to add passages"
+            )
         _remove_leftovers(folder, old)
         new = replace(old, generation=old.generation + 1)
         digest = CorpusDigest(total=int(old.corpus, 16), count=old.passages)
@@ -168,7 +185,7 @@ def add_passages(
         _add_order(folder, old, new, name)
         _add_terms(folder, old, new, name, progress)
         kept = {part: old.files[part] for part in old.passage_files}
-        new = _seal(new, folder, [name], kept, progress)
+        new = seal(new, folder, [name], kept, progress)
         _remove_leftovers(folder, new)
     return new
 
@@ -176,7 +193,7 @@ def add_passages(
 # -- reading -----------------------------------------------------------------------------------------------
 
 
-def _ingest(passages: Iterable[Passage], workshop: Path, start: _Read, progress: Progress) -> _Read:
+def ingest(passages: Iterable[Passage], workshop: Path, start: Reading, progress: Progress) -> Reading:
     """Append the source to the file of passages, from where an earlier build stopped."""
     read = _last_checkpoint(workshop, start)
     if read.complete:
@@ -187,7 +204,7 @@ def _ingest(passages: Iterable[Passage], workshop: Path, start: _Read, progress:
         if skipped % _REPORT == 0:
             progress("Skipping what was read", skipped, read.passages)
 
-    def checkpoint(complete: bool) -> _Read:
+    def checkpoint(complete: bool) -> Reading:
         reached = replace(
             start, passages=digest.count, bytes=writer.sync(), corpus=digest.hexdigest(), complete=complete
         )
@@ -196,7 +213,7 @@ def _ingest(passages: Iterable[Passage], workshop: Path, start: _Read, progress:
         aside.replace(workshop / _PROGRESS_FILE)
         return reached
 
-    with PassageWriter(workshop / _FIRST, read.bytes) as writer:
+    with PassageWriter(workshop / FIRST_FILE, read.bytes) as writer:
         for passage in waiting:
             writer.append(passage)
             digest.add(passage)
@@ -209,10 +226,10 @@ def _ingest(passages: Iterable[Passage], workshop: Path, start: _Read, progress:
         return checkpoint(complete=True)
 
 
-def _last_checkpoint(workshop: Path, start: _Read) -> _Read:
+def _last_checkpoint(workshop: Path, start: Reading) -> Reading:
     """Return how far an earlier build of the same source came; remove what a build of another source left."""
     try:
-        found = _Read(**json.loads((workshop / _PROGRESS_FILE).read_text()))
+        found = Reading(**json.loads((workshop / _PROGRESS_FILE).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         found = start
     if start.source and (found.source, found.settings) == (start.source, start.settings) and found != start:
@@ -228,7 +245,8 @@ def _last_checkpoint(workshop: Path, start: _Read) -> _Read:
 # -- order of ids and terms --------------------------------------------------------------------------------
 
 
-def _write_order(files: PassageFiles, path: Path, folder: Path, count: int, progress: Progress) -> None:
+def write_order(files: PassageFiles, path: Path, folder: Path, count: int, progress: Progress) -> None:
+    """Write the positions of passages in the order of their ids to a file."""
     entries = ((_encoded(passage.id), position) for position, passage in files.scan())
     positions = sorted_positions(entries, folder)
     try:
@@ -285,7 +303,7 @@ def _encoded(identifier: str) -> bytes:
 # -- publishing --------------------------------------------------------------------------------------------
 
 
-def _seal(
+def seal(
     manifest: Manifest,
     folder: Path,
     written: Iterable[str],
@@ -319,7 +337,7 @@ def _remove_leftovers(folder: Path, manifest: Manifest) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keep a second writer out; the lock ends with the process."""
     if not folder.is_dir():
         raise IndexDirectoryError(f"expected an index made by ssp index build, got {folder}")

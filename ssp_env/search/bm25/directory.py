@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -53,11 +54,45 @@ class CorpusDigest:
 FORMAT = 3
 _OLDER_FORMATS = (2,)
 MANIFEST = "manifest.json"
+_SHARD = re.compile("shard:([0-9]+)/([0-9]+):(.+)", re.ASCII)
 _CHUNK_BYTES = 1 << 17
 
 
 class IndexDirectoryError(ValueError):
     """A directory that holds no index this version can use; the message says what was expected."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of a corpus an index holds, with scores by the statistics of the whole.
+
+    Attributes:
+        number: From 1; shards divide the passages in the order of their ids.
+        of: Number of shards.
+        whole: Fingerprint of the index that has all passages.
+
+    >>> Shard.from_fingerprint(Shard(2, 4, "a1b2").fingerprint)
+    Shard(number=2, of=4, whole='a1b2')
+    """
+
+    number: int
+    of: int
+    whole: str
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of an engine that has the shard open; it names the others and the whole."""
+        return f"shard:{self.number}/{self.of}:{self.whole}"
+
+    def folder(self, path: Path) -> Path:
+        """Return the directory of the shard in that of all shards."""
+        return path / f"shard-{self.number}-of-{self.of}"
+
+    @classmethod
+    def from_fingerprint(cls, fingerprint: str) -> Shard | None:
+        """Return the shard that a fingerprint names, or None if it is not that of a shard."""
+        found = _SHARD.fullmatch(fingerprint)
+        return found and cls(int(found[1]), int(found[2]), found[3])
 
 
 @dataclass(frozen=True)
@@ -72,6 +107,7 @@ class Manifest:
         passages: Number of passages.
         corpus: Hash of the passages, whatever their order (`CorpusDigest`).
         files: Relative path -> size in bytes and sha256.
+        shard: Which part of a larger corpus the passages are, if they are one.
     """
 
     generation: int
@@ -81,10 +117,13 @@ class Manifest:
     passages: int
     corpus: str
     files: dict[str, tuple[int, str]]
+    shard: Shard | None = None
 
     @property
     def fingerprint(self) -> str:
         """The engine's fingerprint: corpus, settings and the ranking library that is installed."""
+        if self.shard is not None:
+            return self.shard.fingerprint
         digest = CorpusDigest(total=int(self.corpus, 16), count=self.passages)
         return digest.fingerprint(self.settings.ranking(self.passages))
 
@@ -111,8 +150,12 @@ class Manifest:
     def write(self, path: Path) -> None:
         """Write the manifest into a directory, replacing an older one in one step."""
         aside = path / f"{MANIFEST}.part"
+        data = asdict(self)
+        if self.shard is None:
+            # What earlier versions read.
+            del data["shard"]
         with aside.open("wb") as file:
-            file.write(_rendered({"format": FORMAT, **asdict(self)}))
+            file.write(_rendered({"format": FORMAT, **data}))
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path / MANIFEST)
@@ -152,7 +195,8 @@ def _parsed(content: bytes, path: Path) -> Manifest:
         raise DamagedIndexError(
             f"{path / MANIFEST}: expected the manifest of an index, got damaged content"
         ) from error
-    if version not in (FORMAT, *_OLDER_FORMATS) or set(data) != {field.name for field in fields(Manifest)}:
+    names = {field.name for field in fields(Manifest)} - {"shard"}
+    if version not in (FORMAT, *_OLDER_FORMATS) or {*data} - {"shard"} != names:
         raise IndexDirectoryError(
             f"{path}: expected an index of format {FORMAT}, got format {version}: build it again"
         )
@@ -162,6 +206,8 @@ def _parsed(content: bytes, path: Path) -> Manifest:
     except ValueError as error:
         raise IndexDirectoryError(f"{path}: expected settings of this version, {error}") from None
     data["files"] = {name: (size, digest) for name, (size, digest) in data["files"].items()}
+    if "shard" in data:
+        data["shard"] = Shard(**data["shard"])
     return Manifest(**data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from itertools import count
 from pathlib import Path
@@ -208,6 +208,58 @@ def _best_passages_one_by_one(
     return found[:held], best[:held]
 
 
+class FieldPostings(NamedTuple):
+    """Which words a field of each passage has, and how often.
+
+    Attributes:
+        keys: `word * number of passages + row` of each posting, ascending; int64.
+        frequencies: How often the word is in the field of that passage; int64.
+        lengths: Number of words in the field of each passage; int64.
+    """
+
+    keys: NDArray[np.int64]
+    frequencies: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+class TermNumbers(dict[str, int]):
+    """Words and the numbers of their terms; each word is stemmed once, which saves most of the work.
+
+    Attributes:
+        terms: The terms with their numbers, in the order in which they came.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.terms: defaultdict[str, int] = defaultdict(count().__next__)
+
+    def __missing__(self, word: str) -> int:
+        self[word] = number = self.terms[self.tokenizer.stem(word)]
+        return number
+
+
+class CorpusStatistics:
+    """What the score of a word depends on besides the passage that it is on.
+
+    Statistics of a corpus are the same whether they are gathered at once or from its parts.
+    """
+
+    def __init__(self) -> None:
+        self.passages = 0
+        self.tokens = dict.fromkeys(FIELDS, 0)
+        self.holding_passages = {field: np.zeros(0, np.int64) for field in FIELDS}
+
+    def add(self, postings: Mapping[str, FieldPostings]) -> None:
+        """Count the postings of each field of further passages."""
+        for field, (keys, _, lengths) in postings.items():
+            known = self.holding_passages[field]
+            found = np.bincount(keys // len(lengths), minlength=len(known))
+            found[: len(known)] += known
+            self.holding_passages[field] = found
+            self.tokens[field] += int(lengths.sum())
+        self.passages += len(postings[FIELDS[0]].lengths)
+
+
 def compute_scores(
     passages: Iterable[Passage],
     settings: BM25Settings,
@@ -217,54 +269,70 @@ def compute_scores(
 
     Needs 10 bytes of memory per word of the texts, and for a moment about 50.
     """
-    tokenizer = Tokenizer(settings)
-    analyze, numbers = tokenizer.unstemmed, _TermNumbers(tokenizer.stem)
+    numbers, statistics = TermNumbers(Tokenizer(settings)), CorpusStatistics()
+    postings = count_words(passages, numbers, progress)
+    statistics.add(postings)
+    return weigh_words(postings, numbers, statistics, settings)
+
+
+def count_words(
+    passages: Iterable[Passage], numbers: TermNumbers, progress: Callable[[int], object]
+) -> dict[str, FieldPostings]:
+    """Return the postings of each field of passages that come in the order of their ids."""
+    analyze, fields = numbers.tokenizer.unstemmed, numbers.tokenizer.fields
     words = {field: array("i") for field in FIELDS}
     lengths = {field: array("i") for field in FIELDS}
     for done, passage in enumerate(passages, start=1):
-        for field, text in zip(FIELDS, tokenizer.fields(passage), strict=True):
+        for field, text in zip(FIELDS, fields(passage), strict=True):
             found = analyze(text)
             words[field].extend(map(numbers.__getitem__, found))
             lengths[field].append(len(found))
         if done % _REPORT == 0:
             progress(done)
+    return {field: _postings(words[field], lengths[field]) for field in FIELDS}
+
+
+def _postings(words: array[int], lengths: array[int]) -> FieldPostings:
+    size, tokens = len(lengths), np.array(lengths, np.int64)
+    keys = np.array(words, np.int64) * size + np.repeat(np.arange(size), tokens)
+    return FieldPostings(*np.unique(keys, return_counts=True), tokens)
+
+
+def weigh_words(
+    postings: Mapping[str, FieldPostings],
+    numbers: TermNumbers,
+    statistics: CorpusStatistics,
+    settings: BM25Settings,
+) -> tuple[str, ScoreArrays]:
+    """Return the words on some passages, with their scores by the statistics of these or more passages."""
     boosts = {"title": settings.title_boost, "text": 1.0}
-    fields = [_field_scores(words[name], lengths[name], boosts[name]) for name in FIELDS]
-    keys, places = np.unique(np.concatenate([keys for keys, _ in fields]), return_inverse=True)
-    summed = np.bincount(places, np.concatenate([scores for _, scores in fields]))
-    corpus_size = len(lengths["text"])
-    starts = np.searchsorted(keys, corpus_size * np.arange(len(numbers.terms) + 1))
+    scores = [_scores(postings[field], statistics, field, boosts[field]) for field in FIELDS]
+    keys, places = np.unique(np.concatenate([postings[field].keys for field in FIELDS]), return_inverse=True)
+    summed = np.bincount(places, np.concatenate(scores))
+    size = len(postings[FIELDS[0]].lengths)
+    starts = np.searchsorted(keys, size * np.arange(len(numbers.terms) + 1))
+    # Words that are not here keep no place; the others keep their order, in which scores are summed up.
+    held = np.flatnonzero(np.diff(starts))
+    terms = list(numbers.terms)
     arrays = ScoreArrays(
-        starts.astype(np.int64), (keys % corpus_size).astype(np.uint32), summed.astype(np.float32)
+        np.append(starts[held], len(keys)).astype(np.int64),
+        (keys % size).astype(np.uint32),
+        summed.astype(np.float32),
     )
-    return "".join(f"{word}\n" for word in numbers.terms), arrays
+    return "".join(f"{terms[number]}\n" for number in held.tolist()), arrays
 
 
-class _TermNumbers(dict[str, int]):
-    """Words and the numbers of their terms; each word is stemmed once, which saves most of the work."""
-
-    def __init__(self, stem: Callable[[str], str]) -> None:
-        self._stem = stem
-        self.terms: defaultdict[str, int] = defaultdict(count().__next__)
-
-    def __missing__(self, word: str) -> int:
-        self[word] = number = self.terms[self._stem(word)]
-        return number
-
-
-def _field_scores(
-    words: array[int], lengths: array[int], boost: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return `word * number of passages + row` of each posting of a field, ascending, and its score."""
-    corpus_size = len(lengths)
-    tokens = np.array(lengths, np.int64)
-    keys = np.array(words, np.int64) * corpus_size + np.repeat(np.arange(corpus_size), tokens)
-    keys, frequencies = np.unique(keys, return_counts=True)
-    numbers, rows = np.divmod(keys, corpus_size)
-    holding_passages = np.bincount(numbers)[numbers]
-    idf = np.log1p((corpus_size - holding_passages + 0.5) / (holding_passages + 0.5))
-    norms = K1 * (1 - B + B * tokens / max(tokens.mean(), 1e-9))
-    return keys, boost * idf * (K1 + 1) * frequencies / (frequencies + norms[rows])
+def _scores(
+    postings: FieldPostings, statistics: CorpusStatistics, field: str, boost: float
+) -> NDArray[np.float64]:
+    """Return the score of each posting of a field."""
+    numbers, rows = np.divmod(postings.keys, len(postings.lengths))
+    holding_passages = statistics.holding_passages[field][numbers]
+    idf = np.log1p((statistics.passages - holding_passages + 0.5) / (holding_passages + 0.5))
+    mean = max(statistics.tokens[field] / statistics.passages, 1e-9)
+    norms = K1 * (1 - B + B * postings.lengths / mean)
+    weights: NDArray[np.float64] = boost * idf * (K1 + 1)
+    return weights * postings.frequencies / (postings.frequencies + norms[rows])
 
 
 def write_scores(folder: Path, vocabulary: str, arrays: ScoreArrays) -> None:
