@@ -19,6 +19,8 @@ from baselines.samples import Sample, text_sample
 from baselines.warm_start import clone
 from ssp_env.game import GameConfig, Message
 from ssp_env.worlds import NAME_POOL, TERSE_RELATIONS
+from tests.agents.chatty import TAGS, build_tokenizer
+from tests.agents.chatty import build_model as build_chatty
 from tests.agents.tiny import SIZES, TERSE, TOKENIZER, asked, said, told
 from tests.baselines.short_runs import AHEAD, EASY_GAME, LEARNING, SHORT, train
 
@@ -86,6 +88,16 @@ def warm_start(cloned_model: LlamaForCausalLM, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("cloned") / "warm-start"
     save(cloned_model, TOKENIZER, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that babbles, in a folder; no test may change it."""
+    path = tmp_path_factory.mktemp("babbler")
+    tokenizer = build_tokenizer(words=TAGS)
+    build_chatty(len(tokenizer)).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
 
 
 @pytest.fixture(scope="session")

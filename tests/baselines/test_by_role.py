@@ -20,7 +20,7 @@ from baselines.runs.directory import RunDirectory
 from baselines.self_play import SelfPlay
 from baselines.train import Interrupted, Training
 from tests.agents.byte_tokenizer import byte_tokenizer
-from tests.agents.chatty import TAGS, build_model, build_tokenizer
+from tests.agents.chatty import build_model
 from tests.agents.fake_vllm import asked, serving
 from tests.baselines.policies.test_models import config_of
 from tests.baselines.short_runs import (
@@ -219,16 +219,6 @@ def test_a_run_stands_for_the_model_of_the_role_that_it_plays(finished: Path):
 
 
 # -- adapters ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that babbles, in a folder."""
-    path = tmp_path_factory.mktemp("babbler")
-    tokenizer = build_tokenizer(words=TAGS)
-    build_model(len(tokenizer)).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
 
 
 # The bonus on entropy gives a gradient where nothing is paid.

@@ -19,8 +19,6 @@ from baselines.policies.memory import LOGIT_COPIES, activation_bytes, cache_byte
 from baselines.policies.models import open_model
 from baselines.train import SELF_PLAY
 from ssp_env import cli
-from tests.agents.chatty import TAGS, build_tokenizer
-from tests.agents.chatty import build_model as build_chatty
 from tests.baselines.policies.test_models import config_of
 from tests.baselines.short_runs import EASY_GAME, LEARNING, SHORT, rows, train
 
@@ -88,15 +86,6 @@ def test_who_does_not_learn_trains_nothing_and_questions_need_no_proposer():
 
 
 # -- memory ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("babbler")
-    tokenizer = build_tokenizer(words=TAGS)
-    build_chatty(len(tokenizer)).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
 
 
 def configurations(folder: Path) -> dict[str, TrainConfig]:

@@ -47,16 +47,6 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that babbles, in a folder."""
-    path = tmp_path_factory.mktemp("babbler")
-    tokenizer = build_tokenizer(words=TAGS)
-    build_model(len(tokenizer)).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
-
-
 def config_of(folder: Path, **model: object) -> TrainConfig:
     return TrainConfig(preset="mine").changed({**SMALL, "model": {"name": str(folder), **model}})
 
