@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from baselines.config import RoleConfig
-from baselines.suite.tasks import LEARN
+from baselines.suite.tasks import LEARN, PLAY
 from ssp_env.cli.rules import read_toml
 from ssp_env.game.config import check_names
 
 ENTRY = "entry.toml"
-_KEYS = ("name", "about", "requires", "player", "solver", "proposer", "trainer")
+_KEYS = ("name", "about", "requires", "player", "solver", "proposer", "trainer", "tasks")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Entry:
         player: A finished agent for the track play, named as in `ssp play`; empty if there is none.
         trainer: `module:object` of a function from a `Lesson` to a player, in place of `solver`; empty if
             there is none.
+        tasks: Names of the tasks that it takes part in; all that it has something for if empty.
         folder: The folder of the entry, in which its modules are; None for entries of this package.
     """
 
@@ -41,6 +42,7 @@ class Entry:
     proposer: Mapping[str, Any] = field(default_factory=dict)
     player: str = ""
     trainer: str = ""
+    tasks: tuple[str, ...] = ()
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -59,9 +61,14 @@ class Entry:
             if not isinstance(role, Mapping):
                 raise TypeError(f"{key} must be a table with an algorithm and its options, got {role!r}")
             RoleConfig(**{"algorithm": role.get("algorithm", "grpo")})
+        for task in self.tasks:
+            if task not in (*LEARN, *PLAY):
+                raise ValueError(f"tasks are among {', '.join([*LEARN, *PLAY])}, got {task!r}")
 
     def takes_part(self, track: str, task: str) -> bool:
         """Whether it has something for a task; a trainer of its own learns the solver alone."""
+        if self.tasks and task not in self.tasks:
+            return False
         if track == "play":
             return bool(self.player)
         return bool(self.solver or (self.trainer and not LEARN[task].both))
@@ -93,10 +100,12 @@ def read_entry(folder: Path) -> Entry:
     data = read_toml(path, "an entry of SSP-Bench")
     try:
         check_names(data, _KEYS, "key")
-        requires = data.get("requires", [])
-        if not isinstance(requires, list):
-            raise ValueError(f"requires must be a list of requirements of pip, got {requires!r}")
-        return Entry(**{"name": folder.name, **data, "requires": tuple(requires), "folder": folder.resolve()})
+        lists = {"requires": "requirements of pip", "tasks": "names of tasks"}
+        for key, what in lists.items():
+            if not isinstance(data.get(key, []), list):
+                raise ValueError(f"{key} must be a list of {what}, got {data[key]!r}")
+        listed = {key: tuple(data.get(key, ())) for key in lists}
+        return Entry(**{"name": folder.name, **data, **listed, "folder": folder.resolve()})
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -122,9 +131,24 @@ OURS: Mapping[str, Entry] = {
                 "whiten": False,
             },
         ),
+        Entry(
+            "grpo-frozen-proposer",
+            "GRPO, and a proposer that stays as the warm start left it",
+            solver={"algorithm": "grpo", "scale": "none"},
+            proposer={"algorithm": "frozen"},
+            tasks=("self-play",),
+        ),
+        Entry(
+            "frozen-solver",
+            "The proposer learns alone, and the solver stays as the warm start left it",
+            solver={"algorithm": "frozen"},
+            tasks=("self-play",),
+        ),
         Entry("scripted-weak", "The scripted player that policies are cloned from", player="weak"),
         Entry("scripted-perfect", "The scripted player that makes no mistake", player="perfect"),
-        Entry("scripted-guess", "Guesses: the floor", player="guess"),
+        Entry(
+            "scripted-guess", "Guesses: the floor", player="guess", trainer="baselines.suite.lessons:guesses"
+        ),
     )
 }
 """Reference entries of this package."""

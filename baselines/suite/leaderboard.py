@@ -83,16 +83,12 @@ def _row(name: str, kept: Mapping[tuple[str, int], Mapping[str, Any]], tasks: tu
     return Row(name, about, scores, tasks, tuple(seeds), mean, low_high, gap)
 
 
-def incomplete(
-    results: Sequence[Mapping[str, Any]], track: str, budget: int, ranked: Sequence[Row]
-) -> list[str]:
-    """Say which entries of a track lack a task, and so are not among the ranked ones."""
-    present = {one["entry"]["name"] for one in results if one["track"] == track and one["budget"] == budget}
-    return sorted(present - {row.name for row in ranked})
-
-
 def markdown(results: Sequence[Mapping[str, Any]]) -> str:
-    """Write the leaderboard of all tracks and budgets."""
+    """Write the leaderboard of all tracks and budgets.
+
+    Entries that lack a task are not ranked; their scores, and those of the warm start that learners begin
+    from, stand in a table of their own.
+    """
     lines = [
         "# Leaderboard of SSP-Bench",
         "",
@@ -101,35 +97,53 @@ def markdown(results: Sequence[Mapping[str, Any]]) -> str:
     ]
     sections = sorted({(one["track"], -one["budget"]) for one in results})
     for track, negative in sections:
-        ranked = rows(results, track, -negative)
+        chosen = [one for one in results if (one["track"], -one["budget"]) == (track, negative)]
+        ranked = rows(chosen, track, -negative)
         title = f"learn, {-negative:,} tokens" if track == "learn" else track
-        lines += ["", f"## {title}", ""]
         tasks = list(LEARN if track == "learn" else PLAY)
-        lines.append(
-            f"| entry | interquartile mean | optimality gap | {' | '.join(tasks)} | seeds | what it is |"
-        )
-        lines.append(f"|---|---|---|{'---|' * len(tasks)}---|---|")
-        for row in ranked:
-            by_task = " | ".join(f"{value:.3f}" for value in row.scores.mean(axis=0))
-            seeds = ", ".join(map(str, row.seeds))
-            interval = f" [{row.interval[0]:.3f}, {row.interval[1]:.3f}]" if row.interval else ""
-            lines.append(
-                f"| {row.name} | {row.mean:.3f}{interval} | {row.gap:.3f} | {by_task} | {seeds} | "
-                f"{_cell(row.about)} |"
-            )
-        if missing := incomplete(results, track, -negative, ranked):
-            known = [f"{name} ({_known(results, track, -negative, name)})" for name in missing]
-            lines += ["", f"Not ranked, because a task is missing: {', '.join(known)}."]
+        lines += ["", f"## {title}", "", *_ranking(ranked, tasks)]
+        names = {row.name for row in ranked}
+        lines += _unranked([one for one in chosen if one["entry"]["name"] not in names], chosen, tasks)
     return "\n".join(lines) + "\n"
 
 
-def _known(results: Sequence[Mapping[str, Any]], track: str, budget: int, name: str) -> str:
-    """Write the mean score of each task that an entry has."""
-    scores: dict[str, list[float]] = defaultdict(list)
+def _ranking(ranked: Sequence[Row], tasks: Sequence[str]) -> list[str]:
+    lines = [
+        f"| entry | interquartile mean | optimality gap | {' | '.join(tasks)} | seeds | what it is |",
+        f"|---|---|---|{'---|' * len(tasks)}---|---|",
+    ]
+    for row in ranked:
+        by_task = " | ".join(f"{value:.3f}" for value in row.scores.mean(axis=0))
+        seeds = ", ".join(map(str, row.seeds))
+        interval = f" [{row.interval[0]:.3f}, {row.interval[1]:.3f}]" if row.interval else ""
+        lines.append(
+            f"| {row.name} | {row.mean:.3f}{interval} | {row.gap:.3f} | {by_task} | {seeds} | "
+            f"{_cell(row.about)} |"
+        )
+    return lines
+
+
+def _unranked(
+    parts: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]], tasks: Sequence[str]
+) -> list[str]:
+    """Write the mean scores of entries that lack a task, and of the warm start, as a table."""
+    scores: dict[tuple[str, str], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for one in parts:
+        entry = one["entry"]["name"], _cell(one["entry"]["about"])
+        scores[entry][one["task"]][one["seed"]] = one["score"]
     for one in results:
-        if (one["track"], one["budget"], one["entry"]["name"]) == (track, budget, name):
-            scores[one["task"]].append(one["score"])
-    return ", ".join(f"{task} {np.mean(scores[task]):.3f}" for task in LEARN if task in scores)
+        if before := one["outcome"].get("before"):
+            mean = float(np.mean(list(before.values())))
+            scores["*the warm start*", "What learners begin from"][one["task"]][one["seed"]] = mean
+    if not scores:
+        return []
+    lines = ["", "Not ranked, because tasks are missing or nothing was learnt:", ""]
+    lines += [f"| entry | {' | '.join(tasks)} | seeds | what it is |", f"|---|{'---|' * len(tasks)}---|---|"]
+    for (name, about), by_task in sorted(scores.items()):
+        shown = [f"{np.mean([*by_task[task].values()]):.3f}" if by_task[task] else "–" for task in tasks]
+        seeds = sorted({seed for found in by_task.values() for seed in found})
+        lines.append(f"| {name} | {' | '.join(shown)} | {', '.join(map(str, seeds))} | {about} |")
+    return lines
 
 
 def _cell(text: str) -> str:

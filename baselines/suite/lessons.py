@@ -57,6 +57,13 @@ class Lesson:
         return _Metered(env, self, passes)
 
 
+def guesses(lesson: Lesson) -> Any:
+    """Return the floor: a player that answers with a name at random, whatever the lesson."""
+    from agents.scripted import ScriptedPlayer
+
+    return ScriptedPlayer(solver="guess", seed=lesson.seed)
+
+
 class _Metered(gymnasium.Wrapper[NDArray[Any], int, NDArray[Any], int]):
     """Counts a step as the words that it stands for: once as sampled, and as often as they are trained on."""
 

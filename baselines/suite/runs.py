@@ -20,7 +20,7 @@ from baselines.runs.files import self_play_rows
 from baselines.suite.entries import Entry
 from baselines.suite.lessons import Lesson
 from baselines.suite.results import result
-from baselines.suite.tasks import LEARN, PLAY, LearnTask, warm_start_folder
+from baselines.suite.tasks import LEARN, PLAY, QUICK_BUDGET, LearnTask, warm_start_folder
 from ssp_env.objects import load_object
 from ssp_env.play import as_agent
 
@@ -104,8 +104,8 @@ def warm_start(seed: int, budget: int, folder: Path) -> Path:
     # A run of one step leaves its warm start behind.
     least = {"steps": 1, "tokens": None, "evaluation": {"questions": 1, "validation_every": 0}}
     config = LearnTask("", both=True).config(seed, budget).changed(least)
-    # All others wait for it, so that two cores are free.
-    _trained(config, path, None, threads=2)
+    # Quick runs have one seed and wait for it, so that two cores are free; five seeds are made side by side.
+    _trained(config, path, None, threads=2 if budget == QUICK_BUDGET else 1)
     return path / "warm-start"
 
 

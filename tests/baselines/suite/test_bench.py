@@ -7,7 +7,7 @@ import pytest
 
 from baselines.runs.jobs import Job, JobFailed, run_jobs
 from baselines.suite.entries import OURS, Entry, read_entry
-from baselines.suite.leaderboard import draw, incomplete, markdown, rows
+from baselines.suite.leaderboard import draw, markdown, rows
 from baselines.suite.lessons import Lesson
 from baselines.suite.results import (
     BadResult,
@@ -88,6 +88,8 @@ def test_an_entry_is_its_file_and_the_code_beside_it(tmp_path):
         ('solver = "grpo"', "solver must be a table with an algorithm and its options, got 'grpo'"),
         ("player = 3", "player must be a text, got 3"),
         ("trainer = 3", "trainer must be a text, got 3"),
+        ('player = "weak"\ntasks = "two-hops"', "tasks must be a list of names of tasks, got 'two-hops'"),
+        ('player = "weak"\ntasks = ["two-hop"]', "tasks are among two-hops, .*got 'two-hop'"),
         ('trainer = "mine:train"\n[solver]\nalgorithm = "grpo"', r"by \[solver\] or by trainer, not both"),
     ],
 )
@@ -121,13 +123,30 @@ def test_a_folder_without_an_entry_says_what_is_missing(tmp_path):
         read_entry(tmp_path)
 
 
-@pytest.mark.parametrize("task", sorted(LEARN))
-@pytest.mark.parametrize("name", sorted(name for name, entry in OURS.items() if entry.solver))
-def test_our_entries_have_a_run_for_every_task(name, task):
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [(entry.name, task) for entry in OURS.values() for task in LEARN if entry.takes_part("learn", task)],
+)
+def test_our_entries_have_a_run_for_each_of_their_tasks(name, task):
     config = config_of(OURS[name], LEARN[task], 3, 1000)
     assert (config.seed, config.tokens) == (3, 1000)
-    assert config.proposer.learns is LEARN[task].both and config.solver.learns
+    learns = LEARN[task].both and name != "grpo-frozen-proposer", name != "frozen-solver"
+    assert (config.proposer.learns, config.solver.learns) == learns
     assert config.source.drop == (0.2 if task == "lossy-search" else 0.0)
+
+
+def test_an_entry_takes_part_in_the_tasks_that_it_names(tmp_path):
+    text = 'player = "weak"\ntasks = ["self-play", "both-roles"]\n[solver]\nalgorithm = "grpo"\n'
+    entry = read_entry(entry_folder(tmp_path, text.replace("self-play", "three-hops")))
+    assert [task for task in LEARN if entry.takes_part("learn", task)] == ["three-hops"]
+    assert entry.takes_part("play", "both-roles")
+    for half in (OURS["grpo-frozen-proposer"], OURS["frozen-solver"]):
+        assert [task for task in LEARN if half.takes_part("learn", task)] == ["self-play"]
+
+
+def test_the_floor_answers_at_random_whatever_the_lesson(tmp_path):
+    scores = [learn(OURS["scripted-guess"], task, 0, 100, tmp_path)["score"] for task in ("two-hops",)]
+    assert 0 < scores[0] < 0.3
 
 
 def test_a_quick_run_has_a_shorter_warm_start_in_a_folder_of_its_own(tmp_path):
@@ -190,9 +209,17 @@ def test_an_entry_that_lacks_a_task_is_not_ranked_but_named():
     results = [*grid("whole", [[0.5] * 4]), *grid("part", [[0.9] * 4])[:3]]
     ranked = rows(results, "learn", 1000)
     assert [row.name for row in ranked] == ["whole"]
-    assert incomplete(results, "learn", 1000, ranked) == ["part"]
     page = markdown(results)
-    assert "| whole | 0.500 |" in page and "because a task is missing: part (two-hops 0.900, " in page
+    assert "| whole | 0.500 |" in page and "| part | 0.900 | 0.900 | 0.900 | – | 0 | an entry |" in page
+
+
+def test_the_warm_start_stands_below_the_entries_that_began_from_it():
+    results = grid("one", [[0.5] * 4, [0.6] * 4])
+    assert "*the warm start*" not in markdown(results)
+    for one in results:
+        one["outcome"]["before"] = {"1": 0.4, "2": 0.1 * one["seed"]}
+    row = "| *the warm start* | 0.225 | 0.225 | 0.225 | 0.225 | 0, 1 | What learners begin from |"
+    assert row in markdown(results).splitlines()
 
 
 def test_two_results_of_one_run_and_two_states_of_an_entry_are_refused():
