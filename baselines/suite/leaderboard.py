@@ -174,19 +174,29 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
         style: dict[str, Any] = {"linestyle": how.linestyle, "color": how.color, "label": row.name}
         for axis, task in zip(axes, LEARN, strict=False):
             curves = [
-                one["outcome"]["curve"]
+                _curve(one)
                 for one in results
                 if (one["entry"]["name"], one["task"], one["budget"]) == (row.name, task, budget)
             ]
             grid = np.linspace(0, budget, 25)
-            values = [np.interp(grid, *np.array(curve, dtype=float).T) for curve in curves if curve]
+            values = [np.interp(grid, *np.array(curve, dtype=float).T) for curve in curves]
             if values:
                 axis.plot(grid / 1000, np.mean(values, axis=0), **style)
         thresholds = np.linspace(0, 1, 101)
         axes[-1].step(thresholds, performance_profile(row.scores, thresholds), where="post", **style)
     for axis, task in zip(axes, LEARN, strict=False):
-        axis.set(title=task, xlabel="thousand tokens", ylabel="validation pass@1", ylim=(0, 1))
+        axis.set(title=task, xlabel="thousand tokens", ylabel="pass@1, other worlds", ylim=(0, 1))
     axes[-1].set(title="performance profile", xlabel="score", ylabel="share of runs above", ylim=(0, 1))
     for axis in axes:
         legend_below(axis)
     save(figure, path.with_suffix(".png"))
+
+
+def _curve(one: Mapping[str, Any]) -> list[list[float]]:
+    """Return pass@1 over tokens: validated during the run, and on the held-out questions at both ends."""
+    outcome = one["outcome"]
+    before = list(outcome.get("before", {}).values())
+    start = [[0.0, float(np.mean(before))]] if before else []
+    # A step may go beyond the budget, and the validation of the last step has no more tokens than the end.
+    end = [float(outcome.get("tokens", one["budget"])), float(one["score"])]
+    return [*start, *(point for point in outcome["curve"] if point[0] < end[0]), end]

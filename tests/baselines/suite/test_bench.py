@@ -1,13 +1,15 @@
 """SSP-Bench: entries that are read, results that are verified, a leaderboard that ranks fairly."""
 
+import hashlib
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from baselines.runs.jobs import Job, JobFailed, run_jobs
 from baselines.suite.entries import OURS, Entry, read_entry
-from baselines.suite.leaderboard import draw, markdown, rows
+from baselines.suite.leaderboard import _curve, draw, markdown, rows
 from baselines.suite.lessons import Lesson
 from baselines.suite.results import (
     BadResult,
@@ -25,10 +27,14 @@ from baselines.suite.tasks import (
     LEARN,
     PLAY,
     QUICK_BUDGET,
+    QUICK_WARM_START,
+    SEEDS,
     SUITE_VERSION,
     PlayTask,
     warm_start_folder,
 )
+from ssp_env.cli.rules import read_toml
+from tests.markdown import ROOT
 
 OWN = """
 from agents.scripted import ScriptedPlayer
@@ -149,6 +155,17 @@ def test_the_floor_answers_at_random_whatever_the_lesson(tmp_path):
     assert 0 < scores[0] < 0.3
 
 
+FIXED = {"0.1": "b377ba58df437f67"}
+"""Version of the suite -> hash of its tasks: whoever changes them gives the suite a new version."""
+
+
+def test_what_the_tasks_are_changes_only_with_the_version_of_the_suite():
+    tiny = read_toml(ROOT / "baselines/presets/tiny.toml", "the preset")
+    tasks = {name: asdict(task) for name, task in {**LEARN, **PLAY}.items()}
+    said = json.dumps([tiny, tasks, SEEDS, BUDGET, QUICK_BUDGET, QUICK_WARM_START], sort_keys=True)
+    assert hashlib.sha256(said.encode()).hexdigest()[:16] == FIXED[SUITE_VERSION]
+
+
 def test_a_quick_run_has_a_shorter_warm_start_in_a_folder_of_its_own(tmp_path):
     quick, whole = (LEARN["self-play"].config(0, budget).warm_start for budget in (QUICK_BUDGET, BUDGET))
     assert quick.lookup_steps < whole.lookup_steps and quick.cloning_steps < whole.cloning_steps
@@ -234,6 +251,12 @@ def test_two_results_of_one_run_and_two_states_of_an_entry_are_refused():
 def test_curves_and_profiles_are_drawn(tmp_path):
     draw(grid("one", [[0.5] * 4, [0.6] * 4]), tmp_path / "bench", 1000)
     assert (tmp_path / "bench.png").stat().st_size > 10_000 and (tmp_path / "bench.svg").exists()
+
+
+def test_a_curve_begins_at_the_warm_start_and_ends_at_the_score():
+    one = learnt(score=0.8)
+    one["outcome"] |= {"before": {"1": 0.2, "2": 0.4}, "tokens": 1010.0, "curve": [[500, 0.5], [1010, 0.9]]}
+    assert _curve(one) == [[0.0, pytest.approx(0.3)], [500, 0.5], [1010.0, 0.8]]
 
 
 def test_a_picture_of_nothing_is_refused_and_bars_do_not_break_the_table(tmp_path):
