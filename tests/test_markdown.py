@@ -196,6 +196,18 @@ def test_linked_and_named_files_exist(page):
     assert links or named or documented
 
 
+def test_the_files_of_the_trainers_lie_where_their_table_says():
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    table = text[: text.index("## ")]
+    named = [
+        name
+        for cell in re.findall(r"^\|([^|]*`[^|]*)\|", table, re.MULTILINE)
+        for name in re.findall(r"`(.+?)`", cell)
+    ]
+    assert [name for name in named if not [*(ROOT / "baselines").glob(name)]] == []
+    assert len(named) > 15
+
+
 def test_every_kind_of_example_is_there():
     assert len(PYTHON) >= 8 and JSON and MODULES
     assert {arguments[0] for arguments in SSP} >= {"play", "replay", "rescore", "export", "train", "world"}

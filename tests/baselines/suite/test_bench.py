@@ -239,6 +239,13 @@ def test_the_warm_start_stands_below_the_entries_that_began_from_it():
     assert row in markdown(results).splitlines()
 
 
+def test_the_leaderboard_is_what_the_committed_results_say():
+    results = read_results([ROOT / "results/bench", ROOT / "examples/bench_sb3_ppo"])
+    assert (ROOT / "LEADERBOARD.md").read_text(encoding="utf-8") == markdown(results)
+    kept = {one["entry"]["name"]: one["entry"]["digest"] for one in results}
+    assert {name: entry.digest() for name, entry in OURS.items()}.items() <= kept.items()
+
+
 def test_two_results_of_one_run_and_two_states_of_an_entry_are_refused():
     with pytest.raises(BadResult, match="there are two results of a on two-hops with seed 0"):
         rows([learnt(), learnt()], "learn", 1000)
