@@ -133,14 +133,14 @@ OURS: Mapping[str, Entry] = {
         ),
         Entry(
             "grpo-frozen-proposer",
-            "GRPO, and a proposer that stays as the warm start left it",
+            "GRPO on questions of the warm start's proposer, which does not learn",
             solver={"algorithm": "grpo", "scale": "none"},
             proposer={"algorithm": "frozen"},
             tasks=("self-play",),
         ),
         Entry(
             "frozen-solver",
-            "The proposer learns alone, and the solver stays as the warm start left it",
+            "The proposer alone learns, against the warm start's solver; its weights then answer",
             solver={"algorithm": "frozen"},
             tasks=("self-play",),
         ),

@@ -16,7 +16,7 @@ from baselines.comparison.aggregates import (
     performance_profile,
     stratified_interval,
 )
-from baselines.plotting import legend_below, look, panels, save
+from baselines.plotting import look, panels, save
 from baselines.suite.results import BadResult
 from baselines.suite.tasks import LEARN, PLAY, SUITE_VERSION
 
@@ -168,7 +168,8 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
             f"no entry has learnt all tasks with {budget:,} tokens, so that there is nothing to draw; there "
             f"are results with {', '.join(f'{one:,}' for one in known) or 'none'}"
         )
-    figure, axes = panels(len(LEARN) + 1, width=4.2)
+    # The last panel of two rows has the legend of all.
+    figure, (*axes, legend) = panels(3, 2, width=4.2, height=3.4)
     for number, row in enumerate(ranked):
         how = look(number)
         style: dict[str, Any] = {"linestyle": how.linestyle, "color": how.color, "label": row.name}
@@ -187,8 +188,8 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
     for axis, task in zip(axes, LEARN, strict=False):
         axis.set(title=task, xlabel="thousand tokens", ylabel="pass@1, other worlds", ylim=(0, 1))
     axes[-1].set(title="performance profile", xlabel="score", ylabel="share of runs above", ylim=(0, 1))
-    for axis in axes:
-        legend_below(axis)
+    legend.axis("off")
+    legend.legend(*axes[-1].get_legend_handles_labels(), loc="center", frameon=False)
     save(figure, path.with_suffix(".png"))
 
 
