@@ -8,12 +8,14 @@ of the whole, in which scores are summed up, so that rankings can be merged exac
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import IO
+
+import numpy as np
 
 from ssp_env.game.passage import Passage
 from ssp_env.objects import check_least
@@ -97,11 +99,15 @@ class _Build:
             begun = []
             for number, (begin, end) in enumerate(pairwise(bounds), start=1):
                 manifest, postings = self._count(number, begin, end, numbers)
-                begun.append(manifest)
+                begun.append((manifest, [*postings]))
                 statistics.add(postings)
-                pickle.dump(postings, counts, protocol=5)
+                for array in (array for field in postings.values() for array in field):
+                    np.save(counts, array)
             counts.seek(0)
-            return [self._weigh(manifest, pickle.load(counts), numbers, statistics) for manifest in begun]
+            return [
+                self._weigh(manifest, _read_postings(counts, fields), numbers, statistics)
+                for manifest, fields in begun
+            ]
 
     def _count(
         self, number: int, begin: int, end: int, numbers: TermNumbers
@@ -151,3 +157,7 @@ class _Build:
             {},
             lambda stage, done, total: self.progress(f"{stage} shard {number}", done, total),
         )
+
+
+def _read_postings(file: IO[bytes], fields: Iterable[str]) -> dict[str, FieldPostings]:
+    return {field: FieldPostings(*(np.load(file) for _ in FieldPostings._fields)) for field in fields}
