@@ -228,8 +228,8 @@ def test_a_server_that_talks_nonsense_is_left_for_another(serve, flaw):
 
 
 def test_a_slow_server_is_left_for_another(serve):
-    urls = [serve("--delay", "2"), serve()]
-    agent = player(urls, timeout=0.5)
+    urls = [serve("--delay", "4"), serve()]
+    agent = player(urls, timeout=1.5)
     replies = agent.blocking().act_batch([view(game_id=str(number)) for number in range(8)])
     assert len(replies) == 8
     assert asked(urls[0])["completions"]
