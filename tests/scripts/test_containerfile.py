@@ -20,14 +20,9 @@ def given(instruction):
 def test_what_is_copied_exists_and_is_what_the_package_is_built_from():
     copied = {name for rest in given("COPY") for name in rest.split()[:-1]}
     assert all((ROOT / name).exists() for name in copied)
-    assert {
-        "pyproject.toml",
-        "hatch_build.py",
-        "README.md",
-        "LICENSE",
-        "ssp_env",
-        "constraints.txt",
-    } <= copied
+    packages = {"ssp_env", "ssp_env_verifiers", "agents", "baselines"}
+    files = {"pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "constraints.txt"}
+    assert packages | files <= copied
 
 
 def test_the_extras_are_those_of_the_package():

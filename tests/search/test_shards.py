@@ -13,7 +13,7 @@ from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.sharded_build import build_shards
 from ssp_env.search.errors import SearchError, SearchTimeout, SearchUnavailable
 from ssp_env.search.opening import open_engine
-from ssp_env.search.shards import whole_of
+from ssp_env.search.shards import merge_rankings, whole_of
 from ssp_env.testing import check_fixed_engine
 from ssp_env.testing.engines import PASSAGES, QUERIES
 from tests.search.faulty_server import faulty, hang_up, reply, silence
@@ -53,6 +53,12 @@ def test_it_is_the_engine_that_has_all_passages(served):
         again.close()
         hits = [hit.id for hit in LOCAL.search(["corun"], 3)[0]]
         assert engine.get_passages([*hits, "nothing"]) == [*LOCAL.get_passages(hits), None]
+
+
+def test_equal_scores_are_in_the_order_of_ids_whichever_shard_comes_first():
+    shards = [[Passage("c", "", "", 2.0), Passage("d", "", "", 1.0)], [Passage("a", "", "", 1.0)]]
+    for order in (shards, shards[::-1]):
+        assert [found.id for found in merge_rankings(order, 3)] == ["c", "a", "d"]
 
 
 def test_a_name_with_plus_signs_means_shards_and_commas_their_replicas(served):

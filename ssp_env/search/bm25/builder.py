@@ -106,7 +106,7 @@ def building(path: str | os.PathLike[str], source: str | None) -> Iterator[Path]
     workshop = unfinished_build(target)
     workshop.mkdir(exist_ok=True)
     try:
-        with locked(workshop):
+        with _locked(workshop):
             yield workshop
             for name in (_PROGRESS_FILE, _LOCK_FILE):
                 (workshop / name).unlink()
@@ -161,7 +161,7 @@ def add_passages(
             is added then.
     """
     folder = Path(path)
-    with locked(folder):
+    with _locked(folder):
         old = read_manifest(folder)
         if old.shard is not None:
             raise IndexDirectoryError(
@@ -337,7 +337,7 @@ def _remove_leftovers(folder: Path, manifest: Manifest) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep a second writer out; the lock ends with the process."""
     if not folder.is_dir():
         raise IndexDirectoryError(f"expected an index made by ssp index build, got {folder}")
