@@ -164,6 +164,8 @@ def train(
         console.print(_table(summary))
         _warn_if_idle(console, config, run)
     print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}")
+    if together is not None:
+        together.leave()
 
 
 def _warn_if_idle(console: Console, config: TrainConfig, run: RunDirectory) -> None:

@@ -94,6 +94,12 @@ class Processes:
         if self.size > 1:
             self._accelerator.wait_for_everyone()
 
+    def leave(self) -> None:
+        """Part from the others once all have come here; one that just ends may be aborted by its threads."""
+        if self.size > 1:
+            self.wait()
+            self._accelerator.end_training()
+
 
 def join() -> Processes:
     """Join the processes that `torchrun` started with this one; without it there are no others."""

@@ -82,7 +82,7 @@ def train_by_two(folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "ssp_env.cli", "train", *arguments, "--processes", "2", "--threads", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

@@ -72,7 +72,10 @@ def command(*arguments: str) -> None:
     from ssp_env.cli import main as ssp
 
     sys.argv = ["ssp", *arguments]
-    ssp()
+    try:
+        ssp()
+    finally:
+        assert not torch.distributed.is_initialized(), "it ends without having left the others"
 
 
 def main(path: Path) -> None:
