@@ -10,7 +10,7 @@ from ssp_env.game.events import QuestionProposed
 from ssp_env.game.passage import Passage
 from ssp_env.game.rules import RULE_CODES, similarity
 from ssp_env.scoring import normalize_answer
-from ssp_env.words import fold
+from ssp_env.scoring.words import fold
 
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 

@@ -30,6 +30,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"
 
 
+_PETTINGZOO = {
+    "search_self_play": "ssp_env.search_self_play_v0",
+    "numeric_search_self_play": "ssp_env.envs.numeric_search_self_play_v0",
+}
+
+
 # Their registries have no plug-in mechanism; both import an entry point only when its environment is made.
 @when_imported("gymnasium")  # type: ignore[untyped-decorator, unused-ignore]
 def _register_with_gymnasium(gymnasium: Any) -> None:
@@ -55,6 +61,6 @@ def _register_with_gymnasium(gymnasium: Any) -> None:
 def _register_with_pettingzoo(pettingzoo: Any) -> None:
     # The registry came with version 1.27.
     if hasattr(pettingzoo, "register"):
-        for name in ("search_self_play", "numeric_search_self_play"):
-            pettingzoo.register("aec", f"ssp/{name}-v0", f"ssp_env.{name}_v0:env")
-            pettingzoo.register("parallel", f"ssp/{name}-v0", f"ssp_env.{name}_v0:parallel_env")
+        for name, module in _PETTINGZOO.items():
+            pettingzoo.register("aec", f"ssp/{name}-v0", f"{module}:env")
+            pettingzoo.register("parallel", f"ssp/{name}-v0", f"{module}:parallel_env")

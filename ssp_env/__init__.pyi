@@ -1,3 +1,4 @@
+from .envs import numeric_search_self_play_v0 as numeric_search_self_play_v0
 from .game import Game as Game
 from .game import GameConfig as GameConfig
 from .game import Outcome as Outcome

@@ -18,8 +18,8 @@ from ssp_env.scoring import (
     f1_score,
     substring_exact_match,
 )
+from ssp_env.scoring.words import compose, count_words, fold
 from ssp_env.search.bm25 import BM25Engine
-from ssp_env.words import compose, count_words, fold
 
 UNSPACED = {
     "zh": ("深圳是广东省的一座城市", "深圳", "深圳市长是谁？", "杭州"),

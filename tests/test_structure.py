@@ -1,4 +1,4 @@
-"""No module and no function grows beyond what is read at once."""
+"""No module, no function and no package grows beyond what is read at once."""
 
 import ast
 from pathlib import Path
@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ("ssp_env", "agents", "baselines", "benchmarks", "scripts")
 MOST_LINES_OF_A_MODULE = 450
 MOST_LINES_OF_A_FUNCTION = 60
+MOST_ENTRIES_OF_THE_PACKAGE = 20
 
 
 @pytest.mark.parametrize("folder", [*SOURCES, "tests"])
@@ -28,3 +29,9 @@ def test_no_function_is_too_long(folder):
     }
     assert lengths
     assert {name: length for name, length in lengths.items() if length > MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def test_the_package_has_at_most_20_entries():
+    entries = [path.name for path in (ROOT / "ssp_env").iterdir() if path.name != "__pycache__"]
+    assert "__init__.py" in entries
+    assert len(entries) <= MOST_ENTRIES_OF_THE_PACKAGE, sorted(entries)

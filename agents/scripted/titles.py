@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ssp_env.game import PROTOCOLS, View
-from ssp_env.words import fold
+from ssp_env.scoring.words import fold
 
 _PROTOCOL = PROTOCOLS["default"]
 _QUESTION = re.compile(r"^Question: (.*)", re.MULTILINE | re.DOTALL)

@@ -22,7 +22,7 @@ from ssp_env.data.lines import DataFileError, read_lines, shown
 from ssp_env.data.records import is_json_suffix, is_parquet, read_records, table_separator
 from ssp_env.game.passage import Passage
 from ssp_env.game.task import Task
-from ssp_env.words import count_words
+from ssp_env.scoring.words import count_words
 
 MAX_TITLE_WORDS = 3
 MIN_TEXT_WORDS = 30

@@ -1,3 +1,4 @@
+from . import numeric_search_self_play_v0 as numeric_search_self_play_v0
 from .aec import raw_env as raw_env
 from .lookup_solver import LookupSolver as LookupSolver
 from .numeric_player import NumericPlayer as NumericPlayer

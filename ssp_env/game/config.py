@@ -85,7 +85,7 @@ class GameConfig:
             asked for.
         min_question_chars: Least length of a question in characters.
         max_question_chars: Greatest length of a question in characters.
-        min_question_words: Least number of words in a question, as `ssp_env.words.count_words` counts them;
+        min_question_words: Least number of words in a question, as `ssp_env.scoring.words.count_words` does;
             with terse prompts, of tokens.
         leak_forms: Forms beside its own in which a question may not name the answer, of
             `leak_forms.LEAK_FORMS`: `inflection`, `surname`, `numbers`, `reversed`, `rot13`, `base64`

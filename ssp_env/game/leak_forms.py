@@ -17,7 +17,7 @@ import regex
 from tantivy import Filter, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
 
 from ssp_env.game.leaks import mentions
-from ssp_env.words import compose, fold, is_invisible
+from ssp_env.scoring.words import compose, fold, is_invisible
 
 LeakForm = Literal["inflection", "surname", "numbers", "reversed", "rot13", "base64"]
 LEAK_FORMS: tuple[LeakForm, ...] = get_args(LeakForm)

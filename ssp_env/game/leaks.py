@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import regex
 
-from ssp_env.words import compose, fold, is_invisible, separate_characters
+from ssp_env.scoring.words import compose, fold, is_invisible, separate_characters
 
 _LETTERS = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 _ASCII_LETTERS = re.compile(r"[a-z0-9]+")
@@ -22,7 +22,7 @@ _LEAST_SPACED_LETTERS = 3
 
 
 def mentions(text: str, golds: Sequence[str]) -> bool:
-    """Whether any right answer stands in the text as whole words after folding (`ssp_env.words.fold`).
+    """Whether a right answer stands in the text as whole words, after folding (`ssp_env.scoring.words.fold`).
 
     Between the letters of an answer, punctuation, symbols and invisible characters count for nothing, and
     after its last letter each of them ends it: `Ta-vor`, `Tavor's` and `T•a•v•o•r/who` all name Tavor. White

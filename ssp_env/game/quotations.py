@@ -8,7 +8,7 @@ from typing import Literal
 
 from ssp_env.game.passage import Passage
 from ssp_env.game.protocol import Action, Protocol
-from ssp_env.words import compose, count_words, separate_characters
+from ssp_env.scoring.words import compose, count_words, separate_characters
 
 QuoteFault = Literal["unquoted", "misquoted"]
 

@@ -13,7 +13,7 @@ from ssp_env.game.leak_forms import names_in_form
 from ssp_env.game.leaks import mentions
 from ssp_env.game.passage import Passage
 from ssp_env.scoring import drop_articles
-from ssp_env.words import compose, count_words, fold, pair_characters
+from ssp_env.scoring.words import compose, count_words, fold, pair_characters
 
 RULE_CODES = (
     *("too_short", "too_long", "too_few_words", "answer_leak", "about_documents"),

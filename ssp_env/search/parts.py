@@ -9,7 +9,7 @@ from semantic_text_splitter import TextSplitter
 
 from ssp_env.game.passage import PartId, Passage
 from ssp_env.game.view import replace_surrogates
-from ssp_env.words import count_words
+from ssp_env.scoring.words import count_words
 
 _BLOCK_CHARS = 50_000
 _WORD_CHARS = 40

@@ -9,7 +9,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
 
 from benchmarks.by_the_numbers import ProposerByTheNumbers, SolverByTheNumbers
-from ssp_env import numeric_search_self_play_v0
+from ssp_env.envs import numeric_search_self_play_v0
 from ssp_env.envs.numeric import NumericProposerEnv, NumericSolverEnv
 
 LEARNERS = ("proposer_0", "solver_0")

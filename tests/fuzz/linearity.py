@@ -24,8 +24,8 @@ from ssp_env.game.passage import Passage
 from ssp_env.game.protocol.escaping import clean, defuse
 from ssp_env.game.rules import first_violation
 from ssp_env.scoring import exact_match, parse_verdict
+from ssp_env.scoring.words import fold
 from ssp_env.viewer.text import visible
-from ssp_env.words import fold
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 PROSE = "The mayor of Corun, who is 41 [1], lives in a house by the river; she <b>never</b> answers letters. "

@@ -10,7 +10,7 @@ from ssp_env.game.events import AnswerScored, SearchReturned
 from ssp_env.game.passage import Passage
 from ssp_env.play import play
 from ssp_env.scoring import parse_verdict
-from ssp_env.words import fold
+from ssp_env.scoring.words import fold
 from tests.game import naive
 from tests.game.doubles import (
     PROPOSAL,

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.game.passage import Passage
+from ssp_env.scoring.words import count_words
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.parts import PartId, PartSize, cut_pages
-from ssp_env.words import count_words
 
 TEXTS = st.text(st.sampled_from("ab é.\n?北"), max_size=400)
 

@@ -11,7 +11,7 @@ from math import isfinite
 import tantivy
 
 from ssp_env.game.passage import Passage
-from ssp_env.words import searchable
+from ssp_env.scoring.words import searchable
 
 TERM_INDEX = f"bm25 tantivy={version('tantivy')}"
 EAGER = f"bm25 eager=1 words of {TERM_INDEX}"

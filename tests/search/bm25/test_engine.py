@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssp_env.game.passage import Passage
+from ssp_env.scoring.words import fold
 from ssp_env.search.bm25 import BM25Engine, eager_index, term_index
 from ssp_env.search.bm25 import engine as engine_module
 from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.search.engine import PassageSampler, SearchEngine
-from ssp_env.words import fold
 
 pytestmark = pytest.mark.usefixtures("both_forms")
 

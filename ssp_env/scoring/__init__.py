@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import regex
 
-from ssp_env.words import compose, fold, join_unspaced, split_words
+from ssp_env.scoring.words import compose, fold, join_unspaced, split_words
 
 _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)
 # Signs for minus and for accents without a letter are written where ASCII has a hyphen or an apostrophe.
@@ -37,8 +37,8 @@ def normalize_answer(text: str) -> str:
 def answer_forms(text: str) -> tuple[str, str, str]:
     """Return a text normalised as in SQuAD, then with its articles kept, then with its punctuation kept too.
 
-    All three are folded (`ssp_env.words.fold`), as texts are in which an answer is looked for, and the
-    punctuation of every script is deleted. A form is empty if the text is nothing but what was dropped.
+    All three are folded (`words.fold`), as is a text in which an answer is looked for, and the punctuation
+    of every script is deleted. A form is empty if the text is nothing but what was dropped.
 
     >>> answer_forms("The Café “A”"), answer_forms("A"), answer_forms("...")
     (('cafe', 'the cafe a', 'the cafe “a”'), ('', 'a', 'a'), ('', '', '...'))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssp_env.words import count_words, fold, pair_characters, searchable, split_words
+from ssp_env.scoring.words import count_words, fold, pair_characters, searchable, split_words
 
 SAME = {
     "composed and decomposed": ("Málaga", unicodedata.normalize("NFD", "Málaga")),

@@ -18,7 +18,7 @@ from ssp_env.scoring import (
     substring_exact_match,
     wilson_interval,
 )
-from ssp_env.words import fold
+from ssp_env.scoring.words import fold
 
 
 @pytest.mark.parametrize(
