@@ -9,7 +9,7 @@ a server cannot be replaced: it samples the same number, and its replies are the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -43,6 +43,7 @@ WORDS = (
     "music at one university in that northern country during its long cold winter months"
 )
 Play = Callable[[Sequence[Game]], object]
+_NAIVE = "generate() over the history"
 
 
 def main(
@@ -62,11 +63,8 @@ def main(
     script = Script.write(tokenizer, new_tokens)
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     workload = Workload.open(turns)
-    table = Table(title=f"SmolLM2-135M, {dtype}: {turns} turns of {new_tokens} tokens, few-shot prompts")
-    for heading in ("player", "games at a time", "tokens/s", "games/min", "ratio to generate()"):
-        table.add_column(heading, justify="left" if heading == "player" else "right")
     players: dict[str, Callable[[], Play]] = {
-        "generate() over the history": lambda: workload.sync(RereadingAgent(model, tokenizer, script)),
+        _NAIVE: lambda: workload.sync(RereadingAgent(model, tokenizer, script)),
         "ours, play": lambda: workload.sync(_agent(model, tokenizer, new_tokens)),
         "ours, play_async": lambda: workload.asynchronous(
             AsyncTransformersAgent(_agent(model, tokenizer, new_tokens))
@@ -75,21 +73,31 @@ def main(
     if vllm:
         players["vLLM, play_async"] = lambda: workload.asynchronous(ServerAgent(vllm, script))
     sizes = [int(size) for size in concurrency.split(",")]
-    naive = next(iter(players))
+    seconds: dict[int, dict[str, list[float]]] = {}
     with script.overrule(model), counted("playing", len(sizes) * len(players) * repeats) as advance:
         for size in sizes:
-            playing = [name for name in players if name != naive or size <= reread_up_to]
-            seconds: dict[str, list[float]] = {name: [] for name in playing}
+            playing = [name for name in players if name != _NAIVE or size <= reread_up_to]
+            seconds[size] = {name: [] for name in playing}
             for _ in range(repeats):
                 for name in players:
                     if name in playing:
-                        seconds[name].append(workload.measure(players[name](), size, script))
+                        seconds[size][name].append(workload.measure(players[name](), size, script))
                     advance()
-            for name, spent in seconds.items():
-                rate = size / median(spent)
-                figures = f"{rate * turns * new_tokens:.1f}", f"{rate * 60:.2f}"
-                table.add_row(name, str(size), *figures, _ratio(seconds.get(naive), spent))
-    console.print(table)
+    title = f"SmolLM2-135M, {dtype}: {turns} turns of {new_tokens} tokens, few-shot prompts"
+    console.print(_table(title, seconds, turns * new_tokens))
+
+
+def _table(title: str, seconds: Mapping[int, Mapping[str, Sequence[float]]], tokens: int) -> Table:
+    """Show the speeds of players by games at a time, each game of a number of tokens."""
+    table = Table(title=title)
+    for heading in ("player", "games at a time", "tokens/s", "games/min", "ratio to generate()"):
+        table.add_column(heading, justify="left" if heading == "player" else "right")
+    for size, by_player in seconds.items():
+        for name, spent in by_player.items():
+            rate = size / median(spent)
+            figures = f"{rate * tokens:.1f}", f"{rate * 60:.2f}"
+            table.add_row(name, str(size), *figures, _ratio(by_player.get(_NAIVE), spent))
+    return table
 
 
 def _ratio(naive: Sequence[float] | None, spent: Sequence[float]) -> str:

@@ -168,18 +168,7 @@ def main(
     )
     tasks = AgentTasks.draw(scenario, games=games, known=known, seed=seed)
     sampling = SamplingParams(temperature=0.0, top_p=1.0, max_new_tokens=max_new_tokens, seed=seed)
-    local = TransformersAgent.from_pretrained(
-        smollm2.checkpoint(), dtype="float32", rendering="plain", sampling=sampling
-    )
-    served = VLLMServerAgent(
-        vllm.split(","),
-        local.conversations.tokenizer,
-        sampling=sampling,
-        rendering="plain",
-        require_logprobs=True,
-        timeout=1800.0,
-    )
-    served.connect()
+    local, served = _both_back_ends(vllm, sampling)
     console.print(
         f"{scenario.description}; {games} games, {len(tasks.known)} known questions; seed {seed}",
         highlight=False,
@@ -194,6 +183,23 @@ def main(
         with waiting("vLLM replays"):
             again = asyncio.run(replay_by_vllm(served, turns, concurrency))
         _print_agreement(console, "played by transformers, replayed by vLLM", turns, again)
+
+
+def _both_back_ends(vllm: str, sampling: SamplingParams) -> tuple[TransformersAgent, VLLMServerAgent]:
+    """Load SmolLM2 here, and connect to the servers that have it."""
+    local = TransformersAgent.from_pretrained(
+        smollm2.checkpoint(), dtype="float32", rendering="plain", sampling=sampling
+    )
+    served = VLLMServerAgent(
+        vllm.split(","),
+        local.conversations.tokenizer,
+        sampling=sampling,
+        rendering="plain",
+        require_logprobs=True,
+        timeout=1800.0,
+    )
+    served.connect()
+    return local, served
 
 
 def _played(

@@ -82,7 +82,6 @@ def main(
     sets = [one for path in questions for one in read_question_sets(path)]
     scenarios = {"": open_scenario(corpus=corpus, questions=questions[0])}
     worlds, opened = world_set("tiny", count=known)
-    console = Console()
     tables: dict[str, tuple[str, dict[str, PlayerRows]]] = {
         "questions": (f"{_described(sets)}; greedy", {}),
         "sample": (f"{sample} questions of each file, drawn by seed {seed}; greedy", {}),
@@ -101,8 +100,15 @@ def main(
     data = {
         place: json_data(rows, {"played": title, "seed": seed}) for place, (title, rows) in tables.items()
     }
+    _write_and_print(data, tables, results)
+
+
+def _write_and_print(
+    data: Mapping[str, Any], tables: Mapping[str, tuple[str, dict[str, PlayerRows]]], results: Path
+) -> None:
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(data, indent=1) + "\n")
+    console = Console()
     for title, rows in tables.values():
         if rows:
             print_text(console, markdown_text(rows, title))

@@ -134,6 +134,14 @@ def judge_table(figures: Mapping[str, Agreement]) -> Table:
     return table
 
 
+def reader_table(answered: Share, right: Share) -> Table:
+    """Show how many readings gave an answer, and the right one."""
+    table = Table("figure", "readings")
+    table.add_row("with an answer", str(answered))
+    table.add_row("exact match", str(right))
+    return table
+
+
 def as_blocking(player: AnyAgent | AnyAsyncAgent, stack: ExitStack) -> AnyAgent:
     """Make an asynchronous player blocking, with an event loop that ends with the exit stack."""
     if is_async_agent(player):
@@ -178,10 +186,7 @@ def main(
     console.print(f"{by} as judge; {what}", highlight=False, markup=False)
     console.print(judge_table(figures))
     console.print(f"{by} as reader; {noise} other passages; {what}", highlight=False, markup=False)
-    table = Table("figure", "readings")
-    table.add_row("with an answer", str(answered))
-    table.add_row("exact match", str(right))
-    console.print(table)
+    console.print(reader_table(answered, right))
 
 
 if __name__ == "__main__":

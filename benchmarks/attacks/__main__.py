@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -172,14 +172,8 @@ def main(
     }
     rows: list[Row] = []
     for part in tracked(parts, "attacking"):
-        started = time.monotonic()
-        if only and part not in only:
-            rows += [Row(**row) for row in earlier["rows"] if row["name"].startswith(_ROWS[part])]
-            continue
-        found = parts[part]()
-        for row in found:
-            row.seconds = round((time.monotonic() - started) / len(found), 1)
-        rows += found
+        attacked = not only or part in only
+        rows += _timed(parts[part]) if attacked else _earlier_rows(earlier, part)
     show(rows)
     out.parent.mkdir(parents=True, exist_ok=True)
     tried = {"seed": seed, "sizes": asdict(sizes)} | {key: earlier[key] for key in _TRIED if key in earlier}
@@ -187,6 +181,19 @@ def main(
     out.write_text(json.dumps(report, indent=1, ensure_ascii=True) + "\n")
     if any(row.faults for row in rows if not row.name.startswith("reward")):
         sys.exit(1)
+
+
+def _earlier_rows(report: Mapping[str, Any], part: Part) -> list[Row]:
+    return [Row(**row) for row in report["rows"] if row["name"].startswith(_ROWS[part])]
+
+
+def _timed(attack: Callable[[], list[Row]]) -> list[Row]:
+    """Attack, and share the seconds that it took among its rows."""
+    started = time.monotonic()
+    rows = attack()
+    for row in rows:
+        row.seconds = round((time.monotonic() - started) / len(rows), 1)
+    return rows
 
 
 def show(rows: list[Row]) -> None:
