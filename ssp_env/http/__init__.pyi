@@ -1,10 +1,10 @@
+from .background import arun as arun
+from .background import run as run
 from .decompression import ReplyTooLong as ReplyTooLong
 from .policy import RequestPolicy as RequestPolicy
 from .policy import RetryPolicy as RetryPolicy
 from .secrets import redact as redact
 from .service import Answer as Answer
 from .service import HTTPService as HTTPService
-from .service import arun as arun
-from .service import run as run
 from .service import service_url as service_url
 from .service import shown_url as shown_url

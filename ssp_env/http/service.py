@@ -8,14 +8,12 @@ of a blocking socket only limits the wait for the next bytes.
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-import threading
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -23,61 +21,12 @@ import httpx
 import numpy as np
 
 from ssp_env import __version__
+from ssp_env.http.background import arun, is_background, run
 from ssp_env.http.decompression import ACCEPTED, ReplyTooLong, read_body
 from ssp_env.http.policy import Gate, RequestPolicy, send_with_retries
 from ssp_env.http.secrets import clean_error, kept_out_of_logs, redact, redact_reply, secrets_of
 
-Value = TypeVar("Value")
-
 _LONG = 1 << 18
-_lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
-
-
-def background_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop, which the first call starts; a forked process gets one of its own."""
-    global _loop
-    with _lock:
-        if _loop is None:
-            _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, daemon=True, name="ssp_env.http").start()
-        return _loop
-
-
-def is_background(loop: asyncio.AbstractEventLoop | None) -> bool:
-    """Return whether this is the background loop; takes no lock, so that finalizers may ask."""
-    return loop is not None and loop is _loop
-
-
-def run(coroutine: Coroutine[Any, Any, Value]) -> Value:
-    """Run a coroutine on the loop and wait for it; if the wait is interrupted, it is cancelled.
-
-    Raises:
-        RuntimeError: If called on the loop itself, which would wait for ever.
-    """
-    loop = background_loop()
-    if asyncio._get_running_loop() is loop:
-        coroutine.close()
-        raise RuntimeError("a coroutine that runs on the loop of ssp_env.http must await, not block")
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    try:
-        return future.result()
-    finally:
-        future.cancel()
-
-
-async def arun(coroutine: Coroutine[Any, Any, Value]) -> Value:
-    """Run a coroutine on the loop and await it on the caller's; cancelling either cancels the other."""
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, background_loop()))
-
-
-def _forget() -> None:
-    global _loop, _lock
-    _loop, _lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
 
 
 @dataclass(frozen=True)
