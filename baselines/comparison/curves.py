@@ -121,7 +121,7 @@ def plot(
         axis.set_xlabel("tokens sampled and trained" if over == "tokens" else "step of self-play")
         for number, (label, found) in enumerate(runs.items()):
             drawn = [_points(summary, rows, key, over) for summary, rows in found.values()]
-            _draw(axis, drawn, label, look(number))
+            draw_runs(axis, drawn, label, look(number))
         axis.set_ylim(0, None if key == "mean_hops" else 1.02)
         axis.set_xlim(left=0)
         axis.xaxis.set_major_locator(MaxNLocator(5))
@@ -142,8 +142,15 @@ def _points(summary: Mapping[str, Any], rows: Rows, key: str, over: Over) -> Poi
     return [0.0, *places], [measured["pass_at_1"], *values]
 
 
-def _draw(axis: Axes, runs: Sequence[Points], label: str, how: Look) -> None:
-    """Draw the runs of one label."""
+def draw_runs(axis: Axes, runs: Sequence[Points], label: str, how: Look) -> None:
+    """Draw the runs of one label faint, and their interquartile mean with its 95 % interval.
+
+    Args:
+        axis: Where.
+        runs: Places and values of each run; one without points is counted only.
+        label: Name in the legend, to which the number of runs is added.
+        how: Colour and line.
+    """
     found = [points for points in runs if points[0]]
     for places, values in found:
         axis.plot(places, values, color=how.color, alpha=0.25, linewidth=0.7)

@@ -16,6 +16,7 @@ from baselines.comparison.aggregates import (
     performance_profile,
     stratified_interval,
 )
+from baselines.comparison.curves import Points, draw_runs
 from baselines.plotting import look, panels, save
 from baselines.suite.results import BadResult
 from baselines.suite.tasks import LEARN, PLAY, SUITE_VERSION
@@ -151,7 +152,7 @@ def _cell(text: str) -> str:
 
 
 def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
-    """Draw what was learnt over tokens by task, and the performance profile, as PNG and SVG.
+    """Draw what was learnt over tokens by task, with intervals, and the performance profile, as PNG and SVG.
 
     Args:
         results: Results of any entries.
@@ -179,25 +180,29 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
                 for one in results
                 if (one["entry"]["name"], one["task"], one["budget"]) == (row.name, task, budget)
             ]
-            grid = np.linspace(0, budget, 25)
-            values = [np.interp(grid, *np.array(curve, dtype=float).T) for curve in curves]
-            if values:
-                axis.plot(grid / 1000, np.mean(values, axis=0), **style)
+            draw_runs(axis, curves, row.name, how)
         thresholds = np.linspace(0, 1, 101)
         axes[-1].step(thresholds, performance_profile(row.scores, thresholds), where="post", **style)
     for axis, task in zip(axes, LEARN, strict=False):
-        axis.set(title=task, xlabel="thousand tokens", ylabel="pass@1, other worlds", ylim=(0, 1))
+        axis.set(
+            title=task,
+            xlabel="thousand tokens",
+            xlim=(0, budget / 1000),
+            ylabel="pass@1, other worlds",
+            ylim=(0, 1),
+        )
     axes[-1].set(title="performance profile", xlabel="score", ylabel="share of runs above", ylim=(0, 1))
     legend.axis("off")
     legend.legend(*axes[-1].get_legend_handles_labels(), loc="center", frameon=False)
     save(figure, path.with_suffix(".png"))
 
 
-def _curve(one: Mapping[str, Any]) -> list[list[float]]:
-    """Return pass@1 over tokens: validated during the run, and on the held-out questions at both ends."""
+def _curve(one: Mapping[str, Any]) -> Points:
+    """Return pass@1 over thousands of tokens: validated in the run, on held-out questions at both ends."""
     outcome = one["outcome"]
     before = list(outcome.get("before", {}).values())
     start = [[0.0, float(np.mean(before))]] if before else []
     # A step may go beyond the budget, and the validation of the last step has no more tokens than the end.
     end = [float(outcome.get("tokens", one["budget"])), float(one["score"])]
-    return [*start, *(point for point in outcome["curve"] if point[0] < end[0]), end]
+    points = [*start, *(point for point in outcome["curve"] if point[0] < end[0]), end]
+    return [place / 1000 for place, _ in points], [value for _, value in points]
