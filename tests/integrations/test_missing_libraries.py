@@ -7,11 +7,11 @@ import pytest
 
 WITHOUT = """
 import sys
-missing = "langchain_core llama_index openenv verifiers skyrl_gym nemo_gym transformers torch"
+missing = "langchain_core llama_index openenv verifiers skyrl_gym nemo_gym openrlhf transformers torch"
 sys.modules.update(dict.fromkeys(missing.split()))
 import ssp_env.search.tool, ssp_env.integrations.trl
 try:
-    import ssp_env.integrations.{module}
+    import {module}
 except ImportError as error:
     print(error)
 """
@@ -20,12 +20,13 @@ except ImportError as error:
 @pytest.mark.parametrize(
     ("module", "extra"),
     [
-        ("langchain", "langchain"),
-        ("llamaindex", "llamaindex"),
-        ("openenv", "openenv"),
-        ("verifiers", "verifiers"),
-        ("skyrl", "skyrl"),
-        ("nemo_gym", "nemo-gym"),
+        ("ssp_env.integrations.langchain", "langchain"),
+        ("ssp_env.integrations.llamaindex", "llamaindex"),
+        ("ssp_env.integrations.openenv", "openenv"),
+        ("ssp_env.integrations.verifiers", "verifiers"),
+        ("ssp_env.integrations.skyrl", "skyrl"),
+        ("ssp_env.integrations.nemo_gym", "nemo-gym"),
+        ("baselines.openrlhf", "openrlhf"),
     ],
 )
 def test_the_error_names_the_extra(module, extra):

@@ -125,7 +125,9 @@ def test_a_conversation_that_fills_the_response_ends_with_what_it_sampled():
 def test_a_prompt_that_does_not_fit_is_refused():
     config = configuration(rollout={"prompt_length": 50})
     row = rows(config)[0]
-    with pytest.raises(ValueError, match=r"prompt of proposer_0 has \d+ tokens.*prompt_length is 50"):
+    with pytest.raises(
+        ValueError, match=r"prompt of proposer_0 has \d+ tokens.*room for 50: raise data.max_prompt_length"
+    ):
         run(config, ScriptedServer(TOKENIZER, "x"), TOKENIZER, row)
 
 

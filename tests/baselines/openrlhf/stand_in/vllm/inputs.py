@@ -1,0 +1,3 @@
+"""Prompts of the engine."""
+
+TokensPrompt = dict
