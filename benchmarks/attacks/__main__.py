@@ -67,11 +67,12 @@ FULL = Sizes(files=1_000, builds=40, runs=20, servers=40, requests=100_000)
 
 
 def rewards(before: Mapping[str, float | None]) -> tuple[list[Row], dict[str, list[float | None]]]:
-    """Try the attacks on the reward and the leak rule: by default, with all readings, with all leak forms."""
+    """Try the attacks on reward and leak rule: by default, with all readings, all leak forms or both."""
     tried = {
         "reward and leaks, default rules": measured({}),
         "reward and leaks, all readings": measured(OPTIONS),
         "reward and leaks, all leak forms": measured(FORMS),
+        "reward and leaks, all readings and all leak forms": measured({**OPTIONS, **FORMS}),
     }
     rows = []
     for name, pays in tried.items():

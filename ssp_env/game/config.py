@@ -88,11 +88,10 @@ class GameConfig:
         min_question_words: Least number of words in a question, as `ssp_env.scoring.words.count_words` does;
             with terse prompts, of tokens.
         leak_forms: Forms beside its own in which a question may not name the answer, of
-            `leak_forms.LEAK_FORMS`: `inflection`, `surname`, `numbers`, `reversed`, `rot13`, `base64`
-            (see `leak_forms.names_in_form`). Each costs honest questions that look like one; `numbers` needs
-            the extra `leaks`.
+            `leak_forms.LEAK_FORMS` (see `leak_forms.names_in_form`). Each may cost honest questions that look
+            like one; `numbers` needs the extra `leaks`.
         self_contained: Whether a question is refused that points at the passages its reader is given (see
-            `rules.is_about_documents`): the reader could answer it, and no solver.
+            `about_documents.is_about_documents`): the reader could answer it, and no solver.
         answer_in_search: Whether the proposer's searches may name the answer, in its own form or another of
             `leak_forms`.
         max_similarity: Greatest similarity to an earlier question (see `rules.similarity`), from 0 to 1;

@@ -16,10 +16,21 @@ from typing import Literal, get_args
 import regex
 from tantivy import Filter, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
 
-from ssp_env.game.leaks import mentions
-from ssp_env.scoring.words import compose, fold, is_invisible
+from ssp_env.game.leak_ciphers import (
+    in_codes,
+    in_first_letters,
+    in_leetspeak,
+    in_morse,
+    in_shifted_letters,
+    long_names,
+)
+from ssp_env.game.leaks import mentions, mentions_split
+from ssp_env.scoring.words import fold, is_invisible
 
-LeakForm = Literal["inflection", "surname", "numbers", "reversed", "rot13", "base64"]
+LeakForm = Literal[
+    "inflection", "derivation", "surname", "numbers", "split", "first_letters",
+    "leetspeak", "reversed", "rot13", "shifted", "base64", "codes", "morse",
+]  # fmt: skip
 LEAK_FORMS: tuple[LeakForm, ...] = get_args(LeakForm)
 """Forms in which `names_in_form` finds an answer."""
 
@@ -36,7 +47,9 @@ _NAME = regex.compile(
 )
 _NAME_ENDING = re.compile(r",? (?:Jr|Sr|Jnr|Snr|[IVX]+|PhD|MD|Esq)\.?$")
 _LONGEST_STEMMED = 60
-_LEAST_LETTERS = 4
+_DERIVED_FROM = re.compile(r"[a-z]{4,}")
+_FINAL_VOWELS = re.compile(r"[aeiouy]+$")
+_DERIVED = r"(?:i?an|ean|[ei]?n|ese|ish|ist|ism|ite|ic|i|esque|er)s?"
 _ROMAN = re.compile(
     r"\b(?=[IVXLCDM]{2,}\b)(M{0,3})(C[MD]|D?C{0,3})(X[CL]|L?X{0,3})(I[XV]|V?I{0,3})(?<=[IVXLCDM])\b"
 )
@@ -59,10 +72,13 @@ def names_in_form(text: str, golds: Sequence[str], forms: Sequence[LeakForm]) ->
         text: A question or a query.
         golds: The answer and its aliases.
         forms: What to look for. `inflection`: words with the same stem, in Russian, Greek, Arabic, Tamil and,
-            for all that is written in Latin letters, English. `surname`: the last word of a name of several
-            capitalised words. `numbers`: English number words, Roman numerals of two digits or more and
-            decimal digits of all scripts, for one another. `reversed`, `rot13` (both of answers of four
-            letters and digits or more) and `base64`.
+            for all that is written in Latin letters, English. `derivation`: English adjectives and names of
+            inhabitants. `surname`: the last word of a name of several capitalised words. `numbers`: English
+            number words, Roman numerals of two digits or more and decimal digits of all scripts, for one
+            another. `split`: white space within words. `first_letters` of words that follow one another.
+            `leetspeak`: digits and signs for letters. `reversed`, `rot13`, `shifted` (any other Caesar cipher
+            and atbash), `base64`, `codes` (hexadecimal, binary, octal, decimal, 1 for A) and `morse`. Ciphers
+            are looked for of answers of four letters and digits or more, `split` and `shifted` of five.
 
     >>> names_in_form("Who met the Lovelaces?", ["Ada Lovelace"], ["surname", "inflection"])
     True
@@ -126,6 +142,21 @@ def _surname(gold: str) -> str:
     return name.rpartition(" ")[2] if _NAME.fullmatch(name) else ""
 
 
+def _derived(text: str, names: Sequence[str]) -> bool:
+    folded = fold(text)
+    return any(derived.search(folded) for name in names if (derived := _derivation(name)))
+
+
+@lru_cache(maxsize=10_000)
+def _derivation(name: str) -> re.Pattern[str] | None:
+    """What finds words derived from a name, such as Mexican; None if the name is not one word."""
+    word = fold(name).strip()
+    if not _DERIVED_FROM.fullmatch(word):
+        return None
+    stem = _FINAL_VOWELS.sub("", word)
+    return re.compile(rf"\b(?:{word}|{stem}){_DERIVED}\b")
+
+
 def _numbered(text: str, names: Sequence[str]) -> bool:
     golds = [_gold_in_digits(name) for name in names]
     return any(mentions(_in_digits(window), golds) for window in _windows(text))
@@ -160,17 +191,11 @@ def _roman_value(numeral: re.Match[str]) -> str:
 
 
 def _reversed(text: str, names: Sequence[str]) -> bool:
-    return mentions(text, ["".join(regex.findall(r"\X", name)[::-1]) for name in _long(names)])
+    return mentions(text, ["".join(regex.findall(r"\X", name)[::-1]) for name in long_names(names)])
 
 
 def _rotated(text: str, names: Sequence[str]) -> bool:
-    return mentions(text, [codecs.encode(name, "rot13") for name in _long(names)])
-
-
-def _long(names: Sequence[str]) -> Iterator[str]:
-    """The names with so many letters and digits that another word is hardly one of them by chance."""
-    folded = (compose(fold(name)) for name in names)
-    return (name for name in folded if sum(map(str.isalnum, name)) >= _LEAST_LETTERS)
+    return mentions(text, [codecs.encode(name, "rot13") for name in long_names(names)])
 
 
 def _encoded(text: str, names: Sequence[str]) -> bool:
@@ -200,9 +225,16 @@ _VISIBLE = _Visible()
 _SEARCHES: Mapping[LeakForm, Callable[[str, Sequence[str]], bool]] = MappingProxyType(
     {
         "inflection": _inflected,
+        "derivation": _derived,
         "numbers": _numbered,
+        "split": mentions_split,
+        "first_letters": in_first_letters,
+        "leetspeak": in_leetspeak,
         "reversed": _reversed,
         "rot13": _rotated,
+        "shifted": in_shifted_letters,
         "base64": _encoded,
+        "codes": in_codes,
+        "morse": in_morse,
     }
 )

@@ -19,6 +19,7 @@ _FOREIGN_MARKS = regex.compile(r"(?<=[\x00-\x7f])\p{M}+")
 _ARTICLES = frozenset({"a", "an", "the"})
 _SEAM = "\x00"
 _LEAST_SPACED_LETTERS = 3
+_LEAST_SPLIT_LETTERS = 5
 
 
 def mentions(text: str, golds: Sequence[str]) -> bool:
@@ -42,6 +43,16 @@ def mentions(text: str, golds: Sequence[str]) -> bool:
         if (spelled.holds(gold) and short.words) or spelled.holds(short) or without_articles.holds(short):
             return True
     return any(_stands_as_written(gold, text) for gold in golds)
+
+
+def mentions_split(text: str, golds: Sequence[str]) -> bool:
+    """Whether a right answer of five letters or more stands in the text with white space anywhere in it.
+
+    >>> mentions_split("Who met Ta vor?", ["Tavor"]), mentions_split("Who went in to it?", ["Into"])
+    (True, False)
+    """
+    spelled = _Spelling.of(text)
+    return any(spelled.holds_split(_spelling_of_gold(gold)) for gold in golds)
 
 
 def public_id(game_id: str, golds: Sequence[str]) -> str:
@@ -108,6 +119,14 @@ class _Spelling(NamedTuple):
                 self._has_breaks_of(answer, start)
                 or (len(name) >= _LEAST_SPACED_LETTERS and "0" not in gaps[start + 1 : start + len(name)])
             )
+            for start in _places("".join(self.words), name)
+        )
+
+    def holds_split(self, answer: _Spelling) -> bool:
+        """Whether the letters of the answer stand here between breaks, whatever white space is among them."""
+        name = "".join(answer.words)
+        return len(name) >= _LEAST_SPLIT_LETTERS and any(
+            self.gaps[start] != "0" and self.gaps[start + len(name)] != "0"
             for start in _places("".join(self.words), name)
         )
 

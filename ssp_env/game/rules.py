@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from unicodedata import normalize
 
 import regex
 
+from ssp_env.game.about_documents import is_about_documents
 from ssp_env.game.config import GameConfig, HopCheck
+from ssp_env.game.escapes import unescaped
 from ssp_env.game.leak_forms import names_in_form
 from ssp_env.game.leaks import mentions
+from ssp_env.game.look_alikes import mentions_look_alike
 from ssp_env.game.passage import Passage
 from ssp_env.scoring import drop_articles
 from ssp_env.scoring.words import compose, count_words, fold, pair_characters
@@ -23,26 +25,6 @@ RULE_CODES = (
 """Reason codes of `first_violation`, in the order in which the rules are tried."""
 
 _BETWEEN_WORDS = regex.compile(r"[\W_]+")
-_DOCUMENTS = r"(?:documents?|passages?|contexts?|excerpts?|snippets?|search\ results?)"
-_HANDED = r"(?:given|shown|provided|presented|supplied|listed|retrieved)"
-_ABOUT_DOCUMENTS = re.compile(
-    rf"""\b(?:
-        (?:{_DOCUMENTS} | texts?) (?:\ (?:are|is|were|was|that|which|you|have|been))* \ (?:
-            above | below | see | read | {_HANDED} \b (?!\ (?:by|in|at|as)\b)
-        )
-        | (?:above|following|preceding|foregoing|aforementioned|{_HANDED}) \ (?:{_DOCUMENTS} | texts?)
-        | (?:these|those|your|this|all|any|every|each) \ (?:the\ |of\ |your\ |\d+\ )* {_DOCUMENTS}
-        | (?:according\ to|based\ (?:up)?on|from|in|of|among|across|throughout|by)
-            \ (?:the|any|each|one\ of\ the) \ {_DOCUMENTS} \b
-            (?!\ (?:of|for|about|in|on|from|to|between|that|signed|written)\b)
-        | {_HANDED} \ to \ (?:you|the\ reader)
-        | you \ (?:were|are|have\ (?:just\ )?been|just) \ (?:{_HANDED}|read|told)
-        | you \ (?:have|can|may) (?:\ just)? \ (?:read|see|seen) \ (?:here|above|below)
-        | (?:doc|document|passage|snippet) \ (?:no\ |number\ )? \d+
-    )\b""",
-    re.VERBOSE,
-)
-"""Phrases that point at what the reader was handed, in lower case, one blank between words."""
 
 
 def first_violation(
@@ -103,22 +85,13 @@ def similarity(first: str, second: str) -> float:
     return len(words & others) / len(words | others) if words | others else 1.0
 
 
-def is_about_documents(question: str) -> bool:
-    """Whether a question points, in English, at passages that only its reader was given.
-
-    The reader of the check can answer such a question and no solver can. What is recognised are phrases: a
-    question about them in other words, or in another language, is not.
-
-    >>> is_about_documents("Which name is mentioned most often in the documents given to you above?")
-    True
-    >>> is_about_documents("Who signed the documents of surrender, and who wrote the passage on tea?")
-    False
-    """
-    return _ABOUT_DOCUMENTS.search(" ".join(_words(question))) is not None
-
-
 def _names_answer(text: str, golds: Sequence[str], config: GameConfig) -> bool:
-    return mentions(text, golds) or names_in_form(text, golds, config.leak_forms)
+    return any(
+        mentions(read, golds)
+        or mentions_look_alike(read, golds)
+        or names_in_form(read, golds, config.leak_forms)
+        for read in dict.fromkeys((text, unescaped(text)))
+    )
 
 
 def _searched_words(query: str) -> frozenset[str]:

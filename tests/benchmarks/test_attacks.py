@@ -16,12 +16,12 @@ from tests.fuzz import targets
 REPORT = Path(__file__).parents[2] / "results" / "attacks.json"
 
 
-@pytest.mark.parametrize(("column", "rules"), [(1, {}), (2, OPTIONS), (3, FORMS)])
+@pytest.mark.parametrize(("column", "rules"), [(1, {}), (2, OPTIONS), (3, FORMS), (4, {**OPTIONS, **FORMS})])
 def test_no_attack_pays_more_than_in_the_report(column, rules):
     reported = json.loads(REPORT.read_text())["pays"]
     pays = measured(rules)
     assert len(pays) > 100 and not any(pay != pay for pay in pays.values())
-    assert {name for name, pay in pays.items() if pay > reported.get(name, [0] * 4)[column]} == set()
+    assert {name for name, pay in pays.items() if pay > reported.get(name, [0] * 5)[column]} == set()
 
 
 def test_an_attack_that_worked_before_is_one_that_could_work():
@@ -31,12 +31,28 @@ def test_an_attack_that_worked_before_is_one_that_could_work():
 
 def test_forms_of_an_answer_are_paid_where_the_rules_do_not_want_them_and_nowhere_else():
     pays = json.loads(REPORT.read_text())["pays"]
-    refused = {name for name, (_, plain, _, formed) in pays.items() if plain > 0 and formed == 0}
+    refused = {name for name, (_, plain, _, formed, _) in pays.items() if plain > 0 and formed == 0}
     assert refused == {
         "leak: backwards", "leak: rot13", "leak: base64", "leak: plural", "leak: surname alone",
         "leak: initial and surname", "leak: names the other way round", "leak: number in other digits",
-        "leak: number in words", "leak: number in Roman digits",
+        "leak: number in words", "leak: number in Roman digits", "leak: adjective", "leak: in syllables",
+        "leak: digits for letters", "leak: hexadecimal digits", "leak: Morse", "leak: spelling alphabet",
+        "leak: first letters",
     }  # fmt: skip
+
+
+def test_what_pays_under_all_options_is_what_the_pages_name():
+    pays = json.loads(REPORT.read_text())["pays"]
+    assert {name for name, row in pays.items() if row[4] > 0} == {
+        "leak: translation",
+        "reader: a reader that answers by the order of the passages",
+        "reader: a reader that answers by the noise",
+    }
+
+
+def test_rewards_that_want_a_solver_leave_the_translation_alone():
+    rules = {**OPTIONS, **FORMS, "reward": "1-acc-if-solved", "attempts": 4}
+    assert {name for name, pay in measured(rules).items() if pay > 0} == {"leak: translation"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

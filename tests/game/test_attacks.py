@@ -435,3 +435,14 @@ def test_a_question_that_needs_no_search_pays_its_proposer_only_where_nobody_tri
     play([guarded], proposer=Script(*PROPOSAL), solver=remembers, search=Shelf())
     assert outcome(unguarded).rewards["proposer_0"] == 1.0
     assert (ended(guarded), outcome(guarded).rewards["proposer_0"]) == (("invalid", "closed_book"), 0.0)
+
+
+def test_a_translated_answer_pays_its_solver_only_where_nobody_reads_the_question_alone():
+    asked = question(f"{QUESTION} It is not about Londres at all.")
+    translates = Script(answer("London"))
+    pays = {}
+    for closed_book in (False, True):
+        game = new_game(Task("London", id="t"), closed_book=closed_book)
+        play([game], proposer=Script(*PROPOSAL[:-1], asked), solver=translates, search=Shelf())
+        pays[closed_book] = outcome(game).rewards["solver_0"]
+    assert pays == {False: 1.0, True: 0.0}

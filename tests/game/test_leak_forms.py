@@ -2,15 +2,49 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ssp_env.data import read_questions
 from ssp_env.game import Game, GameConfig, Task
 from ssp_env.game.leak_forms import LEAK_FORMS, names_in_form
 from ssp_env.game.leaks import mentions
 from ssp_env.game.rules import first_violation
 from tests.game.doubles import QUESTION
 
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+WORDS = (
+    *("who", "was", "the", "mother", "of", "mayor", "harbour", "town", "where", "in", "born", "lived", "and"),
+    *("which", "year", "did", "first", "win", "1984", "20-1", "a", "B12", "to", "river", "between", "that"),
+    *("wrote", "song", "-", "...", "(1999)", "its", "capital", "played", "for", "with", "on", "from", "MP3"),
+    *(
+        "Napoleon",
+        "Atlantic",
+        "King",
+        "league",
+        "episode",
+        "season",
+        "2:30",
+        "50%",
+        "A-Z",
+        "is",
+        "as",
+        "U.S.",
+    ),
+)
+NAMES = (
+    "Berlin",
+    "Ada Lovelace",
+    "Mexico",
+    "Queen Victoria",
+    "2019",
+    "The Beatles",
+    "Kilimanjaro",
+    "Oslo Fjord",
+)
 FOUND = {
     "inflection": [
         ("Who met the Tavors?", "Tavor"),
@@ -19,6 +53,57 @@ FOUND = {
         ("Wer sah die Ponys?", "Pony"),
         ("Кто родился в Москве?", "Москва"),
         ("Кто читал Толстого?", "Толстой"),
+    ],
+    "derivation": [
+        ("Who is the Tavorian mayor?", "Tavor"),
+        ("Which Mexicans sang?", "Mexico"),
+        ("Which Chilean sang?", "Chile"),
+        ("Is it Japanese?", "JAPAN"),
+        ("Who is a Tavorite?", "Tavor"),
+        ("Is it chaplinesque?", "Chaplin"),
+    ],
+    "split": [
+        ("Who met Ta vor?", "Tavor"),
+        ("Who met Ta-v or's aunt?", "Tavor"),
+        ("Is it Love lace, A da?", "Lovelace, Ada"),
+    ],
+    "first_letters": [
+        ("Who won the autumn victory of Ruvia?", "Tavor"),
+        ("Is it Tango Alfa Victor Oscar Romeo?", "Tavor"),
+        ("Is it Oscar-Sierra-Lima-Oscar?", "Oslo"),
+        ("T as in Tango, A as in Alfa, V as in Victor, O as in Oscar, R as in Romeo?", "Tavor"),
+        ("T for tea; A for all; V for vim; O is for owl, R like rain", "Tavor"),
+        ("Is it T wie Tag, A wie Amt, V wie Vogel, O wie Ost, R wie Rad?", "Tavor"),
+    ],
+    "leetspeak": [
+        ("Who met T4v0r?", "Tavor"),
+        ("Who met T@vor?", "Tavor"),
+        ("Is it 4da L0velace?", "Ada Lovelace"),
+        ("Is it Be1in or Berl1n?", "Berlin"),
+        ("Is it $toc|<holm or $tockho1m", "Stockholm"),
+    ],
+    "shifted": [
+        ("Who met Wdyru?", "Tavor"),
+        ("Who met S-z-u-n-q?", "Tavor"),
+        ("Who met Gzeli?", "Tavor"),
+        ("Is it BEB MPWFMBDF?", "Ada Lovelace"),
+    ],
+    "codes": [
+        ("Is it 5461766f72?", "Tavor"),
+        ("Is it 54 61 76 6F 72?", "Tavor"),
+        ("Is it 0x54 0x61 0x76 0x6f 0x72?", "Tavor"),
+        ("Is it e58c97e4baace5b882e995bf?", "北京市长"),
+        ("Is it 01010100 01100001 01110110 01101111 01110010?", "Tavor"),
+        ("Is it 84 97 118 111 114?", "Tavor"),
+        ("Is it 84, 97, 118, 111, 114?", "Tavor"),
+        ("Is it 124 141 166 157 162?", "Tavor"),
+        ("Is it 20-1-22-15-18?", "Tavor"),
+    ],
+    "morse": [
+        ("Is it - .- ...- --- .-.?", "Tavor"),
+        ("Is it -/.-/...-/---/.-. ?", "Tavor"),
+        ("Is it – ·– ···– ––– ·–· ?", "Tavor"),
+        ("Is it ..--- ----- .---- ----.", "2019"),
     ],
     "surname": [
         ("Who taught Lovelace?", "Ada Lovelace"),
@@ -58,6 +143,34 @@ FOUND = {
     ],
 }
 HONEST = {
+    "derivation": [
+        ("Who met the Octavorian?", "Tavor"),
+        ("Is anyone in Manchester?", "Man"),
+        ("Which chinaware is it?", "China"),
+        ("Is Romeo in Parish?", "Rome"),
+        ("Is it 1990s or 1990ish?", "1990"),
+    ],
+    "split": [("Who went in to it?", "Into"), ("Is a tavo rich?", "Tavor"), ("Is it Ta", "Tavor")],
+    "first_letters": [
+        ("When was it?", "Wwi"),
+        ("Which town is on the river of that valley?", "Tavor"),
+        ("The aunt versus our uncle?", "Tavor"),
+    ],
+    "leetspeak": [
+        ("Who won 7001 of them?", "Tool"),
+        ("Is B12 a vitamin?", "Biz"),
+        ("Is it tall?", "Tail"),
+        ("Who met T4v0rson?", "Tavor"),
+        ("It is 100 + 400 = 500!", "Loss"),
+    ],
+    "shifted": [("Is green a colour?", "Term"), ("What did Wdy say?", "Tav"), ("Who was it?", "Tavor")],
+    "codes": [
+        ("Who was born in 1984, 1997 or 2018?", "Tavor"),
+        ("Is the fee added to decade or facade?", "Tavor"),
+        ("Did they win 20-1, 22-15 or 18-3?", "Tavor"),
+        ("Is it 1.2.3?", "Abc"),
+    ],
+    "morse": [("Was it ... or - - - or . . .?", "Tavor"), ("Is it -.- then?", "K"), ("a - b - c", "Tavor")],
     "inflection": [("Who met the Octavors?", "Tavor"), ("Is a university near?", "City"), ("", "")],
     "surname": [
         ("Who taught Ada?", "Ada Lovelace"),
@@ -90,6 +203,22 @@ def test_a_form_finds_what_it_is_for_and_the_plain_rule_does_not(form):
 def test_a_form_refuses_no_honest_question(form):
     for text, gold in HONEST[form]:
         assert not names_in_form(text, [gold], [form]), text
+
+
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=25), st.sampled_from(NAMES))
+def test_no_form_refuses_words_of_honest_questions(words, gold):
+    assert not names_in_form(
+        " ".join(words) + "?", [gold], [form for form in LEAK_FORMS if form != "surname"]
+    )
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the questions of ../shared/data")
+@pytest.mark.parametrize("name", ["nq_dev_300", "hotpotqa_dev_200"])
+def test_no_form_but_surnames_refuses_a_question_that_people_asked(name):
+    forms = [form for form in LEAK_FORMS if form != "surname"]
+    for one in read_questions(DATA / f"{name}.jsonl"):
+        golds = (one.answer, *one.aliases)
+        assert mentions(one.question, golds) or not names_in_form(one.question, golds, forms), one.question
 
 
 def test_no_form_finds_what_another_is_for():

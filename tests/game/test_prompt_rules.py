@@ -19,11 +19,18 @@ from ssp_env.game.rules import RULE_CODES, first_violation
 TELLING = [name for name in PROMPT_STYLES if name != "terse"]
 FORMS = {
     "inflection": ("inflected", "Tavors"),
+    "derivation": ("as an adjective or an inhabitant", "Tavorian"),
     "surname": ("by a surname alone", "Lovelace"),
     "numbers": ("with a number written otherwise", "two thousand and nineteen"),
+    "split": ("with spaces in it", "Ta vor"),
+    "first_letters": ("by first letters of words", "the autumn victory of Ruvia"),
+    "leetspeak": ("with digits or signs for letters", "T4v0r"),
     "reversed": ("spelled backwards", "rovaT"),
     "rot13": ("in rot13", "Gnibe"),
+    "shifted": ("with its letters shifted", "Wdyru"),
     "base64": ("in base64", "VGF2b3I="),
+    "codes": ("in codes of its letters", "5461766f72"),
+    "morse": ("in Morse code", "- .- ...- --- .-."),
 }
 BUDGETS = st.builds(
     Budget,

@@ -10,7 +10,7 @@ from ssp_env.game import Task
 from ssp_env.game.config import GameConfig
 from ssp_env.game.leaks import mentions
 from ssp_env.game.passage import Passage
-from ssp_env.game.rules import RULE_CODES, first_violation, is_about_documents, similarity
+from ssp_env.game.rules import RULE_CODES, first_violation, similarity
 from tests.game.doubles import PROPOSAL, QUESTION, ended, new_game, outcome, propose, question, search
 
 SEARCHES = PROPOSAL[:-1]
@@ -86,45 +86,6 @@ def test_rules_are_tried_in_their_order():
     assert first_violation(QUESTION, **arguments) == "repeated_search"
     assert first_violation(QUESTION, **{**arguments, "queries": ["tavor", "belin"]}) == "answer_in_search"
     assert first_violation(QUESTION, **{**arguments, "queries": ["corun", "belin"]}) is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Which name is mentioned most often in the documents given to you above?",
-        "According to the passage, who is the mayor of Corun?",
-        "What is the title of document 3?",
-        "Which city is named in all of the passages?",
-        "Who is the king named in the text above?",
-        "Who appears in the provided context?",
-        "Which of these documents is longest?",
-        "Based on the DOCUMENTS, who met Belin?",
-        "Which person does the following passage describe?",
-        "Who is mentioned most in what you have just been shown?",
-        "Which word occurs in every do\u200bcument?",
-    ],
-)
-def test_questions_about_the_readers_documents_are_refused(text):
-    game = new_game(min_question_words=1)
-    propose(game, *SEARCHES, question(text))
-    assert ended(game) == ("invalid", "about_documents")
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "Who signed the documents of surrender in 1945?",
-        "Which ship sailed through the Northwest Passage first?",
-        "Which historian found the documents that proved the fraud?",
-        "Which law was named after the passage of the bill in 1964?",
-        "In the context of the French Revolution, who led the Jacobins?",
-        "What is the capital of the country whose law was given by Solon?",
-        "Which ruler was presented with the text shown in the British Museum?",
-        "school of rector of lifam ?",
-    ],
-)
-def test_questions_about_documents_of_the_world_are_not(question):
-    assert not is_about_documents(question)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,18 @@ from ssp_env.game.view import FinalKind
 
 _FORMS: Mapping[LeakForm, str] = {
     "inflection": "inflected",
+    "derivation": "as an adjective or an inhabitant",
     "surname": "by a surname alone",
     "numbers": "with a number written otherwise",
+    "split": "with spaces in it",
+    "first_letters": "by first letters of words",
+    "leetspeak": "with digits or signs for letters",
     "reversed": "spelled backwards",
     "rot13": "in rot13",
+    "shifted": "with its letters shifted",
     "base64": "in base64",
+    "codes": "in codes of its letters",
+    "morse": "in Morse code",
 }
 # Answers of some data sets have hundreds.
 _ALIASES_TOLD = 10
