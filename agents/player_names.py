@@ -117,6 +117,16 @@ def is_local_model(name: str) -> bool:
     return name == SMOLLM2 or Path(name).is_dir()
 
 
+def holds_weights(name: str) -> bool:
+    """Whether a name stands for a model whose weights lie in this process.
+
+    >>> holds_weights("vllm:runs/first"), holds_weights("vllm:http://localhost:8000"), holds_weights("weak")
+    (True, False, False)
+    """
+    in_process = name.startswith("vllm:") and "http://" not in name and "https://" not in name
+    return is_local_model(name) or in_process
+
+
 def stands_for_player(name: str) -> bool:
     """Whether a name is that of a player whatever folders there are.
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from agents.scripted import SCRIPTED
 from baselines.evaluation.controls import CONTROLS
 from baselines.evaluation.figures import by_field, by_set, mean_over_sets
-from baselines.evaluation.progress import prepare_models
+from baselines.evaluation.preparation import prepare_models
 from baselines.evaluation.question_sets import QuestionSet, read_question_sets, world_set
 from baselines.evaluation.run import Evaluation
 from baselines.evaluation.tables import PlayerRows, json_data, markdown_text

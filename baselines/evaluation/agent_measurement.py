@@ -6,8 +6,9 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from agents.judges import judge_by_name
 from agents.metering import Meter, metered
@@ -17,7 +18,7 @@ from agents.sampling_params import DEFAULT_TEMPERATURE
 from baselines.evaluation.agent_figures import AgentFigures, count_figures
 from ssp_env.game import Game, Task
 from ssp_env.objects import is_async
-from ssp_env.play import is_async_agent, play, play_async
+from ssp_env.play import AsyncJudgeFunction, JudgeFunction, is_async_agent, play, play_async
 from ssp_env.records import Episode, EpisodeWriter, keep_episodes, read_episodes, retold
 from ssp_env.scenario import Scenario
 
@@ -68,6 +69,20 @@ class AgentTasks:
         return scenario.games(asked, seed), scenario.games(known, seed)
 
 
+class MadeAgent(NamedTuple):
+    """What an agent is measured with.
+
+    Attributes:
+        cast: The agent in both roles, and its reader.
+        judge: The judge of answers that fail exact match; None if the rules have none.
+        ledger: Where its chat endpoints count their tokens; None if no endpoint plays.
+    """
+
+    cast: Cast
+    judge: JudgeFunction | AsyncJudgeFunction | None
+    ledger: Ledger | None
+
+
 @dataclass(frozen=True)
 class Measurement:
     """How agents are measured; the same for all of them.
@@ -94,16 +109,14 @@ class Measurement:
     players: PlayerOptions = PlayerOptions()  # noqa: RUF009 - frozen
     folder: Path | None = None
 
-    def run(self, name: str, advance: Callable[[], None] = lambda: None) -> AgentFigures:
-        """Let one agent play all games, and return its figures.
+    def make(self, name: str) -> MadeAgent:
+        """Make an agent, whoever reads for it, and the judge, which is the same for all agents.
 
         Args:
             name: Name of the agent; see `agents.player_names.possible_names`.
-            advance: Called whenever a game ends, and once for every game that was kept.
 
         Raises:
-            ValueError: If the agent is unknown, if it cannot play these games, or if the folder holds games
-                of this agent that were played with other options.
+            ValueError: If the agent, the reader or the judge is unknown, or cannot play these games.
         """
         names = names_by_role(name, name, self.reader)
         ledger = _ledger(names)
@@ -115,13 +128,34 @@ class Measurement:
             options=replace(self.players, ledger=ledger),
             default_prompts=cast(Prompts, self.tasks.scenario.rules.prompts),
         )
+        return MadeAgent(players, self._judge, ledger)
+
+    def run(
+        self,
+        name: str,
+        advance: Callable[[], None] = lambda: None,
+        made: MadeAgent | None = None,
+    ) -> AgentFigures:
+        """Let one agent play all games, and return its figures.
+
+        Args:
+            name: Name of the agent; see `agents.player_names.possible_names`.
+            advance: Called whenever a game ends, and once for every game that was kept.
+            made: What `make` returned for the agent; it is made now if None.
+
+        Raises:
+            ValueError: If the agent is unknown, if it cannot play these games, or if the folder holds games
+                of this agent that were played with other options.
+        """
+        names = names_by_role(name, name, self.reader)
+        players, judge, ledger = made or self.make(name)
         asked, known = self.tasks.open_games(players.prompts, self.seed)
         meter = Meter()
         # Another reader's tokens and time are not the agent's.
         own = [players.players[role] for role in ("proposer", "solver")]
         measured = {id(player): metered(player, meter) for player in own}
         by_role = {role: measured.get(id(player), player) for role, player in players.players.items()}
-        games = self._play(names, [*asked, *known], by_role, advance)
+        games = self._play(names, [*asked, *known], by_role, judge, advance)
         # Chat endpoints return no token ids, but report how many there were.
         tokens = meter.tokens or _tokens_of_endpoints(ledger, reads="reader" not in names)
         figures = count_figures(
@@ -144,11 +178,16 @@ class Measurement:
             "engine": scenario.engine.fingerprint(),
         }
 
+    @cached_property
+    def _judge(self) -> JudgeFunction | AsyncJudgeFunction | None:
+        return judge_by_name(self.judge, self.players) if self.judge else None
+
     def _play(
         self,
         names: Mapping[str, str],
         games: Sequence[Game],
         players: Mapping[str, Any],
+        judge: JudgeFunction | AsyncJudgeFunction | None,
         advance: Callable[[], None],
     ) -> list[Game]:
         engine = self.tasks.scenario.engine
@@ -158,7 +197,6 @@ class Measurement:
         beside = {"players": dict(names), "temperature": self.temperature, "max_new_tokens": limit}
         if self.judge:
             beside["judge"] = self.judge
-        judge = judge_by_name(self.judge, self.players) if self.judge else None
         taken = list(games) if path is None else take_up(path, games, fingerprint, beside)
         for _ in filter(lambda game: game.outcome, taken):
             advance()

@@ -19,6 +19,7 @@ from baselines.evaluation.answers import Answer, SavedAnswers, read_answers
 from baselines.evaluation.figures import by_field, by_set, check_fields, mean_over_sets
 from baselines.evaluation.judging import Verdicts, ask_judge
 from baselines.evaluation.paired import compare
+from baselines.evaluation.preparation import make_players
 from baselines.evaluation.report import Report
 from baselines.evaluation.run import Evaluation
 from baselines.evaluation.tables import PlayerRows, csv_text, json_data, markdown_text, text_table
@@ -42,11 +43,12 @@ def evaluate_and_print(evaluation: Evaluation, players: Sequence[str], title: st
     options = _options(evaluation, report)
     rows: dict[str, PlayerRows] = {}
     try:
-        # Before anything is played, so that a judge that cannot be made costs nothing.
+        # Before anything is played, so that what cannot be made costs no games.
         judged = _judging(report)
+        made = make_players(players, evaluation.make)
         for player in players:
             with counted(player, evaluation.games) as advance:
-                answers[player] = evaluation.run(player, advance)
+                answers[player] = evaluation.run(player, advance, made.pop(player, None))
             # Written after every player, so that nothing is lost when a later one fails.
             with waiting("working out intervals"):
                 rows[player] = _rows(answers[player], other, report, judged)

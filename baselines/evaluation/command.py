@@ -246,7 +246,7 @@ def _side_by_side(
     temperature: float | None,
     max_new_tokens: int | None,
 ) -> None:
-    from baselines.evaluation.progress import prepare_models
+    from baselines.evaluation.preparation import prepare_models
     from baselines.evaluation.side_by_side import check_side_by_side, measurement, print_side_by_side
 
     file = questions[0] if questions else None
@@ -311,7 +311,7 @@ def _by_questions(
 ) -> None:
     from baselines.evaluation.by_questions import evaluate_and_print
     from baselines.evaluation.controls import CONTROLS
-    from baselines.evaluation.progress import prepare_models
+    from baselines.evaluation.preparation import prepare_models
     from baselines.evaluation.run import Evaluation
 
     if control not in CONTROLS:

@@ -94,7 +94,39 @@ class Evaluation:
         """Return the file in which the games of a player are kept as records."""
         return None if self.folder is None else self.folder / f"{file_name(player)}.games.jsonl"
 
-    def run(self, name: str, advance: Callable[[], None] = lambda: None) -> tuple[Answer, ...]:
+    def make(self, name: str) -> tuple[Any, GameConfig]:
+        """Make a player, and the rules with the prompts that it reads.
+
+        Args:
+            name: Name of the player; see `agents.player_names.possible_names`.
+
+        Raises:
+            ValueError: If the player is unknown or cannot play these games.
+        """
+        role = "solver" if self.control == "search" else "reader"
+        if role == "reader" and name in SCRIPTED["solver"] and name not in SCRIPTED["reader"]:
+            raise ValueError(
+                f"the scripted player {name} does not read: with --control {self.control} scripted "
+                f"players are {', '.join(SCRIPTED['reader'])}"
+            )
+        scenario = next(iter(self.scenarios.values()))
+        cast_ = Cast(
+            {role: name},
+            seed=self.seed,
+            temperature=self.temperature,
+            max_new_tokens=self.max_new_tokens,
+            options=self.players,
+            default_prompts=cast(Prompts, scenario.rules.prompts),
+        )
+        rules = control_rules(scenario.with_prompts(cast_.prompts).rules, self.control)
+        return cast_.players[role], rules
+
+    def run(
+        self,
+        name: str,
+        advance: Callable[[], None] = lambda: None,
+        made: tuple[Any, GameConfig] | None = None,
+    ) -> tuple[Answer, ...]:
         """Let one player answer all questions; return the answers in the order of the sets.
 
         Attempts that failed in an earlier run of the same folder are played again.
@@ -102,12 +134,13 @@ class Evaluation:
         Args:
             name: Name of the player; see `agents.player_names.possible_names`.
             advance: Called whenever a game ends, and once for every answer that was kept.
+            made: What `make` returned for the player; it is made now if None.
 
         Raises:
             ValueError: If the player is unknown or cannot play these games, if the folder holds answers to
                 other questions or under other options, or another process writes there.
         """
-        player, rules = self._player(name)
+        player, rules = made or self.make(name)
         attempts = self._attempts(rules)
         path = self.path_of(name)
         with _locked(path):
@@ -161,25 +194,6 @@ class Evaluation:
             },
             "rules": rules.to_dict(),
         }
-
-    def _player(self, name: str) -> tuple[Any, GameConfig]:
-        role = "solver" if self.control == "search" else "reader"
-        if role == "reader" and name in SCRIPTED["solver"] and name not in SCRIPTED["reader"]:
-            raise ValueError(
-                f"the scripted player {name} does not read: with --control {self.control} scripted "
-                f"players are {', '.join(SCRIPTED['reader'])}"
-            )
-        scenario = next(iter(self.scenarios.values()))
-        cast_ = Cast(
-            {role: name},
-            seed=self.seed,
-            temperature=self.temperature,
-            max_new_tokens=self.max_new_tokens,
-            options=self.players,
-            default_prompts=cast(Prompts, scenario.rules.prompts),
-        )
-        rules = control_rules(scenario.with_prompts(cast_.prompts).rules, self.control)
-        return cast_.players[role], rules
 
     def _attempts(self, rules: GameConfig) -> list[Attempt]:
         return [

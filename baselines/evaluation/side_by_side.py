@@ -13,6 +13,7 @@ from rich.console import Console
 from agents.smollm2 import SmolLM2Missing
 from baselines.evaluation.agent_figures import agent_table, table_data
 from baselines.evaluation.agent_measurement import AgentTasks, Measurement
+from baselines.evaluation.preparation import make_players
 from ssp_env.cli.options import print_text
 from ssp_env.cli.progress import counted
 from ssp_env.scenario import Scenario
@@ -47,14 +48,16 @@ def print_side_by_side(measurement: Measurement, players: list[str], json_file: 
     counts = f"{len(asked)} games, {len(known)} known questions; seed {measurement.seed}"
     what = f"{measurement.tasks.scenario.description}; {counts}"
     rows = {}
+    try:
+        # Before anything is played, so that what cannot be made costs no games.
+        made = make_players(players, measurement.make)
+    except SmolLM2Missing as missing:
+        sys.exit(f"ssp: {missing}")
     if measurement.folder is not None:
         measurement.folder.mkdir(parents=True, exist_ok=True)
     for player in players:
-        try:
-            with counted(player, len(asked) + len(known)) as advance:
-                rows[player] = measurement.run(player, advance)
-        except SmolLM2Missing as missing:
-            sys.exit(f"ssp: {missing}")
+        with counted(player, len(asked) + len(known)) as advance:
+            rows[player] = measurement.run(player, advance, made.pop(player, None))
         # Written after every player, so that nothing is lost when a later one fails.
         if json_file is not None:
             json_file.write_text(

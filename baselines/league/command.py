@@ -26,7 +26,7 @@ from agents.command_options import (
 )
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from agents.scripted import SCRIPTED
-from baselines.evaluation.progress import prepare_models
+from baselines.evaluation.preparation import prepare_models
 from baselines.runs.files import WARM_START
 from ssp_env.cli.options import Corpus, IndexDirectory, Search, print_text, table
 from ssp_env.cli.progress import counted, waiting

@@ -3,12 +3,14 @@
 import csv
 import json
 import re
+from weakref import WeakSet
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from baselines.evaluation.command import evaluate
+from baselines.evaluation.preparation import make_players
 from tests.baselines.evaluation.sets import RECORDS, write_files, write_lines
 
 PLAYERS = "tests.baselines.evaluation.sets:Reader"
@@ -172,6 +174,45 @@ def test_what_cannot_be_reported_is_refused_before_anything_is_played(files, tmp
     assert "the fields are type" in message_of(PLAYERS, *files, "--by", "hops")
     said = message_of(PLAYERS, *files, "--against", saved)
     assert "answers none of these questions: it is of others, asked are those of mayors" in said
+
+
+@pytest.mark.parametrize("games", [[], ["--games", 2]])
+def test_every_player_is_made_before_the_first_one_plays(games, tmp_path, monkeypatch):
+    (tmp_path / "my_players.py").write_text("class Mine:\n    def __init__(self):\n        1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("baselines.evaluation.run.Evaluation.run", None)
+    monkeypatch.setattr("baselines.evaluation.agent_measurement.Measurement.run", None)
+    options = games or ["--hops", 1, "--known", 2]
+    for name, said in (
+        ("my_players:Mine", "Mine() raised ZeroDivisionError: division by zero"),
+        ("my_players:Main", "no attribute 'Main'; did you mean 'Mine'?"),
+        ("no_such:Mine", "there is no module no_such"),
+        ("json:JSONDecoder", "got JSONDecoder"),
+        ("prefect", "did you mean 'perfect'?"),
+    ):
+        assert said in message_of("weak", "perfect", name, *options)
+    if games:
+        assert "no_such" in message_of("weak", "perfect", *options, "--judge", "no_such:judge")
+        assert "no_such" in message_of("weak", "perfect", *options, "--reader", "no_such:reader")
+
+
+def test_models_are_let_go_until_it_is_their_turn(monkeypatch):
+    """All of them together may not fit into memory; other players are made once."""
+    made, there = [], WeakSet()
+
+    class Model:
+        pass
+
+    def make(name):
+        made.append(name)
+        there.add(model := Model())
+        return model
+
+    monkeypatch.setattr("baselines.evaluation.preparation.holds_weights", lambda name: name[:4] != "chat")
+    names = ["runs/one", "chat:a", "runs/two", "vllm:runs/three"]
+    kept = make_players(names, make)
+    assert list(kept) == ["chat:a", "runs/one"] and len(there) == 2
+    assert made == ["runs/two", "chat:a", "runs/one"]
 
 
 def test_ctrl_c_says_how_to_go_on(files, tmp_path, monkeypatch):
