@@ -14,6 +14,7 @@ from baselines.config.learner import LearnerConfig
 from baselines.losses import importance_weights, kl
 from baselines.policies.causal_lm import Policy, Scores
 from baselines.policies.sharding import clip_gradients, is_shared_out
+from baselines.policies.shared_prefixes import alike
 from baselines.processes import Processes
 from baselines.samples import Batch, Sample, collate, micro_batches
 from baselines.seeding import derive_rng
@@ -195,9 +196,10 @@ class Learner:
 
         Where the model is shared out, all processes go through it equally often, some of them without rows.
         """
-        chosen = range(len(batch.ids)) if rows is None else rows
-        lengths = batch.attention.sum(1)[list(chosen)].tolist()
-        groups = micro_batches(lengths, self.config.micro_batch_tokens)
+        chosen = list(range(len(batch.ids)) if rows is None else rows)
+        lengths = batch.attention.sum(1)[chosen].tolist()
+        order = alike(batch.ids[chosen], lengths) if self.policy.shares_prefixes else None
+        groups = micro_batches(lengths, self.config.micro_batch_tokens, order)
         own = [[chosen[i] for i in group] for group in self.processes.share(groups)]
         yield from own
         if self._shared_out:

@@ -163,17 +163,27 @@ def has_logprobs(samples: Sequence[Sample]) -> bool:
     )
 
 
-def micro_batches(lengths: Sequence[int], micro_batch_tokens: int) -> list[list[int]]:
-    """Group indices of samples of similar length into batches of at most `micro_batch_tokens` tokens.
+def micro_batches(
+    lengths: Sequence[int], micro_batch_tokens: int, order: Sequence[int] | None = None
+) -> list[list[int]]:
+    """Group indices of samples into batches of at most `micro_batch_tokens` tokens.
 
     Padding counts; a sample that is longer than that is a batch of its own.
+
+    Args:
+        lengths: Number of tokens of each sample.
+        micro_batch_tokens: Most tokens of a batch.
+        order: Indices in the order in which batches take them; similar lengths together if None.
 
     >>> micro_batches([5, 90, 6, 40], 90)
     [[0, 2], [3], [1]]
     """
+    if order is None:
+        order = sorted(range(len(lengths)), key=lambda i: lengths[i])
     groups: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if groups and lengths[index] * (len(groups[-1]) + 1) <= micro_batch_tokens:
+    for index in order:
+        longest = max(lengths[i] for i in (*groups[-1], index)) if groups else 0
+        if groups and longest * (len(groups[-1]) + 1) <= micro_batch_tokens:
             groups[-1].append(index)
         else:
             groups.append([index])

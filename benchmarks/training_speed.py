@@ -118,17 +118,22 @@ class Ours:
     Args:
         model: The model; it is changed.
         load: What a step samples.
+        share_prefixes: Whether prompts go through the model once for all attempts in the update, too.
 
     Attributes:
         metrics: Those of the newest update.
         sampled: Tokens of the newest step; groups of equal rewards have no gradient and are not trained on.
     """
 
-    def __init__(self, model: LlamaForCausalLM, load: Load) -> None:
+    def __init__(self, model: LlamaForCausalLM, load: Load, *, share_prefixes: bool = False) -> None:
         self._load = load
         self._prompts = load.token_ids(model.config.vocab_size)
         self._loop = DecodeLoop(model, batch_tokens=65_536, cache_tokens=65_536)
-        policy = CausalLMPolicy(model, lambda model, seed, version: None)  # type: ignore[arg-type, return-value]
+        policy = CausalLMPolicy(
+            model,
+            lambda model, seed, version: None,  # type: ignore[arg-type, return-value]
+            share_prefixes=share_prefixes,
+        )
         micro_batch_tokens = load.micro_batch * (load.prompt_tokens + load.new_tokens)
         config = LearnerConfig(learning_rate=LEARNING_RATE, micro_batch_tokens=micro_batch_tokens)
         self._algorithm = GRPO(Learner(policy, config), GRPOConfig())
@@ -179,18 +184,19 @@ class Ours:
 
 @dataclass
 class Times:
-    """CPU seconds of each step, and the tokens that TRL's newest one sampled."""
+    """CPU seconds of each step, also of ours with shared prefixes, and the tokens of TRL's newest one."""
 
     ours: list[float] = field(default_factory=list)
+    sharing: list[float] = field(default_factory=list)
     theirs: list[float] = field(default_factory=list)
     their_tokens: int = 0
 
 
 class InTurn(TrainerCallback):
-    """Takes a step of ours after each of TRL's, and the time of both."""
+    """Takes a step of ours after each of TRL's, and one with shared prefixes, and the time of all."""
 
-    def __init__(self, ours: Ours, times: Times) -> None:
-        self._ours, self._times = ours, times
+    def __init__(self, ours: Ours, sharing: Ours, times: Times) -> None:
+        self._ours, self._sharing, self._times = ours, sharing, times
         self._started = 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
@@ -198,19 +204,20 @@ class InTurn(TrainerCallback):
         self._started = time.process_time()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Take the time, and then a step of ours."""
-        ended = time.process_time()
-        self._times.theirs.append(ended - self._started)
-        self._ours.step()
-        self._times.ours.append(time.process_time() - ended)
+        """Take the time, and then steps of ours."""
+        self._times.theirs.append(time.process_time() - self._started)
+        for ours, seconds in ((self._ours, self._times.ours), (self._sharing, self._times.sharing)):
+            started = time.process_time()
+            ours.step()
+            seconds.append(time.process_time() - started)
 
 
 def beside_trl(load: Load, steps: int) -> Times:
-    """Let GRPOTrainer take steps, and take one of ours after each; the first of both is not counted.
+    """Let GRPOTrainer take steps, and take ours after each; the first of all is not counted.
 
     Raises:
         ModuleNotFoundError: If TRL is not installed; the message says how to install it.
-        RuntimeError: If the two did not sample as many tokens.
+        RuntimeError: If they did not sample as many tokens.
     """
     try:
         import trl  # first, so that an error names it and not what it needs
@@ -219,6 +226,7 @@ def beside_trl(load: Load, steps: int) -> Times:
         raise ModuleNotFoundError(NEEDS_TRL.format(library=error.name), name=error.name) from error
     model, tokenizer = tiny()
     ours, times = Ours(copy.deepcopy(model), load), Times()
+    sharing = Ours(copy.deepcopy(model), load, share_prefixes=True)
 
     def rewards(completion_ids: Sequence[Sequence[int]], **rest: Any) -> list[float]:
         times.their_tokens = sum(map(len, completion_ids))
@@ -234,13 +242,13 @@ def beside_trl(load: Load, steps: int) -> Times:
             args=trl.GRPOConfig(**trl_options(load, steps + 1, folder)),
             train_dataset=datasets.Dataset.from_list([{"prompt": text} for text in texts]),
             processing_class=tokenizer,
-            callbacks=[InTurn(ours, times)],
+            callbacks=[InTurn(ours, sharing, times)],
         ).train()
-    del times.ours[0], times.theirs[0]
-    if times.their_tokens != load.sampled or ours.sampled != load.sampled:
+    del times.ours[0], times.sharing[0], times.theirs[0]
+    if {times.their_tokens, ours.sampled, sharing.sampled} != {load.sampled}:
         raise RuntimeError(
-            f"expected {load.sampled} tokens a step of both, got {ours.sampled} of ours and "
-            f"{times.their_tokens} of TRL's"
+            f"expected {load.sampled} tokens a step of both, got {ours.sampled} of ours, "
+            f"{sharing.sampled} with shared prefixes and {times.their_tokens} of TRL's"
         )
     return times
 
@@ -271,17 +279,24 @@ def trl_options(load: Load, steps: int, folder: str) -> dict[str, Any]:
 
 def comparison(load: Load, times: Times) -> dict[str, Any]:
     """Return the figures beside TRL as plain data: CPU microseconds per token, and the ratio of each pair."""
-    ratios = [theirs / ours for theirs, ours in zip(times.theirs, times.ours, strict=True)]
+    steps = {"ours": times.ours, "ours_sharing_prefixes": times.sharing}
+    ratios = {
+        name: [theirs / own for theirs, own in zip(times.theirs, seconds, strict=True)]
+        for name, seconds in steps.items()
+    }
     return {
         "versions": {name: version(name) for name in ("torch", "transformers", "trl")},
         "threads": torch.get_num_threads(),
         "load": asdict(load),
-        "steps": len(ratios),
-        "ours_us_per_token": round(median(times.ours) / load.sampled * 1e6, 1),
-        "trl_us_per_token": round(median(times.theirs) / load.sampled * 1e6, 1),
-        "median_ratio": round(median(ratios), 2),
-        "lowest_ratio": round(min(ratios), 2),
-        "highest_ratio": round(max(ratios), 2),
+        "steps": len(times.theirs),
+        "us_per_token": {
+            name: round(median(seconds) / load.sampled * 1e6, 1)
+            for name, seconds in {**steps, "trl": times.theirs}.items()
+        },
+        "ratio_of_trl": {
+            name: {of.__name__: round(of(found), 2) for of in (min, median, max)}
+            for name, found in ratios.items()
+        },
     }
 
 
@@ -378,10 +393,13 @@ def main(
             figures = comparison(load, beside_trl(load, steps))
     except ModuleNotFoundError as error:
         sys.exit(str(error))
+    ratios = figures["ratio_of_trl"]
     _print("trainer, CPU microseconds per token", {
-        "ours": f"{figures['ours_us_per_token']:.1f}",
-        "TRL's GRPOTrainer": f"{figures['trl_us_per_token']:.1f}",
-        f"TRL's by ours, median of {steps} pairs of steps": f"{figures['median_ratio']:.2f}",
+        "ours": f"{figures['us_per_token']['ours']:.1f}",
+        "ours, prefixes shared in training": f"{figures['us_per_token']['ours_sharing_prefixes']:.1f}",
+        "TRL's GRPOTrainer": f"{figures['us_per_token']['trl']:.1f}",
+        f"TRL's by ours, median of {steps} pairs of steps": f"{ratios['ours']['median']:.2f}",
+        "the same with prefixes shared": f"{ratios['ours_sharing_prefixes']['median']:.2f}",
     })  # fmt: skip
     if warm_start is not None:
         shares, tokens = step_shares(preset("tiny"), self_play_steps, warm_start)

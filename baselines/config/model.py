@@ -32,6 +32,8 @@ class ModelConfig:
         lora_alpha: Their scale is `lora_alpha / lora_rank`.
         device: Where it runs; `auto` takes a GPU if there is one.
         chunk_tokens: Most sampled tokens whose logits exist at a time.
+        share_prefixes: In training, let the tokens with which conversations of a micro-batch begin alike, as
+            attempts at a question do, go through the model once. Needs full attention by `sdpa` or `eager`.
         sharding: `fsdp2` shares weights, gradients and moments out among the processes of a run, which play
             with a whole model each; `none` has all of them in every process.
     """
@@ -49,6 +51,7 @@ class ModelConfig:
     lora_alpha: float = 32.0
     device: str = "auto"
     chunk_tokens: int = 1024
+    share_prefixes: bool = False
     sharding: Literal["none", "fsdp2"] = "none"
 
     def __post_init__(self) -> None:

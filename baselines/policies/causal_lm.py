@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from baselines.losses import sampled_logprobs_and_entropy
+from baselines.policies.shared_prefixes import refuse_unable, states_in_trees
 from baselines.samples import Batch
 from ssp_env.play import AnyAgent
 
@@ -41,6 +42,11 @@ class Policy(Protocol):
 
     temperature: float
     hidden_size: int
+
+    @property
+    def shares_prefixes(self) -> bool:
+        """Whether conversations that begin alike cost less in one batch than in two."""
+        ...
 
     @property
     def device(self) -> torch.device:
@@ -87,22 +93,34 @@ class TokenScorer(nn.Module):
         model: A causal language model of transformers, or one of peft around it.
         chunk_tokens: Most sampled tokens whose logits exist at a time. More are scored in chunks, which are
             computed again in the backward pass, so that memory does not grow with tokens x vocabulary.
+        share_prefixes: Run conversations that begin alike through the model as trees (`shared_prefixes`).
+
+    Raises:
+        ValueError: If the model cannot read trees.
     """
 
-    def __init__(self, model: PreTrainedModel, chunk_tokens: int = 1024) -> None:
+    def __init__(
+        self, model: PreTrainedModel, chunk_tokens: int = 1024, *, share_prefixes: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.chunk_tokens = chunk_tokens
+        self.share_prefixes = share_prefixes
         inner: Any = model
         if hasattr(model, "peft_config"):
             inner = inner.get_base_model()
         # Kept out of the module's own children, because they are the model's.
         self._parts = (inner, inner.base_model, inner.get_output_embeddings())
         self._plain_head = self._head_gives_the_logits()
+        if share_prefixes:
+            refuse_unable(*self._parts[:2], plain_head=self._plain_head)
 
     def states(self, ids: Tensor, attention: Tensor, mask: Tensor) -> Tensor:
         """Return the trunk's states from which the sampled tokens were predicted, (n, hidden size)."""
-        trunk = self._parts[1]
+        model, trunk, _ = self._parts
+        if self.share_prefixes:
+            flat, places = states_in_trees(model, trunk, ids, attention)
+            return flat[places[:, :-1][mask[:, 1:]]]
         hidden: Tensor = trunk(input_ids=ids, attention_mask=attention.long()).last_hidden_state
         return hidden[:, :-1][mask[:, 1:]]
 
@@ -152,6 +170,7 @@ class CausalLMPolicy:
         make_agent: Makes its player.
         temperature: Sampling temperature of the player; it divides the logits in `score` as well.
         chunk_tokens: See `TokenScorer`.
+        share_prefixes: See `TokenScorer`.
         autocast: Run the model in bfloat16 while the weights stay as they are, in float32.
         gradient_checkpointing: Compute activations again in the backward pass instead of keeping them.
         push: Sends the weights of a model under a version to wherever the player samples; None if it reads
@@ -169,6 +188,7 @@ class CausalLMPolicy:
         *,
         temperature: float = 1.0,
         chunk_tokens: int = 1024,
+        share_prefixes: bool = False,
         autocast: bool = False,
         gradient_checkpointing: bool = False,
         push: Callable[[PreTrainedModel, str], None] | None = None,
@@ -184,7 +204,7 @@ class CausalLMPolicy:
         self.temperature = temperature
         self.hidden_size: int = model.config.hidden_size
         self.version = "initial"
-        self.scorer = TokenScorer(model, chunk_tokens)
+        self.scorer = TokenScorer(model, chunk_tokens, share_prefixes=share_prefixes)
         self._make_agent = make_agent
         self._autocast = autocast
         self._push = push
@@ -197,6 +217,11 @@ class CausalLMPolicy:
         """Where the weights are."""
         device: torch.device = self.model.device
         return device
+
+    @property
+    def shares_prefixes(self) -> bool:
+        """Whether conversations that begin alike cost less in one batch than in two."""
+        return self.scorer.share_prefixes
 
     def agent(self, seed: int) -> AnyAgent:
         """Return a new player: it holds no cache of earlier weights and draws numbers of its own."""
@@ -261,7 +286,9 @@ class CausalLMPolicy:
         for name, weight in duplicate.model.named_parameters():
             if name in self._trained:
                 weight.requires_grad_(trainable)
-        duplicate.scorer = TokenScorer(duplicate.model, self.scorer.chunk_tokens)
+        duplicate.scorer = TokenScorer(
+            duplicate.model, self.scorer.chunk_tokens, share_prefixes=self.scorer.share_prefixes
+        )
         return duplicate
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -191,6 +191,7 @@ class LanguageModel:
             self._player,
             temperature=config.temperature,
             chunk_tokens=options.chunk_tokens,
+            share_prefixes=options.share_prefixes,
             autocast=options.autocast,
             gradient_checkpointing=options.gradient_checkpointing,
             push=None if config.rollout.engine == "transformers" else self._push,

@@ -43,7 +43,11 @@ class ShardedPolicy(CausalLMPolicy):
         self._whole = whole
         self._processes = processes
         self._mesh = init_device_mesh(whole.device.type, (processes.size,))
-        scorer = TokenScorer(copy.deepcopy(whole.model), whole.scorer.chunk_tokens)
+        scorer = TokenScorer(
+            copy.deepcopy(whole.model),
+            whole.scorer.chunk_tokens,
+            share_prefixes=whole.scorer.share_prefixes,
+        )
         self.scorer = self._shard(scorer)
         whole.model.requires_grad_(False)
 

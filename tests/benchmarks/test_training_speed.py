@@ -41,8 +41,9 @@ def test_time_in_an_inner_method_is_not_counted_twice(monkeypatch: pytest.Monkey
     assert watch.seconds == {"games": 5.0, "generation": 2.0}
 
 
-def test_our_step_samples_and_trains_the_tokens_of_the_load():
-    ours = Ours(tiny()[0], LOAD)
+@pytest.mark.parametrize("share_prefixes", [False, True])
+def test_our_step_samples_and_trains_the_tokens_of_the_load(share_prefixes: bool):
+    ours = Ours(tiny()[0], LOAD, share_prefixes=share_prefixes)
     ours.step()
     assert ours.metrics["solver/trained_tokens"] == LOAD.sampled == 12
     assert ours.metrics["solver/max_ratio_error"] < 1e-4
@@ -52,7 +53,7 @@ def test_our_step_samples_and_trains_the_tokens_of_the_load():
 def test_trl_takes_the_same_steps():
     pytest.importorskip("trl", reason="needs trl: make parity")
     times = beside_trl(LOAD, steps=2)
-    assert len(times.ours) == len(times.theirs) == 2
+    assert len(times.ours) == len(times.sharing) == len(times.theirs) == 2
     assert times.their_tokens == LOAD.sampled
     assert comparison(LOAD, times)["steps"] == 2
 
@@ -70,5 +71,8 @@ def test_a_micro_batch_that_does_not_divide_the_completions_is_refused():
 
 def test_the_ratio_is_the_median_of_the_pairs(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(training_speed, "version", lambda name: "1")
-    figures = comparison(LOAD, Times(ours=[1.0, 1.0, 2.0], theirs=[2.0, 3.0, 3.0]))
-    assert (figures["lowest_ratio"], figures["median_ratio"], figures["highest_ratio"]) == (1.5, 2.0, 3.0)
+    figures = comparison(LOAD, Times([1.0, 1.0, 2.0], [0.5, 1.5, 1.0], [2.0, 3.0, 3.0]))
+    assert figures["ratio_of_trl"] == {
+        "ours": {"min": 1.5, "median": 2.0, "max": 3.0},
+        "ours_sharing_prefixes": {"min": 2.0, "median": 3.0, "max": 4.0},
+    }
