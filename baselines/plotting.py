@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 
 class Look(NamedTuple):
@@ -61,6 +62,12 @@ def legend_below(axis: Axes, columns: int = 2) -> None:
     """Put the legend of an axis under its label, where it covers no data."""
     if axis.get_legend_handles_labels()[0]:
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns, frameon=False, fontsize=9)
+
+
+def count_tokens(axis: Axes) -> None:
+    """Write what the horizontal axis counts as 300k and 1.2M."""
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def save(figure: Figure, paths: Path | Sequence[Path]) -> None:

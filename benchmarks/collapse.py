@@ -23,6 +23,7 @@ from rich.table import Table
 from baselines.comparison.aggregates import probability_of_improvement, stratified_interval
 from baselines.early_warnings import EarlyWarnings
 from baselines.runs.files import read_rows, self_play_rows
+from ssp_env.cli.progress import tracked
 
 Row = Mapping[str, Any]
 
@@ -56,7 +57,10 @@ def main(
 ) -> None:
     """Print which runs collapsed, what warned of it, and the area under the ROC curve."""
     console = Console()
-    found = [judge(run.name, self_play_rows(read_rows(run / "metrics.jsonl")), ahead, drop) for run in runs]
+    found = [
+        judge(run.name, self_play_rows(read_rows(run / "metrics.jsonl")), ahead, drop)
+        for run in tracked(runs, "reading runs")
+    ]
     console.print(table(found))
     area = auroc(found)
     if area is None:

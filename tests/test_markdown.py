@@ -130,11 +130,20 @@ def accept_options(path):
     assert isinstance(preset("tiny").in_mode(mode).changed(changes), TrainConfig)
 
 
-READERS = {"getting-started.md": accept_rules, "metrics.md": accept_options, "training.md": accept_options}
-READ_ELSEWHERE = {
-    "bench.md": "baselines/suite/test_bench.py",
-    "frameworks.md": "integrations/test_verifiers.py",
+def accept_entry(path):
+    from baselines.suite.entries import read_entry
+
+    path.rename(path.with_name("entry.toml"))
+    assert read_entry(path.parent).solver
+
+
+READERS = {
+    "bench.md": accept_entry,
+    "getting-started.md": accept_rules,
+    "metrics.md": accept_options,
+    "training.md": accept_options,
 }
+READ_ELSEWHERE = {"frameworks.md": "integrations/test_verifiers.py"}
 TOML = [(page.name, text) for page in PAGES for text in blocks(page, "toml")]
 
 

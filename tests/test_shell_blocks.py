@@ -12,6 +12,7 @@ from ssp_env import cli
 from tests.markdown import PAGES, ROOT, blocks
 from tests.shell_files import SUPPLIED, language_model, supply
 from tests.shell_lines import RULES
+from tests.shown_output import SHOWN
 
 WALKS = [page for page in PAGES if blocks(page, "bash")]
 
@@ -70,12 +71,27 @@ def run(words, monkeypatch):
 
 
 @pytest.mark.parametrize("page", WALKS, ids=lambda page: page.name)
-def test_the_lines_of_a_page_run_one_after_the_other(page, shell, tmp_path):
+def test_the_lines_of_a_page_run_one_after_the_other(page, shell, tmp_path, capsys):
     supply(page, tmp_path, shell)
+    printed = []
     for line in lines_of(page):
         rule = rule_of(line)
         if rule is None or not rule.tested:
             assert shell(f"{line.partition('  #')[0]} {rule.added if rule else ''}") == 0, line
+            printed += [text.rstrip() for text in capsys.readouterr().out.splitlines()]
+    for shown in output_of(page):
+        assert shown.rstrip() in "\n".join(printed)
+
+
+def output_of(page):
+    """The blocks of a page that show what its lines print."""
+    name = page.relative_to(ROOT).as_posix()
+    words = [one.words for one in SHOWN if (one.page, one.tested) == (name, "tests/test_shell_blocks.py")]
+    return [text for text in blocks(page, "text") if any(word in text for word in words)]
+
+
+def test_output_that_lines_print_is_compared():
+    assert [page.name for page in WALKS if output_of(page)] == ["league.md"]
 
 
 def test_the_table_is_about_lines_that_are_there_and_names_tests_that_are():

@@ -191,6 +191,23 @@ def interquartile_band(
     return _interquartile_means(values[:, :, None]), low, high
 
 
+def profile_band(
+    scores: Scores, thresholds: Scores, *, repetitions: int = 2_000, seed: int = 0
+) -> tuple[Scores, Scores]:
+    """Return both ends of the 95 % interval of the performance profile at each threshold.
+
+    Args:
+        scores: Scores of the runs, (runs,) or (runs, tasks), drawn as `stratified_interval` does.
+        thresholds: Thresholds of the profile, (thresholds,).
+        repetitions: Number of draws.
+        seed: Seed of the draws.
+    """
+    drawn = _drawn(_by_task(scores), np.random.default_rng(seed), repetitions, whole_runs=False)
+    shares = [(drawn > threshold).mean(axis=(1, 2)) for threshold in thresholds]
+    low, high = np.percentile(shares, [2.5, 97.5], axis=1)
+    return low, high
+
+
 def _drawn(scores: Scores, rng: np.random.Generator, draws: int, whole_runs: bool) -> Scores:
     """Return (draws, runs, tasks) of (runs, tasks)."""
     runs, tasks = scores.shape

@@ -8,11 +8,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from baselines.comparison.aggregates import Scores, interquartile_band
 from baselines.comparison.runs import Rows, Runs
-from baselines.plotting import Look, legend_below, look, save
+from baselines.plotting import Look, count_tokens, legend_below, look, save
 from baselines.plotting import panels as make_panels
 from baselines.runs.files import self_play_rows, tokens_spent
 
@@ -124,8 +123,7 @@ def plot(
             draw_runs(axis, drawn, label, look(number))
         axis.set_ylim(0, None if key == "mean_hops" else 1.02)
         axis.set_xlim(left=0)
-        axis.xaxis.set_major_locator(MaxNLocator(5))
-        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+        count_tokens(axis)
         legend_below(axis)
     for axis in axes[len(shown) :]:
         axis.set_axis_off()

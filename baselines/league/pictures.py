@@ -72,7 +72,9 @@ def _past(axes: Axes, labels: Sequence[str], trends: Mapping[str, Trend]) -> Non
         how = _LOOKS[role]
         style: dict[str, Any] = {"color": how.color, "linestyle": how.linestyle, "marker": how.marker}
         axes.plot(range(len(labels)), trend.against_past, label=role, **style)
+        low, high = zip(*trend.intervals, strict=True)
+        axes.fill_between(range(len(labels)), low, high, color=how.color, alpha=0.2)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-    axes.set(title="Against all players up to itself", xlabel="player", ylabel="share of the points")
+    axes.set(title="Against all up to itself, 95 %", xlabel="player", ylabel="share of the points")
     axes.set_ylim(0, 1)
     legend_below(axes)

@@ -94,19 +94,25 @@ class Trend:
             half.
         correlation: Spearman's rank correlation of place and points.
         against_past: By place, the mean share of points against the other side's players up to that place.
+        intervals: By place, both ends of its 95 % interval.
     """
 
     beaten: float
     correlation: float
     against_past: list[float]
+    intervals: list[tuple[float, float]]
 
 
-def trends(games: CrossPlay, order: Sequence[str]) -> Mapping[str, Trend]:
+def trends(
+    games: CrossPlay, order: Sequence[str], *, repetitions: int = 200, seed: int = 0
+) -> Mapping[str, Trend]:
     """Follow players that take part in both roles through a sequence.
 
     Args:
         games: The round robin.
         order: Their names, earliest first; at least two.
+        repetitions: Draws of the bootstrap, which draws tasks: all games of a task stay together.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: If one of them lacks a role.
@@ -116,15 +122,27 @@ def trends(games: CrossPlay, order: Sequence[str]) -> Mapping[str, Trend]:
             raise ValueError(f"{name} does not take part in both roles")
     proposing = [games.proposers.index(name) for name in order]
     solving = [games.solvers.index(name) for name in order]
-    shares = games.shares[np.ix_(proposing, solving)]
     won = {
-        "proposer": (mean(1 - games.shares, axis=1)[proposing], 1 - shares),
-        "solver": (mean(games.shares, axis=0)[solving], shares.T),
+        "proposer": mean(1 - games.shares, axis=1)[proposing],
+        "solver": mean(games.shares, axis=0)[solving],
     }
-    return {role: _trend(points, among) for role, (points, among) in won.items()}
+    tasks = games.points.shape[2]
+    draws = np.random.default_rng(seed).integers(tasks, size=(repetitions, tasks))
+    past = _past(games, proposing, solving)
+    drawn = [_past(games.resampled(chosen.tolist()), proposing, solving) for chosen in draws]
+    return {role: _trend(won[role], past[role], [one[role] for one in drawn]) for role in won}
 
 
-def _trend(points: Numbers, among: Numbers) -> Trend:
+def _past(games: CrossPlay, proposing: Sequence[int], solving: Sequence[int]) -> Mapping[str, list[float]]:
+    """Return by role and place the mean share of points against the other side's players up to that place."""
+    shares = games.shares[np.ix_(proposing, solving)]
+    return {
+        role: [float(mean(among[place, : place + 1], axis=0)) for place in range(len(among))]
+        for role, among in (("proposer", 1 - shares), ("solver", shares.T))
+    }
+
+
+def _trend(points: Numbers, past: list[float], drawn: Sequence[list[float]]) -> Trend:
     pairs = [
         (points[later] > points[earlier]) + 0.5 * (points[later] == points[earlier])
         for later in range(len(points))
@@ -132,5 +150,5 @@ def _trend(points: Numbers, among: Numbers) -> Trend:
     ]
     constant = np.ptp(points) == 0
     correlation = 0.0 if constant else float(spearmanr(np.arange(len(points)), points).statistic)
-    past = [float(mean(among[place, : place + 1], axis=0)) for place in range(len(points))]
-    return Trend(float(np.mean(pairs)), correlation, past)
+    ends = np.nanpercentile(np.array(drawn), [2.5, 97.5], axis=0)
+    return Trend(float(np.mean(pairs)), correlation, past, [(low, high) for low, high in ends.T.tolist()])

@@ -59,17 +59,18 @@ def _accuracy(axis: Axes, steps: Sequence[Row], summary: Mapping[str, Any]) -> N
         label, how = f"{name}_hop" if name.isdigit() else name, look(number)
         points = [row for row in steps if f"validation/{label}" in row]
         before = summary["heldout"]["before"][name]["pass_at_1"]
+        hops = f"{name} {'hop' if name == '1' else 'hops'}" if name.isdigit() else name
         axis.plot(
             [0, *(row["step"] - first + 1 for row in points)],
             [before, *(row[f"validation/{label}"] for row in points)],
             color=how.color,
             linestyle=how.linestyle,
             linewidth=1,
+            label=f"{hops}, validation",
         )
         ends = [summary["heldout"][when][name] for when in ("before", "after")]
         measured = np.array([found["pass_at_1"] for found in ends])
         errors = np.abs(np.array([found["ci95"] for found in ends]).T - measured)
-        hops = f"{name} {'hop' if name == '1' else 'hops'}" if name.isdigit() else name
         axis.errorbar(
             [0, last - first + 1],
             measured,
@@ -79,7 +80,7 @@ def _accuracy(axis: Axes, steps: Sequence[Row], summary: Mapping[str, Any]) -> N
             capsize=4,
             label=f"{hops}, held out, 95 %",
         )
-    axis.set(title="Unseen worlds (lines: validation)", xlabel="self-play step", ylabel="sampled pass@1")
+    axis.set(title="Unseen worlds", xlabel="self-play step", ylabel="sampled pass@1")
     axis.set_ylim(0, 1.02)
     legend_below(axis)
 

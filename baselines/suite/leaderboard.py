@@ -14,10 +14,11 @@ from baselines.comparison.aggregates import (
     interquartile_mean,
     optimality_gap,
     performance_profile,
+    profile_band,
     stratified_interval,
 )
 from baselines.comparison.curves import Points, draw_runs
-from baselines.plotting import look, panels, save
+from baselines.plotting import count_tokens, look, panels, save
 from baselines.suite.results import BadResult
 from baselines.suite.tasks import LEARN, PLAY, SUITE_VERSION
 
@@ -171,6 +172,7 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
         )
     # The last panel of two rows has the legend of all.
     figure, (*axes, legend) = panels(3, 2, width=4.2, height=3.4)
+    figure.suptitle("SSP-Bench: interquartile mean of runs over tokens, 95 % interval; each run faint")
     for number, row in enumerate(ranked):
         how = look(number)
         style: dict[str, Any] = {"linestyle": how.linestyle, "color": how.color, "label": row.name}
@@ -183,14 +185,17 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
             draw_runs(axis, curves, row.name, how)
         thresholds = np.linspace(0, 1, 101)
         axes[-1].step(thresholds, performance_profile(row.scores, thresholds), where="post", **style)
+        band = profile_band(row.scores, thresholds)
+        axes[-1].fill_between(thresholds, *band, step="post", color=how.color, alpha=0.15, linewidth=0)
     for axis, task in zip(axes, LEARN, strict=False):
         axis.set(
             title=task,
-            xlabel="thousand tokens",
-            xlim=(0, budget / 1000),
-            ylabel="pass@1, other worlds",
+            xlabel="tokens sampled and trained",
+            xlim=(0, budget),
+            ylabel="pass@1, unseen worlds",
             ylim=(0, 1),
         )
+        count_tokens(axis)
     axes[-1].set(title="performance profile", xlabel="score", ylabel="share of runs above", ylim=(0, 1))
     legend.axis("off")
     legend.legend(*axes[-1].get_legend_handles_labels(), loc="center", frameon=False)
@@ -198,11 +203,11 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path, budget: int) -> None:
 
 
 def _curve(one: Mapping[str, Any]) -> Points:
-    """Return pass@1 over thousands of tokens: validated in the run, on held-out questions at both ends."""
+    """Return pass@1 over tokens: validated in the run, on held-out questions at both ends."""
     outcome = one["outcome"]
     before = list(outcome.get("before", {}).values())
     start = [[0.0, float(np.mean(before))]] if before else []
     # A step may go beyond the budget, and the validation of the last step has no more tokens than the end.
     end = [float(outcome.get("tokens", one["budget"])), float(one["score"])]
     points = [*start, *(point for point in outcome["curve"] if point[0] < end[0]), end]
-    return [place / 1000 for place, _ in points], [value for _, value in points]
+    return [place for place, _ in points], [value for _, value in points]

@@ -23,6 +23,24 @@ def test_a_legend_stands_below_the_data_and_only_where_there_is_something_to_tel
     assert first.get_legend().get_window_extent().y1 < first.get_window_extent().y0
 
 
+def test_the_legend_of_a_run_tells_lines_and_points_apart_without_colour(monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr("baselines.runs.curves.save", lambda figure, path: figures.append(figure))
+    measured = {name: {"pass_at_1": 0.5, "ci95": [0.4, 0.6]} for name in ("1", "2")}
+    rows = [
+        {"stage": "self-play", "step": n, "validation/1_hop": 0.5, "validation/2_hop": 0.5} for n in range(3)
+    ]
+    plot_run(rows, {"mode": "m", "seed": 0, "heldout": {"before": measured, "after": measured}}, tmp_path)
+    (figure,) = figures
+    legend = figure.axes[0].get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert sorted(texts) == [
+        "1 hop, held out, 95 %", "1 hop, validation", "2 hops, held out, 95 %", "2 hops, validation"
+    ]  # fmt: skip
+    lines = dict(zip(texts, legend.legend_handles, strict=True))
+    assert lines["1 hop, validation"].get_linestyle() != lines["2 hops, validation"].get_linestyle()
+
+
 def test_a_png_has_an_svg_beside_it_and_the_same_data_give_the_same_files(tmp_path):
     for name in ("one", "two"):
         figure, (axis,) = panels(1)

@@ -295,6 +295,27 @@ def test_points_of_curves_lead_to_their_games(show, page_of_runs):
     page.wait("/step=\\d+/.test(location.hash)")
 
 
+def test_lines_of_a_panel_look_different_and_begin_at_zero(show, tmp_path):
+    run = write_run(tmp_path / "run")
+    reasons = {f"invalid/reason_{number}": 0.1 + 0.05 * number for number in range(8)}
+    rows = [{"stage": "self-play", "step": step, "mean_hops": 2 + step, **reasons} for step in range(3)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_page([run], tmp_path / "run.html")
+    page = show(tmp_path / "run.html", "#view=curves")
+    page.wait("document.querySelectorAll('.charts .curve').length === 2")
+    fails, hops = page.evaluate(
+        "[...document.querySelectorAll('.charts .curve')].map((one) => one.innerText)"
+    )
+    assert "Why questions fail: the 6 highest of 8" in fails and "reason_7" in fails
+    assert "reason_0" not in fails and "reason_1" not in fails
+    looks = "[...document.querySelectorAll('.charts .curve')[0].querySelectorAll('.legend .line')]"
+    dashes = page.evaluate(f"{looks}.map((line) => line.getAttribute('stroke-dasharray'))")
+    assert len(dashes) == len(set(dashes)) == 6
+    ticks = "[...document.querySelectorAll('.charts .curve')[1].querySelectorAll('.chart text')]"
+    assert page.evaluate(f"{ticks}.map((text) => text.textContent)")[:3] == ["0", "2", "4"]
+    assert "mean_hops" in hops
+
+
 def test_two_sources_are_seen_side_by_side(show, page_of_runs):
     page = show(page_of_runs, "#view=figures")
     page.wait("document.querySelector('.figures') !== null")

@@ -32,8 +32,15 @@ function series(rows) {
   return found;
 }
 
-function linesOf(all, sources, wanted) {
-  const names = [...new Set(all.flatMap((found) => [...found.keys()]))].filter((name) => wanted.test(name)).sort();
+const namesOf = (all, wanted) => [...new Set(all.flatMap((found) => [...found.keys()]))].filter((name) => wanted.test(name)).sort();
+
+// Those with the highest means of any run, so that no two lines of a panel look alike.
+function highest(all, names) {
+  const mean = (name) => Math.max(...all.filter((found) => found.has(name)).map((found) => found.get(name).reduce((sum, [, value]) => sum + value, 0) / found.get(name).length));
+  return names.length <= DASHES.length ? names : [...names].sort((one, other) => mean(other) - mean(one)).slice(0, DASHES.length).sort();
+}
+
+function linesOf(all, sources, names) {
   return names.flatMap((name, at) => all.flatMap((found, source) => found.has(name)
     ? [{ name: sources.length > 1 ? `${SOURCES[source]} ${name}` : name, points: found.get(name), hue: at % 6, dash: DASHES[at % DASHES.length], source }] : []));
 }
@@ -60,7 +67,7 @@ function scales(lines) {
   let low = Infinity;
   let high = -Infinity;
   for (const { points } of lines) for (const [, value] of points) [low, high] = [Math.min(low, value), Math.max(high, value)];
-  if (low >= 0 && high <= 1) [low, high] = [0, high > 0.5 ? 1 : high];
+  if (low >= 0) [low, high] = [0, high > 0.5 && high <= 1 ? 1 : high];
   if (low === high) [low, high] = [low - 0.5, high + 0.5];
   const [first, last] = [Math.min(...steps), Math.max(...steps)];
   const x = (step) => EDGE.left + ((WIDE - EDGE.left - EDGE.right) * (step - first)) / (last - first || 1);
@@ -149,11 +156,14 @@ async function curvesPage(sources) {
   if (!all.some((found) => found.size)) {
     return [el("p", { class: "notice" }, "There are no curves here: a file of games has none, and a run writes its metrics after its first step.")];
   }
-  const charts = PANELS.map(([title, wanted]) => [title, linesOf(all, sources, wanted)]).filter(([, lines]) => lines.length).map(([title, lines]) => chart(title, lines, withGames));
-  const names = [...new Set(all.flatMap((found) => [...found.keys()]))].sort();
+  const charts = PANELS.map(([title, wanted]) => [title, namesOf(all, wanted)]).filter(([, found]) => found.length).map(([title, found]) => {
+    const shown = highest(all, found);
+    return chart(shown.length < found.length ? `${title}: the ${shown.length} highest of ${found.length}` : title, linesOf(all, sources, shown), withGames);
+  });
+  const names = namesOf(all, /./);
   const one = el("div", { class: "one-metric" });
   const choose = () => {
-    const lines = linesOf(all, sources, new RegExp(`^${escaped(pick.value)}$`));
+    const lines = linesOf(all, sources, [pick.value]);
     replace(one, chart(pick.value, lines, withGames), valueTable(pick.value, lines));
   };
   const pick = el("select", { id: "metric", on: { change: choose } }, names.map((name) => el("option", { value: name, selected: name === "solver_reward" }, name)));

@@ -10,6 +10,7 @@ from baselines.comparison.aggregates import (
     optimality_gap,
     performance_profile,
     probability_of_improvement,
+    profile_band,
     stratified_interval,
 )
 
@@ -86,3 +87,17 @@ def test_a_band_has_the_interquartile_mean_in_it_at_every_point():
     assert (low < middle).all() and (middle < high).all()
     _, low, high = interquartile_band(values[:, :1])
     assert (low == high).all()
+
+
+def test_the_band_of_a_profile_holds_it_and_narrows_with_runs():
+    rng = np.random.default_rng(0)
+    thresholds = np.array([-0.1, 0.5, 1.0])
+    widths = []
+    for runs in (4, 64):
+        scores = rng.random((runs, 3))
+        low, high = profile_band(scores, thresholds)
+        profile = performance_profile(scores, thresholds)
+        assert np.all(low <= profile) and np.all(profile <= high)
+        assert (low[0], high[0], low[2], high[2]) == (1.0, 1.0, 0.0, 0.0)
+        widths.append(high[1] - low[1])
+    assert widths[1] < widths[0] / 2

@@ -90,6 +90,16 @@ def test_a_sequence_that_grows_stronger_is_seen_to():
     assert level.beaten == 0.5 and level.correlation == 0.0
 
 
+def test_the_intervals_of_a_sequence_are_those_of_other_tasks():
+    names = ["20", "40"]
+    points = np.random.default_rng(0).integers(2, size=(2, 2, 40)).astype(float)
+    points[0, 0] = 1.0
+    for trend in trends(played(points, names=names), names).values():
+        (low, high), (worse, better) = trend.intervals
+        assert low == high == trend.against_past[0]
+        assert worse < trend.against_past[1] < better and 0.1 < better - worse < 0.4
+
+
 def test_bad_shapes_and_players_of_one_role_are_refused():
     with pytest.raises(ValueError, match="expected points of the shape"):
         CrossPlay(["p"], ["s"], np.zeros((2, 1, 3)), np.zeros((1, 3)))
