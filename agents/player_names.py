@@ -192,7 +192,7 @@ def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
         problem = f"expected config.json, weights and a tokenizer in it, found {found}"
         raise ValueError(f"{options.label(role)}: there is no model in the folder {name!r}: {problem}")
     if is_object_name(name):
-        return load_object(name, role, lambda given: own_player(given, role, options, name))
+        return load_object(name, options.label(role), lambda given: own_player(given, role, options, name))
     missing = "; there is no folder of that name" if "/" in name or "\\" in name else ""
     hint = missing or _meant(role, name)
     raise ValueError(f"{options.label(role)} must be one of {possible_names(role)}, got {name!r}{hint}")

@@ -162,8 +162,9 @@ def _find(module: ModuleType, module_name: str, path: str) -> Any:
     for attribute in path.split("."):
         if not hasattr(found, attribute):
             near = difflib.get_close_matches(attribute, dir(found), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{owner} has no attribute {attribute!r}{hint}")
+            hint = f"did you mean {near[0]!r}?" if near else ""
+            hint = _hidden_folder(module_name, os.getcwd()) or hint
+            raise ValueError(f"{owner} has no attribute {attribute!r}" + f"; {hint}" * bool(hint))
         found, owner = getattr(found, attribute), attribute
     return found
 

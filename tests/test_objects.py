@@ -126,6 +126,7 @@ def test_a_coroutine_function_is_the_object_itself(project):
         ("own_package.sub:quiet", "there is no module own_package.sub: "),
         ("own_players.sub:quiet", "there is no module own_players.sub: "),
         ("agents.mine:player", "the folder {here}/agents is hidden by "),
+        ("agents:Mine", "the module agents has no attribute 'Mine'; the folder {here}/agents is hidden by "),
         ("own_players.py:quiet", "expected a module, got a file: call it own_players:quiet in the folder"),
         ("./own_players.py:quiet", "call it own_players:quiet"),
         ("own_players:quite", "the module own_players has no attribute 'quite'; did you mean 'quiet'?"),

@@ -151,7 +151,7 @@ def search_option(index: Path | None, search: str | None) -> Path | str | None:
 
 
 def table(title: str, *columns: str, numbers: Sequence[str]) -> Table:
-    """Return an empty table whose last columns are of numbers, which stand at the right."""
+    """Return an empty table whose last columns hold numbers, aligned to the right."""
     made = Table(*columns, title=title, title_justify="left")
     for heading in numbers:
         made.add_column(heading, justify="right")

@@ -60,7 +60,7 @@ def progress_bar(
     stays: bool = False,
     is_still: bool = False,
 ) -> Progress:
-    """Return a bar that nothing is seen of where there is no terminal.
+    """Return a progress bar, which is invisible where there is no terminal.
 
     Args:
         *more: Columns after the usual ones.
@@ -98,7 +98,7 @@ def counted(what: str, total: int | None, *, is_still: bool = False) -> Iterator
 def tracked(
     items: Iterable[Item], what: str, total: int | None = None, *, is_still: bool = False
 ) -> Iterator[Item]:
-    """Yield the items, and show how many have been dealt with; `total` says it of items without a length."""
+    """Yield the items, and show how many are done; `total` is their number if they have no length."""
     known = len(items) if isinstance(items, Sized) else total
     with counted(what, known, is_still=is_still) as advance:
         for item in items:
@@ -108,14 +108,14 @@ def tracked(
 
 @contextmanager
 def waiting(what: str, *, is_still: bool = False) -> Iterator[None]:
-    """Show that something goes on of which nobody knows how long it takes."""
+    """Show that something of unknown duration is going on."""
     with counted(what, None, is_still=is_still):
         yield
 
 
 @contextmanager
 def reported(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Show what somebody reports; the yielded function takes a stage, what is done and what there is."""
+    """Show progress that is reported; the yielded function takes a stage, what is done and what there is."""
     with progress_bar() as bar:
         task = bar.add_task(what, total=None)
         yield lambda stage, done, total: bar.update(task, completed=done, total=total)

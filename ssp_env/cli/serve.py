@@ -237,7 +237,7 @@ def openenv_app(where: tuple[Any, ...], game: Mapping[str, Any], **options: Any)
         **options: Further arguments of `build_openenv_app`.
 
     Raises:
-        ValueError: If no game can be played so.
+        ValueError: If no game can be played with these options.
     """
     from ssp_env.integrations.openenv import DEFAULT_SESSIONS, build_openenv_app
 
@@ -254,7 +254,7 @@ def openenv_app(where: tuple[Any, ...], game: Mapping[str, Any], **options: Any)
 
 
 def check_extra(extra: str) -> None:
-    """Raise what says how to install an extra whose libraries are missing."""
+    """Raise an error that says how to install an extra, if its libraries are missing."""
     needed = {
         "mcp": ("mcp", "uvicorn", "prometheus_client"),
         "openenv": ("openenv", "websockets"),

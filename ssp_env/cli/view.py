@@ -42,7 +42,9 @@ GameID = Annotated[
 ]
 Follow = Annotated[
     bool,
-    typer.Option("--follow", help="Write nothing: serve a page of what goes on to browsers of this machine."),
+    typer.Option(
+        "--follow", help="Write nothing, and serve a page that follows the games to browsers on this machine."
+    ),
 ]
 Port = Annotated[int, typer.Option(help="Port for --follow; 0 takes a free one.", min=0, max=65535)]
 
@@ -56,7 +58,7 @@ def view(
     follow: Follow = False,
     port: Port = 8008,
 ) -> None:
-    """Write one HTML file with games and curves, which opens from the disk and asks nobody for anything."""
+    """Write one HTML file with games and curves, which opens from the disk and loads nothing else."""
     if follow:
         _follow(sources, out, limit, opens or bool(svg), port)
         return

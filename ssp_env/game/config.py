@@ -36,7 +36,7 @@ class Budget:
         max_turns: Turns taken; a search asked for in the last one is not executed.
         retries: Malformed turns the seat may take before it forfeits.
         max_tokens: Tokens sampled over all turns, or None for no limit. A reply that exceeds it has no effect
-            and the seat forfeits. Counted are the token ids of a `Reply`: a reply without them costs nothing.
+            and the seat forfeits. The token ids of a `Reply` are counted: a reply without them costs nothing.
         max_opens: Parts of pages opened, under protocols with an action for that; later ones get a notice.
 
     Raises:

@@ -12,7 +12,7 @@ from ssp_env.game.leaks import mentions
 from ssp_env.scoring.words import compose, fold
 
 LEAST_LETTERS = 4
-"""Letters and digits of a name, from which on another word is hardly that name in a cipher by chance."""
+"""Least number of letters and digits of a name that other words hardly spell in a cipher by chance."""
 
 _LEAST_SHIFTED_LETTERS = 5
 _ALPHABET = string.ascii_lowercase
@@ -53,7 +53,7 @@ _INITIAL = re.compile(r"(?<![^\W_])[^\W_]")
 
 
 def long_names(names: Iterable[str], least: int = LEAST_LETTERS) -> list[str]:
-    """The folded names of so many letters and digits or more.
+    """Return the folded names that are long enough to be looked for in ciphers.
 
     >>> long_names(["Tavor", "Ada"])
     ['tavor']
@@ -82,7 +82,7 @@ def _leetspeak(name: str) -> re.Pattern[str]:
 
 
 def in_shifted_letters(text: str, names: Sequence[str]) -> bool:
-    """Whether a name of five letters or more is written in a Caesar cipher but rot13, or in atbash."""
+    """Whether a name of five letters or more is written in a Caesar cipher other than rot13, or in atbash."""
     long, folded = long_names(names, _LEAST_SHIFTED_LETTERS), fold(text)
     return bool(long) and any(mentions(folded.translate(shift), long) for shift in _SHIFTS)
 

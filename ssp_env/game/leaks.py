@@ -28,8 +28,9 @@ def mentions(text: str, golds: Sequence[str]) -> bool:
     Between the letters of an answer, punctuation, symbols and invisible characters count for nothing, and
     after its last letter each of them ends it: `Ta-vor`, `Tavor's` and `T•a•v•o•r/who` all name Tavor. White
     space may stand where the answer has a break, or between all of its letters. In scripts without spaces,
-    and in Korean, an answer is found anywhere. Articles are dropped; an answer of articles alone is never
-    mentioned, one of punctuation or symbols where they stand. The time is linear in the text.
+    and in Korean, an answer is found anywhere. Articles are dropped, so that an answer of articles alone
+    is never mentioned; one of punctuation or symbols is mentioned where these stand. The time is linear in
+    the text.
 
     >>> mentions("Who met Ada Lovelace?", ["ada lovelace"]), mentions("In 2019?", ["2"])
     (True, False)

@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 MAX_DEPTH = 100
-"""Most lists and objects inside each other."""
+"""Greatest depth of lists and objects inside each other."""
 _MOST = 2**63
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _NAMES: Mapping[Any, str] = {

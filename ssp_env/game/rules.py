@@ -9,10 +9,9 @@ import regex
 
 from ssp_env.game.about_documents import is_about_documents
 from ssp_env.game.config import GameConfig, HopCheck
-from ssp_env.game.escapes import unescaped
+from ssp_env.game.disguises import mentions_look_alike, unescaped
 from ssp_env.game.leak_forms import names_in_form
 from ssp_env.game.leaks import mentions
-from ssp_env.game.look_alikes import mentions_look_alike
 from ssp_env.game.passage import Passage
 from ssp_env.scoring import drop_articles
 from ssp_env.scoring.words import compose, count_words, fold, pair_characters

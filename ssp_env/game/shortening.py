@@ -55,14 +55,14 @@ def shorten(text: str, limit: int) -> str:
 def shorten_prompt(opening: str, later: str, limit: int) -> tuple[str, int]:
     r"""Fit a conversation into a prompt of `limit` characters.
 
-    Kept are its opening, with the task in it, and its newest text. What comes between is replaced by a mark.
+    Its opening, which holds the task, and its newest text are kept; what comes between is replaced by a mark.
     If both are too long, each is given half of the room, and the opening loses its middle: it begins with
     instructions and ends with the task.
 
     Args:
         opening: What the player was told before its first turn.
         later: What was said since; empty before the first turn.
-        limit: The most characters.
+        limit: Greatest length of the prompt in characters.
 
     Returns:
         The prompt, and how many characters of the conversation it lacks.

@@ -73,14 +73,14 @@ def as_engine(source: Any, *, fingerprint: str | None = None) -> SearchEngine:
 
 
 def as_store(engine: object, opener: str) -> PassageStore:
-    """Return an engine as what gives passages out by their ids.
+    """Return an engine, and make sure that it gives passages out by their ids.
 
     Args:
         engine: The engine.
         opener: What opens the parts of pages, for the message.
 
     Raises:
-        ValueError: If the engine cannot.
+        ValueError: If it does not.
     """
     if isinstance(engine, PassageStore):
         return engine

@@ -25,7 +25,7 @@ POLICY = RequestPolicy(max_retries=3, backoff=0.2, max_backoff=5.0, max_bytes=25
 _EXCERPT_CHARACTERS = 200
 _NO_HEALTH = (404, 405, 501)
 NAMED_BY_ADDRESS = "url:"
-"""What the fingerprint of a server begins with that does not say what it searches."""
+"""Prefix of the fingerprint of a server that does not say what it searches."""
 
 
 class RemoteEngine(AbstractContextManager["RemoteEngine"], AbstractAsyncContextManager["RemoteEngine"]):

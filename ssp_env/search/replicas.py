@@ -42,10 +42,10 @@ class _Replica:
 class ReplicatedEngine(
     AbstractContextManager["ReplicatedEngine"], AbstractAsyncContextManager["ReplicatedEngine"]
 ):
-    """Ranked retrieval by any of several servers that search the same, `ssp serve` on several ports say.
+    """Ranked retrieval by any of several servers of one corpus, for instance `ssp serve` on several ports.
 
     A request goes to the server with the fewest under way. If that does not answer, breaks off, fails (5xx)
-    or answers what is no result, the request goes to another, and the server is left out for `rest` seconds;
+    or sends a malformed result, the request goes to another, and the server is left out for `rest` seconds;
     then one request tries it again, as all do where no other server answers. Nothing is lost as long as one
     is left. A request that a server refuses (4xx) is not sent to another.
 
@@ -62,7 +62,7 @@ class ReplicatedEngine(
         rest: Seconds for which a server that failed is left out.
 
     Raises:
-        ValueError: If an argument is out of range, or an address is none or given twice.
+        ValueError: If an argument is out of range, or an address is malformed or given twice.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class ShardedEngine(AbstractContextManager["ShardedEngine"], AbstractAsyncContex
         max_queries: As for `RemoteEngine`.
 
     Raises:
-        ValueError: If an argument is out of range, or an address is none or given twice.
+        ValueError: If an argument is out of range, or an address is malformed or given twice.
     """
 
     def __init__(

@@ -59,7 +59,7 @@ class SharedEngine:
         return await asyncio.to_thread(self.search, queries, top_k)
 
     def fingerprint(self) -> str:
-        """Return the engine's."""
+        """Return the fingerprint of the engine."""
         return str(self.engine.fingerprint())
 
     def sample(self, rng: np.random.Generator, count: int, exclude: Collection[str]) -> list[Passage]:

@@ -23,8 +23,7 @@ from ssp_env.search.documents import to_document
 from ssp_env.search.engine import SearchEngine
 from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, LocalPagesOnly, is_loopback
 from ssp_env.serve.bodies import LimitBodies
-from ssp_env.serve.engine_thread import EngineThread
-from ssp_env.serve.listed import ListedPages
+from ssp_env.serve.engine_thread import EngineThread, ListedPages
 from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
 _log = logging.getLogger("ssp_env.serve")

@@ -1,16 +1,20 @@
-"""The search of a server: the queries of concurrent requests in shared calls, off the event loop."""
+"""The search of a server: concurrent requests in shared calls, off the event loop, and what they listed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ssp_env.game.passage import Passage, checked_passage
+from cachetools import LRUCache
+
+from ssp_env.game.passage import PartId, Passage, checked_passage, listed_part
 from ssp_env.http.concurrency import Coalescer
 from ssp_env.objects import faults
 from ssp_env.search.engine import SearchEngine
+
+_MOST_LISTED = 100_000
 
 
 class EngineThread:
@@ -84,3 +88,26 @@ class EngineThread:
             return [
                 [checked_passage(passage) for passage in hits] for hits in self._engine.search(queries, top_k)
             ]
+
+
+class ListedPages:
+    """Remembers the pages that were listed last, 100,000 of them, by their ids as clients were shown them.
+
+    Args:
+        shown: How an id is written for clients.
+    """
+
+    def __init__(self, shown: Callable[[str], str] = str) -> None:
+        self._shown = shown
+        self._pages: LRUCache[str, PartId] = LRUCache(_MOST_LISTED)
+
+    def add(self, passages: Iterable[Passage]) -> None:
+        """Remember the pages of passages that a search has found."""
+        for passage in passages:
+            part = PartId.parse(passage.id)
+            self._pages[self._shown(part.page)] = part
+
+    def find(self, reference: str) -> str | None:
+        """Return the id of the passage that a client means, None if no search has listed its page."""
+        part = listed_part(reference, self._pages)
+        return None if part is None else str(part)

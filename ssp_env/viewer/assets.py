@@ -1,4 +1,4 @@
-"""The parts of the page that are the same for all games: markup, style and scripts, and what they may do.
+"""The parts of the page that are the same for all games: markup, style, scripts, words, and its rights.
 
 The scripts are plain JavaScript without a build step and without a library: the page must open from a disk,
 years later, without a network, and whoever reads it can read all that it runs.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -17,7 +18,6 @@ import ssp_env
 from ssp_env.game.protocol import PROTOCOLS
 from ssp_env.game.rules import RULE_CODES
 from ssp_env.game.view import READINGS
-from ssp_env.viewer.reasons import REASONS
 
 SCRIPTS = (
     *("text.js", "store.js", "route.js", "filters.js", "list.js", "tokens.js", "turns.js", "game.js"),
@@ -25,6 +25,34 @@ SCRIPTS = (
 )
 """In the order in which they are put together; each uses what stands before it."""
 GENERATOR = "ssp-env viewer"
+REASONS: Mapping[str, str] = {
+    "malformed": "the proposer wrote no complete action too often",
+    "turn_limit": "the proposer used up its turns without a question",
+    "token_limit": "the proposer used up its tokens without a question",
+    "too_short": "the question has too few characters",
+    "too_long": "the question has too many characters",
+    "too_few_words": "the question has too few words",
+    "answer_leak": "the question names its answer",
+    "about_documents": "the question points at passages that only the reader is given",
+    "no_evidence": "no search of the proposer found anything",
+    "too_few_searches": "the proposer searched too few times",
+    "repeated_search": "the proposer searched the same words twice",
+    "answer_in_search": "a search of the proposer names the answer",
+    "wrong_hop_count": "the number of searches does not fit the number of hops",
+    "near_duplicate": "the question is too similar to an earlier one",
+    "no_reading": "the reader gave no answer",
+    "unquoted": "the reader quoted too little of what its answer rests on",
+    "misquoted": "the reader quoted what stands in no passage that it was shown",
+    "not_recovered": "the reader did not find the answer in the evidence",
+    "closed_book": "the reader knew the answer without any passage",
+    "not_unique": "the reader found another answer beside the right one",
+    "not_confirmed": "the second reading did not find the answer",
+    "solved": "a valid question that at least one attempt of the solver answered",
+    "unsolved": "a valid question that no attempt of the solver answered",
+    "error": "infrastructure failed, so that nobody is paid",
+    "unknown": "scored again by rules for which the record does not tell the outcome",
+}
+"""Every `Outcome.reason`, and `unknown` for records that a rescoring left without an outcome."""
 
 
 @cache

@@ -23,8 +23,7 @@ from ssp_env.records import Episode
 from ssp_env.serve.access import LocalPagesOnly, is_loopback
 from ssp_env.viewer.assets import page_halves, vocabulary
 from ssp_env.viewer.page import MAX_SOURCES, block, title_of
-from ssp_env.viewer.rows import columns_of
-from ssp_env.viewer.sources import DEFAULT_LIMIT, Source, open_source, plain_metrics, shown_game
+from ssp_env.viewer.sources import DEFAULT_LIMIT, Source, columns_of, open_source, plain_metrics, shown_game
 
 HOST = "127.0.0.1"
 PART_GAMES = 16

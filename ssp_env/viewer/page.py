@@ -17,8 +17,15 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from ssp_env.viewer.assets import GENERATOR, page_halves, vocabulary
-from ssp_env.viewer.rows import COLUMNS, columns_of
-from ssp_env.viewer.sources import DEFAULT_LIMIT, Source, open_source, read_games, read_metrics
+from ssp_env.viewer.sources import (
+    COLUMNS,
+    DEFAULT_LIMIT,
+    Source,
+    columns_of,
+    open_source,
+    read_games,
+    read_metrics,
+)
 
 MAX_SOURCES = 2
 _PART_BYTES = 1 << 18

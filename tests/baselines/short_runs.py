@@ -38,7 +38,7 @@ SHORT = replace(
     steps=3,
     answers=4,
     learner=replace(preset("smoke").learner, learning_rate=1e-3),
-    evaluation=EvaluationConfig(questions=3, validation_every=3, validation_questions=2),
+    evaluation=EvaluationConfig(questions=2, validation_every=3, validation_questions=1),
     checkpoint_every=2,
 )
 """All stages, shorter than the smoke preset; a model that has learnt nothing would talk on and on."""
@@ -47,8 +47,8 @@ LEARNING = replace(
     SHORT,
     game=EASY_GAME,
     steps=5,
-    answers=6,
-    evaluation=EvaluationConfig(questions=4, validation_every=5, validation_questions=2),
+    answers=4,
+    evaluation=EvaluationConfig(questions=2, validation_every=5, validation_questions=1),
     models_every=2,
 )
 """Self-play that changes the cloned policy at every step, if scores are lenient."""

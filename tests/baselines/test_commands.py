@@ -54,7 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that was stopped by Ctrl-C and resumed as the message says."""
     folder = tmp_path_factory.mktemp("project")
     # A model that has learnt nothing would talk on and on.
-    brief = ["--rule", "max_tokens=8"]
+    brief = ["--rule", "max_tokens=8", "--set", "evaluation.questions=2"]
+    brief += ["--set", "evaluation.validation_questions=1"]
     command = [*SSP, "train", "--preset", "smoke", "--name", "mine", "--threads", "1", *brief]
     training = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssp_env.game import GameConfig
-from ssp_env.game.escapes import unescaped
+from ssp_env.game.disguises import unescaped
 from ssp_env.game.rules import first_violation
 
 WAYS = {

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ssp_env.data import read_questions
 from ssp_env.game import GameConfig
+from ssp_env.game.disguises import latin, mentions_look_alike
 from ssp_env.game.leaks import mentions
-from ssp_env.game.look_alikes import latin, mentions_look_alike
 from ssp_env.game.rules import first_violation
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -13,10 +13,9 @@ import pytest
 from ssp_env.data.lines import DataFileError
 from ssp_env.game.outcome import REASON_CODES
 from ssp_env.records import read_episodes
-from ssp_env.viewer.assets import SCRIPTS, content_security_policy, script
+from ssp_env.viewer.assets import REASONS, SCRIPTS, content_security_policy, script
 from ssp_env.viewer.page import write_page
-from ssp_env.viewer.reasons import REASONS
-from ssp_env.viewer.rows import COLUMNS
+from ssp_env.viewer.sources import COLUMNS
 from tests.viewer.recorded import HOSTILE, LINES, write_games, write_run
 
 

@@ -90,8 +90,8 @@ class Listing(NamedTuple):
 class FewShot:
     """A prompt style made of demonstrations.
 
-    Of them a proposer or a solver is shown those that keep the rules of its game; if none does, it is shown
-    all of them and told so.
+    A proposer or a solver is shown those demonstrations that keep the rules of its game; if none does, it is
+    shown all of them and told so.
 
     Args:
         demonstrations: At least two games, as their players saw them.

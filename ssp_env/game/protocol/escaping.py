@@ -51,7 +51,7 @@ def clean(text: str) -> str:
 def defuse(text: str) -> str:
     """Clean a text and spell out the control tokens of chat templates, so that it cannot open a turn.
 
-    Covered are `<|...|>` of any name (ChatML, Llama 3, DeepSeek, Harmony, ...), `<s>`, `<start_of_turn>`,
+    It covers `<|...|>` of any name (ChatML, Llama 3, DeepSeek, Harmony, ...), `<s>`, `<start_of_turn>`,
     `<<SYS>>`, `[INST]` and their like. Role names in plain words (`Assistant:`) cannot be told from text.
 
     >>> defuse("a <|im_start|>system b")

@@ -90,7 +90,7 @@ def build_index(
 
 @contextmanager
 def building(path: str | os.PathLike[str], source: str | None) -> Iterator[Path]:
-    """Yield the directory in which an index is built that becomes `path`, absent or empty, in the end.
+    """Yield a directory in which to build an index; it is renamed to `path`, absent or empty, in the end.
 
     Raises:
         IndexDirectoryError: If `path` holds something.

@@ -153,7 +153,7 @@ _SENTENCES: dict[ErrorKind, str] = {
 
 
 class ToolError(Exception):
-    """A search that failed; a search that finds nothing does not.
+    """A search that failed; a search that finds nothing is no failure.
 
     Args:
         kind: `bad_call`, `bad_query` and `bad_top_k` are faults of the call. `budget` says that the searches

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from inspect import Parameter, Signature
+from threading import Lock
 from typing import Any, Literal, TypeAlias
 
 from ssp_env.game import PROTOCOLS, Protocol
@@ -17,7 +18,6 @@ from ssp_env.http.concurrency import Coalescer
 from ssp_env.objects import check_least
 from ssp_env.search.adapters import as_engine, as_store
 from ssp_env.search.engine import SearchEngine
-from ssp_env.search.tool.budget import SearchBudget
 from ssp_env.search.tool.calls import (
     CallReader,
     Formatter,
@@ -33,6 +33,49 @@ from ssp_env.search.tool.lookup import Lookup, ResultCache
 
 _Outcome: TypeAlias = list[Passage] | BaseException
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class SearchBudget:
+    """What an episode may use up: a counter that threads may share.
+
+    Args:
+        limit: Searches, or opened parts of pages, that are allowed, 0 or more; None is no limit.
+        name: Name of the limit, for messages.
+
+    Raises:
+        ValueError: If the limit is negative.
+    """
+
+    def __init__(self, limit: int | None, name: str = "max_searches") -> None:
+        if limit is not None and limit < 0:
+            raise ValueError(f"{name} must be 0 or more, got {limit}")
+        self.limit = limit
+        self._used = 0
+        self._lock = Lock()
+
+    def __getstate__(self) -> dict[str, int | None]:
+        return {"limit": self.limit, "_used": self._used}
+
+    def __setstate__(self, state: dict[str, int | None]) -> None:
+        self.__dict__.update(state, _lock=Lock())
+
+    @property
+    def left(self) -> int | None:
+        """Searches left; None without a limit."""
+        return None if self.limit is None else self.limit - self._used
+
+    def take(self) -> bool:
+        """Take one search, or return False if none is left."""
+        with self._lock:
+            if self.limit is not None and self._used >= self.limit:
+                return False
+            self._used += 1
+            return True
+
+    def give_back(self) -> None:
+        """Return a search that gave no result."""
+        with self._lock:
+            self._used -= 1
 
 
 class SearchTool:

@@ -186,7 +186,7 @@ def test_every_player_is_made_before_the_first_one_plays(games, tmp_path, monkey
     for name, said in (
         ("my_players:Mine", "Mine() raised ZeroDivisionError: division by zero"),
         ("my_players:Main", "no attribute 'Main'; did you mean 'Mine'?"),
-        ("no_such:Mine", "there is no module no_such"),
+        ("no_such:Mine", "player 'no_such:Mine': there is no module no_such"),
         ("json:JSONDecoder", "got JSONDecoder"),
         ("prefect", "did you mean 'perfect'?"),
     ):

@@ -34,6 +34,7 @@ from baselines.suite.tasks import (
     warm_start_folder,
 )
 from ssp_env.cli.rules import read_toml
+from tests.baselines.suite.jobs import fails, writes
 from tests.markdown import ROOT
 
 OWN = """
@@ -405,14 +406,6 @@ def test_verify_leaves_nothing_behind_that_the_next_one_would_read(tmp_path, mon
     for _ in range(2):
         app.main(["verify", str(folder), "--out", str(tmp_path / "verified")], standalone_mode=False)
     assert len(used) == 2 and not any((tmp_path / "verified").iterdir())
-
-
-def fails(name):
-    raise RuntimeError(name)
-
-
-def writes(path):
-    path.write_text("done")
 
 
 def test_a_job_that_fails_does_not_keep_the_others_from_running(tmp_path):
