@@ -6,6 +6,8 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,16 @@ Search = Callable[[Sequence[str], int], list[list[str]]]
 def build_ours(corpus: Path, out: Path) -> None:
     """Build an index directory."""
     build_index(read_corpus(corpus), out, source=None)
+
+
+def build_eager(corpus: Path, out: Path) -> None:
+    """Build an index directory with scores computed beforehand, whatever the size."""
+    build_index(read_corpus(corpus), out, source=None, eager_memory=10**15)
+
+
+def build_postings(corpus: Path, out: Path) -> None:
+    """Build an index directory with postings, whatever the size."""
+    build_index(read_corpus(corpus), out, BM25Settings(eager_up_to=0), source=None, eager_memory=0)
 
 
 def open_ours(corpus: Path, out: Path) -> Search:
@@ -71,47 +83,50 @@ def open_fts5(corpus: Path, out: Path) -> Search:
     return search
 
 
-def build_bm25s(corpus: Path, out: Path) -> None:
-    """Build and save an index of bm25s, with its numba backend, over title and text as one field."""
-    import bm25s
-
-    vocabulary: dict[str, int] = {}
-    ids, tokens = [], []
-    words_of = Tokenizer(BM25Settings()).passage
-    for page in read_corpus(corpus):
-        ids.append(page.id)
-        words = words_of(f"{page.title} {page.text}")
-        tokens.append([vocabulary.setdefault(word, len(vocabulary)) for word in words])
-    engine = bm25s.BM25(k1=1.2, b=0.75, backend="numba")
-    engine.index((tokens, vocabulary), show_progress=False)
-    pages = ({"id": page.id, "title": page.title, "text": page.text} for page in read_corpus(corpus))
-    engine.save(out, corpus=pages, show_progress=False)
-    np.save(out / "ids.npy", np.array(ids))
+def build_bm25s(corpus: Path, out: Path, library: str = "bm25s") -> None:
+    """Build and save an index of bm25s or bm25q, over title and text as one field, with its own tokenizer."""
+    module: Any = import_module(library)
+    pages = list(read_corpus(corpus))
+    tokens = module.tokenize(
+        [f"{page.title} {page.text}" for page in pages], show_progress=False, **_tokens_of_bm25s()
+    )
+    # Its numba backend: bm25s sorts by it, bm25q counts by it too.
+    engine = module.BM25(k1=1.2, b=0.75, backend="numba")
+    engine.index(tokens, show_progress=False)
+    kept = ({"id": page.id, "title": page.title, "text": page.text} for page in pages)
+    engine.save(out, corpus=kept, show_progress=False)
+    np.save(out / "ids.npy", np.array([page.id for page in pages]))
 
 
-def open_bm25s(corpus: Path, out: Path) -> Search:
+def _tokens_of_bm25s() -> dict[str, Any]:
+    """Return what its documentation recommends: English stop words and stems."""
+    import Stemmer
+
+    return {"stopwords": "en", "stemmer": Stemmer.Stemmer("english")}
+
+
+def open_bm25s(corpus: Path, out: Path, library: str = "bm25s", **options: Any) -> Search:
     """Open the index memory-mapped, to return ids alone."""
-    import bm25s
-
-    engine = bm25s.BM25.load(out, mmap=True)
+    module = import_module(library)
     ids = np.load(out / "ids.npy", mmap_mode="r")
-    return _search_bm25s(engine, lambda row: str(ids[row]))
+    engine = module.BM25.load(out, mmap=True)
+    return _search_bm25s(module, engine, lambda row: str(ids[row]), options)
 
 
-def open_bm25s_pages(corpus: Path, out: Path) -> Search:
+def open_bm25s_pages(corpus: Path, out: Path, library: str = "bm25s", **options: Any) -> Search:
     """Open the index and its own file of passages memory-mapped, to return them with their texts."""
-    import bm25s
+    module = import_module(library)
+    engine = module.BM25.load(out, mmap=True, load_corpus=True)
+    return _search_bm25s(module, engine, lambda page: str(page["id"]), options)
 
-    engine = bm25s.BM25.load(out, mmap=True, load_corpus=True)
-    return _search_bm25s(engine, lambda page: str(page["id"]))
 
-
-def _search_bm25s(engine: Any, identify: Callable[[Any], str]) -> Search:
-    words_of = Tokenizer(BM25Settings()).query
+def _search_bm25s(module: Any, engine: Any, identify: Callable[[Any], str], options: dict[str, Any]) -> Search:
+    using = _tokens_of_bm25s()
 
     def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
-        tokens = [[word for word in words_of(query) if word in engine.vocab_dict] for query in queries]
-        pages, scores = engine.retrieve(tokens, k=top_k, show_progress=False)
+        tokens = module.tokenize(list(queries), return_ids=False, show_progress=False, **using)
+        threads = 0 if len(queries) == 1 else -1
+        pages, scores = engine.retrieve(tokens, k=top_k, show_progress=False, n_threads=threads, **options)
         return [
             [identify(page) for page, score in zip(*pair, strict=True) if score > 0]
             for pair in zip(pages, scores, strict=True)
@@ -176,19 +191,32 @@ def open_pyserini(corpus: Path, out: Path) -> Search:
     return search
 
 
+build_bm25q = partial(build_bm25s, library="bm25q")
+
 ENGINES: dict[str, tuple[Callable[[Path, Path], None], Callable[[Path, Path], Search]]] = {
     "ssp-env": (build_ours, open_ours),
-    "ssp-env, exact": (build_ours, open_exact),
     "ssp-env, no numba": (build_ours, open_without_numba),
+    "ssp-env, eager": (build_eager, open_ours),
+    "ssp-env, postings": (build_postings, open_ours),
+    "ssp-env, postings, exact": (build_postings, open_exact),
     "bm25s": (build_bm25s, open_bm25s_pages),
     "bm25s, ids alone": (build_bm25s, open_bm25s),
+    "bm25q": (build_bm25q, partial(open_bm25s_pages, library="bm25q")),
+    "bm25q, ids alone": (build_bm25q, partial(open_bm25s, library="bm25q")),
+    "bm25q, quantized": (build_bm25q, partial(open_bm25s_pages, library="bm25q", quantize="adaptive")),
     "sqlite-fts5": (build_fts5, open_fts5),
     "rank_bm25": (build_rank_bm25, open_rank_bm25),
     "pyserini": (build_pyserini, open_pyserini),
 }
 """Name -> how to build and how to open."""
 
-DISTRIBUTIONS = {"ssp-env": "tantivy", "bm25s": "bm25s", "rank_bm25": "rank-bm25", "pyserini": "pyserini"}
+DISTRIBUTIONS = {
+    "ssp-env": "tantivy",
+    "bm25s": "bm25s",
+    "bm25q": "bm25q",
+    "rank_bm25": "rank-bm25",
+    "pyserini": "pyserini",
+}
 
 
 def disk_bytes(path: Path) -> int:

@@ -18,7 +18,8 @@ import numpy as np
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.builder import build_index
 from ssp_env.search.bm25.directory import CorpusDigest, IndexDirectoryError, read_manifest
-from ssp_env.search.bm25.eager_index import EagerIndex, compute_scores, open_scores
+from ssp_env.search.bm25.eager_index import EagerIndex
+from ssp_env.search.bm25.eager_scores import compute_scores, open_scores
 from ssp_env.search.bm25.integrity import RankingCheck
 from ssp_env.search.bm25.passage_file import StoredPassages
 from ssp_env.search.bm25.term_index import TermIndex, index_terms, open_terms

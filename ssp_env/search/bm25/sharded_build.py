@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,9 +22,9 @@ from ssp_env.game.passage import Passage
 from ssp_env.objects import check_least
 from ssp_env.search.bm25.builder import FIRST_FILE, Reading, building, ingest, seal, write_order
 from ssp_env.search.bm25.directory import CorpusDigest, Manifest, Shard
-from ssp_env.search.bm25.eager_index import (
+from ssp_env.search.bm25.eager_scores import (
     CorpusStatistics,
-    FieldPostings,
+    Postings,
     TermNumbers,
     count_words,
     weigh_words,
@@ -98,21 +99,24 @@ class _Build:
         with tempfile.TemporaryFile(dir=self.workshop) as counts:
             begun = []
             for number, (begin, end) in enumerate(pairwise(bounds), start=1):
-                manifest, postings = self._count(number, begin, end, numbers)
-                begun.append((manifest, [*postings]))
-                statistics.add(postings)
-                for array in (array for field in postings.values() for array in field):
-                    np.save(counts, array)
+                manifest, blocks = self._count(number, begin, end, numbers, statistics, counts)
+                begun.append((manifest, blocks))
             counts.seek(0)
             return [
-                self._weigh(manifest, _read_postings(counts, fields), numbers, statistics)
-                for manifest, fields in begun
+                self._weigh(manifest, _read_postings(counts, blocks), numbers, statistics)
+                for manifest, blocks in begun
             ]
 
     def _count(
-        self, number: int, begin: int, end: int, numbers: TermNumbers
-    ) -> tuple[Manifest, dict[str, FieldPostings]]:
-        """Write the passages of a shard, and count their words."""
+        self,
+        number: int,
+        begin: int,
+        end: int,
+        numbers: TermNumbers,
+        statistics: CorpusStatistics,
+        counts: IO[bytes],
+    ) -> tuple[Manifest, int]:
+        """Write the passages of a shard, and count their words into a file; return the number of blocks."""
         whole = CorpusDigest(total=int(self.read.corpus, 16), count=self.read.passages)
         ranking, digest = self.settings.ranking(whole.count), CorpusDigest()
         shard = Shard(number, self.shards, whole.fingerprint(ranking))
@@ -127,20 +131,25 @@ class _Build:
                 yield passage
 
         with PassageWriter(folder / FIRST_FILE) as writer:
-            postings = count_words(
+            blocks = 0
+            for postings in count_words(
                 copied(), numbers, lambda done: self.progress("Indexing", begin + done, whole.count)
-            )
+            ):
+                statistics.add(postings)
+                for array in postings:
+                    np.save(counts, array)
+                blocks += 1
             writer.sync()
         corpus, source = digest.hexdigest(), self.read.source or "passages"
         manifest = Manifest(1, ranking, self.settings, source, digest.count, corpus, {}, shard)
         files = PassageFiles([folder / FIRST_FILE])
         write_order(files, folder / manifest.order, folder, digest.count, lambda stage, done, total: None)
-        return manifest, postings
+        return manifest, blocks
 
     def _weigh(
         self,
         manifest: Manifest,
-        postings: Mapping[str, FieldPostings],
+        postings: deque[Postings],
         numbers: TermNumbers,
         statistics: CorpusStatistics,
     ) -> Manifest:
@@ -159,5 +168,5 @@ class _Build:
         )
 
 
-def _read_postings(file: IO[bytes], fields: Iterable[str]) -> dict[str, FieldPostings]:
-    return {field: FieldPostings(*(np.load(file) for _ in FieldPostings._fields)) for field in fields}
+def _read_postings(file: IO[bytes], blocks: int) -> deque[Postings]:
+    return deque(Postings(*(np.load(file) for _ in Postings._fields)) for _ in range(blocks))

@@ -16,7 +16,7 @@ import tantivy
 
 from ssp_env.game.passage import Passage
 from ssp_env.objects import ForeignFault, faults
-from ssp_env.search.bm25.eager_index import compute_scores, write_scores
+from ssp_env.search.bm25.eager_scores import compute_scores, write_scores
 from ssp_env.search.bm25.passage_file import DamagedIndexError, PassageFiles, StoredPassages
 from ssp_env.search.bm25.terms import (
     FIELDS,

@@ -12,10 +12,9 @@ from benchmarks.exact_bm25 import ExactBM25
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine, eager_index
 from ssp_env.search.bm25 import engine as engine_module
-from ssp_env.search.bm25.eager_index import (
+from ssp_env.search.bm25.eager_index import best_passages, compiled
+from ssp_env.search.bm25.eager_scores import (
     ScoreArrays,
-    best_passages,
-    compiled,
     compute_scores,
     open_scores,
     write_scores,
