@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -25,6 +26,7 @@ from ssp_env.search.parts import PartSize
 from ssp_env.worlds import WORLD_PRESETS, World, WorldConfig
 
 _SHOWN_BAD = 5
+_MAX_PROCESSES = 8
 
 Directory = Annotated[Path, typer.Argument(help="The index directory.")]
 SkipBad = Annotated[
@@ -94,6 +96,14 @@ EagerMemory = Annotated[
         min=0,
     ),
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that count words while others are read, if scores are computed; by default one for "
+        f"each core, at most {_MAX_PROCESSES}. The index is the same whatever their number.",
+        min=1,
+    ),
+]
 
 app = typer.Typer(no_args_is_help=True, help="Build, extend and check indexes on disk.")
 
@@ -113,6 +123,7 @@ def build(
     exact: Exact = False,
     eager_up_to: EagerUpTo = BM25Settings.eager_up_to,
     eager_memory: EagerMemory = None,
+    processes: Processes = None,
     shards: Shards = None,
     part_words: PartWords = None,
     part_overlap: PartOverlap = PartSize.overlap,
@@ -143,6 +154,7 @@ def build(
                     settings,
                     source=opened.identity,
                     eager_memory=None if eager_memory is None else int(eager_memory * 1e9),
+                    processes=processes or min(os.cpu_count() or 1, _MAX_PROCESSES),
                     progress=report,
                 )
             else:

@@ -21,6 +21,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ssp_env.game.passage import Passage
+from ssp_env.objects import check_least
+from ssp_env.search.bm25.block_counter import BlockCounter, EarlyCounts
 from ssp_env.search.bm25.directory import (
     CorpusDigest,
     IndexDirectoryError,
@@ -64,6 +66,7 @@ def build_index(
     *,
     source: str | None,
     eager_memory: int | None = None,
+    processes: int = 1,
     progress: Progress = lambda stage, done, total: None,
 ) -> Manifest:
     """Build the index directory `path`; an unfinished build of the same source and settings goes on.
@@ -78,14 +81,21 @@ def build_index(
             nothing is: what an interrupted build has made is removed.
         eager_memory: Bytes of memory that scores may need while they are computed beforehand; takes the place
             of `settings.eager_up_to`, which becomes the number of such passages that need as many.
+        processes: Processes that count words if scores are computed beforehand, and threads that compute
+            them. With more than one, words are counted while passages are read if these come in the order of
+            their ids. The index is the same whatever their number.
         progress: Told how far the build is.
 
     Raises:
         ValueError: If there is no passage, two share an id or `path` holds something.
         OSError: If the disk is full, for example. What was built so far stays beside `path`.
     """
+    check_least(1, processes=processes)
+    settings = settings or BM25Settings()
     with building(path, source) as workshop:
-        return _build(passages, workshop, settings or BM25Settings(), source, eager_memory, progress)
+        counter = BlockCounter([workshop / FIRST_FILE], settings, processes)
+        with counter:
+            return _build(passages, workshop, settings, source, eager_memory, counter, progress)
 
 
 @contextmanager
@@ -125,18 +135,25 @@ def _build(
     settings: BM25Settings,
     source: str | None,
     eager_memory: int | None,
+    counter: BlockCounter,
     progress: Progress,
 ) -> Manifest:
+    def fitted(count: int, size: int) -> BM25Settings:
+        if eager_memory is None:
+            return settings
+        return replace(settings, eager_up_to=eager_memory * count // (_EAGER_BYTES * size))
+
     wanted = str(settings) if eager_memory is None else f"{settings} eager_memory={eager_memory}"
-    read = ingest(passages, workshop, Reading(source, wanted), progress)
-    if eager_memory is not None:
-        fitting = eager_memory * read.passages // (_EAGER_BYTES * read.bytes)
-        settings = replace(settings, eager_up_to=fitting)
+    order = workshop / "order-1.bin"
+    early = counter.early(order, lambda count, size: fitted(count, size).is_eager(count))
+    read = ingest(passages, workshop, Reading(source, wanted), progress, early)
+    settings = fitted(read.passages, read.bytes)
     files = PassageFiles([workshop / FIRST_FILE])
     ranking = settings.ranking(read.passages)
     manifest = Manifest(1, ranking, settings, source or "passages", read.passages, read.corpus, {})
-    write_order(files, workshop / manifest.order, workshop, read.passages, progress)
-    write_terms(workshop / manifest.terms, files, workshop / manifest.order, settings, progress)
+    if early is None or not early.finish(read.passages):
+        write_order(files, order, workshop, read.passages, progress)
+    write_terms(workshop / manifest.terms, files, order, settings, progress, counter)
     return seal(manifest, workshop, [FIRST_FILE], {}, progress)
 
 
@@ -193,7 +210,13 @@ def add_passages(
 # -- reading -----------------------------------------------------------------------------------------------
 
 
-def ingest(passages: Iterable[Passage], workshop: Path, start: Reading, progress: Progress) -> Reading:
+def ingest(
+    passages: Iterable[Passage],
+    workshop: Path,
+    start: Reading,
+    progress: Progress,
+    early: EarlyCounts | None = None,
+) -> Reading:
     """Append the source to the file of passages, from where an earlier build stopped."""
     read = _last_checkpoint(workshop, start)
     if read.complete:
@@ -215,8 +238,10 @@ def ingest(passages: Iterable[Passage], workshop: Path, start: Reading, progress
 
     with PassageWriter(workshop / FIRST_FILE, read.bytes) as writer:
         for passage in waiting:
-            writer.append(passage)
+            position = writer.append(passage)
             digest.add(passage)
+            if early is not None and not read.passages:
+                early.add(passage.id, position, writer)
             if digest.count % _REPORT == 0:
                 progress("Reading", digest.count, None)
             if digest.count % _CHECKPOINT == 0:

@@ -186,9 +186,8 @@ def _best_passages_one_by_one(
             top = np.int32(0)
             for row in range(group, group + _GROUP):
                 top = max(top, bits[row])
-            if top <= least.view(np.int32)[0]:
-                continue
-            for row in range(group, group + _GROUP):
+            # Most groups have nothing to look at.
+            for row in range(group, group + _GROUP * int(top > least.view(np.int32)[0])):
                 if totals[row] > least[0]:
                     held = min(held + 1, top_k)
                     place = held - 1

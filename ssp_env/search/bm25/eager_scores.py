@@ -1,15 +1,13 @@
 """Computing the scores of an index when it is built: what every word adds to the score of every passage.
 
-Postings are counted in blocks of passages, which keeps the memory of sorting small, and then weighed into
-arrays that are allocated once.
+Postings are counted in blocks of passages and then weighed into arrays that are allocated once.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +17,8 @@ from numpy.typing import NDArray
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25.passage_file import DamagedIndexError
 from ssp_env.search.bm25.terms import FIELDS, K1, B, BM25Settings, Tokenizer
+from ssp_env.search.bm25.word_counts import Postings, TermNumbers, count_blocks
 
-_BLOCK = 8_192
-_REPORT = 1_000
 _VOCABULARY = "words.txt"
 
 
@@ -37,38 +34,6 @@ class ScoreArrays(NamedTuple):
     starts: NDArray[np.int64]
     rows: NDArray[np.uint32]
     scores: NDArray[np.float32]
-
-
-class Postings(NamedTuple):
-    """Which words consecutive passages have, and how often.
-
-    Attributes:
-        words: Number of the word of each posting, ascending; int32.
-        rows: Passage of each posting, counted from the first of these, ascending for a word; uint32.
-        frequencies: How often the word is in each field of that passage, unsigned, of shape (fields, postings).
-        lengths: Number of words in each field of each passage; int64 of shape (fields, passages).
-    """
-
-    words: NDArray[np.int32]
-    rows: NDArray[np.uint32]
-    frequencies: NDArray[Any]
-    lengths: NDArray[np.int64]
-
-
-class TermNumbers(dict[str, int]):
-    """Words and the numbers of their terms; each word is stemmed once, which saves most of the work.
-
-    Attributes:
-        terms: The terms with their numbers, in the order in which they came.
-    """
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
-        self.terms: defaultdict[str, int] = defaultdict(count().__next__)
-
-    def __missing__(self, word: str) -> int:
-        self[word] = number = self.terms[self.tokenizer.stem(word)]
-        return number
 
 
 class CorpusStatistics:
@@ -90,7 +55,7 @@ class CorpusStatistics:
     def add(self, postings: Postings) -> None:
         """Count the postings of further passages."""
         known = self.holding_passages.shape[1]
-        size = max(known, int(postings.words[-1]) + 1 if len(postings.words) else 0)
+        size = max(known, int(postings.words.max(initial=-1)) + 1)
         held = [np.bincount(postings.words[found > 0], minlength=size) for found in postings.frequencies]
         found = np.array(held, np.int64)
         found[:, :known] += self.holding_passages
@@ -109,79 +74,57 @@ def compute_scores(
     Needs about 15 bytes of memory per word of the texts.
     """
     numbers, statistics = TermNumbers(Tokenizer(settings)), CorpusStatistics()
-    blocks = deque(count_words(passages, numbers, progress))
+    blocks = deque(count_blocks(passages, numbers, progress))
     for postings in blocks:
         statistics.add(postings)
-    return weigh_words(blocks, numbers, statistics, settings)
-
-
-def count_words(
-    passages: Iterable[Passage], numbers: TermNumbers, progress: Callable[[int], object]
-) -> Iterator[Postings]:
-    """Yield the postings of one block after the other of passages that come in the order of their ids."""
-    analyze, fields = numbers.tokenizer.unstemmed, numbers.tokenizer.fields
-    words, lengths = [array("i") for _ in FIELDS], [array("i") for _ in FIELDS]
-    for done, passage in enumerate(passages, start=1):
-        for number, text in enumerate(fields(passage)):
-            found = analyze(text)
-            words[number].extend(map(numbers.__getitem__, found))
-            lengths[number].append(len(found))
-        if done % _REPORT == 0:
-            progress(done)
-        if done % _BLOCK == 0:
-            yield _postings(words, lengths)
-            words, lengths = [array("i") for _ in FIELDS], [array("i") for _ in FIELDS]
-    if lengths[0]:
-        yield _postings(words, lengths)
-
-
-def _postings(words: Sequence[array[int]], lengths: Sequence[array[int]]) -> Postings:
-    tokens = np.array(lengths, np.int64)
-    passages = tokens.shape[1]
-    keys = np.concatenate(
-        [
-            (np.array(numbers, np.int64) * passages + np.repeat(np.arange(passages), counts)) * len(FIELDS) + field
-            for field, (numbers, counts) in enumerate(zip(words, tokens, strict=True))
-        ]
-    )
-    keys.sort()
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    found, times = keys[first], np.diff(first, append=len(keys))
-    places, field = np.divmod(found, len(FIELDS))
-    begins = np.diff(places, prepend=-1) > 0
-    frequencies = np.zeros((len(FIELDS), int(begins.sum())), np.min_scalar_type(times.max(initial=0)))
-    frequencies[field, np.cumsum(begins) - 1] = times
-    numbers, rows = np.divmod(places[begins], passages)
-    return Postings(numbers.astype(np.int32), rows.astype(np.uint32), frequencies, tokens)
+    return weigh_words(blocks, list(numbers.terms), statistics, settings)
 
 
 def weigh_words(
     blocks: deque[Postings],
-    numbers: TermNumbers,
+    terms: Sequence[str],
     statistics: CorpusStatistics,
     settings: BM25Settings,
+    threads: int = 1,
 ) -> tuple[str, ScoreArrays]:
     """Return the words on some passages, with their scores by the statistics of these or more passages.
 
-    The blocks are removed one by one, to make room for the scores.
+    Args:
+        blocks: Postings of the passages, in the order of their ids; they are removed one by one, to make room
+            for the scores.
+        terms: The words, in the order of their numbers.
+        statistics: Statistics of the corpus.
+        settings: Settings of the ranking.
+        threads: Threads that compute.
     """
-    terms = list(numbers.terms)
     sizes = np.zeros(len(terms), np.int64)
     for block in blocks:
         sizes += np.bincount(block.words, minlength=len(terms))
     starts = np.append(0, np.cumsum(sizes))
     rows, scores = np.empty(starts[-1], np.uint32), np.empty(starts[-1], np.float32)
     weigh, free, passages = _Weights(len(terms), statistics, settings), starts[:-1].copy(), 0
-    while blocks:
-        block = blocks.popleft()
-        first = np.flatnonzero(np.diff(block.words, prepend=-1))
-        found, held = block.words[first], np.diff(first, append=len(block.words))
-        # The postings of a word go where those of the blocks before ended.
-        places = np.repeat(free[found] - first, held) + np.arange(len(block.words))
-        free[found] += held
-        rows[places] = block.rows + np.uint32(passages)
+
+    def place(block: Postings, base: int, first: NDArray[np.int64], begins: NDArray[np.int64]) -> None:
+        held = np.diff(first, append=len(block.words))
+        places = np.repeat(begins - first, held) + np.arange(len(block.words))
+        rows[places] = block.rows + np.uint32(base)
         scores[places] = weigh(block)
-        passages += block.lengths.shape[1]
+
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[Future[None]] = deque()
+        while blocks:
+            block = blocks.popleft()
+            first = np.flatnonzero(np.diff(block.words, prepend=-1))
+            found = block.words[first]
+            # The postings of a word go where those of the blocks before ended.
+            begins = free[found]
+            free[found] += np.diff(first, append=len(block.words))
+            running.append(pool.submit(place, block, passages, first, begins))
+            passages += block.lengths.shape[1]
+            if len(running) > threads:
+                running.popleft().result()
+        for left in running:
+            left.result()
     # Words that are not here keep no place; the others keep their order, in which scores are summed up.
     here = np.flatnonzero(sizes)
     arrays = ScoreArrays(np.append(starts[here], starts[-1]), rows, scores)

@@ -44,18 +44,27 @@ class PassageWriter(AbstractContextManager["PassageWriter"]):
         self._file = path.open("r+b" if size else "wb", buffering=1 << 20)
         self._file.truncate(size)
         self._file.seek(size)
+        self._size = size
 
-    def append(self, passage: Passage) -> None:
-        """Write one passage."""
+    def append(self, passage: Passage) -> int:
+        """Write one passage and return its position."""
         parts = [part.encode("utf-8", "surrogatepass") for part in (passage.id, passage.title, passage.text)]
         body = _HEADER.pack(0, *map(len, parts))[_CRC_BYTES:] + b"".join(parts)
         self._file.write(zlib.crc32(body).to_bytes(_CRC_BYTES, "little") + body)
+        position = self._size
+        self._size += _CRC_BYTES + len(body)
+        return position
+
+    def flush(self) -> int:
+        """Let other processes read what was written, and return the size of the file in bytes."""
+        self._file.flush()
+        return self._size
 
     def sync(self) -> int:
         """Force everything to the disk and return the size of the file in bytes."""
-        self._file.flush()
+        size = self.flush()
         os.fsync(self._file.fileno())
-        return self._file.tell()
+        return size
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
@@ -64,14 +73,17 @@ class PassageWriter(AbstractContextManager["PassageWriter"]):
 class PassageFiles:
     """Files of passages as one sequence of bytes; a passage is known by the position of its first byte.
 
+    Attributes:
+        paths: The files.
+
     Raises:
         DamagedIndexError: If a passage that is read is not what was written.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = list(paths)
+        self.paths = list(paths)
         self._maps = []
-        for path in self._paths:
+        for path in self.paths:
             with path.open("rb") as file:
                 self._maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         self._starts = list(accumulate((len(part) for part in self._maps), initial=0))
@@ -107,7 +119,7 @@ class PassageFiles:
             if crc != zlib.crc32(body) or len(body) != end:
                 raise ValueError
         except (IndexError, ValueError, struct.error) as error:
-            place = f"{self._paths[number]}, byte {offset}" if number < len(self._maps) else "past the end"
+            place = f"{self.paths[number]}, byte {offset}" if number < len(self._maps) else "past the end"
             raise DamagedIndexError(f"expected a passage, got damaged bytes: {place}") from error
         identifier = body[_LENGTHS_BYTES:title].decode("utf-8", "surrogatepass")
         heading = body[title:text].decode("utf-8", "surrogatepass")

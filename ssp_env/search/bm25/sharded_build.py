@@ -22,17 +22,11 @@ from ssp_env.game.passage import Passage
 from ssp_env.objects import check_least
 from ssp_env.search.bm25.builder import FIRST_FILE, Reading, building, ingest, seal, write_order
 from ssp_env.search.bm25.directory import CorpusDigest, Manifest, Shard
-from ssp_env.search.bm25.eager_scores import (
-    CorpusStatistics,
-    Postings,
-    TermNumbers,
-    count_words,
-    weigh_words,
-    write_scores,
-)
+from ssp_env.search.bm25.eager_scores import CorpusStatistics, weigh_words, write_scores
 from ssp_env.search.bm25.passage_file import PassageFiles, PassageWriter, StoredPassages
 from ssp_env.search.bm25.term_index import Progress
 from ssp_env.search.bm25.terms import BM25Settings, Tokenizer
+from ssp_env.search.bm25.word_counts import Postings, TermNumbers, count_blocks
 
 
 def build_shards(
@@ -132,7 +126,7 @@ class _Build:
 
         with PassageWriter(folder / FIRST_FILE) as writer:
             blocks = 0
-            for postings in count_words(
+            for postings in count_blocks(
                 copied(), numbers, lambda done: self.progress("Indexing", begin + done, whole.count)
             ):
                 statistics.add(postings)
@@ -158,7 +152,7 @@ class _Build:
         folder, number = manifest.shard.folder(self.workshop), manifest.shard.number
         terms = folder / manifest.terms
         terms.mkdir(exist_ok=True)
-        write_scores(terms, *weigh_words(postings, numbers, statistics, self.settings))
+        write_scores(terms, *weigh_words(postings, list(numbers.terms), statistics, self.settings))
         return seal(
             manifest,
             folder,

@@ -16,7 +16,8 @@ import tantivy
 
 from ssp_env.game.passage import Passage
 from ssp_env.objects import ForeignFault, faults
-from ssp_env.search.bm25.eager_scores import compute_scores, write_scores
+from ssp_env.search.bm25.block_counter import BlockCounter
+from ssp_env.search.bm25.eager_scores import write_scores
 from ssp_env.search.bm25.passage_file import DamagedIndexError, PassageFiles, StoredPassages
 from ssp_env.search.bm25.terms import (
     FIELDS,
@@ -196,15 +197,29 @@ def _with_optional(query: tantivy.Query, term: tantivy.Query) -> tantivy.Query:
 
 
 def write_terms(
-    terms: Path, files: PassageFiles, order: Path, settings: BM25Settings, progress: Progress
+    terms: Path,
+    files: PassageFiles,
+    order: Path,
+    settings: BM25Settings,
+    progress: Progress,
+    counter: BlockCounter | None = None,
 ) -> None:
-    """Write the terms of all passages to a folder, and go on from what an earlier build committed there."""
+    """Write the terms of all passages to a folder, and go on from what an earlier build committed there.
+
+    Args:
+        terms: The folder.
+        files: The passages.
+        order: File of their positions in the order of their ids.
+        settings: Settings of the ranking.
+        progress: Told how far the work is.
+        counter: Counts the words if scores are computed; it may have begun.
+    """
     terms.mkdir(exist_ok=True)
     stored = StoredPassages(files, order)
     if settings.is_eager(len(stored)):
-        write_scores(
-            terms, *compute_scores(stored, settings, lambda done: progress("Indexing", done, len(stored)))
-        )
+        with counter or BlockCounter(files.paths, settings) as counting:
+            scores = counting.scores(order, len(stored), lambda done: progress("Indexing", done, len(stored)))
+        write_scores(terms, *scores)
     else:
         _write_postings(terms, files, stored, settings, progress)
 

@@ -131,9 +131,8 @@ class Tokenizer:
 
     def unstemmed(self, text: str) -> list[str]:
         """Return the words of a passage, of which `stem` makes its terms."""
-        prepared = self.prepare(text)
-        found = _plain_words(prepared) if self._folds else None
-        return self._words.analyze(prepared) if found is None else found
+        found = _plain_words(text) if self._folds else None
+        return self._words.analyze(self.prepare(text)) if found is None else found
 
     def stem(self, word: str) -> str:
         """Return the term of a word of `unstemmed`."""
@@ -174,6 +173,10 @@ def _prepared(text: str, *, singles: bool) -> str:
     """Fold what tantivy does not, pair the characters of unspaced scripts, join `10,000` and `U.S.A.`."""
     if not (text.isascii() or _is_common(text)):
         text = searchable(text, singles=singles)
+    return _joined(text)
+
+
+def _joined(text: str) -> str:
     if "," in text:
         text = _THOUSANDS_COMMA.sub("", text)
     return _ABBREVIATION_DOT.sub("", text) if "." in text else text
@@ -189,9 +192,12 @@ def _is_common(text: str) -> bool:
 
 
 def _plain_words(text: str) -> list[str] | None:
-    """Return what tantivy makes of a text, several times as fast; None unless each character is one letter."""
+    """Return what tantivy makes of a text, several times as fast; None unless a character is one letter."""
     try:
-        data = text.encode("ascii") if text.isascii() else codecs.charmap_encode(text, "strict", _COMMON)[0]
+        data = _encoded(text)
+        kinds = data.translate(_KINDS)
+        if b"0,000" in kinds or b"a.a" in kinds:
+            data = _encoded(_joined(text))
     except UnicodeEncodeError:
         return None
     plain = data.translate(_PLAIN)
@@ -202,6 +208,10 @@ def _plain_words(text: str) -> list[str] | None:
     if _LONG_RUN in plain[::8].translate(_INK):
         return None
     return plain.decode("ascii").split()
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("ascii") if text.isascii() else codecs.charmap_encode(text, "strict", _COMMON)[0]
 
 
 def _plain_table() -> bytes:
@@ -229,5 +239,10 @@ def _common_characters() -> str:
 _COMMON = codecs.charmap_build(_common_characters())
 _SEVERAL_LETTERS = b"\0"
 _PLAIN = _plain_table()
+# Nothing is joined where no dot stands between letters and no comma between digits.
+_KINDS = bytes(
+    ord("a" if sign.isalpha() else "0" if sign.isdigit() else sign if sign in ",." else " ")
+    for sign in map(chr, range(128))
+).ljust(256)
 _INK = bytes(32 if byte == 32 else 120 for byte in range(256))
 _LONG_RUN = b"x" * (_MAX_TERM_BYTES // 2 // 8)

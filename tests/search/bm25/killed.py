@@ -12,13 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from ssp_env.search.bm25 import builder, eager_scores, term_index
+from ssp_env.search.bm25 import builder, term_index, word_counts
 from ssp_env.search.bm25.terms import BM25Settings
 from ssp_env.worlds import World, world_preset
 from tests.search.bm25.directories import ROOT
 
 builder._CHECKPOINT, term_index._COMMIT = 100, 150
-builder._REPORT = term_index._REPORT = eager_scores._REPORT = 10
+builder._REPORT = term_index._REPORT = word_counts._REPORT = 10
 
 
 class Case(NamedTuple):

@@ -106,6 +106,22 @@ def test_numba_and_numpy_find_the_same_to_the_last_bit(pages, questions, monkeyp
     assert engine.search(questions[:3], 10**6) == BM25Engine(pages).search(questions[:3], 10**6)
 
 
+@given(st.integers(0, 2**32), st.integers(1, 300), st.integers(1, 20))
+def test_ranges_of_passages_are_ranked_as_one(seed, passages, top_k):
+    rng = np.random.default_rng(seed)
+    held = [np.flatnonzero(rng.random(passages) < share) for share in (0.02, 0.3, 0.9)]
+    rows = np.concatenate(held).astype(np.uint32)
+    starts = np.cumsum([0, *map(len, held)])
+    scores = rng.choice([0.5, 1.0, 1.25, 3.0], len(rows)).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(eager_index, "_RANGE", 128)
+        found = eager_index._best_passages_one_by_one(np.arange(3), starts, rows, scores, passages, top_k)
+    for one, two in zip(
+        found, best_passages(np.arange(3), starts, rows, scores, passages, top_k), strict=True
+    ):
+        assert one.tolist() == two.tolist()
+
+
 @pytest.mark.parametrize("error", ["ImportError('Numba needs NumPy 1.0 or less')", "ModuleNotFoundError()"])
 def test_a_numba_that_cannot_be_imported_is_done_without(tmp_path, monkeypatch, error):
     (tmp_path / "numba.py").write_text(f"raise {error}")
@@ -140,6 +156,7 @@ def test_arrays_come_back_from_files(pages, tmp_path):
         {"rows": np.array([0, 7], np.uint32)},
         {"rows": np.array([0, 2**32 - 1], np.uint32)},
         {"starts": np.array([0, 2**40])},
+        {"starts": np.array([-1, 2])},
         {"scores": np.ones(1, np.float32)},
     ],
 )

@@ -3,9 +3,12 @@
 import pickle
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ssp_env.game.passage import Passage
-from ssp_env.search.bm25 import BM25Engine
+from ssp_env.search.bm25 import BM25Engine, terms
+from ssp_env.search.bm25.terms import BM25Settings, Tokenizer
 
 pytestmark = pytest.mark.usefixtures("both_forms")
 
@@ -74,3 +77,24 @@ def test_the_words_of_earlier_versions_can_be_had():
     assert pickle.loads(pickle.dumps(before)).fingerprint() == before.fingerprint()
     with pytest.raises(ValueError, match="tokenization must be from 1 to 2, got 3"):
         BM25Engine(pages, tokenization=3)
+
+
+COMMON = terms._common_characters()[:200]
+PIECES = [
+    "U.S.A.",
+    "10,000",
+    "1,2,3",
+    "a.b",
+    "é" * 127,
+    "ß",
+    "œ",
+    *("x" * length for length in (126, 130, 255, 256)),
+]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(COMMON, max_size=6)), max_size=12))
+def test_words_of_common_texts_are_those_that_tantivy_finds(pieces):
+    words = Tokenizer(BM25Settings())
+    for text in ("".join(pieces), " ".join(pieces)):
+        assert words.unstemmed(text) == words._words.analyze(words.prepare(text))
