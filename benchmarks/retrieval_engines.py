@@ -120,7 +120,9 @@ def open_bm25s_pages(corpus: Path, out: Path, library: str = "bm25s", **options:
     return _search_bm25s(module, engine, lambda page: str(page["id"]), options)
 
 
-def _search_bm25s(module: Any, engine: Any, identify: Callable[[Any], str], options: dict[str, Any]) -> Search:
+def _search_bm25s(
+    module: Any, engine: Any, identify: Callable[[Any], str], options: dict[str, Any]
+) -> Search:
     using = _tokens_of_bm25s()
 
     def search(queries: Sequence[str], top_k: int) -> list[list[str]]:
