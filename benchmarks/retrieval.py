@@ -7,18 +7,9 @@ Compare only ratios within one run, because machines and their load differ.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import resource
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from time import perf_counter, process_time
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -28,33 +19,20 @@ from rich.table import Table
 
 from benchmarks import recall
 from benchmarks.exact_bm25 import ExactBM25
-from benchmarks.process_memory import memory
-from benchmarks.retrieval_curve import curve, generate, search_index
-from benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES, disk_bytes
-from benchmarks.retrieval_worlds import large_world, mixed_questions
+from benchmarks.retrieval_curve import curve, search_index
+from benchmarks.retrieval_speed import TOP_K, library_versions, measure, speed
+from benchmarks.retrieval_worlds import large_world
 from ssp_env.cli.progress import tracked
 from ssp_env.game.passage import Passage
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.terms import BM25Settings, Tokenizer
 from ssp_env.search.corpus import read_corpus
 
-TOP_K = 10
-
-_SECONDS_PER_MEASUREMENT = 20.0
-_MEGABYTE = 1e6
-
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 
 def _print_versions(console: Console) -> None:
-    names = {"ssp-env": "ssp-env", **DISTRIBUTIONS, "numpy": "numpy"}
-    found = []
-    for name in dict.fromkeys([*names.values(), "tantivy"]):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    console.print(f"{', '.join(found)}, Python {platform.python_version()}, {sys.platform}", highlight=False)
+    console.print(", ".join(f"{name} {found}" for name, found in library_versions().items()), highlight=False)
 
 
 # -- correctness -------------------------------------------------------------------------------------------
@@ -154,104 +132,8 @@ app.command("recall")(recall.main)
 
 # -- cost --------------------------------------------------------------------------------------------------
 
-
-@app.command()
-def speed(
-    passages: Annotated[list[int], typer.Option(help="Sizes of the world; may be repeated.", min=200)],
-    engines: Annotated[
-        list[str] | None, typer.Option("--engine", help="Only these; may be repeated.")
-    ] = None,
-    queries: Annotated[int, typer.Option(help="Questions of the world to ask.", min=1)] = 500,
-    folder: Annotated[Path | None, typer.Option(help="Folder for temporary files.")] = None,
-) -> None:
-    """Measure build time, disk, memory and speed of search; every engine in a process of its own."""
-    console = Console()
-    _print_versions(console)
-    unknown = sorted(set(engines or ()) - set(ENGINES))
-    if unknown:
-        raise typer.BadParameter(f"expected engines among {', '.join(ENGINES)}, got {', '.join(unknown)}")
-    table = Table(title="Build and search; memory is the peak of the process")
-    for heading in ("passages", "engine", "build s", "of it cpu", "MB built in", "disk MB", "open ms"):
-        table.add_column(heading, justify="right")
-    for heading in ("MB searching", "of it allocated", "p50 ms", "p95 ms", "batched queries/s"):
-        table.add_column(heading, justify="right")
-    for count in passages:
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            _write_world(count, Path(scratch), queries)
-            for name in tracked(engines or [*ENGINES], f"{count:,} passages"):
-                table.add_row(f"{count:,}", name, *_measured(name, Path(scratch)))
-                table.add_section() if name == list(engines or ENGINES)[-1] else None
-    console.print(table)
-
-
-@app.command(hidden=True)
-def measure(stage: str, engine: str, folder: Path) -> None:
-    """Measure one stage of one engine and print it as JSON."""
-    build, open_engine = ENGINES[engine]
-    corpus, out = folder / "corpus.jsonl", folder / engine
-    started, cpu = perf_counter(), process_time()
-    found: dict[str, float]
-    if stage == "build":
-        build(corpus, out)
-        found = {"seconds": perf_counter() - started, "cpu": process_time() - cpu, "disk": disk_bytes(out)}
-    else:
-        search = open_engine(corpus, out)
-        opened = perf_counter() - started
-        found = {"open": opened, **_search_times(search, json.loads((folder / "queries.json").read_text()))}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({**memory(), **found, "peak": peak}))
-
-
-def _search_times(search: Any, queries: Sequence[str]) -> dict[str, float]:
-    """Return the latencies of single queries and the rate of a batch, of fewer queries if that is slow."""
-    search(queries[:5], TOP_K)  # reads what is mapped, compiles what is compiled
-    latencies: list[float] = []
-    begun = perf_counter()
-    for query in queries:
-        started = perf_counter()
-        search([query], TOP_K)
-        latencies.append(perf_counter() - started)
-        if perf_counter() - begun > _SECONDS_PER_MEASUREMENT:
-            break
-    batch = queries[: len(latencies)]
-    started = perf_counter()
-    search(batch, TOP_K)
-    rate = len(batch) / (perf_counter() - started)
-    p50, p95 = np.quantile(latencies, (0.5, 0.95)).tolist()
-    return {"p50": p50, "p95": p95, "rate": rate}
-
-
-def _measured(engine: str, folder: Path) -> list[str]:
-    found = {}
-    for stage in ("build", "search"):
-        command = [sys.executable, "-m", __spec__.name, "measure", stage, engine, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return [done.stderr.strip().splitlines()[-1]] if done.stderr.strip() else ["failed"]
-        found[stage] = json.loads(done.stdout.strip().splitlines()[-1])
-    built, searched = found["build"], found["search"]
-    return [
-        f"{built['seconds']:.1f}",
-        f"{built['cpu']:.1f}",
-        f"{built['peak'] / _MEGABYTE:.0f}",
-        f"{built['disk'] / _MEGABYTE:.1f}",
-        f"{searched['open'] * 1e3:.1f}",
-        f"{searched['peak'] / _MEGABYTE:.0f}",
-        f"{searched['allocated'] / _MEGABYTE:.0f}",
-        f"{searched['p50'] * 1e3:.3f}",
-        f"{searched['p95'] * 1e3:.3f}",
-        f"{searched['rate']:,.0f}",
-    ]
-
-
-def _write_world(passages: int, folder: Path, queries: int) -> None:
-    generate(folder, passages, os.cpu_count() or 1)
-    asked = [item.question for item in mixed_questions(large_world(passages), queries)]
-    (folder / "queries.json").write_text(json.dumps(asked))
-
-
-# -- cost by size of the corpus ----------------------------------------------------------------------------
-
+app.command()(speed)
+app.command(hidden=True)(measure)
 app.command()(curve)
 app.command(hidden=True)(search_index)
 

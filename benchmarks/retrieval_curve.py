@@ -61,10 +61,10 @@ def curve(
     searching = _table("Searching; memory is that at the end", _SEARCHING)
     for count in tracked(passages, "worlds"):
         with _folder(keep, count) as folder:
-            written = _once(folder / "generated.json", partial(generate, folder, count, processes))
-            built = _once(folder / "built.json", partial(build, folder))
+            written = once(folder / "generated.json", partial(generate, folder, count, processes))
+            built = once(folder / "built.json", partial(build, folder))
             building.add_row(f"{count:,}", *_built_cells(written, built))
-            _write_questions(folder, large_world(count), queries)
+            write_questions(folder, large_world(count), queries)
             for ranking in RANKINGS:
                 searching.add_row(f"{count:,}", ranking, *_search_cells(_searched(folder, ranking)))
     console = Console()
@@ -91,7 +91,8 @@ def _search_cells(found: Measured) -> list[str]:
     return [*times, f"{found['rate']:,.0f}", *megabytes, f"{found['recall']:.3f}"]
 
 
-def _write_questions(folder: Path, world: World, count: int) -> None:
+def write_questions(folder: Path, world: World, count: int) -> None:
+    """Write questions of a world, each with the id of its first passage, to `asked.json`."""
     asked = [(item.question, item.passage_ids[0]) for item in mixed_questions(world, count)]
     (folder / "asked.json").write_text(json.dumps(asked))
 
@@ -177,7 +178,7 @@ def _latencies(engine: BM25Engine, questions: Sequence[str]) -> list[float]:
     return found
 
 
-def _once(path: Path, make: Callable[[], Measured]) -> Measured:
+def once(path: Path, make: Callable[[], Measured]) -> Measured:
     """Return the figures that an earlier run has written, or measure them."""
     if not path.exists():
         path.write_text(json.dumps(make()))

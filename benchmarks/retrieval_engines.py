@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -195,22 +195,38 @@ def open_pyserini(corpus: Path, out: Path) -> Search:
 
 build_bm25q = partial(build_bm25s, library="bm25q")
 
-ENGINES: dict[str, tuple[Callable[[Path, Path], None], Callable[[Path, Path], Search]]] = {
-    "ssp-env": (build_ours, open_ours),
-    "ssp-env, no numba": (build_ours, open_without_numba),
-    "ssp-env, eager": (build_eager, open_ours),
-    "ssp-env, postings": (build_postings, open_ours),
-    "ssp-env, postings, exact": (build_postings, open_exact),
-    "bm25s": (build_bm25s, open_bm25s_pages),
-    "bm25s, ids alone": (build_bm25s, open_bm25s),
-    "bm25q": (build_bm25q, partial(open_bm25s_pages, library="bm25q")),
-    "bm25q, ids alone": (build_bm25q, partial(open_bm25s, library="bm25q")),
-    "bm25q, quantized": (build_bm25q, partial(open_bm25s_pages, library="bm25q", quantize="adaptive")),
-    "sqlite-fts5": (build_fts5, open_fts5),
-    "rank_bm25": (build_rank_bm25, open_rank_bm25),
-    "pyserini": (build_pyserini, open_pyserini),
+
+class Engine(NamedTuple):
+    """How to build and open an engine.
+
+    Attributes:
+        folder: Name of what is built, shared by engines that are built in the same way.
+        build: Builds it from a corpus.
+        open: Opens it.
+    """
+
+    folder: str
+    build: Callable[[Path, Path], None]
+    open: Callable[[Path, Path], Search]
+
+
+ENGINES = {
+    "ssp-env": Engine("default", build_ours, open_ours),
+    "ssp-env, no numba": Engine("default", build_ours, open_without_numba),
+    "ssp-env, scores": Engine("scores", build_eager, open_ours),
+    "ssp-env, postings": Engine("postings", build_postings, open_ours),
+    "ssp-env, postings, exact": Engine("postings", build_postings, open_exact),
+    "bm25s": Engine("bm25s", build_bm25s, open_bm25s_pages),
+    "bm25s, ids alone": Engine("bm25s", build_bm25s, open_bm25s),
+    "bm25q": Engine("bm25q", build_bm25q, partial(open_bm25s_pages, library="bm25q")),
+    "bm25q, ids alone": Engine("bm25q", build_bm25q, partial(open_bm25s, library="bm25q")),
+    "bm25q, quantized": Engine(
+        "bm25q", build_bm25q, partial(open_bm25s_pages, library="bm25q", quantize="adaptive")
+    ),
+    "sqlite-fts5": Engine("fts5", build_fts5, open_fts5),
+    "rank_bm25": Engine("rank_bm25", build_rank_bm25, open_rank_bm25),
+    "pyserini": Engine("pyserini", build_pyserini, open_pyserini),
 }
-"""Name -> how to build and how to open."""
 
 DISTRIBUTIONS = {
     "ssp-env": "tantivy",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import retrieval, retrieval_curve
+from benchmarks import retrieval, retrieval_curve, retrieval_speed
 from benchmarks.exact_bm25 import ExactBM25
 from benchmarks.process_memory import run_measured
 from benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES
@@ -133,7 +133,7 @@ def test_every_engine_finds_a_page_by_its_title(tmp_path, pages, name):
     corpus = tmp_path / "corpus.jsonl"
     records = [{"id": page.id, "title": page.title, "text": page.text} for page in pages[:200]]
     corpus.write_text("".join(json.dumps(record) + "\n" for record in records))
-    build, open_engine = ENGINES[name]
+    _, build, open_engine = ENGINES[name]
     build(corpus, tmp_path / "out")
     with mock.patch.dict(sys.modules) if "no numba" in name else nullcontext():
         search = open_engine(corpus, tmp_path / "out")
@@ -141,11 +141,34 @@ def test_every_engine_finds_a_page_by_its_title(tmp_path, pages, name):
     assert pages[5].id in found[0] and found[1] == []
 
 
-def test_speed_measures_every_engine_asked_for():
-    shown = run("speed", "--passages", 200, "--queries", 6, "--engine", "ssp-env", "--engine", "sqlite-fts5")
-    rows = [line for line in shown.splitlines() if "200 " in line]
-    assert ["ssp-env" in rows[0], "sqlite-fts5" in rows[1], len(rows)] == [True, True, 2]
-    assert len(rows[0].replace("┃", "│").strip("│ ").split("│")) == 12
+def test_speed_measures_every_engine_asked_for(tmp_path):
+    asked = ["--engine", "ssp-env", "--engine", "ssp-env, no numba", "--engine", "sqlite-fts5"]
+    out = tmp_path / "figures.json"
+    options = ["--passages", 200, "--queries", 6, "--keep", tmp_path / "kept", "--out", out, *asked]
+    shown = run("speed", *options)
+    figures = json.loads(out.read_text())
+    assert [(row["passages"], row["engine"]) for row in figures["rows"]] == [
+        (200, name) for name in asked[1::2]
+    ]
+    assert all(row["found@10"] > 0.9 and row["p95"] >= row["p50"] > 0 for row in figures["rows"])
+    assert figures["rows"][0]["build s"] == figures["rows"][1]["build s"]
+    assert "sqlite-fts5" in shown and figures["versions"]["numpy"] == np.__version__
+    built = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept" / "200" / "default").rglob("*")}
+    run("speed", *options)
+    assert {path: path.stat().st_mtime_ns for path in built} == built
+
+
+def test_figures_far_behind_the_best_of_the_same_kind_are_marked():
+    figures = dict.fromkeys(retrieval_speed.COMPARED, 100.0)
+    rows = [
+        {"passages": 200, "engine": "one", **figures},
+        {"passages": 200, "engine": "two", **figures, "p50": 109.0, "p95": 120.0, "batched queries/s": 50.0},
+        {"passages": 200, "engine": "two, ids alone", **figures, "p50": 1.0},
+        {"passages": 300, "engine": "one", **figures, "p50": 1.0},
+        {"passages": 200, "engine": "absent"},
+    ]
+    found = [retrieval_speed.behind(row, rows) for row in rows]
+    assert found == [{}, {"p95": 1.2, "batched queries/s": 2.0}, {}, {}, {}]
 
 
 def test_an_unknown_engine_is_named():
