@@ -100,9 +100,8 @@ def build_bm25s(corpus: Path, out: Path, library: str = "bm25s") -> None:
 
 def _tokens_of_bm25s() -> dict[str, Any]:
     """Return what its documentation recommends: English stop words and stems."""
-    import Stemmer
-
-    return {"stopwords": "en", "stemmer": Stemmer.Stemmer("english")}
+    stemmer: Any = import_module("Stemmer")
+    return {"stopwords": "en", "stemmer": stemmer.Stemmer("english")}
 
 
 def open_bm25s(corpus: Path, out: Path, library: str = "bm25s", **options: Any) -> Search:
