@@ -28,7 +28,9 @@ def check_side_by_side(players: list[str], games: int, known: int | None, questi
     if repeated := sorted({player for player in players if players.count(player) > 1}):
         raise ValueError(f"expected different players, got {', '.join(repeated)} more than once")
     if games == 0 and not known and not questions:
-        raise ValueError("--games 0 leaves known questions alone: say how many with --known N")
+        raise ValueError(
+            "--games 0 plays no games, so that only known questions are asked: say how many with --known N"
+        )
 
 
 def measurement(scenario: Scenario, games: int, known: int, seed: int, **options: Any) -> Measurement:

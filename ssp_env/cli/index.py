@@ -162,11 +162,9 @@ def build(
                     passages, out, shards, settings, source=opened.identity, progress=report
                 )[0]
     except OSError:
-        console.print(
-            f"What was built so far is in {unfinished_build(out.resolve())}: run the command again to "
-            "continue, or delete it.",
-            soft_wrap=True,
-        )
+        built = unfinished_build(out.resolve())
+        said = f"What was built so far is in {built}: run the command again to continue, or delete it."
+        console.print(said, soft_wrap=True)
         raise
     parts.report(console)
     _print(manifest, out if manifest.shard is None else manifest.shard.folder(out))

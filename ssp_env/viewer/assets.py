@@ -83,7 +83,7 @@ def page_halves(title: str, *, follows: bool = False) -> tuple[str, str]:
 
 
 def content_security_policy(*, follows: bool = False) -> str:
-    """What a browser lets the page do: run our script, use our style, and ask nobody for anything.
+    """What a browser lets the page do: run our script, use our style, and request nothing.
 
     Args:
         follows: Whether the page may ask the server that it came from.
