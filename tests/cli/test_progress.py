@@ -51,6 +51,15 @@ def test_there_is_one_style():
     assert own.search("from rich.progress import BarColumn, Progress") and own.search('console.status("x")')
 
 
+def test_every_benchmark_shows_that_it_works():
+    """All of them take more than two seconds; those that run jobs have a row for each."""
+    files = {file: file.read_text(encoding="utf-8") for file in (ROOT / "benchmarks").rglob("*.py")}
+    run = {file: text for file, text in files.items() if '__name__ == "__main__"' in text}
+    shows = re.compile(r"from ssp_env\.cli\.progress import|import .*run_jobs")
+    assert len(run) > 15
+    assert [file.name for file, text in run.items() if not shows.search(text)] == []
+
+
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TERM": "xterm"}
 # Every way of working with recorded games, and what else reads or writes much.
 COMMANDS = {

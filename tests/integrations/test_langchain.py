@@ -5,7 +5,7 @@ import doctest
 
 import pytest
 
-pytest.importorskip("langchain_core", reason="needs langchain-core: pip install 'ssp-env[langchain]'")
+pytest.importorskip("langchain_core", reason="needs langchain-core: make adapters")
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("langchain_tests", reason="needs langchain-tests: pip install langchain-tests")
+pytest.importorskip("langchain_tests", reason="needs langchain-tests: make adapters")
 
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 

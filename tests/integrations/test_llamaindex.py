@@ -5,7 +5,7 @@ import doctest
 
 import pytest
 
-pytest.importorskip("llama_index.core", reason="needs llama-index-core: pip install 'ssp-env[llamaindex]'")
+pytest.importorskip("llama_index.core", reason="needs llama-index-core: make adapters")
 
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, TextNode
