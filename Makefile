@@ -95,7 +95,7 @@ adapters: $(ADAPTERS:%=adapter-%) nemo-gym openrlhf exports
 .PHONY: $(ADAPTERS:%=adapter-%) adapter-nemo_gym nemo-gym openrlhf adapter-openrlhf exports
 $(ADAPTERS:%=adapter-%) adapter-nemo_gym: adapter-%: $(VENV)/adapters/%/.installed
 	@echo "== Testing the adapter for $*"
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)/adapters/$*/bin/python -m pytest tests/integrations/test_$**.py $(BLOCKS) -k $* $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(VENV)/adapters/$*/bin/python -m pytest -p no:asyncio tests/integrations/test_$**.py $(BLOCKS) -k $* $(ARGS)
 
 # NeMo-Gym needs Python 3.12, whatever .venv has; pyenv may have it without offering it.
 PYTHON312 ?= $(shell python3.12 -c 'import sys; print(sys.executable)' 2>/dev/null || ls $(HOME)/.pyenv/versions/3.12.*/bin/python 2>/dev/null)
