@@ -57,7 +57,8 @@ def run_jobs(
     Args:
         jobs: The jobs.
         processes: Number of jobs that run at a time.
-        console: Shows a row for each job that runs; a line every minute where it is no terminal.
+        console: Shows a row for each job that runs; without a terminal, at most a line a minute, and none
+            twice.
         progress: Says how far a running job is.
         keep_going: Start the other jobs although one has failed.
 
@@ -93,13 +94,14 @@ def run_jobs(
 
 
 class _Rows:
-    """A bar of how many jobs are done, and a row for each that runs; a line where there is no terminal."""
+    """A bar of how many jobs are done, and a row for each that runs; without a terminal, lines."""
 
     def __init__(self, jobs: int, console: Console) -> None:
         self._jobs, self._console = jobs, console
         self._bar = progress_bar(console=console)
         self._done = self._bar.add_task("runs done", total=jobs)
         self._running: list[TaskID] = []
+        self._said = ""
 
     def __enter__(self) -> _Rows:
         self._bar.start()
@@ -112,7 +114,9 @@ class _Rows:
         """Say how many jobs are done and how far the others are."""
         if not self._console.is_terminal:
             line = " | ".join([f"{done}/{self._jobs} done", *running])
-            self._console.print(line, highlight=False, soft_wrap=True)
+            if line != self._said:
+                self._console.print(line, highlight=False, soft_wrap=True)
+            self._said = line
             return
         self._bar.update(self._done, completed=done)
         while len(self._running) > len(running):

@@ -3,10 +3,13 @@
 import hashlib
 import json
 from dataclasses import asdict
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from baselines.runs import jobs
 from baselines.runs.jobs import Job, JobFailed, run_jobs
 from baselines.suite.entries import OURS, Entry, read_entry
 from baselines.suite.leaderboard import _curve, draw, markdown, rows
@@ -409,15 +412,23 @@ def test_verify_leaves_nothing_behind_that_the_next_one_would_read(tmp_path, mon
 
 
 def test_a_job_that_fails_does_not_keep_the_others_from_running(tmp_path):
-    from rich.console import Console
-
-    jobs = [
+    both = [
         Job("bad", fails, ("bad",), tmp_path / "bad.log"),
         Job("good", writes, (tmp_path / "good",), tmp_path / "good.log"),
     ]
     with pytest.raises(JobFailed, match="bad ended with an error"):
-        run_jobs(jobs, 1, Console(quiet=True), keep_going=True)
+        run_jobs(both, 1, Console(quiet=True), keep_going=True)
     assert (tmp_path / "good").read_text() == "done"
+
+
+def test_without_a_terminal_nothing_is_said_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "PLAIN_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(jobs, "POLL_SECONDS", 0.001)
+    console = Console(file=StringIO(), width=100)
+    run_jobs([Job("good", writes, (tmp_path / "good",), tmp_path / "good.log")], 1, console)
+    lines = console.file.getvalue().splitlines()
+    assert lines[0] == "0/1 done | good"
+    assert len(lines) == len(set(lines)) <= 2
 
 
 @pytest.mark.parametrize(
