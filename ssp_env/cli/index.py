@@ -81,18 +81,18 @@ Exact = Annotated[
     bool, typer.Option(help="Rank every passage that has any word of a query, however long that takes.")
 ]
 EagerUpTo = Annotated[
-    int,
+    int | None,
     typer.Option(
-        help="Compute what every word adds to every score beforehand, if there are at most so many "
-        "passages: searches are faster and rank every passage; building takes 50 bytes per word.",
+        help="Compute scores beforehand, as with --eager-memory, if there are at most so many "
+        "passages, whatever memory that takes.",
         min=0,
     ),
 ]
 EagerMemory = Annotated[
     float | None,
     typer.Option(
-        help="The same by memory instead of passages: if it takes at most so many gigabytes while the "
-        "index is built.",
+        help="Compute what every word adds to every score beforehand, if that takes at most so many "
+        "gigabytes, by default 1: every passage is ranked then, and long queries are faster.",
         min=0,
     ),
 ]
@@ -121,7 +121,7 @@ def build(
     title_boost: TitleBoost = 1.0,
     one_field: OneField = False,
     exact: Exact = False,
-    eager_up_to: EagerUpTo = BM25Settings.eager_up_to,
+    eager_up_to: EagerUpTo = None,
     eager_memory: EagerMemory = None,
     processes: Processes = None,
     shards: Shards = None,

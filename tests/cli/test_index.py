@@ -74,7 +74,7 @@ def test_for_which_corpora_scores_are_computed_beforehand_can_be_chosen(ssp, tmp
     assert "ranking          bm25 eager" in ssp("index", "build", corpus, "--out", tmp_path / "a")[1].out
     shown = ssp("index", "build", corpus, "--out", tmp_path / "b", "--eager-up-to", 29)[1].out
     assert "ranking          bm25 tantivy" in shown and "eager_up_to      29" in shown
-    shown = ssp("index", "build", corpus, "--out", tmp_path / "c", "--eager-memory", 0.00001)[1].out
+    shown = ssp("index", "build", corpus, "--out", tmp_path / "c", "--eager-memory", 0.000001)[1].out
     assert "ranking          bm25 tantivy" in shown
     shown = ssp("index", "build", corpus, "--out", tmp_path / "d", "--eager-memory", 0.1)[1].out
     assert "ranking          bm25 eager" in shown

@@ -39,8 +39,6 @@ _REPORT = 1_000
 _PROGRESS_FILE = "progress.json"
 _LOCK_FILE = "lock"
 FIRST_FILE = "passages-1.bin"
-_EAGER_BYTES = 14
-"""Memory that scores need while they are computed, per byte of text; 12.5 to 13.7 were measured."""
 
 
 class BusyIndexError(IndexDirectoryError):
@@ -80,7 +78,8 @@ def build_index(
         source: Names the corpus and its version; only a build of the same source is resumed, and with None
             nothing is: what an interrupted build has made is removed.
         eager_memory: Bytes of memory that scores may need while they are computed beforehand; takes the place
-            of `settings.eager_up_to`, which becomes the number of such passages that need as many.
+            of `settings.eager_up_to`, which becomes the number of such passages that need as many. 1 GB if
+            both are None.
         processes: Processes that count words if scores are computed beforehand, and threads that compute
             them. With more than one, words are counted while passages are read if these come in the order of
             their ids. The index is the same whatever their number.
@@ -138,16 +137,11 @@ def _build(
     counter: BlockCounter,
     progress: Progress,
 ) -> Manifest:
-    def fitted(count: int, size: int) -> BM25Settings:
-        if eager_memory is None:
-            return settings
-        return replace(settings, eager_up_to=eager_memory * count // (_EAGER_BYTES * size))
-
     wanted = str(settings) if eager_memory is None else f"{settings} eager_memory={eager_memory}"
     order = workshop / "order-1.bin"
-    early = counter.early(order, lambda count, size: fitted(count, size).is_eager(count))
+    early = counter.early(order, lambda *corpus: settings.fitted(*corpus, eager_memory).is_eager(corpus[0]))
     read = ingest(passages, workshop, Reading(source, wanted), progress, early)
-    settings = fitted(read.passages, read.bytes)
+    settings = settings.fitted(read.passages, read.bytes, eager_memory)
     files = PassageFiles([workshop / FIRST_FILE])
     ranking = settings.ranking(read.passages)
     manifest = Manifest(1, ranking, settings, source or "passages", read.passages, read.corpus, {})

@@ -21,7 +21,7 @@ from ssp_env.search.bm25.directory import CorpusDigest, IndexDirectoryError, rea
 from ssp_env.search.bm25.eager_index import EagerIndex
 from ssp_env.search.bm25.eager_scores import compute_scores, open_scores
 from ssp_env.search.bm25.integrity import RankingCheck
-from ssp_env.search.bm25.passage_file import StoredPassages
+from ssp_env.search.bm25.passage_file import StoredPassages, stored_bytes
 from ssp_env.search.bm25.term_index import TermIndex, index_terms, open_terms
 from ssp_env.search.bm25.terms import TOKENIZATION, BM25Settings
 from ssp_env.search.engine import check_corpus, check_search, passages_by_id, sample_passages
@@ -58,7 +58,8 @@ class BM25Engine:
             passage with any of the words is ranked. With more postings, only passages with one of the rare
             words of the query are ranked, with the same scores. None always ranks every passage.
         eager_up_to: Most passages of a corpus whose scores are computed when it is indexed, which makes
-            searches fast and ranks every passage; not with `all_words_first`. The scores of larger corpora
+            searches fast and ranks every passage; not with `all_words_first`. None, the default, stands for
+            so many as take 1 GB to compute, about 450,000 passages of 550 bytes. The scores of larger corpora
             are computed when a query comes, with lengths of texts rounded to a byte.
         tokenization: How texts become words. 1 is that of earlier versions, which neither folded texts nor
             found words in scripts without spaces.
@@ -91,7 +92,7 @@ class BM25Engine:
         all_words_first: bool = False,
         title_boost: float = 1.0,
         prune_above: int | None = 50_000,
-        eager_up_to: int = 150_000,
+        eager_up_to: int | None = None,
         tokenization: int = TOKENIZATION,
         one_field: bool = False,
     ) -> None:
@@ -110,6 +111,7 @@ class BM25Engine:
             return
         corpus = sorted(passages, key=attrgetter("id"))
         check_corpus(corpus)
+        settings = settings.fitted(len(corpus), stored_bytes(corpus))
         self._settings, self._passages = settings, corpus
         if settings.is_eager(len(corpus)):
             self._index = EagerIndex(*compute_scores(corpus, settings), settings, corpus)
@@ -211,6 +213,8 @@ def _directory_of(passages: Iterable[Passage], path: Path, settings: BM25Setting
         found = read_manifest(path)
         # An index with words of an earlier version is opened as it is; `_open` says so.
         settings = replace(settings, tokenization=found.settings.tokenization)
+        if settings.eager_up_to is None:
+            settings = replace(settings, eager_up_to=found.settings.eager_up_to)
         same = found.fingerprint == _fingerprint(passages, settings)
     except IndexDirectoryError:
         same = False

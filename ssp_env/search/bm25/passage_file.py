@@ -70,6 +70,18 @@ class PassageWriter(AbstractContextManager["PassageWriter"]):
         self._file.close()
 
 
+def stored_bytes(passages: Iterable[Passage]) -> int:
+    """Return the size of a file of these passages."""
+    return sum(
+        _HEADER.size
+        + sum(
+            len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+            for text in (passage.id, passage.title, passage.text)
+        )
+        for passage in passages
+    )
+
+
 class PassageFiles:
     """Files of passages as one sequence of bytes; a passage is known by the position of its first byte.
 

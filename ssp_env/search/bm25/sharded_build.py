@@ -41,7 +41,7 @@ def build_shards(
     """Build the index directories `shard-1-of-4` and so on in the directory `path`.
 
     Scores are computed beforehand, whatever the size of the corpus: they are those of an index with
-    `eager_up_to` of at least all passages. Memory is that of one shard, about 50 bytes per word, and of all
+    `eager_up_to` of at least all passages. Memory is that of one shard, about 15 bytes per word, and of all
     distinct words; the disk holds the texts twice while this runs.
 
     Args:
@@ -65,7 +65,7 @@ def build_shards(
         read = ingest(passages, workshop, start, progress)
         if read.passages < shards:
             raise ValueError(f"expected a passage or more for each of {shards} shards, got {read.passages}")
-        settings = replace(settings, eager_up_to=max(settings.eager_up_to, read.passages))
+        settings = replace(settings, eager_up_to=max(settings.eager_up_to or 0, read.passages))
         files, order = PassageFiles([workshop / FIRST_FILE]), workshop / "order.bin"
         write_order(files, order, workshop, read.passages, progress)
         build = _Build(workshop, StoredPassages(files, order), shards, settings, read, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from math import isfinite
 
@@ -22,6 +22,12 @@ TOKENIZER = "ssp_words"
 MIN_HEAP_BYTES = 15_000_000
 """The least memory that tantivy accepts for the heap of a writer."""
 MAX_HEAP_BYTES = 1_000_000_000
+EAGER_MEMORY = 1_000_000_000
+"""Memory in which scores are computed beforehand unless something else is said."""
+EAGER_BYTES = 4
+"""Memory that scores need while they are computed, per byte of stored text; 3.2 were measured."""
+_FINGERPRINTED = 150_000
+"""What fingerprints say in place of `eager_up_to`, whose default it was: alone it changes no ranking."""
 
 _MAX_TERM_BYTES = 255
 
@@ -44,7 +50,7 @@ class BM25Settings:
     all_words_first: bool = False
     title_boost: float = 1.0
     prune_above: int | None = 50_000
-    eager_up_to: int = 150_000
+    eager_up_to: int | None = None
     tokenization: int = TOKENIZATION
     one_field: bool = False
 
@@ -62,20 +68,35 @@ class BM25Settings:
             raise TypeError(f"prune_above must be a whole number or None, got {self.prune_above!r}")
         if self.prune_above is not None and self.prune_above < 0:
             raise ValueError(f"prune_above must be 0 or more, got {self.prune_above}")
-        if type(self.eager_up_to) is not int:
-            raise TypeError(f"eager_up_to must be a whole number, got {self.eager_up_to!r}")
-        if self.eager_up_to < 0:
+        if self.eager_up_to is not None and type(self.eager_up_to) is not int:
+            raise TypeError(f"eager_up_to must be a whole number or None, got {self.eager_up_to!r}")
+        if self.eager_up_to is not None and self.eager_up_to < 0:
             raise ValueError(f"eager_up_to must be 0 or more, got {self.eager_up_to}")
         if self.tokenization not in range(1, TOKENIZATION + 1):
             raise ValueError(f"tokenization must be from 1 to {TOKENIZATION}, got {self.tokenization!r}")
 
+    def fitted(self, passages: int, size: int, memory: int | None = None) -> BM25Settings:
+        """Return the settings with a number of passages in place of the memory that scores may take.
+
+        Args:
+            passages: Size of the corpus.
+            size: Bytes of its stored passages.
+            memory: Takes the place of `eager_up_to`; `EAGER_MEMORY` if both are None.
+        """
+        if memory is None and self.eager_up_to is not None:
+            return self
+        memory = EAGER_MEMORY if memory is None else memory
+        return replace(self, eager_up_to=memory * passages // (EAGER_BYTES * max(1, size)))
+
     def is_eager(self, passages: int) -> bool:
-        """Return whether a corpus of this size gets its scores when it is indexed."""
-        return passages <= self.eager_up_to and not self.all_words_first
+        """Return whether a corpus of this size gets its scores when it is indexed; see `fitted`."""
+        return passages <= (self.eager_up_to or 0) and not self.all_words_first
 
     def ranking(self, passages: int) -> str:
         """Return what decides the ranking of a corpus of this size, besides the corpus."""
-        return f"{EAGER if self.is_eager(passages) else TERM_INDEX} {self}"
+        return (
+            f"{EAGER if self.is_eager(passages) else TERM_INDEX} {replace(self, eager_up_to=_FINGERPRINTED)}"
+        )
 
     def __str__(self) -> str:
         values = asdict(self)

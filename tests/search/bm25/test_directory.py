@@ -84,7 +84,7 @@ def test_scores_are_computed_beforehand_if_they_fit_into_the_memory_given(tmp_pa
     manifest = build_index(pages, tmp_path / "index", source=None, eager_memory=memory)
     assert manifest.settings.is_eager(manifest.passages) == eager
     size = sum((tmp_path / "index" / name).stat().st_size for name in manifest.passage_files)
-    assert manifest.settings.eager_up_to == memory * len(pages) // (14 * size)
+    assert manifest.settings.eager_up_to == memory * len(pages) // (4 * size)
     found = BM25Engine.open(tmp_path / "index").search(questions(10), 5)
     assert found == in_memory(1000, 1000 * eager).search(questions(10), 5)
 
