@@ -227,6 +227,9 @@ ENGINES = {
     "pyserini": Engine("pyserini", build_pyserini, open_pyserini),
 }
 
+MOST_PASSAGES = {"rank_bm25": 100_000}
+"""Sizes above which an engine is left out, because a single query takes seconds."""
+
 DISTRIBUTIONS = {
     "ssp-env": "tantivy",
     "bm25s": "bm25s",
