@@ -139,7 +139,9 @@ def _build(
 ) -> Manifest:
     wanted = str(settings) if eager_memory is None else f"{settings} eager_memory={eager_memory}"
     order = workshop / "order-1.bin"
-    early = counter.early(order, lambda *corpus: settings.fitted(*corpus, eager_memory).is_eager(corpus[0]))
+    early = counter.early(
+        order, lambda count, size: settings.fitted(count, size, eager_memory).is_eager(count)
+    )
     read = ingest(passages, workshop, Reading(source, wanted), progress, early)
     settings = settings.fitted(read.passages, read.bytes, eager_memory)
     files = PassageFiles([workshop / FIRST_FILE])
