@@ -36,7 +36,10 @@ BRIEF_MODEL = (
     "--steps 1 --attempts 2 --set answers=1 --set source.worlds=1 --set rollout.max_new_tokens=4 "
     "--set warm_start.cloning_steps=1 --set warm_start.cloning_games=1 --set evaluation.questions=1"
 )
-DRY = "--preset smoke --dry-run"
+DRY = (
+    "--preset smoke --dry-run --rule max_tokens=8 --set answers=2 --set evaluation.questions=2 "
+    "--set warm_start.lookup_sequences=1 --set warm_start.cloning_games=1"
+)
 
 MODEL = "a model that babbles stands in for SmolLM2"
 FEW = "--max-new-tokens 4 --max-turns 2"
@@ -71,9 +74,9 @@ RULES = (
     Rule("ssp eval smollm2.*--games", MODEL, added=f"{FEW} --games 1 --known 1"),
     Rule("ssp eval smollm2", MODEL, added=FEW),
     Rule("ssp play.*smollm2", MODEL, added=f"{FEW} --games 1"),
-    Rule("ssp eval runs.*--games", MINUTES, added="--games 1 --known 1"),
+    Rule("ssp eval runs.*--games", MINUTES, added="--games 1 --known 1 --rule max_tokens=8"),
     Rule("ssp eval runs", MINUTES, added="--known 3"),
-    Rule("ssp league.*(--run|--proposer)", MINUTES, added="--games 4"),
+    Rule("ssp league --run", MINUTES, added="--games 4"),
     Rule("--preset smollm2.*--name solver", MODEL, added=BRIEF_MODEL),
     Rule("--preset smollm2", MODEL, added=f"{BRIEF_MODEL} --dry-run"),
     Rule("--preset (qwen2.5-7b-paper|search-r1)", GPU, added="--dry-run"),
