@@ -30,7 +30,8 @@ help:
 	@echo "make parity       compare with TRL, verl, torchmetrics and rliable, and play games inside TRL and verl, in .venv/parity"
 	@echo "make adapters     run what plugs the game into other frameworks with the real ones, each in .venv/adapters/NAME;"
 	@echo "                  and open exported games with the tools that they are for"
-	@echo "make examples     run what learns with SB3, TorchRL, Tianshou and RLlib, each from .venv/examples/NAME (minutes)"
+	@echo "make examples     run what learns with SB3, TorchRL, Tianshou and RLlib, each from .venv/examples/NAME,"
+	@echo "                  and the slow examples without libraries; minutes"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make grid         the official PettingZoo tests on PettingZoo 1.25, 1.26 and 1.27 (minutes)"
 	@echo "make gpu-check    compare this machine's GPU with its CPU, and time it; TORCH=cuda (minutes)"
@@ -120,7 +121,12 @@ exports: $(VENV)/adapters/exports/.installed
 
 EXAMPLES := sb3 torchrl tianshou rllib
 
-examples: $(EXAMPLES:%=example-%)
+examples: $(EXAMPLES:%=example-%) example-output
+
+.PHONY: example-output
+example-output: $(VENV)/.dev
+	@echo "== Running the examples that take a minute, and comparing what they print"
+	SSP_EXAMPLES=1 $(BIN)/pytest tests/examples/test_examples.py -k stands_beside $(ARGS)
 
 # Tianshou, and what RLlib imports, need Python 3.11.
 .PHONY: $(EXAMPLES:%=example-%)

@@ -1,6 +1,7 @@
 """The examples do what they say they show."""
 
 import importlib.util
+import os
 import runpy
 
 import numpy as np
@@ -31,8 +32,10 @@ def test_a_table_of_nine_numbers_learns_to_search_in_worlds_it_has_not_seen():
     assert np.array_equal(TABULAR.train(60, worlds=20), TABULAR.train(60, worlds=20))
 
 
-@pytest.mark.parametrize("name", ["own_agent", "search_tool"])
+@pytest.mark.parametrize("name", ["own_agent", "search_tool", "memorising", "tabular_reinforce"])
 def test_an_example_prints_what_stands_beside_it(name, capsys):
+    if name in ("memorising", "tabular_reinforce") and "SSP_EXAMPLES" not in os.environ:
+        pytest.skip("takes a minute: make examples")
     runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
     shown = (ROOT / "examples" / "README.md").read_text().partition(f"$ python examples/{name}.py\n")[2]
     assert capsys.readouterr().out == shown.partition("```")[0] != ""
