@@ -92,7 +92,7 @@ EagerMemory = Annotated[
     float | None,
     typer.Option(
         help="Compute what every word adds to every score beforehand, if that takes at most so many "
-        "gigabytes, by default 1: every passage is ranked then, and long queries are faster.",
+        "gigabytes, by default 1.5: every passage is ranked then, and long queries are faster.",
         min=0,
     ),
 ]

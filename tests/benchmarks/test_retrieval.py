@@ -161,7 +161,7 @@ def test_speed_measures_every_engine_asked_for(tmp_path):
 
 
 def test_figures_far_behind_the_best_of_the_same_kind_are_marked():
-    figures = dict.fromkeys([*retrieval_speed.COMPARED, "found@10"], 100.0)
+    figures = dict.fromkeys([*retrieval_speed.COMPARED, "found@10", "disk MB"], 100.0)
     rows = [
         {"passages": 200, "engine": "one", **figures},
         {
@@ -173,11 +173,19 @@ def test_figures_far_behind_the_best_of_the_same_kind_are_marked():
             "batched per cpu s": 50.0,
         },
         {"passages": 200, "engine": "two, ids alone", **figures, "p50 cpu ms": 1.0},
+        {
+            "passages": 200,
+            "engine": "rank_bm25",
+            **figures,
+            "p50 cpu ms": 1.0,
+            "build cpu s": 0.1,
+            "disk MB": 0.0,
+        },
         {"passages": 300, "engine": "one", **figures, "p50 cpu ms": 1.0},
         {"passages": 200, "engine": "absent"},
     ]
     found = [retrieval_speed.behind(row, rows) for row in rows]
-    assert found == [{}, {"p95 cpu ms": 1.2, "batched per cpu s": 2.0}, {}, {}, {}]
+    assert found == [{}, {"p95 cpu ms": 1.2, "batched per cpu s": 2.0}, {}, {}, {}, {}]
 
 
 def test_an_unknown_engine_is_named():

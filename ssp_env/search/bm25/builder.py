@@ -78,7 +78,7 @@ def build_index(
         source: Names the corpus and its version; only a build of the same source is resumed, and with None
             nothing is: what an interrupted build has made is removed.
         eager_memory: Bytes of memory that scores may need while they are computed beforehand; takes the place
-            of `settings.eager_up_to`, which becomes the number of such passages that need as many. 1 GB if
+            of `settings.eager_up_to`, which becomes the number of such passages that need as many. 1.5 GB if
             both are None.
         processes: Processes that count words if scores are computed beforehand, and threads that compute
             them. With more than one, words are counted while passages are read if these come in the order of

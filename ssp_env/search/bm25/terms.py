@@ -22,7 +22,7 @@ TOKENIZER = "ssp_words"
 MIN_HEAP_BYTES = 15_000_000
 """The least memory that tantivy accepts for the heap of a writer."""
 MAX_HEAP_BYTES = 1_000_000_000
-EAGER_MEMORY = 1_000_000_000
+EAGER_MEMORY = 1_500_000_000
 """Memory in which scores are computed beforehand unless something else is said."""
 EAGER_BYTES = 4
 """Memory that scores need while they are computed, per byte of stored text; 3.2 were measured."""
