@@ -68,7 +68,9 @@ def in_place(example):
 
 def in_a_process(example):
     """Run it where the warnings of other people's libraries are no errors."""
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    # Paths of the Makefile are relative to the root, and the example runs in a folder of its own.
+    given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    path = os.pathsep.join([str(ROOT), *(str(ROOT / folder) for folder in given)])
     environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", example]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
