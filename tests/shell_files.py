@@ -68,7 +68,7 @@ SUPPLIED: Mapping[str, Mapping[str, str]] = {
         "two.toml": "block: policies",
         "files.toml": "block: heldout",
         "short.toml": "block: cloning_steps",
-        "known.toml": "block: known_questions",
+        "known.toml": "block: importance_cap",
         "my_algorithms.py": "block: def advantages",
         "path/to/model": "model",
         "Qwen2.5-7B-Instruct": "model",

@@ -62,9 +62,9 @@ def fold(ids: Tensor, attention: Tensor, worth: int) -> Folded:
     >>> folded.ids.tolist(), folded.positions.tolist(), folded.places.tolist()
     ([[7, 8, 1, 2]], [[0, 1, 2, 2]], [[0, 1, 2], [0, 1, 3]])
     """
-    lengths = attention.sum(1).tolist()
-    tokens = [row[:length] for row, length in zip(ids.cpu().numpy(), lengths, strict=True)]
-    bins = _pack(_trees(tokens, alike(ids, lengths), worth))
+    lengths, given = attention.sum(1).tolist(), ids.cpu()
+    tokens = [row[:length] for row, length in zip(given.numpy(), lengths, strict=True)]
+    bins = _pack(_trees(tokens, alike(given, lengths), worth))
     width = max(sum(tree.size for tree in trees) for trees in bins)
     folded, positions = (np.zeros((len(bins), width), np.int64) for _ in range(2))
     # What is padding sees itself, because a softmax over nothing is not a number.
