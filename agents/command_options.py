@@ -87,7 +87,7 @@ def player_options(
     if prompts and prompts not in PROMPT_STYLES:
         raise ValueError(f"--prompts must be one of {', '.join(PROMPT_STYLES)}, got {prompts!r}")
     return PlayerOptions(
-        prompts=cast("Prompts", prompts) if prompts else None, protocol=rules.get("protocol", "default"),
+        prompts=cast("Prompts", prompts) if prompts else None, protocol=rules.get("protocol"),
         api_key_variable=api_key_variable, concurrency=concurrency, **{"labels": OPTION_OF_ROLE, **others},
     )  # fmt: skip
 

@@ -115,7 +115,7 @@ def play(
         ledger = _ledger(names, prices, max_cost)
         options = player_options(prompts, given, api_key_variable, concurrency, ledger=ledger)
         players = _cast(names, scenario.rules.prompts, options, **sampling)
-    scenario = scenario.with_prompts(players.prompts)
+    scenario = players.in_scenario(scenario)
     console = Console()
     _print_opening(console, names, f"{scenario.description}; seed {seed}")
     try:

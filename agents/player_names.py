@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from agents.sampling_params import ENDPOINT_MAX_NEW_TOKENS, LOCAL_MAX_NEW_TOKENS, SamplingParams
 from agents.scripted import SCRIPTED
-from ssp_env.game import PROTOCOLS, Protocol
+from ssp_env.game import PROTOCOLS
 from ssp_env.game.prompts import PROMPT_STYLES
 from ssp_env.objects import is_object_name, load_object
 from ssp_env.play import AnyAgent, AnyAsyncAgent, AnyPlayer, as_agent
@@ -44,7 +44,7 @@ class PlayerOptions:
     Attributes:
         sampling: How language models sample.
         prompts: Prompt style they should read; the one that suits each of them if None.
-        protocol: Name of the protocol of games that are not terse.
+        protocol: Name of the protocol they should speak; the one that suits each of them if None.
         api_key_variable: Environment variable with the key of chat endpoints.
         concurrency: Most requests that a chat endpoint gets at a time.
         ledger: Where the usage of all chat endpoints is added up; each has one of its own if None.
@@ -54,7 +54,7 @@ class PlayerOptions:
 
     sampling: SamplingParams = SamplingParams()  # noqa: RUF009 - frozen
     prompts: Prompts | None = None
-    protocol: str = "default"
+    protocol: str | None = None
     api_key_variable: str = "OPENAI_API_KEY"
     concurrency: int = 16
     ledger: Ledger | None = None
@@ -64,9 +64,9 @@ class PlayerOptions:
         """Return how error messages name the player of a role."""
         return self.labels.get(role, role)
 
-    def protocol_for(self, prompts: Prompts) -> Protocol:
-        """Return the protocol of games with prompts of that style."""
-        return PROTOCOLS["terse" if prompts == "terse" else self.protocol]
+    def protocol_for(self, prompts: Prompts) -> str:
+        """Return the name of the protocol that suits players who read prompts of that style."""
+        return self.protocol or ("terse" if prompts == "terse" else "default")
 
 
 class MadePlayer(NamedTuple):
@@ -77,12 +77,16 @@ class MadePlayer(NamedTuple):
         prompts: Prompt style it reads; None if it reads whatever the others read.
         model: Its model, by the name it has where it runs; empty if the player's own name is as good.
         back_end: What runs the model.
+        protocol: Name of the protocol it speaks; empty if it speaks whatever the others speak.
+        reads_terse_pages_only: Whether it knows no words but those of terse worlds.
     """
 
     player: AnyAgent | AnyAsyncAgent
     prompts: Prompts | None
     model: str = ""
     back_end: str = "transformers"
+    protocol: str = ""
+    reads_terse_pages_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,8 @@ def player_by_name(role: str, name: str, options: PlayerOptions) -> MadePlayer:
     from agents import smollm2
 
     if name == SMOLLM2:
-        return language_model(*smollm2.load(), "few_shot", options)
+        model, tokenizer = smollm2.load()
+        return language_model(model, tokenizer, _reading(None, tokenizer, options, "few_shot"), options)
     prefix, colon, rest = name.partition(":")
     if colon and prefix in BACK_ENDS:
         return BACK_ENDS[prefix].make(rest, options)
@@ -252,32 +257,78 @@ def _part_of_run(folder: Path, part: str) -> tuple[Path, str]:
 
 
 def _is_run(folder: Path) -> bool:
+    return bool(_config_of_run(folder))
+
+
+def _config_of_run(folder: Path) -> dict[str, Any]:
+    """Return what a training run was configured with; nothing if the folder is not that of a run."""
     try:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError):
-        return False
+        return {}
     # Models have a config.json too, which names their architecture instead.
-    return isinstance(config, dict) and {"preset", "game", "warm_start"} <= config.keys()
+    is_run = isinstance(config, dict) and {"preset", "game", "warm_start"} <= config.keys()
+    return config if is_run else {}
+
+
+class Reading(NamedTuple):
+    """How a language model is shown a game.
+
+    Attributes:
+        prompts: Prompt style.
+        protocol: Name of the protocol.
+        rendering: How messages become text.
+    """
+
+    prompts: Prompts
+    protocol: str
+    rendering: Rendering
+
+
+def _reading(
+    folder: Path | None,
+    tokenizer: PreTrainedTokenizerBase,
+    options: PlayerOptions,
+    suits: Prompts | None = None,
+) -> Reading:
+    """Return how a model is shown a game: as in its training run, if it is of one, unless options differ.
+
+    Args:
+        folder: The model's folder; those of a run lie within the run's.
+        tokenizer: Its tokenizer.
+        options: What players are told.
+        suits: The style that suits it best; instructions if it has a chat template, if None.
+    """
+    outer = () if folder is None else (folder, *folder.absolute().parents[:2])
+    run = next(filter(None, map(_config_of_run, outer)), {})
+    trained, rendering = run.get("game", {}), run.get("rollout", {}).get("rendering", "auto")
+    # Models without a chat template know no instructions.
+    suits = trained.get("prompts") or suits or ("english" if tokenizer.chat_template else "few_shot")
+    prompts = options.prompts or suits
+    if prompts == trained.get("prompts"):
+        options = replace(options, protocol=options.protocol or trained.get("protocol"))
+    if rendering == "auto" or prompts != trained.get("prompts"):
+        rendering = "chat" if prompts == "english" else "plain"
+    return Reading(prompts, options.protocol_for(prompts), rendering)
 
 
 # -- models in this process ------------------------------------------------------------------------------
 
 
 def language_model(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, suits: Prompts, options: PlayerOptions
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reading: Reading, options: PlayerOptions
 ) -> MadePlayer:
-    """Make a player of a language model of transformers; `suits` is the prompt style that suits it best."""
+    """Make a player of a language model of transformers."""
     from agents.transformers_agent import TransformersAgent
 
-    prompts = options.prompts or suits
     player = TransformersAgent(
         model,
         tokenizer,
-        protocol=options.protocol_for(prompts),
-        rendering=_rendering(prompts),
+        protocol=PROTOCOLS[reading.protocol],
+        rendering=reading.rendering,
         sampling=options.sampling,
     )
-    return MadePlayer(player, prompts)
+    return MadePlayer(player, reading.prompts, protocol=reading.protocol)
 
 
 def _checkpoint(folder: Path, options: PlayerOptions) -> MadePlayer:
@@ -297,23 +348,14 @@ def _checkpoint(folder: Path, options: PlayerOptions) -> MadePlayer:
     if "</search>" in tokenizer.get_vocab() and tokenizer.chat_template is None:
         sampling = options.sampling
         policy = TinyPolicy(*tiny_model.load(folder), temperature=sampling.temperature, seed=sampling.seed)
-        return MadePlayer(policy, "terse")
+        return MadePlayer(policy, "terse", reads_terse_pages_only=True)
     if tokenizer.chat_template is None and options.prompts == "english":
         raise ValueError(
             f"the tokenizer in {str(folder)!r} has no chat template, which english prompts need: choose "
             "--prompts few_shot, or set tokenizer.chat_template and save the tokenizer again"
         )
     model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
-    return language_model(model, tokenizer, _suitable(tokenizer), options)
-
-
-def _suitable(tokenizer: PreTrainedTokenizerBase) -> Prompts:
-    """Models without a chat template know no instructions."""
-    return "english" if tokenizer.chat_template else "few_shot"
-
-
-def _rendering(prompts: Prompts) -> Rendering:
-    return "chat" if prompts == "english" else "plain"
+    return language_model(model, tokenizer, _reading(folder, tokenizer, options), options)
 
 
 def _shortened(names: Sequence[str], most: int = 5) -> str:
@@ -343,8 +385,8 @@ def _chat_player(name: str, options: PlayerOptions) -> MadePlayer:
     )
     prompts = options.prompts or "english"
     protocol = options.protocol_for(prompts)
-    player = ChatEndpointAgent(model, client, protocol=protocol, sampling=options.sampling)
-    return MadePlayer(player, prompts, model, "chat")
+    player = ChatEndpointAgent(model, client, protocol=PROTOCOLS[protocol], sampling=options.sampling)
+    return MadePlayer(player, prompts, model, "chat", protocol)
 
 
 VLLM_FORM = (
@@ -378,17 +420,13 @@ def _vllm_player(rest: str, options: PlayerOptions) -> MadePlayer:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
-    prompts = options.prompts or _suitable(tokenizer)
-    rendering, protocol = _rendering(prompts), options.protocol_for(prompts)
+    prompts, protocol, rendering = _reading(where, tokenizer, options)
+    told: dict[str, Any] = {"protocol": PROTOCOLS[protocol], "rendering": rendering}
     if addresses:
-        served = VLLMServerAgent(
-            addresses, tokenizer, sampling=options.sampling, protocol=protocol, rendering=rendering
-        )
-        return MadePlayer(served, prompts, model or where.name, "vllm")
-    engine = VLLMEngineAgent(
-        where, tokenizer, sampling=options.sampling, protocol=protocol, rendering=rendering
-    )
-    return MadePlayer(engine, prompts, str(where), "vllm")
+        served = VLLMServerAgent(addresses, tokenizer, sampling=options.sampling, **told)
+        return MadePlayer(served, prompts, model or where.name, "vllm", protocol)
+    engine = VLLMEngineAgent(where, tokenizer, sampling=options.sampling, **told)
+    return MadePlayer(engine, prompts, str(where), "vllm", protocol)
 
 
 BACK_ENDS: Mapping[str, BackEnd] = {

@@ -11,7 +11,9 @@ from agents.human import HumanPlayer
 from agents.player_names import HUMAN, MadePlayer, PlayerOptions, Prompts, default_max_new_tokens
 from agents.sampling_params import DEFAULT_TEMPERATURE, SamplingParams
 from agents.scripted import SCRIPTED, scripted
+from ssp_env.game import PROTOCOLS
 from ssp_env.play import AnyPlayer
+from ssp_env.scenario import Scenario
 
 
 def names_by_role(proposer: str, solver: str, reader: str = "") -> dict[str, str]:
@@ -42,7 +44,8 @@ class Cast:
 
     All players of a game read prompts of one style. Scripted players and tiny policies read the terse one
     only, language models the one that suits them. Objects of your own read whatever the others read, unless
-    they have an attribute `prompts` with the name of the one style that they read.
+    they have an attribute `prompts` with the name of the one style that they read. A model of a training run
+    reads what it read there, and speaks that protocol.
 
     Args:
         players: Players by role, roles being the keys of `SCRIPTED`. A player is a name, see
@@ -56,6 +59,7 @@ class Cast:
 
     Attributes:
         prompts: Prompt style all players read.
+        protocol: Name of the protocol all players speak; empty if they speak any.
         players: The player of each role.
         sources: Model and back end of each role's player.
         people: The players that are people.
@@ -83,13 +87,14 @@ class Cast:
         self._options = options
         self._models: dict[tuple[str, str], MadePlayer] = {}
         made = {role: self._made(role, player) for role, player in players.items() if player != HUMAN}
-        styles = {
-            role: (player if isinstance(player := players[role], str) else type(player).__name__, one.prompts)
-            for role, one in made.items()
-            if one.prompts
+        shown = {
+            role: name if isinstance(name, str) else type(name).__name__ for role, name in players.items()
         }
-        self.prompts = _common_style(styles, options) or options.prompts or default_prompts
-        person = HumanPlayer(protocol=options.protocol_for(self.prompts))
+        named = {role: f"{options.label(role)} {shown[role]}" for role in made}
+        self.prompts = _common_style(named, made) or options.prompts or default_prompts
+        self.protocol = _common_protocol(named, made)
+        self._reads_terse_pages_only = any(one.reads_terse_pages_only for one in made.values())
+        person = HumanPlayer(protocol=PROTOCOLS[self.protocol or options.protocol_for(self.prompts)])
         self.people = [person] if len(made) < len(players) else []
         self.players = {role: made[role].player if role in made else person for role in players}
         self.sources = {
@@ -97,11 +102,28 @@ class Cast:
             for role, name in players.items()
         }
 
+    def in_scenario(self, scenario: Scenario) -> Scenario:
+        """Return a scenario under the prompts and the protocol of these players.
+
+        Raises:
+            ValueError: If a player reads the pages of terse worlds only, and there are others.
+        """
+        if self._reads_terse_pages_only and not scenario.is_terse:
+            raise ValueError(
+                "scripted players and tiny checkpoints can read terse worlds only: choose the world 'tiny', "
+                "or players that are language models, people or objects of your own"
+            )
+        scenario = scenario.with_prompts(self.prompts)
+        if self.protocol in ("", scenario.rules.protocol):
+            return scenario
+        return scenario.with_rules({"protocol": self.protocol})
+
     def _made(self, role: str, player: str | AnyPlayer) -> MadePlayer:
         if not isinstance(player, str):
             return player_names.own_player(player, role, self._options)
         if player in SCRIPTED[role]:
-            return MadePlayer(scripted(role, player, self._sampling.seed), "terse", player, "scripted")
+            made = scripted(role, player, self._sampling.seed)
+            return MadePlayer(made, "terse", player, "scripted", reads_terse_pages_only=True)
         # The folder of a run may hold a model for each role.
         by_role = player_names.has_model_by_role(Path(player))
         key = player, ("proposer" if role == "proposer" else "solver") if by_role else ""
@@ -113,17 +135,34 @@ class Cast:
         return self._models[key]
 
 
-def _common_style(styles: Mapping[str, tuple[str, Prompts]], options: PlayerOptions) -> Prompts | None:
+def _common_style(named: Mapping[str, str], made: Mapping[str, MadePlayer]) -> Prompts | None:
     """The one prompt style of players that have one; None if there are none."""
     # Backwards, so that an error names the first role of a style, which is one the user chose.
-    by_style = {style: f"{options.label(role)} {name}" for role, (name, style) in list(styles.items())[::-1]}
+    by_style = {made[role].prompts: role for role in list(made)[::-1] if made[role].prompts}
     if len(by_style) <= 1:
         return next(iter(by_style), None)
     if "terse" in by_style:
-        terse = by_style.pop("terse")
+        role = by_style.pop("terse")
+        others = ", ".join(named[other] for other in by_style.values())
+        if not made[role].reads_terse_pages_only:
+            raise ValueError(
+                f"{named[role]} reads terse prompts, {others} does not: choose --prompts terse, which every "
+                "language model can be shown"
+            )
         raise ValueError(
-            f"{terse} plays the terse game only, {', '.join(by_style.values())} does not: "
-            "choose scripted players and tiny checkpoints for all roles, or language models for all roles"
+            f"{named[role]} plays the terse game only, {others} does not: choose scripted players and tiny "
+            "checkpoints for all roles, or language models for all roles"
         )
     # Demonstrations are understood by every language model, instructions by instruction-tuned ones.
     return "few_shot"
+
+
+def _common_protocol(named: Mapping[str, str], made: Mapping[str, MadePlayer]) -> str:
+    """The one protocol of players that have one; empty if there are none."""
+    by_protocol = {made[role].protocol: named[role] for role in list(made)[::-1] if made[role].protocol}
+    if len(by_protocol) > 1:
+        spoken = ", ".join(f"{who} speaks {protocol}" for protocol, who in by_protocol.items())
+        raise ValueError(
+            f"all players of a game speak one protocol: {spoken}; choose one with --rule protocol=NAME"
+        )
+    return next(iter(by_protocol), "")

@@ -205,7 +205,7 @@ def _both_back_ends(vllm: str, sampling: SamplingParams) -> tuple[TransformersAg
 def _played(
     name: str, player: Recorder, tasks: AgentTasks, seed: int, concurrency: int, console: Console
 ) -> list[Turn]:
-    asked, known = tasks.open_games("few_shot", seed)
+    asked, known = tasks.open_games(tasks.scenario.with_prompts("few_shot").rules, seed)
     started = perf_counter()
     with counted(f"{name} plays", len(asked) + len(known)) as advance:
         outcomes = play(

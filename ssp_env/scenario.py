@@ -223,11 +223,7 @@ class Scenario:
         ]
 
     def with_prompts(self, prompts: str) -> Scenario:
-        """Return this scenario under the rules for players that read another style of prompts.
-
-        Raises:
-            ValueError: If the style is `terse` and the passages are not.
-        """
+        """Return this scenario under the rules for players that read another style of prompts."""
         return self if prompts == self.rules.prompts else self._changed(replace(self.config, prompts=prompts))
 
     def with_rules(self, rules: Rules) -> Scenario:
@@ -376,12 +372,6 @@ def _rules(config: ScenarioConfig, terse: bool) -> GameConfig:
     if isinstance(config.rules, GameConfig):
         return config.rules if config.prompts is None else replace(config.rules, prompts=config.prompts)
     prompts = config.rules.get("prompts", config.prompts) or ("terse" if terse else "english")
-    if prompts == "terse" and not terse:
-        raise ValueError(
-            "terse prompts need a terse world, and scripted players and tiny checkpoints can read terse "
-            "worlds only: choose the world 'tiny', or players that are language models, people or objects of "
-            "your own"
-        )
     usual = TERSE_RULES if prompts == "terse" else GameConfig(prompts=prompts)
     return usual.changed(config.rules)
 

@@ -86,7 +86,6 @@ def test_prose_worlds_are_played_by_the_published_rules():
         ({"hops": (0,)}, "hops must be whole numbers of at least 1, got [0]"),
         ({"rules": {"max_turn": 3}}, "unknown rule 'max_turn': did you mean 'max_turns'?"),
         ({"search": "dense"}, "expected dense:MODEL"),
-        ({"world": "small", "prompts": "terse"}, "terse prompts need a terse world"),
         ({"search": "no.such.module:thing"}, "search engine 'no.such.module:thing': there is no module"),
     ],
 )
@@ -176,6 +175,7 @@ def test_rules_fit_the_prompts_of_the_players_and_keep_what_was_changed():
     assert english.rules == GameConfig(prompts="few_shot", attempts=3).with_budget(max_turns=5)
     assert english.engine is scenario.engine
     assert english.with_prompts("terse").rules == scenario.rules
+    assert open_scenario("small", prompts="terse").rules == TERSE_RULES
     assert scenario.with_rules({"attempts": 2}).rules.attempts == 2
     assert scenario.with_rules(GameConfig()).rules == GameConfig()
 

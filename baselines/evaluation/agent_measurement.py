@@ -16,7 +16,7 @@ from agents.player_names import PlayerOptions, Prompts, default_max_new_tokens
 from agents.players import Cast, names_by_role
 from agents.sampling_params import DEFAULT_TEMPERATURE
 from baselines.evaluation.agent_figures import AgentFigures, count_figures
-from ssp_env.game import Game, Task
+from ssp_env.game import Game, GameConfig, Task
 from ssp_env.objects import is_async
 from ssp_env.play import AsyncJudgeFunction, JudgeFunction, is_async_agent, play, play_async
 from ssp_env.records import Episode, EpisodeWriter, keep_episodes, read_episodes, retold
@@ -56,14 +56,14 @@ class AgentTasks:
         asked = scenario.draw_tasks(games, seed) if games else []
         return cls(scenario, asked, scenario.draw_questions(known, seed) if known else [])
 
-    def open_games(self, prompts: str, seed: int) -> tuple[list[Game], list[Game]]:
+    def open_games(self, rules: GameConfig, seed: int) -> tuple[list[Game], list[Game]]:
         """Open the games in which an agent plays both roles, and those in which it only solves.
 
         Args:
-            prompts: Prompt style that the agent reads.
+            rules: The scenario's rules, with what the agent reads.
             seed: Seed of the shuffle of evidence and of the draw of noise.
         """
-        scenario = self.scenario.with_prompts(prompts)
+        scenario = self.scenario.with_rules(rules)
         asked = [replace(task, id=f"asked/{task.id}") for task in self.asked]
         known = [replace(task, id=f"known/{task.id}") for task in self.known]
         return scenario.games(asked, seed), scenario.games(known, seed)
@@ -74,11 +74,13 @@ class MadeAgent(NamedTuple):
 
     Attributes:
         cast: The agent in both roles, and its reader.
+        rules: The rules of its games.
         judge: The judge of answers that fail exact match; None if the rules have none.
         ledger: Where its chat endpoints count their tokens; None if no endpoint plays.
     """
 
     cast: Cast
+    rules: GameConfig
     judge: JudgeFunction | AsyncJudgeFunction | None
     ledger: Ledger | None
 
@@ -128,7 +130,7 @@ class Measurement:
             options=replace(self.players, ledger=ledger),
             default_prompts=cast(Prompts, self.tasks.scenario.rules.prompts),
         )
-        return MadeAgent(players, self._judge, ledger)
+        return MadeAgent(players, players.in_scenario(self.tasks.scenario).rules, self._judge, ledger)
 
     def run(
         self,
@@ -148,8 +150,8 @@ class Measurement:
                 of this agent that were played with other options.
         """
         names = names_by_role(name, name, self.reader)
-        players, judge, ledger = made or self.make(name)
-        asked, known = self.tasks.open_games(players.prompts, self.seed)
+        players, rules, judge, ledger = made or self.make(name)
+        asked, known = self.tasks.open_games(rules, self.seed)
         meter = Meter()
         # Another reader's tokens and time are not the agent's.
         own = [players.players[role] for role in ("proposer", "solver")]

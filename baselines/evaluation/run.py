@@ -118,7 +118,7 @@ class Evaluation:
             options=self.players,
             default_prompts=cast(Prompts, scenario.rules.prompts),
         )
-        rules = control_rules(scenario.with_prompts(cast_.prompts).rules, self.control)
+        rules = control_rules(cast_.in_scenario(scenario).rules, self.control)
         return cast_.players[role], rules
 
     def run(

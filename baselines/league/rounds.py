@@ -107,7 +107,7 @@ class RoundRobin:
     def proposed(self, name: str, advance: Callable[[str], None] = lambda name: None) -> list[Game]:
         """Let a proposer write a question for every task, and the reader check it."""
         players = self._cast({"proposer": name, "reader": self.reader})
-        rules = replace(self._rules(players.prompts), attempts=1, reward="1-acc")
+        rules = replace(self._rules(players), attempts=1, reward="1-acc")
         games = [
             Game(task, rules, self.seed + number, f"asked/{number}") for number, task in enumerate(self.tasks)
         ]
@@ -133,7 +133,7 @@ class RoundRobin:
             failed.
         """
         players = self._cast({"solver": name})
-        rules = self._rules(players.prompts)
+        rules = self._rules(players)
         games, places = [], []
         for row, (proposer, proposed) in enumerate(asked.items()):
             for place, game in enumerate(proposed):
@@ -172,8 +172,8 @@ class RoundRobin:
             )
         return players
 
-    def _rules(self, prompts: str) -> GameConfig:
-        return next(iter(self.scenarios.values())).with_prompts(prompts).rules
+    def _rules(self, players: Cast) -> GameConfig:
+        return players.in_scenario(next(iter(self.scenarios.values()))).rules
 
     def _kept(
         self,

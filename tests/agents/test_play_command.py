@@ -42,7 +42,7 @@ def smollm2_is(monkeypatch):
         monkeypatch.setattr(
             player_names,
             "language_model",
-            lambda model, tokenizer, suits, options: MadePlayer(author, options.prompts or suits),
+            lambda model, tokenizer, reading, options: MadePlayer(author, reading.prompts),
         )
 
     return install

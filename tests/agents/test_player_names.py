@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,12 @@ from agents.tiny_policy import TinyPolicy
 from agents.vllm import in_process
 from agents.vllm.errors import NoServerLeft
 from agents.vllm.served import VLLMServerAgent
-from ssp_env.game import Message, View
+from ssp_env.game import PROTOCOLS, Message, View
+from ssp_env.scenario import open_scenario
 from tests.agents.byte_tokenizer import byte_tokenizer
 from tests.agents.fake_vllm import serving
 from tests.agents.tiny import SIZES, TOKENIZER
+from tests.shell_files import language_model
 
 OPTIONS = PlayerOptions(sampling=SamplingParams(temperature=0.0, max_new_tokens=60))
 
@@ -95,7 +98,7 @@ def test_all_players_of_a_game_read_prompts_of_one_style(own, proposer, solver, 
     }
     options = PlayerOptions(prompts=prompts)
     if style is None:
-        with pytest.raises(ValueError, match=r"plays the terse game only, \w+ own_agents:\w+ does not"):
+        with pytest.raises(ValueError, match=r"terse (game only|prompts), \w+ own_agents:\w+ does not"):
             Cast(players, options=options, default_prompts=default)
     else:
         assert Cast(players, options=options, default_prompts=default).prompts == style
@@ -160,11 +163,12 @@ def folder(tmp_path):
 def test_servers_by_name_play_with_the_tokenizer_of_their_model(folder):
     with serving("--root", folder) as url:
         for rest in (url, f"{url},http://127.0.0.1:9", f"{folder}@{url}/v1"):
-            player, prompts, model, back_end = BACK_ENDS["vllm"].make(rest, OPTIONS)
+            made = BACK_ENDS["vllm"].make(rest, OPTIONS)
+            player = made.player
             assert isinstance(player, VLLMServerAgent)
-            assert prompts == "few_shot"  # no chat template
+            assert made.prompts == "few_shot"  # no chat template
             # Only a server that was asked for its folder has told its name.
-            assert (model, back_end) == (folder.name if "@" in rest else "whale", "vllm")
+            assert (made.model, made.back_end) == (folder.name if "@" in rest else "whale", "vllm")
             asked = View("g", "solver_0", "solve", (Message("user", "Where?"),), 1, 0)
             (reply,) = player.blocking().act_batch([asked])
             assert reply.text == "I look. <search> blue whale </search>"
@@ -223,6 +227,58 @@ def test_a_run_stands_for_its_final_model(run_folder):
         player_by_name("solver", str(run_folder), OPTIONS)
     (run_folder / "warm-start").rename(run_folder / "final")
     assert isinstance(player_by_name("solver", str(run_folder), OPTIONS).player, TinyPolicy)
+
+
+@pytest.fixture
+def english_run(tmp_path):
+    """A training run of a language model, which read bare prompts over English pages in Hermes' tags."""
+    folder = tmp_path / "learnt"
+    language_model(folder / "final" / "solver")
+    game = {"prompts": "terse", "protocol": "hermes"}
+    rollout = {"rendering": "chat"}
+    (folder / "config.json").write_text(
+        json.dumps({"preset": "smollm2", "game": game, "warm_start": {}, "rollout": rollout})
+    )
+    return folder
+
+
+def test_a_model_of_a_run_is_shown_what_it_was_shown_in_training(english_run):
+    for name in (english_run, english_run / "final", english_run / "final" / "solver"):
+        cast = Cast({"solver": str(name)})
+        scenario = cast.in_scenario(open_scenario("small"))
+        assert (scenario.rules.prompts, scenario.rules.protocol) == ("terse", "hermes")
+        player: Any = cast.players["solver"]
+        assert player.conversations.rendering == "chat"
+    told = Cast({"solver": str(name)}, options=PlayerOptions(prompts="few_shot"))
+    rules = told.in_scenario(open_scenario("small")).rules
+    assert (rules.prompts, rules.protocol) == ("few_shot", "default")
+    player = told.players["solver"]
+    assert player.conversations.rendering == "plain"
+    spoken = Cast({"solver": str(name)}, options=PlayerOptions(protocol="default"))
+    assert spoken.in_scenario(open_scenario("small")).rules.protocol == "default"
+
+
+def test_whoever_plays_with_a_model_of_a_run_reads_and_speaks_as_it_does(english_run, tmp_path):
+    language_model(tmp_path / "other", 1)
+    players = {"proposer": str(tmp_path / "other"), "solver": str(english_run)}
+    with pytest.raises(
+        ValueError, match=r"solver .*learnt reads terse prompts, proposer .*other does not: choose"
+    ):
+        Cast(players)
+    with pytest.raises(ValueError, match=r"one protocol: .*learnt speaks hermes.*; choose one with --rule"):
+        Cast(players, options=PlayerOptions(prompts="terse"))
+    cast = Cast(players, options=PlayerOptions(prompts="terse", protocol="hermes"))
+    assert (cast.prompts, cast.protocol) == ("terse", "hermes")
+    with_person = Cast({"proposer": "human", "solver": str(english_run)})
+    assert with_person.players["proposer"]._protocol == PROTOCOLS["hermes"]
+
+
+def test_players_that_know_the_words_of_terse_worlds_play_nowhere_else(run_folder):
+    for players in ({"solver": "weak"}, {"solver": str(run_folder / "warm-start")}):
+        cast = Cast(players)
+        assert cast.in_scenario(open_scenario("tiny")).rules == open_scenario("tiny").rules
+        with pytest.raises(ValueError, match="can read terse worlds only: choose the world 'tiny'"):
+            cast.in_scenario(open_scenario("small"))
 
 
 def test_only_a_run_is_taken_for_one(run_folder):

@@ -440,7 +440,7 @@ def test_the_table_of_figures_that_are_missing_says_so():
 
 
 def test_the_same_games_are_opened_for_everybody(tasks: AgentTasks):
-    first, second = (tasks.open_games("terse", 5) for _ in range(2))
+    first, second = (tasks.open_games(tasks.scenario.rules, 5) for _ in range(2))
     assert [game.snapshot() for games in first for game in games] == [
         game.snapshot() for games in second for game in games
     ]
