@@ -20,6 +20,7 @@ from rich.table import Table
 from benchmarks import recall
 from benchmarks.exact_bm25 import ExactBM25
 from benchmarks.retrieval_curve import curve, search_index
+from benchmarks.retrieval_replicas import replicas
 from benchmarks.retrieval_speed import TOP_K, library_versions, measure, speed
 from benchmarks.retrieval_worlds import large_world
 from ssp_env.cli.progress import tracked
@@ -135,6 +136,7 @@ app.command("recall")(recall.main)
 app.command()(speed)
 app.command(hidden=True)(measure)
 app.command()(curve)
+app.command()(replicas)
 app.command(hidden=True)(search_index)
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import retrieval, retrieval_curve, retrieval_speed
+from benchmarks import retrieval, retrieval_curve, retrieval_replicas, retrieval_speed
 from benchmarks.exact_bm25 import ExactBM25
 from benchmarks.process_memory import run_measured
 from benchmarks.retrieval_engines import DISTRIBUTIONS, ENGINES
 from benchmarks.retrieval_worlds import large_world
 from ssp_env.game.passage import Passage
+from ssp_env.search import ReplicatedEngine
 from ssp_env.search.bm25 import BM25Engine
 from ssp_env.search.bm25.terms import BM25Settings, Tokenizer
 from ssp_env.search.corpus import read_corpus
@@ -103,6 +104,40 @@ def test_processes_generate_the_world_in_its_order(tmp_path):
     words = sum(len(f"{page.title} {page.text}".split()) for page in pages)
     assert measured["words"] == pytest.approx(words / 205)
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.jsonl"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_several_servers_answer_every_question_of_one_client(curve, tmp_path):
+    pytest.importorskip("uvicorn")
+    asked = {}
+
+    class Counting(ReplicatedEngine):
+        async def asearch(self, queries, top_k):
+            found = await super().asearch(queries, top_k)
+            asked[queries[0]] = [hit.id for hit in found[0]]
+            return found
+
+    options = [
+        "--passages",
+        200,
+        "--keep",
+        curve[0],
+        "--processes",
+        2,
+        "--queries",
+        5,
+        "--out",
+        tmp_path / "out",
+    ]
+    with mock.patch.object(retrieval_replicas, "ReplicatedEngine", Counting):
+        shown = run("replicas", *options)
+    (row,) = json.loads((tmp_path / "out").read_text())
+    assert row["processes"] == 2 and "MB of all servers" in shown
+    questions = json.loads((curve[0] / "200" / "asked.json").read_text())
+    assert {question: wanted in asked[question] for question, wanted in questions} == dict.fromkeys(
+        asked, True
+    )
+    assert len(asked) == 5 and all(row[name] > 0 for name in row)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
