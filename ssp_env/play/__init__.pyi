@@ -7,6 +7,7 @@ from .one_seat import OneSeat as OneSeat
 from .players import Agent as Agent
 from .players import AnyAgent as AnyAgent
 from .players import AnyAsyncAgent as AnyAsyncAgent
+from .players import AnyJudge as AnyJudge
 from .players import AnyPlayer as AnyPlayer
 from .players import AsyncAgent as AsyncAgent
 from .players import AsyncBatchAgent as AsyncBatchAgent

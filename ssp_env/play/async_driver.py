@@ -16,7 +16,7 @@ from ssp_env.game import Game, Outcome
 from ssp_env.game.requests import Result
 from ssp_env.objects import check_least, faults, is_async
 from ssp_env.play.driver import in_order
-from ssp_env.play.players import AnyPlayer, AsyncJudgeFunction, JudgeFunction
+from ssp_env.play.players import AnyJudge, AnyPlayer
 from ssp_env.play.schedule import Ask, Ended, Schedule
 from ssp_env.play.services import AnySearch, Call, PlayerErrorRule, Services
 
@@ -25,7 +25,7 @@ DEFAULT_THREADS = 32
 
 
 class AsyncDriver(AbstractAsyncContextManager["AsyncDriver"]):
-    """The asyncio counterpart of `Driver`, with the same arguments, errors, events and outcomes.
+    """The asyncio counterpart of `Driver`, with the same arguments, events and outcomes.
 
     Coroutine functions are awaited; other functions run in threads. Engines, batch agents and judges with
     `judge_batch` are called once at a time, and the requests that arrive during a call form the next batch.
@@ -39,6 +39,9 @@ class AsyncDriver(AbstractAsyncContextManager["AsyncDriver"]):
         timeout: Seconds after which a call counts as failed; None sets no limit.
         threads: The most calls of one-view agents and judges that run in threads at a time. With more than 1,
             such objects are called from several threads at once.
+
+    Raises:
+        ValueError: As for `Driver`, or if `timeout` is not above 0 or `threads` is below 1.
 
     Example:
         >>> async def answer_all(games, services):
@@ -88,6 +91,7 @@ class AsyncDriver(AbstractAsyncContextManager["AsyncDriver"]):
         loses nothing either: the next step repeats the requests that have no answer yet.
 
         Raises:
+            ValueError: As for `Driver.step`.
             Exception: Whatever a player raised, if `Services.on_player_error` is `raise`.
         """
         self._start_calls()
@@ -183,7 +187,7 @@ async def play_async(
     solver: AnyPlayer,
     search: AnySearch,
     reader: AnyPlayer | None = None,
-    judge: JudgeFunction | AsyncJudgeFunction | None = None,
+    judge: AnyJudge | None = None,
     seed: int = 0,
     concurrency: int | None = None,
     cohort: int | None = None,
@@ -192,7 +196,7 @@ async def play_async(
     on_player_error: PlayerErrorRule = "end_game",
     on_outcome: Callable[[Game], Awaitable[None] | None] | None = None,
 ) -> list[Outcome]:
-    """Play games to their end with asyncio, with the same events, outcomes, warnings and errors as `play`.
+    """Play games to their end with asyncio, with the same events, outcomes and warnings as `play`.
 
     The arguments are those of `play`, and these two are those of `AsyncDriver`: `timeout`, the seconds after
     which a call counts as failed, and `threads`, the most calls that run in threads at a time. Players,
@@ -201,6 +205,10 @@ async def play_async(
 
     Returns:
         The outcomes, in the order of `games`.
+
+    Raises:
+        ValueError: As for `play` and `AsyncDriver`.
+        TypeError: If a service has no method that answers requests.
     """
     services = Services(
         proposer=proposer, solver=solver, search=search, reader=reader, judge=judge, seed=seed,

@@ -82,6 +82,7 @@ class Driver:
         """Serve one round and return the games that ended in it, in the order of the games.
 
         Raises:
+            ValueError: If a game of an iterator has the id of another game or lacks a service that it needs.
             Exception: Whatever a player raised, if `Services.on_player_error` is `raise`.
         """
         self._asks += self._schedule.take()

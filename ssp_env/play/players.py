@@ -61,6 +61,7 @@ AnyPlayer: TypeAlias = AnyAgent | AnyAsyncAgent | PlayerFunction | Runnable
 
 JudgeFunction: TypeAlias = Callable[[Judge], bool | None]
 AsyncJudgeFunction: TypeAlias = Callable[[Judge], Awaitable[bool | None]]
+AnyJudge: TypeAlias = JudgeFunction | AsyncJudgeFunction
 
 
 def as_agent(player: AnyPlayer, name: str = "player") -> AnyAgent | AnyAsyncAgent:
@@ -154,7 +155,7 @@ def _invoke(runnable: Runnable, view: View) -> str | Reply:
         content = text_of(message.content)
     except (AttributeError, TypeError):
         kind = type(message).__name__
-        raise TypeError(f"invoke(messages) must return text or a message with text, got {kind}") from None
+        raise ReplyError(f"invoke(messages) must return text or a message with text, got {kind}") from None
     calls = [
         {
             "id": call["id"] or f"call_{place}",
@@ -165,7 +166,7 @@ def _invoke(runnable: Runnable, view: View) -> str | Reply:
     return Reply(content, tool_calls=tuple(map(ToolCall.from_openai, calls)))
 
 
-def as_judge(judge: Any) -> JudgeFunction | AsyncJudgeFunction:
+def as_judge(judge: Any) -> AnyJudge:
     """Return a judge unchanged after checking that it can be called.
 
     Args:
@@ -182,7 +183,7 @@ def as_judge(judge: Any) -> JudgeFunction | AsyncJudgeFunction:
             "judge must be a function from a Judge request to True, False or None, "
             f"or have judge_batch(requests), got {type(judge).__name__}"
         )
-    return cast("JudgeFunction | AsyncJudgeFunction", judge)
+    return cast("AnyJudge", judge)
 
 
 def act_of(agent: AnyAgent | AnyAsyncAgent) -> Any:
@@ -200,7 +201,7 @@ def act_all(agent: AnyAgent, views: Sequence[View]) -> list[Reply]:
 
     Raises:
         ValueError: If the agent gives more or fewer replies than there are views.
-        TypeError: If a reply is neither text nor a `Reply`.
+        ReplyError: If a reply is neither text nor a `Reply`.
     """
     if hasattr(agent, "act_batch"):
         return as_replies(agent.act_batch(views), len(views), agent.act_batch)
@@ -225,7 +226,7 @@ def as_replies(
 
     Raises:
         ValueError: If there are more or fewer than `expected` replies.
-        TypeError: If a reply is neither text nor a `Reply`.
+        ReplyError: If there is no list of replies, or one of them is neither text nor a `Reply`.
     """
     if isinstance(replies, str | Reply) or not isinstance(replies, Iterable):
         raise ReplyError(

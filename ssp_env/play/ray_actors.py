@@ -1,4 +1,4 @@
-"""Play games on Ray actors, of one machine or many: each has its players and is given cohorts of games."""
+"""Play games on Ray actors of one machine or many; each has players of its own and plays cohorts of games."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ssp_env.play.async_driver import play_async
 from ssp_env.play.schedule import DEFAULT_COHORT, Ended
 
 Setup = Callable[[int], Mapping[str, Any]]
-"""Opens what an actor plays with, called there with its number: arguments of `play_async` but the games."""
+"""Called in an actor with its number; returns the arguments of `play_async` other than the games."""
 
 
 def play_on_actors(
@@ -31,17 +31,19 @@ def play_on_actors(
     """Play games on Ray actors and yield them as their cohorts end.
 
     The games are those of `play(games, cohort=cohort)` with the same players, event by event, whichever actor
-    plays them and when. No more games are read than actors have room for. If an actor dies, its cohorts are
-    played again by another one; games of a cohort that took `tries` actors with it end as `error`.
+    plays them and when. At most `actors * in_hand` cohorts are in progress, and no more games are read. If an
+    actor dies, another one plays its cohorts again. After `tries` deaths of actors that had a cohort, its
+    games end as `error`.
 
     Args:
         games: Games with distinct ids.
-        setup: Opens players and engines in each actor; its number tells apart, say, the servers they use.
-            It travels to the actors, so that it must be importable there, or be a lambda or inner function.
+        setup: Opens players and engines in each actor, whose number may choose, say, the server they use.
+            Ray pickles it for the actors: by value if it is a lambda or an inner function, otherwise by name,
+            so that its module must be importable there.
         actors: Number of actors.
         cohort: Number of consecutive games that are played together, whose evidence is noise for each other.
-        in_hand: Cohorts that an actor has at a time: one that it plays, and those that wait with it.
-        tries: Actors that may die of one cohort.
+        in_hand: The most cohorts of an actor at a time: the one that it plays, and those that wait there.
+        tries: The most actors that are given a cohort, one after the other, as each of them dies.
         options: Options of the actors, as `ray.remote` takes them, such as `num_cpus` and `resources`.
 
     Raises:
@@ -81,8 +83,8 @@ class _Cohort:
     Attributes:
         start: Place of the first one among all games.
         games: The games.
-        died: Actors that died while they had them.
-        reason: What the last one died of.
+        died: Number of actors that died while they had the cohort.
+        reason: The error with which the last of these actors died.
     """
 
     start: int

@@ -15,9 +15,8 @@ from ssp_env.objects import is_async
 from ssp_env.play.players import (
     AnyAgent,
     AnyAsyncAgent,
+    AnyJudge,
     AnyPlayer,
-    AsyncJudgeFunction,
-    JudgeFunction,
     Runnable,
     act_of,
     as_agent,
@@ -69,8 +68,8 @@ AnySearch: TypeAlias = AnyEngine | Mapping[str, AnyEngine]
 def as_engines(search: Any) -> Any:
     """Adapt one engine, or every engine of a mapping by corpus, with `as_engine`.
 
-    A mapping is returned unchanged if none of its engines needs an adapter. An object that serves several
-    corpora becomes one engine.
+    A mapping is returned unchanged if none of its engines needs an adapter. An object that is the engine of
+    several corpora is adapted once.
 
     Raises:
         TypeError: If one of the objects cannot be searched.
@@ -148,7 +147,7 @@ class Services:
     solver: AnyPlayer
     search: AnySearch
     reader: AnyPlayer | None = None
-    judge: JudgeFunction | AsyncJudgeFunction | None = None
+    judge: AnyJudge | None = None
     seed: int = 0
     on_player_error: PlayerErrorRule = "end_game"
 

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from ssp_env.game import Judge
-from ssp_env.play import AsyncJudgeFunction, JudgeFunction, as_judge
+from ssp_env.play import AnyJudge, as_judge
 from ssp_env.testing.conformance import Check
-
-AnyJudge = JudgeFunction | AsyncJudgeFunction
 
 QUESTION = "Which astronomer taught the mayor of Corun?"
 _SAME = ("Tavor", "the Tavor", "TAVOR.")

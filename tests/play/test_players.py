@@ -6,7 +6,7 @@ import pytest
 
 from ssp_env.envs.single_agent import ProposerEnv, SolverEnv
 from ssp_env.game import Message, Reply, ToolCall, View
-from ssp_env.play import act_all, as_agent, blocking, is_async_agent, play, play_async
+from ssp_env.play import ReplyError, act_all, as_agent, blocking, is_async_agent, play, play_async
 from tests.game.doubles import Script, Shelf, answer, search
 from tests.play.players import Wanderer, make_games
 
@@ -93,8 +93,15 @@ def test_runnables_of_langchain_play():
     speaker = as_agent(RunnableLambda(lambda messages: AIMessage(messages[0]["content"], tool_calls=[call])))
     assert speaker.act(VIEW) == Reply("Who?", tool_calls=(ToolCall("c1", "search", '{"query": "x"}'),))
     assert as_agent(RunnableLambda(lambda messages: "hm")).act(VIEW) == "hm"
-    with pytest.raises(TypeError, match="must return text or a message with text, got int"):
-        as_agent(RunnableLambda(lambda messages: 7)).act(VIEW)
+
+
+def test_what_invoke_returns_must_be_text_or_a_message():
+    class Numbers:
+        def invoke(self, messages):
+            return 7
+
+    with pytest.raises(ReplyError, match="must return text or a message with text, got int"):
+        as_agent(Numbers()).act(VIEW)
 
 
 def test_the_gymnasium_environments_take_functions_and_blocking_agents():
