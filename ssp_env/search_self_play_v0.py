@@ -4,9 +4,9 @@
 |---------------|------------------------------------------------------------------------------------|
 | Parallel API  | `parallel_env()` or `pettingzoo.make("parallel", "ssp/search_self_play-v0")`       |
 | Agents        | `proposer_0`, `solver_0`, ..., `solver_{K-1}`                                      |
-| Actions       | `UnicodeText(0, max_action_chars)`: what a language model writes                          |
+| Actions       | `UnicodeText(0, max_action_chars)`: what a language model writes                   |
 | Observations  | `Dict(prompt, phase, turns_left, searches_left)`, the same for every agent         |
-| Render modes  | `human` prints what happened, `ansi` returns it                                    |
+| Render modes  | `human` prints what happened, `ansi` and `html` return it                          |
 | Pickling      | both, at any time, also in the middle of a game, if `search` and functions pickle  |
 
 `pettingzoo.make` came with PettingZoo 1.27 and knows the name once `ssp_env` is imported.
@@ -54,13 +54,14 @@ for what was cut. The prompt is empty before the agent's first turn comes up. `p
 2 solve, 3 done. `turns_left` and `searches_left` are the agent's own budgets.
 
 `infos[agent]["messages"]` is the same conversation as chat messages, `{"role": ..., "content": ...}`, for
-agents with a chat template (`tool_role="user"` for templates that know no role `tool`);
-further `turns` and `searches` count what the agent did, `cut_action_chars` what
-was cut of its actions, `cut_passage_chars` what was cut of the passages it was shown (see
-`GameConfig.max_passage_chars`), and `cut_prompt_chars` what the present `prompt` lacks of the conversation;
-in the final `metrics` it is the sum over all agents.
-When the game is over `verdict`, `reason`, `success_rate`, `metrics` and `audit` are added; the last tells
-what was rejected and why and, where an oracle knows, whether the label is true (see `ssp_env.game.audit`).
+agents with a chat template (`tool_role="user"` for templates that know no role `tool`). The counters `turns`
+and `searches` say what the agent did. The others are in characters: `cut_action_chars` were cut from its
+actions, `cut_passage_chars` from the passages it was shown (see `GameConfig.max_passage_chars`), and
+`cut_prompt_chars` are missing in the present `prompt`; in the final `metrics` the last is the sum over all
+agents. When the game is over `verdict`, `reason`, `failure`, `success_rate`, `metrics` and `audit` are added;
+`audit` tells what was rejected and why and, where an oracle knows, whether the label is true (see
+`ssp_env.game.audit`).
+
 With `numeric_infos=True` infos hold numbers alone, for libraries that keep them in tensors: the same keys
 from `reset` on, `metrics/<name>` and `audit/<name>` among them, NaN where there is nothing to say yet;
 `reason` is an index in `ssp_env.game.outcome.REASON_CODES`, and `active_agent` one in `possible_agents`, -1
@@ -73,7 +74,7 @@ question; `render` and `game` hide nothing and are for spectators.
 
 All rewards are paid in the last step. A solver gets 1 if its answer is right, else 0. The proposer of a
 valid question gets 1 - p, where p is the solvers' mean success (other shapes: `GameConfig.reward`); of an
-invalid one `GameConfig.invalid_reward`, which is 0. If the engine, an injected reader or the judge fails,
+invalid one `GameConfig.invalid_reward`, 0 by default. If the engine, an injected reader or the judge fails,
 all agents are truncated with reward 0, `infos[agent]["reason"] == "error"`, and `infos[agent]["failure"]`
 says what failed and where.
 

@@ -232,13 +232,17 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
 
     @property
     def view(self) -> View:
-        """What the selected agent sees, in the form that players take; only while a game is going on."""
+        """What the selected agent sees, in the form that players take.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If no game is going on.
+        """
         if not self.agents or self.game.outcome is not None:
             raise ResetNeeded("no game is going on: nobody is to act")
         return self._request.view
 
     def observe(self, agent: str) -> dict[str, Any]:
-        """Return what an agent knows now; may be called for any agent at any time."""
+        """Return what an agent knows now; after `reset` it may be called for any agent at any time."""
         view = self._views[agent]
         return {
             "prompt": self._prompt(view)[0],
@@ -317,7 +321,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         assert outcome is not None
         broken = outcome.verdict == "error"
         self._cut_prompt_chars = float(sum(self._prompt(view)[1] for view in self._views.values()))
-        # The one pay day of a game: until now all rewards were zero.
+        # Until now all rewards were zero.
         self.rewards = dict(outcome.rewards)
         self._accumulate_rewards()
         self.terminations = dict.fromkeys(self.agents, not broken)

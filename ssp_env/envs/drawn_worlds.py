@@ -22,7 +22,7 @@ class DrawnWorlds(Generic[Made]):
 
     Args:
         make: What to make of the scenario of a world.
-        split: Of which worlds.
+        split: `train` or `heldout` worlds.
         world: What the worlds are like, as for `NewWorldsEnv`; so are the further arguments.
         worlds: How many there are to draw from.
         hops: Numbers of hops to draw from.
@@ -69,7 +69,11 @@ class DrawnWorlds(Generic[Made]):
         return self.open(index)
 
     def open(self, index: int) -> tuple[Scenario, Made]:
-        """Return the scenario of a world, and what was made of it."""
+        """Return the scenario of a world, and what was made of it.
+
+        Raises:
+            ValueError: If there are no such worlds.
+        """
         if index not in self._opened:
             world = WorldConfig.from_id(f"{self._family}-{self._split}-{index}").id
             scenario = open_scenario(world, hops=self._hops, prompts=self._prompts, rules=self._rules)

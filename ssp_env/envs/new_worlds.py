@@ -7,8 +7,8 @@
 | `SearchSelfPlay/Proposer-v1`      | proposer  | training worlds                                         |
 | `SearchSelfPlay/ProposerHeldout-v1` | proposer | worlds that nothing trains on                          |
 
-Observations, actions, rewards and infos are those of `ssp_env.envs.single_agent`. Names and facts are others
-in every world, so that nothing can be learnt by heart; `info["world"]` names the world of the episode. The
+Observations, actions, rewards and infos are those of `ssp_env.envs.single_agent`. Every world has names and
+facts of its own, so that nothing can be learnt by heart; `info["world"]` names the world of the episode. The
 ids of version 0 play in one world, whose 120 questions can be learnt by heart: they are smoke tests.
 
 >>> import gymnasium, ssp_env
@@ -29,7 +29,7 @@ from gymnasium.error import ResetNeeded
 
 from ssp_env.envs.drawn_worlds import DrawnWorlds
 from ssp_env.envs.single_agent import Player, ProposerEnv, SolverEnv
-from ssp_env.game import Task, View
+from ssp_env.game import Reply, Task, View
 from ssp_env.scenario import HOPS, Rules, Scenario
 from ssp_env.worlds.config import Split
 from ssp_env.worlds.world import Compositions
@@ -44,12 +44,12 @@ def make(
 
     Args:
         role: Whose turns the agent takes.
-        split: Of which worlds.
+        split: `train` or `heldout` worlds.
         arguments: Those of `NewWorldsEnv`; or of `SolverEnv` or `ProposerEnv` if one of them is a scenario,
             questions, tasks, an engine or a proposer of your own.
 
     Raises:
-        ValueError: If held-out worlds are asked for and something of one's own is given.
+        ValueError: If held-out worlds are asked for and one of these is given.
     """
     given = [name for name in _OF_ONES_OWN if name in arguments]
     if not given:
@@ -83,6 +83,7 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
 
     Raises:
         ValueError: If an argument is out of range; the message says what was expected.
+        TypeError: If `solver` is no player, or an asynchronous one.
     """
 
     metadata: ClassVar[dict[str, Any]] = SolverEnv.metadata  # type: ignore[misc]
@@ -134,11 +135,11 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
         observation, info = self._env.reset(seed=int(self.np_random.integers(2**63)), options={"task": task})
         return observation, self._named(info, scenario)
 
-    def step(self, action: str) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: str | Reply) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Let the agent write `action`, as `SolverEnv.step` and `ProposerEnv.step` do.
 
         Raises:
-            TypeError: If the action is not a string.
+            TypeError: If the action is neither a string nor a `Reply`.
             gymnasium.error.ResetNeeded: If no game is going on.
         """
         env = self._playing()
@@ -146,17 +147,29 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
         return observation, reward, terminated, truncated, self._named(info, env.scenario)
 
     def render(self) -> str | None:
-        """Describe the game so far, as `SolverEnv.render` does."""
+        """Describe the game so far, as `SolverEnv.render` does.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If there was no game yet.
+        """
         return self._playing().render()
 
     @property
     def view(self) -> View:
-        """What the agent sees, in the form that players take; only while a game is going on."""
+        """What the agent sees, in the form that players take.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If no game is going on.
+        """
         return self._playing().view
 
     @property
     def scenario(self) -> Scenario:
-        """What the present episode is played in: its world, engine, rules and oracle."""
+        """What the present episode is played in: its world, engine, rules and oracle.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If there was no episode yet.
+        """
         return self._playing().scenario
 
     def _playing(self) -> SolverEnv | ProposerEnv:

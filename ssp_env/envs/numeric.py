@@ -37,6 +37,7 @@ from typing import Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
@@ -51,6 +52,7 @@ class _NumericEnv(gymnasium.Env[NDArray[np.float32], int]):
 
     metadata: ClassVar[dict[str, Any]] = NewWorldsEnv.metadata  # type: ignore[misc]
     _last: tuple[dict[str, Any], dict[str, Any]]
+    _over = True
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class _NumericEnv(gymnasium.Env[NDArray[np.float32], int]):
         """Start an episode, as `NewWorldsEnv.reset` does."""
         super().reset(seed=seed)
         self._last = self._env.reset(seed=seed, options=options)
+        self._over = False
         self._seat.begin(self._last[1]["messages"][0]["content"])
         return self._look()
 
@@ -85,12 +88,15 @@ class _NumericEnv(gymnasium.Env[NDArray[np.float32], int]):
             ValueError: If there is no action of this number.
             gymnasium.error.ResetNeeded: If no game is going on.
         """
+        if self._over:
+            raise ResetNeeded("no game is going on: call reset() before step()")
         check_action(action, self.action_space)
         reward, terminated, truncated = 0.0, False, False
         text = self._seat.text(int(action))
         if text is not None:
             observation, reward, terminated, truncated, info = self._env.step(text)
             self._last = (observation, info)
+            self._over = terminated or truncated
         numbers, info = self._look()
         return numbers, reward, terminated, truncated, info
 

@@ -108,7 +108,11 @@ class NumericSeat(ABC):
 
     @abstractmethod
     def begin(self, opening: str) -> None:
-        """Start a game: read the opening of a conversation, which names entity 0."""
+        """Start a game: read the opening of a conversation, which names entity 0.
+
+        Raises:
+            ValueError: If it is no opening of a terse game.
+        """
 
     def _table(self) -> NDArray[np.float32]:
         """Return a row for each entity: whether it has appeared and was searched for, and its relations."""

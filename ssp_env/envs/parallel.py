@@ -17,7 +17,7 @@ Infos: TypeAlias = dict[str, dict[str, Any]]
 
 
 class TurnBasedParallelEnv(ParallelEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[misc]
-    """A second face of an AEC environment: one step is one turn of one agent.
+    """The parallel API of an AEC environment: one step is one turn of one agent.
 
     Every info names the agent to act as `active_agent`, after `reset` as after each step; once the game is
     over it is None. Spaces, seeds, rewards and rendering are those of the environment beneath, `aec`.

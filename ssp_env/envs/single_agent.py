@@ -6,24 +6,23 @@
 | `SearchSelfPlay/Proposer-v0`| `proposer_0` | the reader and every attempt of the solver after a question |
 
 Both are registered by `import ssp_env`. Rules, actions, observations and infos are those of the agent in
-`ssp_env.search_self_play_v0`, whose docstring is the rule book. An action is a text; a longer one than
-`max_action_chars` is cut, one that is not a string is a `TypeError`. An episode is a game: the reward comes
-with its last step, where `info` has `verdict`, `reason`, `success_rate` and `metrics`. If the search engine,
-a frozen player or the judge fails, the episode is truncated with reward 0, `info["reason"]` is `"error"`, and
-`info["failure"]` says what failed and where.
+`ssp_env.search_self_play_v0`, whose docstring is the rule book. An action is a text, or a `Reply` where it
+carries tokens or native tool calls; a text longer than `max_action_chars` is cut. An episode is a game: the
+reward comes with its last step, where `info` has `verdict`, `reason`, `success_rate` and `metrics`. If the
+search engine, a frozen player or the judge fails, the episode is truncated with reward 0, `info["reason"]` is
+`"error"`, and `info["failure"]` says what failed and where.
 
-Without arguments both play in a small generated world that needs no network: `Solver-v0` asks the known
-questions of a training world, `Proposer-v0` plays against a `LookupSolver`, which searches once.
+Without arguments both play in one small generated world that needs no network: `Solver-v0` asks the known
+questions of a training world, `Proposer-v0` plays against a `LookupSolver`, which searches once. They are
+smoke tests then, because these questions can be learnt by heart. `Solver-v1` and `Proposer-v1`, of
+`ssp_env.envs.new_worlds`, draw a new world for each episode; with a scenario, questions, tasks or an engine
+of your own they take the arguments of these environments.
 
 Frozen players are objects with `act(view)` or `act_batch(views)`, or functions from a `View` to text. For an
 environment that repeats itself with its seed they must answer equal views alike.
 
 Vector environments: `SyncVectorEnv` and `AsyncVectorEnv(shared_memory=False)`. Gymnasium's shared memory
 cannot carry text, so `AsyncVectorEnv` with its default `shared_memory=True` raises an error that says so.
-
-Without a scenario, questions or tasks of your own both play in one world, whose questions can be learnt by
-heart: they are smoke tests then. `Solver-v1` and `Proposer-v1`, of `ssp_env.envs.new_worlds`, take the same
-arguments, and without them draw a new world for each episode.
 
 `SearchAction` gives any other text environment a search action.
 
@@ -53,7 +52,7 @@ from ssp_env.envs.aec import Policy, choose_scenario, given_task, policy, raw_en
 from ssp_env.envs.lookup_solver import LookupSolver
 from ssp_env.envs.search_action import SearchAction
 from ssp_env.envs.spaces import MAX_ACTION_CHARS, MAX_PROMPT_CHARS
-from ssp_env.game import Failure, GameConfig, Role, Task, View
+from ssp_env.game import Failure, GameConfig, Reply, Role, Task, View
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyPlayer, AnySearch, JudgeFunction, guarded
 from ssp_env.scenario import Scenario
@@ -105,11 +104,11 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
         self._open(options or {})
         return self._env.observe(self._seat), dict(self._env.infos[self._seat])
 
-    def step(self, action: str) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: str | Reply) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Let the agent write `action`, then play on to its next turn or the end.
 
         Raises:
-            TypeError: If the action is not a string.
+            TypeError: If the action is neither a string nor a `Reply`.
             gymnasium.error.ResetNeeded: If no game is going on.
         """
         if self._is_over():
@@ -121,7 +120,11 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
         return env.observe(seat), env.rewards[seat], *ended, dict(env.infos[seat])
 
     def render(self) -> str | None:
-        """Describe the game so far: return it (`ansi`) or print what is new since the last call (`human`)."""
+        """Describe the game so far, as `ssp_env.search_self_play_v0` does.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If there was no game yet.
+        """
         return self._env.render()
 
     @property
@@ -131,7 +134,11 @@ class _OneSeatEnv(gymnasium.Env[dict[str, Any], str]):
 
     @property
     def view(self) -> View:
-        """What the agent sees, in the form that players take; only while a game is going on."""
+        """What the agent sees, in the form that players take.
+
+        Raises:
+            gymnasium.error.ResetNeeded: If no game is going on.
+        """
         return self._env.view
 
     def _start(self, task: Task | None) -> None:

@@ -25,9 +25,10 @@ _LAST_CODE_POINT = 0x10FFFF
 
 
 class _BatchedText(Text):
-    """What `iterate` knows, while it may not know `UnicodeText` by name.
+    """The class that `iterate` is registered for, in place of `UnicodeText` itself.
 
-    Gymnasium hands a tuple of texts out as it is only if no space in it has an `iterate` of its own.
+    Gymnasium takes a batch of texts, a `Tuple` of `UnicodeText`, to hold one text per environment only if the
+    type of its spaces is not registered.
     """
 
 
@@ -39,7 +40,7 @@ class UnicodeText(_BatchedText):
     padded with -1.
 
     Args:
-        max_length: Greatest length, in characters (limits in tokens are the agents' business).
+        max_length: Greatest length, in characters; agents limit tokens themselves.
         min_length: Least length.
         charset: Characters to sample from.
         seed: Seed of the sampling.

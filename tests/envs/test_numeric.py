@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 import ssp_env  # noqa: F401  (registers the environments)
@@ -151,6 +152,21 @@ def test_going_back_is_no_turn_and_makes_the_question():
     question = last["messages"][-1]["content"]
     answer = info["messages"][0]["content"].rpartition(" ")[2]
     assert env._env.scenario.world.resolve(question.split(">")[1].split("<")[0].strip()) == answer
+
+
+def test_going_back_needs_a_game_that_goes_on():
+    env, refused = NumericProposerEnv(hops=(1,)), 0
+    for seed in range(20):
+        (_, info), over = env.reset(seed=seed), False
+        while not over:
+            back = 24 + np.flatnonzero(info["action_mask"][24:48])
+            asks = info["action_mask"][48]
+            _, _, over, _, info = env.step(48 if asks else int(back[0]) if len(back) else 0)
+        for action in 24 + np.flatnonzero(info["action_mask"][24:48]):
+            with pytest.raises(ResetNeeded, match=r"call reset\(\) before step\(\)"):
+                env.step(int(action))
+            refused += 1
+    assert refused > 0
 
 
 def test_a_proposer_who_can_do_nothing_else_gives_up():

@@ -234,6 +234,13 @@ def test_a_frozen_player_may_search_with_native_tool_calls():
     assert QUESTION in env.reset(seed=0)[0]["prompt"]
 
 
+def test_the_agent_may_search_with_native_tool_calls():
+    env = solver(config=GameConfig(protocol="openai"))
+    env.reset(seed=0)
+    *_, info = env.step(PROTOCOLS["openai"].write("search", "belin", call_id="c1"))
+    assert info["searches"] == 1
+
+
 @pytest.mark.parametrize("source", ["search", "judge"])
 def test_broken_infrastructure_truncates_without_pay(source):
     class Broken(Shelf):
