@@ -111,7 +111,8 @@ class Episode:
         """Write the record as one line of JSON, without the line break.
 
         Raises:
-            ValueError: If the game holds a number that is infinite or NaN.
+            ValueError: If the game or `extra` holds a number that is infinite or NaN.
+            TypeError: If `extra` holds what is no plain data.
         """
         try:
             return json_line(to_plain(self))
@@ -145,7 +146,7 @@ class _ScoredBy:
 
 
 def plain_events(game: Game) -> list[dict[str, Any]]:
-    """The events of a game as plain data that names their types."""
+    """Return the events of a game as plain data that names their types."""
     return [typed_plain(event) for event in game.events]
 
 

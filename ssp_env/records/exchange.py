@@ -22,7 +22,7 @@ ATIF_VERSION = "ATIF-v1.7"
 INSPECT_VERSION = 2
 """Version of the form of Inspect's logs, by inspect_ai 0.3."""
 PLAYERS = "ssp-env/players"
-"""What stands for the model in Inspect: records do not know who played, only the version of the weights."""
+"""Stands for the model in Inspect's logs: records name no player, only the version of the weights."""
 
 
 # -- ATIF --------------------------------------------------------------------------------------------------
@@ -60,6 +60,9 @@ def atif_documents(episodes: Iterable[Episode], roles: Collection[Role] = ROLES)
 
     Its own steps are those of the proposer, or the question that was given; the last one tells the outcome
     and refers to the conversations of readers and solvers, which are embedded.
+
+    Raises:
+        ValueError: If a record does not replay.
     """
     for number, episode in enumerate(episodes, start=1):
         found = list(paid_trajectories(episode, roles))
@@ -258,7 +261,7 @@ def inspect_samples(
     roles: Collection[Role] = TRAINED_ROLES,
     tool_role: ToolRole = "tool",
 ) -> Iterator[dict[str, Any]]:
-    """Make one sample of an Inspect log per conversation."""
+    """Make one sample of an Inspect log per conversation; arguments and errors are as in `write_inspect`."""
     for number, episode in enumerate(episodes, start=1):
         task = episode.snapshot["task"]
         golds = [encodable(gold) for gold in (task["answer"], *task["aliases"])]

@@ -71,7 +71,7 @@ class RecordedTrajectory:
 
 
 def recorded_trajectories(told: Retold) -> list[RecordedTrajectory]:
-    """Collect the conversations of a replayed game, in the order in which they began."""
+    """Return the conversations of a replayed game, in the order in which they began."""
     conversations: dict[tuple[Role, str], tuple[tuple[Message, ...], tuple[Reply, ...]]] = {}
     for step in told.steps:
         if isinstance(step.request, Turn | Read) and isinstance(step.result, Reply):
@@ -120,7 +120,7 @@ def chat_rows(
 def trajectory_rows(
     episodes: Iterable[Episode], roles: Collection[Role] = TRAINED_ROLES, tool_role: ToolRole = "tool"
 ) -> Iterator[dict[str, Any]]:
-    """Make the rows of `chat_rows` with the tokens beside the messages; the arguments are the same."""
+    """Make the rows of `chat_rows` with the tokens beside the messages; arguments and errors are the same."""
     for episode in episodes:
         for trajectory in paid_trajectories(episode, roles):
             yield {
@@ -197,7 +197,11 @@ def verl_rows(episodes: Iterable[Episode], data_source: str = "ssp_env") -> Iter
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
-    """Write rows as JSON Lines to a new file, which appears when it is complete; return their number."""
+    """Write rows as JSON Lines to a new file, which appears when it is complete; return their number.
+
+    Raises:
+        ValueError: If the file exists.
+    """
 
     def write(aside: Path) -> int:
         count = 0
@@ -211,7 +215,7 @@ def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
 
 
 def publish(path: Path, write: Callable[[Path], int]) -> int:
-    """Let `write` fill a temporary file or folder beside it, then rename that.
+    """Let `write` fill a temporary file or folder beside `path`, rename that, and return what `write` did.
 
     Raises:
         ValueError: If the file exists.
@@ -237,7 +241,11 @@ def _remove(path: Path) -> None:
 
 
 def paid_trajectories(episode: Episode, roles: Collection[Role]) -> Iterator[RecordedTrajectory]:
-    """Give the conversations of a game; none if it failed or its rescoring is unknown: nobody is paid."""
+    """Yield the conversations of a game; none if it failed or its rescoring is unknown: nobody is paid.
+
+    Raises:
+        ValueError: If the record does not replay.
+    """
     if episode.outcome is not None and episode.outcome["verdict"] != "error":
         yield from (found for found in recorded_trajectories(retold(episode)) if found.role in roles)
 
@@ -271,7 +279,7 @@ def _spoken(message: Message, tool_role: ToolRole) -> dict[str, str]:
 
 
 def encodable(text: str) -> str:
-    """Replace lone surrogates, which neither Parquet nor most readers of JSON take."""
+    """Replace lone surrogates by `?`; neither Parquet nor most readers of JSON take them."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -305,7 +313,7 @@ def write_parquet(rows: Iterable[Mapping[str, Any]], path: Path, schema: pyarrow
 
 
 def games_schema() -> pyarrow.Schema:
-    """Columns of `game_rows`."""
+    """Return the columns of `game_rows`; pyarrow must be installed."""
     arrow = _pyarrow()
     text, number = arrow.string(), arrow.float64()
     reward = arrow.struct([("seat", text), ("reward", number)])
@@ -324,7 +332,7 @@ def games_schema() -> pyarrow.Schema:
 
 
 def trajectories_schema() -> pyarrow.Schema:
-    """Columns of `trajectory_rows`."""
+    """Return the columns of `trajectory_rows`; pyarrow must be installed."""
     arrow = _pyarrow()
     return arrow.schema(
         [
@@ -341,7 +349,7 @@ def trajectories_schema() -> pyarrow.Schema:
 
 
 def verl_schema() -> pyarrow.Schema:
-    """Columns of `verl_rows`."""
+    """Return the columns of `verl_rows`; pyarrow must be installed."""
     arrow = _pyarrow()
     text = arrow.string()
     truth = arrow.struct([("target", arrow.list_(text))])

@@ -38,7 +38,12 @@ class EpisodeWriter(AbstractContextManager["EpisodeWriter"]):
         self._file = self.path.open("a" if append else "x", encoding="ascii", newline="\n", buffering=1)
 
     def write(self, game: Game, engine: str = "", extra: Mapping[str, Any] | None = None) -> None:
-        """Append a finished game; the arguments are those of `Episode.of`."""
+        """Append a finished game; the arguments are those of `Episode.of`.
+
+        Raises:
+            ValueError: If the game is not over, or holds a number that is infinite or NaN.
+            TypeError: If `extra` holds what is no plain data.
+        """
         self.write_episode(Episode.of(game, engine, extra))
 
     def write_episode(self, episode: Episode) -> None:
@@ -46,6 +51,7 @@ class EpisodeWriter(AbstractContextManager["EpisodeWriter"]):
 
         Raises:
             ValueError: If it holds a number that is infinite or NaN; nothing is written then.
+            TypeError: If its `extra` holds what is no plain data; nothing is written then.
         """
         self._file.write(episode.to_line() + "\n")
 
@@ -101,7 +107,7 @@ def numbered_episodes(
         bad = None
         try:
             text = decode_line(line, path, number).strip()
-            episode = _episode(_data(text, path, number), path, number) if text else None
+            episode = parse_episode(text, path, number) if text else None
         except DataFileError as error:
             # Torn if nothing follows, malformed if something does.
             bad, torn = error, isinstance(error, _NoJSON)
@@ -128,12 +134,28 @@ class _NoJSON(DataFileError):
     """A line that is no JSON at all, as a torn one is."""
 
 
-def _data(text: str, path: str | os.PathLike[str], number: int) -> object:
+def parse_episode(text: str, path: str | os.PathLike[str], number: int) -> Episode:
+    """Read one line of a file of episodes.
+
+    Args:
+        text: The line.
+        path: The file, for errors.
+        number: Number of the line, for errors.
+
+    Raises:
+        DataFileError: If it is no episode of this schema.
+    """
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        data = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         problem = f"expected one JSON object a line, got invalid JSON: {error}"
         raise _NoJSON(problem, path, number) from error
+    try:
+        if not isinstance(data, dict):
+            raise ValueError(f"expected one JSON object a line, got {shown(data)}")
+        return Episode.from_data(data)
+    except ValueError as error:
+        raise DataFileError(str(error), path, number) from error
 
 
 def _refuse(bad: DataFileError, on_bad: Callable[[DataFileError], object] | None) -> None:
@@ -150,6 +172,9 @@ def keep_episodes(path: str | os.PathLike[str], keep: Callable[[Episode], bool])
     """Remove the episodes for which `keep` returns False, and a torn last line, by replacing the file.
 
     Nothing happens if the file does not exist.
+
+    Raises:
+        DataFileError: If the file cannot be read or a whole line is no episode; the file is unchanged then.
     """
     target = Path(path)
     if not target.exists():
@@ -161,15 +186,6 @@ def keep_episodes(path: str | os.PathLike[str], keep: Callable[[Episode], bool])
             if keep(episode):
                 writer.write_episode(episode)
     aside.replace(target)
-
-
-def _episode(data: object, path: str | os.PathLike[str], number: int) -> Episode:
-    try:
-        if not isinstance(data, dict):
-            raise ValueError(f"expected one JSON object a line, got {shown(data)}")
-        return Episode.from_data(data)
-    except ValueError as error:
-        raise DataFileError(str(error), path, number) from error
 
 
 def _ends_with_line_break(path: str | os.PathLike[str]) -> bool:

@@ -74,7 +74,11 @@ def replay(episode: Episode) -> Retold:
 
 
 def replay_under(episode: Episode, config: GameConfig, judge: JudgeFunction | None = None) -> Retold:
-    """Play a recorded game again under other rules, as far as the record goes; see `rescore`."""
+    """Play a recorded game again under other rules, as far as the record goes; see `rescore`.
+
+    Raises:
+        ValueError: As `rescore`.
+    """
     replayed = replay(episode)
     played = replayed.game.config
     # Prompts tell the rules: where style and tags are the same, other rules alone make no other request.
@@ -184,11 +188,9 @@ def _step(game: Game, request: Request, result: Result) -> Step:
 
 
 def _opening_under(episode: Episode, config: GameConfig) -> Game:
-    # The game alone knows how its rules are written down.
-    encoded = Game(episode.opening().task, config).snapshot()["config"]
     # Rules that allow repetition refuse to be told of earlier questions.
     earlier = [] if config.max_similarity is None else episode.snapshot["earlier"]
-    return Game.restore({**episode.snapshot, "config": encoded, "earlier": earlier, "inputs": []})
+    return Game.restore({**episode.snapshot, "config": config.to_dict(), "earlier": earlier, "inputs": []})
 
 
 def _inputs(episode: Episode) -> list[tuple[str, Result]]:
@@ -221,11 +223,12 @@ def rescore(episode: Episode, config: GameConfig, judge: JudgeFunction | None = 
         The record with its snapshot unchanged, the events and outcome under `config`, and `scored_by` set.
 
     Raises:
-        ValueError: If the record does not replay under its own rules.
+        ValueError: If the record does not replay under its own rules, or the reward of `config` is a function
+            that other processes cannot import.
     """
     told = replay_under(episode, config, judge)
     scored_by = {
-        "config": told.game.snapshot()["config"],
+        "config": told.game.config.to_dict(),
         "verdicts": None if judge is None else [list(verdict) for verdict in told.verdicts],
         "unknown": told.unknown,
     }

@@ -18,8 +18,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ssp_env.data.lines import DataFileError, read_byte_lines
-from ssp_env.records import Episode
+from ssp_env.data.lines import DataFileError, decode_line, read_byte_lines
+from ssp_env.records.files import parse_episode
 from ssp_env.serve.access import LocalPagesOnly, is_loopback
 from ssp_env.viewer.assets import page_halves, vocabulary
 from ssp_env.viewer.page import MAX_SOURCES, block, title_of
@@ -158,7 +158,7 @@ class FollowedSource:
             with self._games.path.open("rb") as file:
                 for line_number, start in places:
                     file.seek(start)
-                    bodies.append(json.loads(shown_game(line_number, _episode(file.readline()))[1]))
+                    bodies.append(json.loads(self._shown(line_number, file.readline())[1]))
             return bodies
 
     def _read(self) -> None:
@@ -166,9 +166,9 @@ class FollowedSource:
             if not line.strip():
                 continue
             try:
-                row, _ = shown_game(number, _episode(line))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                self.source.skip(DataFileError(f"expected a whole game: {error}", self._games.path, number))
+                row, _ = self._shown(number, line)
+            except DataFileError as error:
+                self.source.skip(error)
                 continue
             self._rows.append(row)
             self._places.append((number, start))
@@ -177,16 +177,13 @@ class FollowedSource:
             return
         for number, _, line in self._steps.new_lines():
             try:
-                self._metrics.append(plain_metrics(line.decode()))
-            except (ValueError, RecursionError) as error:
-                self.source.add_problem(DataFileError(str(error), self._steps.path, number))
+                self._metrics.append(plain_metrics(line, self._steps.path, number))
+            except DataFileError as error:
+                self.source.add_problem(error)
 
-
-def _episode(line: bytes) -> Episode:
-    data = json.loads(line)
-    if not isinstance(data, dict):
-        raise ValueError(f"expected an object in JSON, got {type(data).__name__}")
-    return Episode.from_data(data)
+    def _shown(self, number: int, line: bytes) -> tuple[dict[str, Any], str]:
+        path = self._games.path
+        return shown_game(parse_episode(decode_line(line, path, number), path, number), path, number)
 
 
 def build_follow_app(

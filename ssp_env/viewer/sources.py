@@ -139,20 +139,24 @@ def read_games(
     )
     for number, episode in episodes:
         try:
-            shown = shown_game(number, episode)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            problem = f"expected a whole game, got one without a part that is needed to show it: {error!r}"
-            source.skip(DataFileError(problem, source.games, number))
+            shown = shown_game(episode, source.games, number)
+        except DataFileError as error:
+            source.skip(error)
             continue
         source.shown += 1
         yield shown
 
 
-def shown_game(number: int, episode: Episode) -> tuple[dict[str, Any], str]:
+def shown_game(episode: Episode, path: Path, number: int) -> tuple[dict[str, Any], str]:
     """Return the row of a game, and its body: the record without the inputs, which its events repeat.
 
+    Args:
+        episode: The record.
+        path: Its file.
+        number: The number of its line there.
+
     Raises:
-        KeyError, TypeError, ValueError, AttributeError: If a part of the record is not what it must be.
+        DataFileError: If a part of the record is not what it must be.
     """
     snapshot = {key: value for key, value in episode.snapshot.items() if key != "inputs"}
     body = {
@@ -166,7 +170,11 @@ def shown_game(number: int, episode: Episode) -> tuple[dict[str, Any], str]:
         "extra": episode.extra,
         "scored_by": episode.scored_by,
     }
-    return game_row(number, episode), json.dumps(body, separators=(",", ":"))
+    try:
+        return game_row(number, episode), json.dumps(body, separators=(",", ":"))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"expected a whole game, got one without a part that is needed to show it: {error!r}"
+        raise DataFileError(problem, path, number) from error
 
 
 def read_metrics(source: Source) -> Iterator[dict[str, Any]]:
@@ -178,23 +186,32 @@ def read_metrics(source: Source) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 continue
             try:
-                yield plain_metrics(decode_line(line, source.metrics, number))
-            except (ValueError, RecursionError) as error:
-                problem = f"expected an object with the metrics of a step: {error}"
-                source.add_problem(DataFileError(problem, source.metrics, number))
+                yield plain_metrics(line, source.metrics, number)
+            except DataFileError as error:
+                source.add_problem(error)
     except DataFileError as error:
         source.add_problem(error)
 
 
-def plain_metrics(line: str) -> dict[str, Any]:
+def plain_metrics(line: bytes, path: Path, number: int) -> dict[str, Any]:
     """Read a line of metrics: the stage, and whatever is a finite number.
 
+    Args:
+        line: The line.
+        path: Its file, for errors.
+        number: Its number there, for errors.
+
     Raises:
-        ValueError: If it is no object in JSON.
+        DataFileError: If it is no object in JSON.
     """
-    row = json.loads(line)
-    if not isinstance(row, dict):
-        raise ValueError(f"got {type(row).__name__}")
+    text = decode_line(line, path, number)
+    try:
+        row = json.loads(text)
+        if not isinstance(row, dict):
+            raise ValueError(f"got {type(row).__name__}")
+    except (ValueError, RecursionError) as error:
+        problem = f"expected an object with the metrics of a step: {error}"
+        raise DataFileError(problem, path, number) from error
     kept = {
         name: value
         for name, value in row.items()

@@ -82,10 +82,11 @@ def test_a_run_that_has_nothing_yet_and_bad_lines(tmp_path):
     client = client_of(run)
     assert changes(client)["games"]["id"] == []
     lines = write_games(tmp_path / "games.jsonl").read_text().splitlines(keepends=True)
-    (run / "episodes.jsonl").write_text(lines[0] + '{"schema": 1}\n\n[1]\n' + lines[1])
+    nested = "[" * 100_000 + "\n"
+    (run / "episodes.jsonl").write_text(lines[0] + '{"schema": 1}\n\n[1]\n' + nested + lines[1])
     (run / "metrics.jsonl").write_text("oops\n")
     new = changes(client)
-    assert new["games"]["line"] == [1, 5] and new["about"]["bad"] == 2
+    assert new["games"]["line"] == [1, 6] and new["about"]["bad"] == 3
     assert changes(client)["about"]["problems"] == new["about"]["problems"]
     assert "config.json: cannot be read" in json.dumps(new["about"]["problems"])
 
