@@ -1,4 +1,4 @@
-"""The parts of the page that are the same for all games: markup, style, scripts, words, and its rights.
+"""The parts of the page that are the same for all games: markup, style, scripts, words, and security policy.
 
 The scripts are plain JavaScript without a build step and without a library: the page must open from a disk,
 years later, without a network, and whoever reads it can read all that it runs.
@@ -57,14 +57,14 @@ REASONS: Mapping[str, str] = {
 
 @cache
 def script() -> str:
-    """All scripts as one, with names that nothing else on the page sees."""
+    """Return all scripts as one, in a scope of their own."""
     parts = [f"// {name}\n{_read(name)}" for name in SCRIPTS]
     return '\n(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
 
 
 @cache
 def style() -> str:
-    """The style sheet."""
+    """Return the style sheet."""
     return "\n" + _read("style.css")
 
 
@@ -83,7 +83,7 @@ def page_halves(title: str, *, follows: bool = False) -> tuple[str, str]:
 
 
 def content_security_policy(*, follows: bool = False) -> str:
-    """What a browser lets the page do: run our script, use our style, and request nothing.
+    """Return what a browser lets the page do: run our script, use our style, and request nothing.
 
     Args:
         follows: Whether the page may ask the server that it came from.
@@ -99,7 +99,7 @@ def content_security_policy(*, follows: bool = False) -> str:
 
 
 def vocabulary() -> dict[str, Any]:
-    """What the scripts know of the game: the tags of all protocols, the codes of rules and their meaning."""
+    """Return the words of the game for the scripts: tags of all protocols, codes of rules, their meanings."""
     return {
         "version": ssp_env.__version__,
         "protocols": {

@@ -23,7 +23,16 @@ from ssp_env.records.files import parse_episode
 from ssp_env.serve.access import LocalPagesOnly, is_loopback
 from ssp_env.viewer.assets import page_halves, vocabulary
 from ssp_env.viewer.page import MAX_SOURCES, block, title_of
-from ssp_env.viewer.sources import DEFAULT_LIMIT, Source, columns_of, open_source, plain_metrics, shown_game
+from ssp_env.viewer.sources import (
+    DEFAULT_LIMIT,
+    EPISODES,
+    METRICS,
+    Source,
+    columns_of,
+    open_source,
+    plain_metrics,
+    shown_game,
+)
 
 HOST = "127.0.0.1"
 PART_GAMES = 16
@@ -93,6 +102,7 @@ class FollowedSource:
     Args:
         source: The run or the file.
         limit: Most games that are read from what is there at the beginning.
+        generation: How many times the files were replaced since.
     """
 
     source: Source
@@ -110,8 +120,8 @@ class FollowedSource:
         """Forget what was read, and read from the beginning."""
         path = self.source.path
         is_run = path.is_dir()
-        self._games = GrowingFile(path / "episodes.jsonl" if is_run else path)
-        self._steps = GrowingFile(path / "metrics.jsonl") if is_run else None
+        self._games = GrowingFile(path / EPISODES if is_run else path)
+        self._steps = GrowingFile(path / METRICS) if is_run else None
         self.source = Source(path, self._games.path, self._steps.path if self._steps else None)
         self._rows, self._places, self._metrics = [], [], []
         if self._games.path.is_file():

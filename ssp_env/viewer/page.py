@@ -1,7 +1,8 @@
 """One self-contained HTML file of games and curves, which opens from a disk and asks nobody for anything.
 
 The list of games comes first and compressed; the bodies of games follow in compressed parts, which the page
-unpacks when somebody opens a game. All data are base64, so that no text of a passage or a model ends one.
+unpacks when somebody opens a game. All data are in base64, so that no text of a passage or a model can end
+the element that it stands in.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def check_target(path: Path) -> None:
 
 
 def title_of(sources: Sequence[Source]) -> str:
-    """The title of a page."""
+    """Return the title of a page."""
     return f"{' and '.join(source.name for source in sources)} – games"
 
 
@@ -153,7 +154,15 @@ def _in_parts(
 
 
 def block(name: str, data: Any) -> str:
-    """Data for the scripts of a page, compressed."""
+    """Return data for the scripts of a page as a compressed `<script>` element that no browser runs.
+
+    Args:
+        name: Id of the element.
+        data: Plain data for JSON.
+
+    Raises:
+        ValueError: If a number is infinite or NaN.
+    """
     return _script(name, json.dumps(data, separators=(",", ":"), allow_nan=False))
 
 

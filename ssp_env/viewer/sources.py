@@ -70,7 +70,7 @@ class Source:
         self.add_problem(problem)
 
     def about(self) -> dict[str, Any]:
-        """What a page says about the source, as plain data."""
+        """Return what a page says about the source, as plain data."""
         return {
             "name": self.name,
             "path": str(self.path),
