@@ -16,8 +16,7 @@ from ssp_env.integrations.libraries import check_version
 from ssp_env.objects import missing_extra
 from ssp_env.play import AnyPlayer, JudgeFunction
 from ssp_env.scenario import Scenario
-from ssp_env.serve.access import BearerToken, Limits, LocalPagesOnly, is_loopback
-from ssp_env.serve.bodies import LimitBodies
+from ssp_env.serve.access import Limits, protected
 
 try:
     from openenv.core.client_types import StepResult
@@ -261,7 +260,4 @@ def build_openenv_app(
     app: ASGIApp = create_fastapi_app(
         make, GameAction, GameObservation, sessions, env_name="search_self_play", state_cls=GameState
     )
-    app = LimitBodies(app, limits or Limits())
-    if token is not None:
-        app = BearerToken(app, token)
-    return LocalPagesOnly(app, host) if is_loopback(host) else app
+    return protected(app, limits or Limits(), token, host)

@@ -21,8 +21,7 @@ from ssp_env.objects import kind_of
 from ssp_env.search.adapters import as_store
 from ssp_env.search.documents import to_document
 from ssp_env.search.engine import SearchEngine
-from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, LocalPagesOnly, is_loopback
-from ssp_env.serve.bodies import LimitBodies
+from ssp_env.serve.access import DEFAULT_TOP_K, Limits, protected
 from ssp_env.serve.engine_thread import EngineThread, ListedPages
 from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
@@ -33,8 +32,9 @@ JSON, MSGPACK = "application/json", "application/msgpack"
 class RetrieveRequest(BaseModel):
     """A search: `queries` as in Search-R1 or one `query` as in SkyRL-Gym; other keys are ignored.
 
-    Clients of rLLM and ZeroSearch say `top_k` or `k` for `topk`, the first of which counts. They expect
-    scores unless they say otherwise, and the one ranking of a `query` as `results`.
+    Clients of rLLM and ZeroSearch say `top_k` or `k` for `topk`; of several, the first in this order counts:
+    `topk`, `top_k`, `k`. They expect scores unless they say otherwise, and the one ranking of a `query` as
+    `results`.
     """
 
     queries: list[str] | None = None
@@ -71,7 +71,11 @@ class RetrieveRequest(BaseModel):
         return self.is_of_rllm if self.return_scores is None else self.return_scores
 
     def check(self, limits: Limits) -> None:
-        """Raise a ValueError that says which limit is exceeded and what it is."""
+        """Refuse a request that exceeds a limit.
+
+        Raises:
+            ValueError: If it does; the message says which limit, and what it is.
+        """
         top_k = self.passages
         if len(self.texts) > limits.max_queries:
             raise ValueError(f"expected at most {limits.max_queries:,} queries, got {len(self.texts):,}")
@@ -164,9 +168,12 @@ def build_app(
         limits: The largest requests that are accepted. Larger ones are refused with a status of 4xx, but for
             queries that are too long, which are cut; the status is 503 if too many queries wait.
         token: Bearer token that all requests but those for `/health` must carry; None lets everybody in.
-        opens: Whether `/open` gives out passages by their ids, of pages that a search has listed.
         host: Address at which the server listens; at loopback, requests that name another host are refused,
             and those of web pages of other machines.
+        opens: Whether `/open` gives out passages by their ids, of pages that a search has listed.
+
+    Raises:
+        ValueError: If `token` cannot be a token, or pages are to be opened that the engine cannot open.
     """
     metrics, allowed = Metrics(), limits or Limits()
     thread = EngineThread(engine, on_batch=metrics.batch)
@@ -186,12 +193,7 @@ def build_app(
     _add_retrieve(app, thread, allowed, metrics, listed)
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.get(path)(endpoint)
-    guarded: ASGIApp = LimitBodies(app, allowed)
-    if token is not None:
-        guarded = BearerToken(guarded, token)
-    if host is not None and is_loopback(host):
-        guarded = LocalPagesOnly(guarded, host)
-    return CountRequests(guarded, metrics)
+    return CountRequests(protected(app, allowed, token, host), metrics)
 
 
 def _add_open(app: FastAPI, thread: EngineThread, limits: Limits, listed: ListedPages) -> None:

@@ -18,8 +18,7 @@ from ssp_env.objects import kind_of
 from ssp_env.search.adapters import as_store
 from ssp_env.search.engine import SearchEngine
 from ssp_env.search.tool.calls import ToolError, harmless, harmless_text
-from ssp_env.serve.access import DEFAULT_TOP_K, BearerToken, Limits, LocalPagesOnly, is_loopback
-from ssp_env.serve.bodies import LimitBodies
+from ssp_env.serve.access import DEFAULT_TOP_K, Limits, protected
 from ssp_env.serve.engine_thread import EngineThread, ListedPages
 from ssp_env.serve.metrics import CountRequests, Metrics, status_endpoints
 
@@ -154,6 +153,9 @@ def build_mcp_app(
         limits: Longest query and most results of a call, and size of bodies.
         token: Bearer token.
         opens: Whether there is the tool `open`.
+
+    Raises:
+        ValueError: If `token` cannot be a token, or pages are to be opened that the engine cannot open.
     """
     metrics, allowed = Metrics(), limits or Limits()
     thread = EngineThread(engine, on_batch=metrics.batch)
@@ -162,12 +164,7 @@ def build_mcp_app(
     app = _streamable_http_app(server, host)
     for path, endpoint in status_endpoints(engine, metrics).items():
         app.add_route(path, endpoint)
-    guarded: ASGIApp = LimitBodies(app, allowed)
-    if token is not None:
-        guarded = BearerToken(guarded, token)
-    if is_loopback(host):
-        guarded = LocalPagesOnly(guarded, host, checks_itself=MCP_PATH)
-    return CountRequests(guarded, metrics)
+    return CountRequests(protected(app, allowed, token, host, checks_itself=MCP_PATH), metrics)
 
 
 def _streamable_http_app(server: Any, host: str) -> Starlette:

@@ -36,7 +36,6 @@ class Metrics:
             buckets=_BATCHES,
             registry=self._registry,
         )
-
         self._cut_queries = Counter(
             "ssp_cut_queries", "Queries that were cut to the greatest length.", registry=self._registry
         )
