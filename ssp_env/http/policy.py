@@ -159,9 +159,12 @@ class RequestPolicy(RetryPolicy):
     """How a client uses a service: how long it waits, when it retries, and how much it asks for at a time.
 
     Attributes:
-        requests_per_second: Most requests sent per second; no limit when None.
+        requests_per_second: Most requests sent per second; None sets no limit.
         concurrency: Most requests under way at a time.
-        max_bytes: Longest reply read.
+        max_bytes: Most bytes of a reply, as sent and unpacked.
+
+    Raises:
+        ValueError: If a number is out of range.
     """
 
     requests_per_second: float | None = None

@@ -139,7 +139,7 @@ class HTTPService:
 
 @cache
 def certificates() -> ssl.SSLContext:
-    """Return the certificates that are trusted; read once, which takes longer than a local search."""
+    """Return the trusted certificates; they are read once, because that takes longer than a local search."""
     return httpx.create_ssl_context()
 
 

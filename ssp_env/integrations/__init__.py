@@ -1,1 +1,1 @@
-"""The search tool in the shapes of other frameworks: one module each, imported only if you import it."""
+"""The search tool and the game for other frameworks: one module each, imported only if you import it."""

@@ -19,6 +19,7 @@ def configured_scenario(settings: Mapping[str, Any], where: str) -> Scenario:
 
     Raises:
         ValueError: If they name nothing that is searched, or the scenario cannot be opened.
+        TypeError: If they are no plain data.
 
     >>> configured_scenario({"world": "tiny"}, "env_config") is configured_scenario({"world": "tiny"}, "env")
     True

@@ -104,7 +104,8 @@ class SearchSelfPlay(Environment):
         """Start a game: the same one for the same seed, and of the task at `index` if that is given.
 
         Raises:
-            ValueError: If `row` has another key than `split` and `index`, or there is no such task.
+            ValueError: If `row` has another key than `split` and `index`, or there is no such split.
+            IndexError: If there is no task of this index.
         """
         check_names(row, ("split", "index"), "argument of reset")
         task = None if "index" not in row else self._task(row.get("split", self._split), row["index"])
@@ -132,7 +133,7 @@ class SearchSelfPlay(Environment):
         return self._state
 
     def get_metadata(self) -> EnvironmentMetadata:
-        """Name and describe the environment."""
+        """Return the name, the description and the version of the environment."""
         described = f"Search self-play over {self._scenario.description}; the client plays {self._role}"
         return EnvironmentMetadata(
             name="search_self_play", description=described, version=ssp_env.__version__
@@ -141,20 +142,33 @@ class SearchSelfPlay(Environment):
     # -- tasks, which name no answer to a solver ---------------------------------------------------------
 
     def list_splits(self) -> list[str]:
-        """The one split: that of the world."""
+        """Return the one split: that of the world."""
         return [self._split]
 
     def num_tasks(self, split: str) -> int:
-        """Count the tasks."""
+        """Count the tasks.
+
+        Raises:
+            ValueError: If there is no such split.
+        """
         self._check_split(split)
         return len(self._tasks)
 
     def list_tasks(self, split: str) -> list[dict[str, Any]]:
-        """Describe all tasks."""
+        """Describe all tasks.
+
+        Raises:
+            ValueError: If there is no such split.
+        """
         return self.get_task_range(split)
 
     def get_task(self, split: str, index: int) -> dict[str, Any]:
-        """Describe one task by what the client's first seat is told."""
+        """Describe one task by what the client's first seat is told.
+
+        Raises:
+            ValueError: If there is no such split.
+            IndexError: If there is no task of this index.
+        """
         task = self._task(split, index)
         asked = {"question": task.question} if self._role == "solver" else {"answer": task.answer}
         return {"index": index, "hops": task.hops, **asked}
@@ -162,7 +176,11 @@ class SearchSelfPlay(Environment):
     def get_task_range(
         self, split: str, start: int | None = None, stop: int | None = None
     ) -> list[dict[str, Any]]:
-        """Describe the tasks of a slice."""
+        """Describe the tasks of a slice.
+
+        Raises:
+            ValueError: If there is no such split.
+        """
         chosen = range(self.num_tasks(split))[start:stop]
         return [self.get_task(split, index) for index in chosen]
 
@@ -238,7 +256,7 @@ def build_openenv_app(
 ) -> ASGIApp:
     """Return the ASGI application of an OpenEnv server; its sessions are independent games.
 
-    Searches of several sessions call the engine from several threads, as engines of this package stand.
+    Sessions call the engine from several threads at a time, for which the engines of this package are safe.
 
     Args:
         scenario: What is played in.
@@ -251,7 +269,8 @@ def build_openenv_app(
         host: Address of the server; at loopback, requests of web pages of other machines are refused.
 
     Raises:
-        ValueError: If no game can be played so; it is found out before a client connects.
+        ValueError: If an argument is out of range, or the scenario has no game for this role; a game is
+            opened to find out before a client connects.
     """
     if role not in get_args(Role):
         raise ValueError(f"role must be one of {', '.join(get_args(Role))}, got {role!r}")

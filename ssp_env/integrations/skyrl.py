@@ -56,8 +56,8 @@ class SolverTextEnv(BaseTextEnv):
 
     The question is the row's `question`, or the last message of its prompt; the model reads our prompt for
     it. The right answers are `reward_spec["ground_truth"]`: a text, a list of them, or a mapping with
-    `target`, as data of Search-R1 have it. The reward comes with the last step. How many turns and searches
-    there are is said by the rules, not by SkyRL's `max_turns`.
+    `target`, as data of Search-R1 have it. The reward comes with the last step. The rules limit turns and
+    searches; SkyRL's `max_turns` is not read here.
 
     Args:
         env_config: Plain data of a scenario, where none was registered.
@@ -65,7 +65,7 @@ class SolverTextEnv(BaseTextEnv):
         scenario: What was registered.
 
     Raises:
-        ValueError: If nothing is searched, or the row has no right answer.
+        ValueError: If no scenario is given, it cannot be opened, or the row has no right answer.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SolverTextEnv(BaseTextEnv):
         """Ask the question and return our prompt in place of the row's.
 
         Raises:
-            ValueError: If the row has no question.
+            ValueError: If the row has no question, or the rules give it several attempts.
         """
         question = str(self._row.get("question") or (prompt[-1]["content"] if prompt else ""))
         task = Task(
@@ -109,7 +109,7 @@ class SolverTextEnv(BaseTextEnv):
         return BaseTextEnvStepOutput(observations=observations, reward=reward, done=terminated, metadata={})
 
     def get_metrics(self) -> dict[str, Any]:
-        """Count turns and searches, and say how often the answer was right."""
+        """Return the numbers of turns and searches, and 1 as `solved` if the answer was right, else 0."""
         counted = {name: float(self._info.get(name, 0)) for name in _COUNTED}
         return counted | {"solved": float(self._info.get("reason") == "solved")}
 

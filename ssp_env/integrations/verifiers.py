@@ -33,7 +33,7 @@ _ENDED_BY_LIMIT = ""
 
 
 def _seat() -> vf.AgentConfig:
-    """A seat that only talks, in a process of this machine; verifiers' default is a sandbox in a cloud."""
+    """Configure an agent that only talks, in a process here; the default of verifiers is a cloud sandbox."""
     return vf.AgentConfig(harness={"id": "null"}, runtime={"type": "subprocess"})
 
 
@@ -106,6 +106,10 @@ class SearchSelfPlayEnv(vf.Env[SearchSelfPlayEnvConfig]):
     """One episode is one game; each seat's trace has its own reward, `game`.
 
     A game in which a search, a judge or a model breaks down fails the episode and pays nobody.
+
+    Raises:
+        ValueError: If the configuration names no corpus, `env.judge` names no judge, or the rules ask for a
+            judge and none is named.
     """
 
     def __init__(self, config: SearchSelfPlayEnvConfig) -> None:

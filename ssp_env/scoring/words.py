@@ -13,7 +13,6 @@ import regex
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Line_Break=SA}\u30fc"
 _SPACE_BETWEEN_UNSPACED = regex.compile(rf"(?<=[{_UNSPACED}])\s+(?=[{_UNSPACED}])")
 _UNSPACED_WORD = regex.compile(rf"(?=[{_UNSPACED}])\X")
-_SPACE_BETWEEN__UNSPACED = regex.compile(rf"(?<=[{_UNSPACED}])\s+(?=[{_UNSPACED}])")
 # Korean has spaces, but particles are written on to the words they follow.
 _CHARACTER = regex.compile(rf"(?=[{_UNSPACED}\p{{Hangul}}])\X")
 _RUN = regex.compile(rf"(?:(?=[{_UNSPACED}\p{{Hangul}}])\X)+")

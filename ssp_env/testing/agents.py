@@ -74,6 +74,7 @@ def check_agent(
 
     Raises:
         ConformanceError: At the first check that fails.
+        ValueError: If a reader is to be checked and the rules never ask one.
     """
     made = Check("methods").attempt(
         lambda: as_agent(agent, "the agent"),
@@ -118,6 +119,7 @@ def check_reader(
 
     Raises:
         ConformanceError: At the first check that fails.
+        ValueError: If the rules never ask a reader.
     """
     only: tuple[Role, ...] = ("reader",)
     check_agent(reader, roles=only, config=config, deterministic=deterministic, keeps_budgets=False)

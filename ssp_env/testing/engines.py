@@ -39,6 +39,7 @@ STRANGE_QUERIES = (
     "x" * 100_000,
 )
 _TOP_K = 3
+_WHY_SAMPLE = "noise for the RAG check is drawn with it"
 
 
 def check_engine(make_engine: Callable[[Sequence[Passage]], Any]) -> None:
@@ -279,10 +280,10 @@ def _check_fingerprint(engine: SearchEngine, queries: Sequence[str]) -> None:
 
 def _check_drawn(first: list[Passage]) -> None:
     """Check one draw of four passages."""
-    why = "noise for the RAG check is drawn with it"
-    Check("sample").require(len(first) <= 4, expected="at most 4 passages", came=f"{len(first)}", why=why)
-    Check("sample").require(bool(first), expected="passages of the corpus", came=first, why=why)
-    Check("sample").require(
+    check = Check("sample")
+    check.require(len(first) <= 4, expected="at most 4 passages", came=f"{len(first)}", why=_WHY_SAMPLE)
+    check.require(bool(first), expected="passages of the corpus", came=first, why=_WHY_SAMPLE)
+    check.require(
         len(set(_ids(first))) == len(first),
         expected="no passage twice",
         came=_ids(first),
@@ -341,9 +342,6 @@ def _sample(engine: PassageSampler, seed: int, count: int, exclude: Sequence[str
         why=_WHY_SAMPLE,
     )
     return drawn
-
-
-_WHY_SAMPLE = "noise for the RAG check is drawn with it"
 
 
 def _global_random_state() -> str:

@@ -131,7 +131,11 @@ class World:
             raise IndexError(f"{self.id} has entities 0 to {len(self) - 1}, not {index}")
 
     def name(self, index: int) -> str:
-        """Return the name of entity `index`; names are unique within a world."""
+        """Return the name of entity `index`; names are unique within a world.
+
+        Raises:
+            IndexError: If there is no such entity.
+        """
         self._check_index(index)
         return self._rendering.name(index)
 
@@ -140,7 +144,11 @@ class World:
         return map(self._rendering.name, range(len(self)))
 
     def entity(self, index: int) -> Entity:
-        """Return entity `index`: its type, name and aliases."""
+        """Return entity `index`: its type, name and aliases.
+
+        Raises:
+            IndexError: If there is no such entity.
+        """
         name = self.name(index)
         return Entity(index, self.graph.kind(index).name, name, self._rendering.aliases(index))
 
@@ -157,7 +165,11 @@ class World:
         return {name: index for index, name in enumerate(self.names())}
 
     def facts(self, index: int | None = None) -> Iterator[Fact]:
-        """Yield the facts that passage `index` states, or those of all passages."""
+        """Yield the facts that passage `index` states, or those of all passages.
+
+        Raises:
+            IndexError: If there is no such entity.
+        """
         if index is None:
             for number in range(len(self)):
                 yield from self.facts(number)
@@ -337,13 +349,21 @@ class World:
                 yield from self._paths_into(longer, hops - 1)
 
     def answers(self, hops: int) -> list[str]:
-        """Return the names of the entities in which some path of `hops` links ends, in entity order."""
+        """Return the names of the entities in which some path of `hops` links ends, in entity order.
+
+        Raises:
+            ValueError: If `hops` is not 1 to `MAX_HOPS`.
+        """
         _check_hops(hops)
         ends = range(len(self))
         return [self.name(end) for end in ends if any(self._paths_into(Path((end,), ()), hops))]
 
     def tasks(self, hops: Sequence[int]) -> tuple[Task, ...]:
-        """Return a task for every entity, and for every number of hops of a path that ends in it."""
+        """Return a task for every entity and each of these numbers of hops for which a path ends in it.
+
+        Raises:
+            ValueError: If a number is not 1 to `MAX_HOPS`.
+        """
         ends = {number: frozenset(self.answers(number)) for number in hops}
         return tuple(
             Task(entity.name, entity.aliases, number, id=f"{self.id}/{entity.name}/{number}")

@@ -1,6 +1,6 @@
 """The game and the search tool in TRL's GRPOTrainer: whole games, one seat by tool calls, the search alone.
 
-Of these modules only the data sets import TRL's libraries.
+Only `train_dataset` imports a library of TRL's, `datasets`.
 """
 
 from ssp_env.integrations.trl.environments import GameEnvironments

@@ -102,7 +102,7 @@ class GameEnvironments:
         return Dataset.from_list(rows)
 
     def open(self, number: int) -> Game:
-        """Open a game about a task; each has an id of its own."""
+        """Open a game about the task of this number; each game has an id of its own."""
         self._opened += 1
         task = self.tasks[number]
         seed = self.seed + self._opened

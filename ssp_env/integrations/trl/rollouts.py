@@ -42,7 +42,8 @@ class GameRollouts:
 
     Raises:
         UnsupportedVersionError: If TRL is of another version.
-        ValueError: If the scenario names no corpus, there is no answer, or no player is given.
+        ValueError: If the scenario names no corpus, there is nothing to ask for, no player is given, or
+            `phases` or `steps_per_phase` is out of range.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class GameRollouts:
         return Dataset.from_list([{"prompt": prompt} for prompt in self._tasks])
 
     def phase(self, step: int) -> Role:
-        """Who is trained at a step."""
+        """Return who is trained at a step of the optimiser."""
         return self._phases[step // self._steps % len(self._phases)]
 
     def rollout_func(self, prompts: list[Any], trainer: Any) -> dict[str, list[Any]]:
