@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ssp_env.game import Game, Task, View
-from ssp_env.integrations.configured import configured_scenario
+from ssp_env.integrations.configured import check_one_attempt, configured_scenario
 from ssp_env.integrations.libraries import check_version
 from ssp_env.objects import missing_extra
 from ssp_env.play import OneSeat
@@ -128,11 +128,7 @@ def solver_rows(scenario: Scenario, agent: str) -> Iterator[dict[str, Any]]:
 
 def _scenario(settings: dict[str, Any]) -> Scenario:
     scenario = configured_scenario(settings, "scenario of the server")
-    if scenario.rules.attempts != 1:
-        raise ValueError(
-            f"a row is one attempt, of which NeMo-Gym makes a group: rules.attempts must be 1, "
-            f"got {scenario.rules.attempts}"
-        )
+    check_one_attempt(scenario, "NeMo-Gym")
     return scenario
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ssp_env.envs.single_agent import SolverEnv
 from ssp_env.game import Task
-from ssp_env.integrations.configured import configured_scenario
+from ssp_env.integrations.configured import check_one_attempt, configured_scenario
 from ssp_env.integrations.libraries import check_version
 from ssp_env.objects import missing_extra
 from ssp_env.scenario import Scenario
@@ -40,12 +40,7 @@ def register(scenario: Scenario | Mapping[str, Any], id: str = SOLVER_ID) -> Non
         ValueError: If the scenario cannot be opened, or its rules give a question more than one attempt.
         skyrl_gym.error.RegistrationError: If the name is taken.
     """
-    opened = _open(scenario, "the scenario")
-    if opened.rules.attempts != 1:
-        raise ValueError(
-            f"a row is one attempt, of which SkyRL makes a group: rules.attempts must be 1, "
-            f"got {opened.rules.attempts}"
-        )
+    check_one_attempt(configured_scenario(scenario, "the scenario"), "SkyRL")
     skyrl_gym.register(
         id=id, entry_point="ssp_env.integrations.skyrl:SolverTextEnv", kwargs={"scenario": scenario}
     )
@@ -72,7 +67,7 @@ class SolverTextEnv(BaseTextEnv):
         self, env_config: Any = None, extras: Mapping[str, Any] | None = None, scenario: Any = None
     ) -> None:
         super().__init__()
-        self._scenario = _open(scenario or _plain(env_config), "env_config, or register(),")
+        self._scenario = configured_scenario(scenario or _plain(env_config), "env_config, or register(),")
         self._row = dict(extras or {})
         self._golds = _golds(self._row)
         self._info: dict[str, Any] = {}
@@ -133,10 +128,6 @@ class SearchTools(ToolGroup):
     def search(self, query: str) -> str:
         """Return passages, or a text that says why there are none."""
         return self._tool(query)
-
-
-def _open(scenario: Scenario | Mapping[str, Any], where: str) -> Scenario:
-    return scenario if isinstance(scenario, Scenario) else configured_scenario(scenario, where)
 
 
 def _plain(env_config: Any) -> Mapping[str, Any]:

@@ -60,7 +60,7 @@ class GameEnvironments:
         seed: int = 0,
     ) -> None:
         check_trl()
-        opened = as_scenario(scenario)
+        opened = configured_scenario(scenario, "the scenario")
         if opened.rules.prompts == "terse":
             raise ValueError("terse prompts know no tools: open the scenario with prompts='english'")
         if role not in _SEATS:
@@ -146,11 +146,6 @@ def check_trl() -> None:
         check_version("trl", at_least="1.16", below="2", tested=TESTED)
     except ModuleNotFoundError as error:
         raise missing_extra("trl", "trl") from error
-
-
-def as_scenario(scenario: Scenario | Mapping[str, Any]) -> Scenario:
-    """Return the scenario, opened if it is plain data."""
-    return scenario if isinstance(scenario, Scenario) else configured_scenario(scenario, "the scenario")
 
 
 def _nobody(view: Any) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ssp_env.game import Game, Role, Task
 from ssp_env.game.trajectory import Trajectory, seat_trajectories
-from ssp_env.integrations.trl.environments import as_scenario, check_trl
+from ssp_env.integrations.configured import configured_scenario
+from ssp_env.integrations.trl.environments import check_trl
 from ssp_env.objects import check_least
 from ssp_env.play import AnyPlayer, JudgeFunction, play
 from ssp_env.scenario import Scenario
@@ -67,7 +68,7 @@ class GameRollouts:
             )
         if not phases or set(phases) - {"proposer", "solver"}:
             raise ValueError(f"phases must be of proposer and solver, got {', '.join(phases) or 'none'}")
-        self.scenario = as_scenario(scenario)
+        self.scenario = configured_scenario(scenario, "the scenario")
         self.games: list[Game] = []
         self._player, self._phases, self._steps = player, tuple(phases), steps_per_phase
         self._reader, self._judge, self._seed = reader, judge, seed
