@@ -83,8 +83,6 @@ def _is_header(line: str) -> bool:
 
 
 def _answer(default_hops: int, record: dict[str, Any], number: int) -> Task:
-    if "answer" in record and "golden_answers" in record:
-        raise ValueError(f'expected "answer" or "golden_answers", got the keys {sorted(record)}')
     answer, *aliases = parse_golds(record)
     hops = record.get("hops")
     if hops is not None and (isinstance(hops, bool) or not isinstance(hops, int) or hops < 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ class RecordedTrajectory:
     messages: tuple[Message, ...]
     reward: float | None
     correct: bool | None
-    replies: tuple[Reply, ...] = field(default=())
+    replies: tuple[Reply, ...] = ()
 
     @property
     def input_ids(self) -> tuple[int, ...]:

@@ -70,7 +70,8 @@ def answer_key(text: str) -> str:
 def exact_match(prediction: str, golds: str | Iterable[str]) -> bool:
     """Return whether the normalised prediction equals a normalised accepted answer.
 
-    Answers of which normalisation leaves nothing, such as `A` or `...`, are compared in an earlier form.
+    Answers of which normalisation leaves nothing, such as `A` or `...`, are compared in the next of the
+    `answer_forms`.
 
     Args:
         prediction: The answer given.
@@ -111,7 +112,8 @@ def substring_exact_match(prediction: str, golds: str | Iterable[str]) -> bool:
     """Return whether the prediction contains an accepted answer anywhere, both normalised.
 
     Search-R1's `subem_check` and FlashRAG's `sub_em`: `1920` contains `2`. Unlike there, an answer of which
-    normalisation leaves nothing is looked for in an earlier form, instead of being contained in everything.
+    normalisation leaves nothing is looked for in the next of the `answer_forms`, instead of being contained
+    in everything.
 
     >>> substring_exact_match("in 1920", "2"), substring_exact_match("anything", "...")
     (True, False)

@@ -29,6 +29,7 @@ def write(tmp_path):
         ({"answer": "Paris", "aliases": [], "hops": None, "note": 1}, Task("Paris", hops=2, id="2")),
         ({"golden_answers": ["NYC", "New York"], "hops": 1}, Task("NYC", ("New York",), 1, id="2")),
         ({"golden_answers": "NYC"}, Task("NYC", hops=2, id="2")),
+        ({"answer": "NYC", "golden_answers": ["New York", "NYC"]}, Task("NYC", ("New York",), 2, id="2")),
     ],
 )
 @pytest.mark.parametrize("name", ["answers.jsonl", "ANSWERS.JSONL", "answers.jsonl.gz"])
@@ -50,7 +51,7 @@ def test_plain_answers_are_read(write, name):
     [
         ("Paris", "expected one JSON object a line, got invalid JSON"),
         ({"target": "Paris"}, r"""expected "answer" or "golden_answers", got the keys \['target'\]"""),
-        ({"answer": "Paris", "golden_answers": ["Paris"]}, 'expected "answer" or "golden_answers"'),
+        ({"answer": "Paris", "golden_answers": ["London"]}, "expected right answers that agree"),
         ({"answer": ""}, 'expected a non-blank string "answer", got str'),
         ({"answer": 1889}, 'expected a non-blank string "answer", got int 1889'),
         ({"answer": "Paris", "aliases": [None]}, 'expected non-blank strings in "aliases", got NoneType'),
