@@ -37,6 +37,7 @@ from ssp_env.game.events import ReadingGiven, TurnTaken
 from ssp_env.game.requests import Result, source_of
 from ssp_env.game.shortening import shorten_prompt
 from ssp_env.game.view import ToolRole
+from ssp_env.objects import is_async
 from ssp_env.play import (
     AnyAgent,
     AnyPlayer,
@@ -44,6 +45,7 @@ from ssp_env.play import (
     JudgeFunction,
     act_all,
     as_agent,
+    as_judge,
     ask_judge,
     engine_of,
     guarded,
@@ -74,7 +76,8 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         config: Rules in place of the scenario's; with `tasks`, the published ones by default. Where they say
             `protocol="openai"`, searches are native tool calls, and agents step with a `Reply` that has them.
         reader: Who answers the RAG check: `"solver"`, or a player of any kind that `as_agent` takes.
-        judge: Decides answers that fail exact match; required if `config.judge`, refused otherwise.
+        judge: Function from a `Judge` request to True, False or None that decides answers that fail exact
+            match; required if `config.judge`, refused otherwise.
         oracle: Knows the right answers of questions, for the audit; a scenario may bring its own.
         render_mode: `human`, `ansi`, `html` (a fragment for notebooks) or None.
         max_action_chars: Greatest length of an action; longer texts are cut.
@@ -447,6 +450,8 @@ def _check_arguments(config: GameConfig, judge: JudgeFunction | None, render_mod
         raise ValueError("config.judge=True needs judge=, a function that decides whether an answer is right")
     if judge is not None and not config.judge:
         raise ValueError("judge= is never asked unless config.judge is True")
+    if judge is not None and (not callable(as_judge(judge)) or is_async(judge)):
+        raise TypeError(f"judge must be a blocking function of a Judge request, got {type(judge).__name__}")
     modes = raw_env.metadata["render_modes"]
     if render_mode is not None and render_mode not in modes:
         raise ValueError(f"render_mode must be None or one of {', '.join(modes)}, got {render_mode!r}")

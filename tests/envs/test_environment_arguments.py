@@ -129,6 +129,10 @@ def test_the_wrapped_environment_warns_after_the_end_and_changes_nothing():
     assert env.unwrapped.game.events == events
 
 
+async def agree(request):
+    return True
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
@@ -140,6 +144,8 @@ def test_the_wrapped_environment_warns_after_the_end_and_changes_nothing():
         ({"reader": "reader"}, TypeError, "reader must be an agent with act"),
         ({"config": GameConfig(judge=True)}, ValueError, "needs judge="),
         ({"judge": lambda request: True}, ValueError, "never asked unless"),
+        ({"judge": "strict", "config": GameConfig(judge=True)}, TypeError, "judge must be a function from a"),
+        ({"judge": agree, "config": GameConfig(judge=True)}, TypeError, "judge must be a blocking function"),
         ({"render_mode": "rgb_array"}, ValueError, "one of human, ansi, html, got 'rgb_array'"),
         ({"max_action_chars": -1}, ValueError, "0 <= min_length <= max_length, got 0 and -1"),
     ],
