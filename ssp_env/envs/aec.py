@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
-from typing import Any, ClassVar, Literal, TypeAlias
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
@@ -39,28 +39,23 @@ from ssp_env.game.shortening import shorten_prompt
 from ssp_env.game.view import ToolRole
 from ssp_env.objects import is_async
 from ssp_env.play import (
-    AnyAgent,
     AnyPlayer,
     AnySearch,
     JudgeFunction,
-    act_all,
-    as_agent,
     as_judge,
     ask_judge,
     engine_of,
     guarded,
-    is_async_agent,
     open_page,
     run_searches,
     sample_noise,
 )
+from ssp_env.play.players import policy
 from ssp_env.scenario import Scenario, open_scenario
 from ssp_env.search.adapters import as_store
 from ssp_env.search.engine import PassageStore, SearchEngine
 from ssp_env.viewer.markup import game_html
 from ssp_env.viewer.text import render_events, render_outcome, render_task
-
-Policy: TypeAlias = Callable[[View], Reply]
 
 PHASES = ("propose", "verify", "solve", "done")
 
@@ -380,22 +375,6 @@ def given_task(options: Mapping[str, Any] | None) -> Task | None:
     if task is not None and not isinstance(task, Task):
         raise TypeError(f"options['task'] must be a Task, got {type(task).__name__}")
     return task
-
-
-def policy(role: str, player: AnyPlayer) -> Policy:
-    """Turn a player of any kind that `as_agent` takes into a function from a `View` to a `Reply`.
-
-    Raises:
-        TypeError: If it is no player, or an asynchronous one.
-    """
-    agent: Any = as_agent(player, role)
-    if is_async_agent(agent):
-        raise TypeError(f"{role} is asynchronous: put ssp_env.play.blocking around it")
-    return partial(_act, agent)
-
-
-def _act(agent: AnyAgent, view: View) -> Reply:
-    return act_all(agent, [view])[0]
 
 
 @lru_cache(maxsize=1)

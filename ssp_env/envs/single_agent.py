@@ -48,13 +48,14 @@ from typing import Any, ClassVar, TypeAlias
 import gymnasium
 from gymnasium.error import ResetNeeded
 
-from ssp_env.envs.aec import Policy, choose_scenario, given_task, policy, raw_env
+from ssp_env.envs.aec import choose_scenario, given_task, raw_env
 from ssp_env.envs.lookup_solver import LookupSolver
 from ssp_env.envs.search_action import SearchAction
 from ssp_env.envs.spaces import MAX_ACTION_CHARS, MAX_PROMPT_CHARS
 from ssp_env.game import Failure, GameConfig, Reply, Role, Task, View
 from ssp_env.game.view import PROPOSER_SEAT
 from ssp_env.play import AnyPlayer, AnySearch, JudgeFunction, guarded
+from ssp_env.play.players import Policy, policy
 from ssp_env.scenario import Scenario
 
 __all__ = ["Player", "ProposerEnv", "SearchAction", "SolverEnv"]

@@ -62,6 +62,7 @@ AnyPlayer: TypeAlias = AnyAgent | AnyAsyncAgent | PlayerFunction | Runnable
 JudgeFunction: TypeAlias = Callable[[Judge], bool | None]
 AsyncJudgeFunction: TypeAlias = Callable[[Judge], Awaitable[bool | None]]
 AnyJudge: TypeAlias = JudgeFunction | AsyncJudgeFunction
+Policy: TypeAlias = Callable[[View], Reply]
 
 
 def as_agent(player: AnyPlayer, name: str = "player") -> AnyAgent | AnyAsyncAgent:
@@ -277,3 +278,19 @@ def blocking(player: AnyPlayer) -> Iterator[AnyAgent]:
     with start_blocking_portal() as portal:
         act = getattr(agent, name)
         yield cast("AnyAgent", SimpleNamespace(**{name: _named_as(act, partial(portal.call, act))}))
+
+
+def policy(role: str, player: AnyPlayer) -> Policy:
+    """Turn a player of any kind that `as_agent` takes into a function from a `View` to a `Reply`.
+
+    Raises:
+        TypeError: If it is no player, or an asynchronous one.
+    """
+    agent: Any = as_agent(player, role)
+    if is_async_agent(agent):
+        raise TypeError(f"{role} is asynchronous: put ssp_env.play.blocking around it")
+    return partial(_act, agent)
+
+
+def _act(agent: AnyAgent, view: View) -> Reply:
+    return act_all(agent, [view])[0]
