@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import gymnasium
 from gymnasium.error import ResetNeeded
@@ -72,8 +72,8 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
         worlds: How many worlds there are to draw from.
         hops: Numbers of hops to draw from.
         compositions: Which questions a solver is asked: without pairs of relations that are held out
-            (`train`), with one (`heldout`), or either (`all`). By default `train` in training worlds and
-            `all` in held-out ones.
+            (`train`), with one (`heldout`, which needs two hops), or either (`all`). By default `train` in
+            training worlds and `all` in held-out ones.
         prompts: Style of prompts; `terse` in terse worlds by default, else `english`.
         rules: Rules that differ from the usual ones, as `open_scenario` takes them: `top_k`, say, or
             `noise_passages`.
@@ -106,6 +106,7 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
             raise ValueError(f"role must be solver or proposer, got {role!r}")
         if solver is not None and role == "solver":
             raise ValueError("solver answers a proposer's questions: it goes with role='proposer'")
+        _check_compositions(compositions, role, hops)
         self._role, self._hops, self._solver = role, tuple(hops), solver
         self._compositions: Compositions = compositions or ("train" if split == "train" else "all")
         self.render_mode = render_mode
@@ -195,3 +196,13 @@ class NewWorldsEnv(gymnasium.Env[dict[str, Any], str]):
     def _named(info: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
         assert scenario.world is not None
         return {**info, "world": scenario.world.id}
+
+
+def _check_compositions(compositions: str | None, role: str, hops: Sequence[int]) -> None:
+    if compositions is not None and role == "proposer":
+        raise ValueError("compositions are of a solver's questions: they go with role='solver'")
+    if compositions is not None and compositions not in get_args(Compositions):
+        known = ", ".join(get_args(Compositions))
+        raise ValueError(f"compositions must be one of {known}, got {compositions!r}")
+    if compositions == "heldout" and 1 in hops:
+        raise ValueError(f"no question of one hop has a pair of relations: leave 1 out of hops, got {hops}")

@@ -103,6 +103,15 @@ def test_a_world_can_be_asked_for_by_its_number():
         env.reset(options={"world": 50})
 
 
+@pytest.mark.parametrize("compositions", ["train", "heldout"])
+def test_questions_have_the_compositions_that_are_asked_for(compositions):
+    env = NewWorldsEnv(split="heldout", hops=(2,), compositions=compositions)
+    for seed in range(5):
+        observation, _ = env.reset(seed=seed)
+        question = parse_question(question_of(observation))
+        assert is_heldout_composition(question.relations) == (compositions == "heldout")
+
+
 def test_nothing_is_played_before_reset():
     env = NewWorldsEnv()
     for call in (lambda: env.step("x"), env.render, lambda: env.view):
@@ -118,6 +127,9 @@ def test_nothing_is_played_before_reset():
         ({"hops": ()}, "hops must be whole numbers from 1 to 4"),
         ({"hops": (0,)}, "hops must be whole numbers from 1 to 4"),
         ({"world": "huge"}, "unknown world preset 'huge'"),
+        ({"compositions": "new"}, "compositions must be one of all, train, heldout, got 'new'"),
+        ({"compositions": "heldout"}, r"leave 1 out of hops, got \(1, 2, 3\)"),
+        ({"compositions": "all", "role": "proposer"}, "they go with role='solver'"),
         ({"solver": lambda view: ""}, "solver answers a proposer's questions: it goes with role='proposer'"),
     ],
 )
