@@ -57,7 +57,8 @@ class NumericPlayer:
         """Take a turn.
 
         Raises:
-            ValueError: If the view is that of a role without a policy.
+            ValueError: If the view is that of a role without a policy, or of a task that is none of a terse
+                world.
         """
         seat = None if view.role == "reader" else self._seat(view)
         if seat is None:
@@ -73,7 +74,7 @@ class NumericPlayer:
         return text
 
     def _seat(self, view: View) -> NumericSeat | None:
-        """Return the seat of a conversation; None if its opening is in no grammar."""
+        """Return the seat of a conversation; None if its question is not in the grammar."""
         key = view.conversation_id
         if key not in self._seats:
             role: Literal["proposer", "solver"] = "proposer" if view.role == "proposer" else "solver"
@@ -81,6 +82,8 @@ class NumericPlayer:
             try:
                 seat.begin(view.messages[0].content)
             except ValueError:
+                if role == "proposer":
+                    raise
                 return None
             self._seats[key] = seat
         return self._seats[key]

@@ -208,8 +208,14 @@ class ProposerSeat(NumericSeat):
         return 2 * self.entities + 1
 
     def begin(self, opening: str) -> None:
-        """Read the task."""
-        hops, self._first = opening.removeprefix("propose ").split(" : ")
+        """Read the task.
+
+        Raises:
+            ValueError: If it is none of a terse world, or has too many hops.
+        """
+        hops, _, self._first = opening.removeprefix("propose ").partition(" : ")
+        if hops not in map(str, range(1, MAX_HOPS + 1)):
+            raise ValueError(f"a task must be one of 1 to {MAX_HOPS} hops in a terse world, got {opening!r}")
         self._hops, self._relations, self._path = int(hops), list[str](), [self._first]
 
     def _write(self, action: int) -> str | None:

@@ -52,6 +52,13 @@ def test_a_question_without_numbers_is_looked_up(question):
     assert NumericPlayer(follow).act(view) == LookupSolver().act(view)
 
 
+@pytest.mark.parametrize("task", ["propose 5 : belin", "Answer: Belin"])
+def test_a_task_without_numbers_is_refused(task):
+    view = View("game", "proposer_0", "propose", (Message("user", task),), 6, 4)
+    with pytest.raises(ValueError, match="must be one of 1 to 4 hops in a terse world, got"):
+        NumericPlayer(proposer=back_and_ask).act(view)
+
+
 def test_a_role_without_a_policy_is_named():
     view = View("game", "proposer_0", "propose", (Message("user", "propose 1 : belin"),), 6, 4)
     with pytest.raises(ValueError, match="no policy for the proposer: give proposer="):
