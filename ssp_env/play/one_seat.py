@@ -15,10 +15,10 @@ from ssp_env.play.services import AnySearch
 
 
 class OneSeat(AbstractAsyncContextManager["OneSeat"]):
-    """One seat of a game for whoever owns the loop: a trainer's environment, a server, a session of a user.
+    """One seat of a game, stepped by the caller: a trainer's environment, a server, a user's session.
 
     Args:
-        game: A game that has begun or not.
+        game: The game, begun or not.
         seat: The seat to step: `proposer_0`, `solver_0`, ...
         search: What searches, as for `play`.
         proposer: Plays the proposer; needed unless that is the seat or the question is known.

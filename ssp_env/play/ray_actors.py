@@ -56,24 +56,24 @@ def play_on_actors(
         import ray
     except ModuleNotFoundError as error:
         raise missing_extra("ray", "ray") from error
-    crew = _Crew(ray, setup, actors, options or {})
+    pool = _Actors(ray, setup, actors, options or {})
     waiting = _cohorts(games, cohort)
     again: list[_Cohort] = []
     try:
         while True:
-            while (place := crew.free(in_hand)) is not None:
+            while (place := pool.free(in_hand)) is not None:
                 next_one = again.pop() if again else next(waiting, None)
                 if next_one is None:
                     break
-                crew.give(place, next_one)
-            if not crew.busy:
+                pool.give(place, next_one)
+            if not pool.busy:
                 return
-            ended, lost = crew.wait()
+            ended, lost = pool.wait()
             again += [one for one in lost if one.died < tries]
             for one in [*ended, *(one.failed() for one in lost if one.died >= tries)]:
                 yield from (Ended(one.start + place, game, True) for place, game in enumerate(one.games))
     finally:
-        crew.dismiss()
+        pool.kill_all()
 
 
 @dataclass
@@ -109,7 +109,7 @@ def _cohorts(games: Iterable[Game], size: int) -> Iterator[_Cohort]:
 
 
 @dataclass
-class _Crew:
+class _Actors:
     """The actors, and the cohorts that each of them has."""
 
     ray: Any
@@ -145,13 +145,13 @@ class _Crew:
         try:
             cohort.games = self.ray.get(reference)
         except self.ray.exceptions.RayActorError as error:
-            return [], self._bury(place, cohort, describe(error))
+            return [], self._remove(place, cohort, describe(error))
         except self.ray.exceptions.RayTaskError as error:
             # What the actor raised, so that callers can catch it by its type.
             raise error.as_instanceof_cause() from None
         return [cohort], []
 
-    def _bury(self, place: int, cohort: _Cohort, reason: str) -> list[_Cohort]:
+    def _remove(self, place: int, cohort: _Cohort, reason: str) -> list[_Cohort]:
         """Forget a dead actor, and return the cohorts that it had."""
         logging.getLogger("ssp_env.play").warning("Ray actor %d died: %s", place, reason)
         self._actors.pop(place, None)
@@ -161,7 +161,7 @@ class _Crew:
             one.died, one.reason = one.died + 1, reason
         return lost
 
-    def dismiss(self) -> None:
+    def kill_all(self) -> None:
         """End all actors; whatever they still play is lost."""
         for actor in self._actors.values():
             self.ray.kill(actor)

@@ -121,8 +121,8 @@ def searchable(text: str, *, singles: bool) -> str:
     """Fold and pair all but ASCII characters, whose case is kept; fast where the others are few.
 
     Triples of characters go with the pairs, except in Korean: they rank the passage with a phrase before
-    passages with its pairs in other places. Marks go that end a word for tantivy, such as the virama of Hindi
-    or the tones of Thai.
+    passages with its pairs in other places. Marks that end a word for tantivy, such as the virama of Hindi or
+    the tones of Thai, are dropped.
 
     >>> searchable("The CAFÉ 北京市", singles=False)
     'The CAFe  北京 京市 北京市 '

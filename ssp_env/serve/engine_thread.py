@@ -1,4 +1,4 @@
-"""The search of a server: concurrent requests in shared calls, off the event loop, and what they listed."""
+"""The search of a server: concurrent requests share calls off the event loop; listed pages are remembered."""
 
 from __future__ import annotations
 

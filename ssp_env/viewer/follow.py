@@ -131,12 +131,13 @@ class FollowedSource:
                 self.source.left_out = left_out
 
     def changes(self, generation: int, games: int, metrics: int) -> dict[str, Any]:
-        """Read what is new, and return what somebody lacks who has so many games and metrics already.
+        """Read what is new, and return what a page lacks that has this many games and metrics.
 
         Args:
-            generation: Which state of the files that was; an outdated one lacks everything.
-            games: Number of games.
-            metrics: Number of steps.
+            generation: The state of the files when the page asked last; if it is outdated, everything is
+                returned.
+            games: Number of games that the page has.
+            metrics: Number of steps that the page has.
         """
         with self._lock:
             if self._games.was_replaced() or (self._steps is not None and self._steps.was_replaced()):

@@ -1,4 +1,4 @@
-"""One self-contained HTML file of games and curves, which opens from a disk and asks nobody for anything.
+"""One self-contained HTML file of games and curves, which opens from a disk and requests nothing.
 
 The list of games comes first and compressed; the bodies of games follow in compressed parts, which the page
 unpacks when somebody opens a game. All data are in base64, so that no text of a passage or a model can end

@@ -29,7 +29,7 @@ _PROBLEM_CHARACTERS = 400
 
 @dataclass
 class Source:
-    """A file of games or a run's folder, and what reading it has met.
+    """A file of games or a run's folder, with the counts and the problems of its reading.
 
     Attributes:
         path: The file or folder.
