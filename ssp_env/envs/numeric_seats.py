@@ -1,8 +1,6 @@
 """How a seat of a terse game looks in numbers, and what its numbers say: one table for every environment.
 
-A seat sees a table of the entities that have appeared so far. Entity 0 is the one that the question or the
-task names; the others are numbered in the order in which passages name them. `ssp_env.envs.numeric` has the
-table of actions.
+`ssp_env.envs.numeric` describes the numbers of entities, the actions and the observations.
 """
 
 from __future__ import annotations
@@ -150,12 +148,7 @@ class NumericSeat(ABC):
 
 
 class SolverSeat(NumericSeat):
-    """A solver: it searches for an entity, or answers with one.
-
-    An observation has, one after the other: which relations the question has, in the order in which they are
-    to be followed (4 x 11); how many searches were made; and for each entity whether it has appeared, whether
-    it was searched for, and by which relations the entity that was searched for last leads to it.
-    """
+    """A solver: it searches for an entity, or answers with one."""
 
     @property
     def actions(self) -> int:
@@ -194,13 +187,7 @@ class SolverSeat(NumericSeat):
 
 
 class ProposerSeat(NumericSeat):
-    """A proposer: it searches for an entity, goes back one hop to one, or asks.
-
-    An observation has, one after the other: how many hops are asked for (4); which relations the question
-    has so far, from the answer backwards (4 x 11); how many searches were made; and for each entity whether
-    it has appeared, whether it was searched for, and by which relations it leads to where the question
-    begins so far.
-    """
+    """A proposer: it searches for an entity, goes back one hop to one, or asks."""
 
     @property
     def actions(self) -> int:
