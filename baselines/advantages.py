@@ -7,11 +7,14 @@ tokens that the policy sampled, and nothing outside the mask influences a result
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+Scale = Literal["group", "batch", "none"]
 
 # -- from the rewards of whole conversations ---------------------------------------------------------------
 
@@ -60,7 +63,7 @@ def grpo(
     rewards: Tensor,
     groups: Sequence[Hashable],
     *,
-    scale: Literal["group", "batch", "none"] = "group",
+    scale: Scale = "group",
     epsilon: float = 1e-6,
     leave_singletons: bool = True,
 ) -> Tensor:
@@ -71,8 +74,8 @@ def grpo(
         groups: Group of each reward: attempts at one question (GRPO), or all samples of as many hops (HRPO of
             Dr. Zero).
         scale: Divide by the unbiased standard deviation of the `group` (GRPO; SSP's released code), of the
-            `batch` (Liu et al. 2025), or not at all, `none` (Dr. GRPO; SSP's equation 4).
-        epsilon: 1e-6 in verl, 1e-4 in TRL.
+            `batch` (Lite PPO), or not at all, `none` (Dr. GRPO; SSP's equation 4).
+        epsilon: Added to the deviation; 1e-6 in verl, 1e-4 in TRL.
         leave_singletons: Give a group of one its raw reward, as verl does; otherwise 0.
     """
     rewards = _floating(rewards)
@@ -135,7 +138,7 @@ class MovingBaseline:
         rewards = _floating(rewards)
         before = torch.tensor([self._averages.get(key, 0.0) for key in keys], dtype=rewards.dtype)
         for key, reward in zip(keys, rewards.tolist(), strict=True):
-            if reward == reward:
+            if not math.isnan(reward):
                 average = self._averages.get(key, 0.0)
                 self._averages[key] = self.decay * average + (1.0 - self.decay) * reward
         return reinforce(rewards, baseline=before)
@@ -282,14 +285,14 @@ def gae_by_turn(
     advantages, returns = gae(
         rewards_by_turn, values_by_turn, exists, discount=discount, lam=lam, bootstrap=bootstrap
     )
-    spread = (torch.where(mask, by_turn.gather(1, place), 0.0) for by_turn in (advantages, returns))
-    return next(spread), next(spread)
+    advantages, returns = advantages.gather(1, place), returns.gather(1, place)
+    return torch.where(mask, advantages, 0.0), torch.where(mask, returns, 0.0)
 
 
 def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
     """Return values with variance 1, and mean 0 if `shift_mean`, over the mask; 0 outside it.
 
-    (x - mean) / sqrt(variance + 1e-8) with the unbiased variance, as in verl. Fewer than two values stay.
+    (x - mean) / sqrt(variance + 1e-8) with the unbiased variance, as in verl; a single value stays as it is.
     NaN, on tokens that could not be scored, is left out and becomes 0.
     """
     mask = mask & ~values.isnan()
@@ -304,8 +307,8 @@ def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
 def reinforce_plus_plus(token_rewards: Tensor, mask: Tensor, *, discount: float = 1.0) -> Tensor:
     """Return whitened returns of sampled tokens (REINFORCE++), (batch, length).
 
-    The return of a token adds the rewards from it on, discounted per sampled token; it is carried over what
-    tools wrote. Rows with a NaN reward have advantage 0 and are in nobody's mean.
+    The return of a token is the sum of the rewards from it on, discounted per sampled token: what tools wrote
+    is stepped over. Rows with a NaN reward have advantage 0 and are in nobody's mean.
     """
     known = mask & ~unscored_rows(token_rewards, mask)
     zeros = torch.zeros_like(token_rewards)
@@ -314,7 +317,10 @@ def reinforce_plus_plus(token_rewards: Tensor, mask: Tensor, *, discount: float 
 
 
 def reinforce_plus_plus_baseline(rewards: Tensor, groups: Sequence[Hashable], mask: Tensor) -> Tensor:
-    """Return R less the group's mean on every sampled token, whitened over the batch, (n, length)."""
+    """Return R less the group's mean on every sampled token, whitened over the batch, (n, length).
+
+    A group of one has its raw reward before whitening, as in verl.
+    """
     centred = grpo(rewards, groups, scale="none")
     known = mask & ~_floating(rewards).isnan()[:, None]
     return whiten(broadcast(centred, mask), known)

@@ -5,15 +5,16 @@ What happens in an update, in this order:
 1. Rewards: what the game paid, less DAPO's overlong penalty and the KL penalty if they are in the reward.
 2. Groups: attempts at one question; for the proposer, proposals for one answer, or (`group_by = "hops"`,
    HRPO of Dr. Zero) all proposals that were asked for as many hops.
-3. Advantages: (R - mean) / (std + 1e-6) with the unbiased standard deviation (GRPO; SSP's code), without the
-   division (Dr. GRPO; SSP's equation 4), divided by the deviation of the batch, against the others' mean
-   (RLOO), or divided by the mean (MaxRL). A group of one has its raw reward, as in verl: with one attempt per
-   question this is REINFORCE. A sample whose scorer failed has advantage 0 and changes nobody else's.
+3. Advantages: (R - mean) / (std + epsilon) with the unbiased standard deviation (GRPO; SSP's code), without
+   the division (Dr. GRPO; SSP's equation 4), or divided by the deviation of the batch (Lite PPO); R less the
+   mean of the others (RLOO); or (R - mean) / mean (MaxRL). A group of one has its raw reward, as in verl, so
+   that one attempt per question is REINFORCE; by MaxRL it has advantage 0. A sample whose scorer failed has
+   advantage 0 and changes nobody else's.
 4. Every sampled token of a conversation has its advantage; what tools wrote has no loss.
 5. The clipped surrogate with separate bounds (DAPO: 0.2 and 0.28), GSPO or CISPO; divided by all sampled
    tokens of the minibatch, groups without a difference in reward included, so that neither micro-batches nor
-   the share of such groups change the step of the others.
-6. Conversations without a gradient (advantage 0, no entropy bonus, no KL) skip the forward pass.
+   the share of such groups change the step of the others. `normaliser` has GRPO's and Dr. GRPO's means too.
+6. Conversations without a gradient (advantage 0, no entropy bonus, no KL in the loss) skip the forward pass.
 
 Run alone: `python -m baselines.grpo --preset tiny --role solver`.
 """
@@ -38,14 +39,17 @@ class GRPOConfig(PolicyGradientConfig):
     """Options of GRPO, beside those of the policy loss.
 
     Attributes:
-        estimator: `grpo` subtracts the group's mean, `rloo` the mean of the others, `maxrl` divides by it.
+        estimator: `grpo` subtracts the group's mean, `rloo` the mean of the others; `maxrl` subtracts the
+            group's mean and divides by it.
         scale: What `grpo` divides by: the standard deviation of the `group`, of the `batch`, or `none`.
+        epsilon: Added to that standard deviation; 1e-6 in verl, 1e-4 in TRL.
         group_by: `group` compares attempts at one question (proposals for one answer), `hops` all samples
             whose task asked for as many hops.
     """
 
     estimator: Literal["grpo", "rloo", "maxrl"] = "grpo"
-    scale: Literal["group", "batch", "none"] = "group"
+    scale: estimators.Scale = "group"
+    epsilon: float = 1e-6
     group_by: Literal["group", "hops"] = "group"
 
 
@@ -88,7 +92,7 @@ class GRPO:
             return estimators.rloo(rewards, groups)
         if self.config.estimator == "maxrl":
             return estimators.maxrl(rewards, groups)
-        return estimators.grpo(rewards, groups, scale=self.config.scale)
+        return estimators.grpo(rewards, groups, scale=self.config.scale, epsilon=self.config.epsilon)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing is kept from one update to the next."""

@@ -104,7 +104,7 @@ class Learner:
         )
 
     def add_parameters(self, parameters: Sequence[nn.Parameter], learning_rate: float) -> None:
-        """Let the optimiser change further parameters, of a critic say, at a learning rate of their own."""
+        """Let the optimiser change further parameters, as a critic's, at a learning rate of their own."""
         self.optimizer.add_param_group({"params": list(parameters), "lr": learning_rate})
         self.optimizer.param_groups[-1]["peak"] = learning_rate
 
@@ -119,8 +119,8 @@ class Learner:
                 `importance` are left to `fit`.
 
         Returns:
-            The batch, and the mismatch between sampler and trainer where it is known: `mismatch_mean` and
-            `mismatch_max` of |old / sampled - 1|.
+            The batch, and what is known before the update: `mismatch_mean` and `mismatch_max` of
+            |old / sampled - 1| between sampler and trainer, and `reference_kl`, KL(old || reference) by k3.
 
         Raises:
             TokensMissing: If log-probabilities of the sampler are needed and missing.
@@ -221,7 +221,8 @@ class Learner:
             Without a gradient no step is taken.
 
         Raises:
-            ValueError: If an advantage is NaN or infinite; nothing was changed.
+            ValueError: If an advantage or a return is NaN or infinite, before anything is changed; or if a
+                loss is (see `backward`).
         """
         for experience in experiences:
             _refuse_non_finite(experience.batch)

@@ -11,6 +11,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+Surrogate = Literal["clip", "gspo", "cispo"]
+Normaliser = Literal["token", "sequence", "constant"]
+KLEstimator = Literal["k1", "k2", "k3"]
+
 LOG_RATIO_LIMIT = 20.0
 """Log-ratios are clamped to +-20 before they are exponentiated, as in verl."""
 
@@ -51,7 +55,7 @@ def policy_loss(
     advantages: Tensor,
     mask: Tensor,
     *,
-    kind: Literal["clip", "gspo", "cispo"] = "clip",
+    kind: Surrogate = "clip",
     clip_low: float = 0.2,
     clip_high: float = 0.28,
     dual_clip: float | None = None,
@@ -98,7 +102,7 @@ def aggregate(
     losses: Tensor,
     mask: Tensor,
     *,
-    normaliser: Literal["token", "sequence", "constant"],
+    normaliser: Normaliser,
     tokens: float | None = None,
     sequences: float | None = None,
     length: float | None = None,
@@ -129,11 +133,12 @@ def aggregate(
 
 
 def kl(
-    logprobs: Tensor, reference_logprobs: Tensor, mask: Tensor, *, estimator: Literal["k1", "k2", "k3"]
+    logprobs: Tensor, reference_logprobs: Tensor, mask: Tensor, *, estimator: KLEstimator
 ) -> Tensor:
-    """Return an estimate per token of the divergence from a reference, (batch, length), 0 outside the mask.
+    """Return an estimate per token of KL(p || p_ref), (batch, length), 0 outside the mask.
 
-    With d = log p - log p_ref, clamped to +-20: k1 = d, k2 = d^2 / 2, k3 = exp(-d) - 1 + d (Schulman 2020).
+    The tokens are taken as sampled from p. With d = log p - log p_ref, clamped to +-20: k1 = d, k2 = d^2 / 2,
+    k3 = exp(-d) - 1 + d (Schulman 2020).
     """
     difference = torch.where(mask, logprobs, 0.0) - torch.where(mask, reference_logprobs, 0.0)
     difference = difference.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
@@ -170,8 +175,8 @@ def importance_weights(
 ) -> Tensor:
     """Return truncated importance weights min(old / sampled, cap), without a gradient; 1 outside the mask.
 
-    They correct for a sampler whose probabilities differ from the trainer's, by lower precision say. At level
-    `sequence` all tokens of a row have the product of its ratios.
+    They correct for a sampler whose probabilities differ from the trainer's, because of lower precision for
+    example. At level `sequence` all tokens of a row have the product of its ratios, capped.
     """
     log_ratio = torch.where(mask, old_logprobs, 0.0) - torch.where(mask, sampled_logprobs, 0.0)
     if level == "sequence":

@@ -12,12 +12,9 @@ from torch import Tensor
 
 from baselines.advantages import token_rewards
 from baselines.learner import Experience, Learner, Loss, Totals
-from baselines.losses import aggregate, kl, policy_loss
+from baselines.losses import KLEstimator, Normaliser, Surrogate, aggregate, kl, policy_loss
 from baselines.policies.causal_lm import Scores
 from baselines.samples import Batch, Sample
-
-Surrogate = Literal["clip", "gspo", "cispo"]
-Normaliser = Literal["token", "sequence", "constant"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,8 @@ class PolicyGradientConfig:
         surrogate: `clip` (PPO), `gspo` (one ratio per conversation) or `cispo` (clipped weight on the
             log-probability).
         clip_low: The ratio is clipped below 1 - clip_low.
-        clip_high: The ratio is clipped above 1 + clip_high; 0.28 from DAPO, 0.285 in SSP's code.
+        clip_high: The ratio is clipped above 1 + clip_high; 0.28 from DAPO, 0.285 in SSP's code. GSPO's paper
+            has 3e-4 below and 4e-4 above. For `cispo` it is the largest weight itself (TRL: 5).
         dual_clip: Bound c of the loss where the advantage is negative, min(-cA, .); None for none (verl: 3).
         normaliser: `token` divides the sum over all sampled tokens by their number (DAPO), `sequence` takes
             means of conversations first (GRPO's paper), `constant` divides by conversations x
@@ -36,10 +34,12 @@ class PolicyGradientConfig:
         constant_length: Tokens that `constant` divides by.
         entropy_coefficient: Factor of the entropy bonus.
         kl_coefficient: Factor of the KL divergence from the reference; 0 needs no reference.
-        kl_estimator: `k1`, `k2` or `k3` (Schulman).
+        kl_estimator: `k1`, `k2` or `k3` (Schulman 2020). In the loss, the gradient of k1 is 0 on average, and
+            that of k2 is the gradient of the divergence.
         kl_in: Whether the divergence is part of the `loss` or of the `reward`.
-        truncated: `train` learns from conversations that ended at a limit, `mask` leaves them out of the loss
-            (TRL's mask_truncated_completions); their rewards count in baselines either way.
+        truncated: `train` learns from conversations that ended at a limit, `mask` leaves them out of the
+            policy loss (TRL's mask_truncated_completions); their rewards count in baselines, and their tokens
+            in what the loss is divided by, either way.
         length_limit: With `length_buffer`, DAPO's overlong penalty: from limit - buffer sampled tokens on,
             the reward falls linearly by up to 1 at the limit; 0 for none.
         length_buffer: Tokens over which the penalty grows.
@@ -53,7 +53,7 @@ class PolicyGradientConfig:
     constant_length: int = 0
     entropy_coefficient: float = 0.0
     kl_coefficient: float = 0.0
-    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    kl_estimator: KLEstimator = "k3"
     kl_in: Literal["loss", "reward"] = "loss"
     truncated: Literal["train", "mask"] = "train"
     length_limit: int = 0
@@ -66,6 +66,11 @@ class PolicyGradientConfig:
             raise ValueError(
                 "the overlong penalty needs 0 < length_buffer <= length_limit, got "
                 f"{self.length_buffer} and {self.length_limit}"
+            )
+        if self.surrogate == "cispo" and self.clip_high < 1:
+            raise ValueError(
+                "surrogate 'cispo' takes clip_high as the largest weight itself: expected 1 or more, 5 for "
+                f"example, got {self.clip_high}"
             )
         for name in ("clip_low", "clip_high", "entropy_coefficient", "kl_coefficient"):
             if getattr(self, name) < 0:
@@ -94,18 +99,21 @@ def shaped_rewards(
     Returns:
         Rewards (n,), float32, NaN where a sample could not be scored; and (n, length) the reward of each turn
         on its last sampled token, less the KL penalty of each sampled token if `kl_in` is `reward`.
+
+    Raises:
+        ValueError: If a sample has more `turn_rewards` than sampled turns.
     """
     rewards = torch.tensor([float(sample.reward) for sample in samples])
     if config.length_limit:
         lengths = batch.mask.sum(1)
         excess = lengths - (config.length_limit - config.length_buffer)
         rewards = rewards - (excess / config.length_buffer).clamp(0.0, 1.0)
-    turns = max(1, int(batch.turns.max()) + 1)
-    by_turn = torch.zeros(len(samples), turns)
+    turns = batch.turns.amax(1) + 1
+    by_turn = torch.zeros(len(samples), max(1, int(turns.max())))
     for row, sample in enumerate(samples):
-        if len(sample.turn_rewards) > turns:
+        if len(sample.turn_rewards) > turns[row]:
             raise ValueError(
-                f"expected at most one of turn_rewards per sampled turn, {turns}, got "
+                f"expected at most one of turn_rewards per sampled turn, {turns[row]}, got "
                 f"{len(sample.turn_rewards)} from {sample.seat} in game {sample.game_id!r}"
             )
         by_turn[row, : len(sample.turn_rewards)] = torch.tensor(sample.turn_rewards)
@@ -132,7 +140,8 @@ def experience(
         batch: See `prepare`.
         advantages: One advantage per sample, (n,), or per token, (n, length).
         config: The options.
-        metrics: Figures to log beside those of the loss and `reward`, the mean of what was scored.
+        metrics: Figures to log; `reward`, the mean of what the samples that could be scored were paid, is
+            added to them.
     """
     paid = [total for s in samples if not math.isnan(total := s.reward + sum(s.turn_rewards))]
     if paid:
@@ -140,8 +149,11 @@ def experience(
     if advantages.dim() == 1:
         advantages = advantages[:, None] * batch.mask
     if config.truncated == "mask":
-        advantages = advantages * torch.tensor([not sample.truncated for sample in samples])[:, None]
-    needed = None if config.has_loss_beyond_advantages else (advantages * batch.mask).ne(0).any(1)
+        whole = torch.tensor([not sample.truncated for sample in samples])[:, None]
+        advantages, batch = advantages * whole, batch.with_extras(trained=batch.mask & whole)
+    needed = batch.extras.get("trained", batch.mask).any(1)
+    if not config.has_loss_beyond_advantages:
+        needed &= (advantages * batch.mask).ne(0).any(1)
 
     def loss(micro: Batch, scores: Scores, totals: Totals) -> Loss:
         return surrogate_loss(micro, scores, totals, config)
@@ -150,8 +162,11 @@ def experience(
 
 
 def surrogate_loss(batch: Batch, scores: Scores, totals: Totals, config: PolicyGradientConfig) -> Loss:
-    """Return the policy loss of a micro-batch, with `clip_fraction` and `update_kl` (k3) to log."""
-    mask, old = batch.mask, batch["old_logprobs"]
+    """Return the policy loss of a micro-batch, with `clip_fraction` and `update_kl` to log.
+
+    `update_kl` is KL(old || new), estimated by k3.
+    """
+    mask, old = batch.extras.get("trained", batch.mask), batch["old_logprobs"]
     policy = policy_loss(
         scores.logprobs,
         old,
@@ -175,5 +190,6 @@ def surrogate_loss(batch: Batch, scores: Scores, totals: Totals, config: PolicyG
         sequences=totals.sequences,
         length=config.constant_length,
     )
-    moved = kl(scores.logprobs.detach(), old, mask, estimator="k3")
+    # The tokens were sampled by the old policy, so that it is the first of the two.
+    moved = kl(old, scores.logprobs.detach(), mask, estimator="k3")
     return Loss(value, {"clip_fraction": policy.clipped.sum(), "update_kl": moved.sum()})

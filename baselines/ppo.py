@@ -7,13 +7,13 @@ What happens in an update, in this order (in brackets, who does otherwise):
    lost). The KL penalty, if it is in the reward, lands on sampled tokens only.
 2. Values: a linear head on the policy's own trunk, one forward pass for both, or a model of its own that
    starts as a copy of the policy. The value of a token is read from the state before it. Heads start at 0, or
-   at the mean return of the first update: a head that has to learn a mean far from 0 through its weights
-   explains less than nothing for a long time.
+   at the mean return of the first update: a head that has to reach a mean far from 0 step by step has a
+   negative explained variance for a long time.
 3. Generalised advantage estimation over sampled tokens: values and advantages are carried over observations
    unchanged (SkyRL, slime and Search-R1 walk through them; with lambda = 1 that does not show). In turn mode
    a turn is one step, with the value at its first token.
-4. discount = lambda = 1 by default, the outcome less the value; `adaptive_lambda` is VAPO's 1 - 1 / (0.05 l)
-   for the policy, with l the sampled tokens of the conversation, and 1 for the critic.
+4. discount = lambda = 1 by default, the outcome less the value; `adaptive_lambda` is VAPO's 1 - 1 / (alpha l)
+   for the policy, with alpha 0.05 and l the sampled tokens of the conversation, and 1 for the critic.
 5. A conversation that ended at a limit ends there (`bootstrap = false`), or its last value stands for what
    would have followed.
 6. Advantages are whitened over all sampled tokens of the batch.
@@ -27,8 +27,9 @@ Run alone: `python -m baselines.ppo --preset tiny --role solver`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -55,8 +56,9 @@ class PPOConfig(PolicyGradientConfig):
         value_clip: The value is clipped to this distance from the old one; None for no clipping.
         discount: Discount per step (gamma).
         lam: Weight of longer returns (lambda).
-        adaptive_lambda: Let lambda depend on the length of the conversation, as in VAPO; replaces `lam` for
-            the policy.
+        adaptive_lambda: Let lambda depend on the length l of the conversation, as in VAPO: 1 - 1 / (alpha l)
+            for the policy and 1 for the critic, in place of `lam`.
+        lambda_alpha: That alpha.
         step: Whether a step is a `token` or a `turn`.
         bootstrap: Let the last value of a truncated conversation stand for what would have followed.
         whiten: Whiten the advantages.
@@ -71,6 +73,7 @@ class PPOConfig(PolicyGradientConfig):
     discount: float = 1.0
     lam: float = 1.0
     adaptive_lambda: bool = False
+    lambda_alpha: float = 0.05
     step: Literal["token", "turn"] = "token"
     bootstrap: bool = False
     whiten: bool = True
@@ -81,8 +84,9 @@ class PPOConfig(PolicyGradientConfig):
         for name in ("discount", "lam"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
-        if not self.critic_learning_rate > 0:
-            raise ValueError(f"critic_learning_rate must be above 0, got {self.critic_learning_rate}")
+        for name in ("critic_learning_rate", "lambda_alpha"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.adaptive_lambda and self.step == "turn":
             raise ValueError("adaptive_lambda counts tokens: it needs step 'token', got 'turn'")
 
@@ -169,21 +173,15 @@ class PPO:
             final = torch.where(batch.mask, columns, -1).amax(1).clamp(min=0)
             truncated = torch.tensor([sample.truncated for sample in samples])
             last = values.gather(1, final[:, None])[:, 0] * truncated
+        estimate: Callable[..., tuple[Tensor, Tensor]] = partial(gae, paid, values, batch.mask)
         if config.step == "turn":
-            return gae_by_turn(
-                paid,
-                values,
-                batch.mask,
-                batch.turns,
-                discount=config.discount,
-                lam=config.lam,
-                bootstrap=last,
-            )
-        if not config.adaptive_lambda:
-            return gae(paid, values, batch.mask, discount=config.discount, lam=config.lam, bootstrap=last)
-        lam = 1.0 - 1.0 / (0.05 * batch.mask.sum(1)).clamp(min=1.0)
-        advantages, _ = gae(paid, values, batch.mask, discount=config.discount, lam=lam, bootstrap=last)
-        _, returns = gae(paid, values, batch.mask, discount=config.discount, lam=1.0, bootstrap=last)
+            estimate = partial(gae_by_turn, paid, values, batch.mask, batch.turns)
+        lam: float | Tensor = config.lam
+        if config.adaptive_lambda:
+            lam = 1.0 - 1.0 / (config.lambda_alpha * batch.mask.sum(1)).clamp(min=1.0)
+        advantages, returns = estimate(discount=config.discount, lam=lam, bootstrap=last)
+        if config.adaptive_lambda or not self._warm:
+            _, returns = estimate(discount=config.discount, lam=1.0, bootstrap=last)
         return advantages, returns
 
     # -- the loss --------------------------------------------------------------------------------------

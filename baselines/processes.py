@@ -76,6 +76,7 @@ class Processes:
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its sum over all processes; where a process has none, it counts as 0.
 
+        A parameter without a gradient in any process stays without one, and the optimiser leaves it alone.
         Parameters that are shared out have had their gradients added up in the backward pass.
         """
         if self.size == 1:
@@ -83,11 +84,12 @@ class Processes:
         trained = [p for p in parameters if p.requires_grad and not isinstance(p, DTensor)]
         if not trained:
             return
-        flat = torch.cat(
-            [(p.grad if p.grad is not None else torch.zeros_like(p)).flatten().float() for p in trained]
-        )
-        for parameter, total in zip(trained, self.sum(flat).split([p.numel() for p in trained]), strict=True):
-            parameter.grad = total.view_as(parameter).to(parameter.dtype)
+        flat = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten().float() for p in trained]
+        known = torch.tensor([float(p.grad is not None) for p in trained], device=flat[0].device)
+        *totals, having = self.sum(torch.cat([*flat, known])).split([*map(len, flat), len(known)])
+        for parameter, total, count in zip(trained, totals, having.tolist(), strict=True):
+            if count:
+                parameter.grad = total.view_as(parameter).to(parameter.dtype)
 
     def wait(self) -> None:
         """Wait until all processes have come here."""

@@ -7,11 +7,12 @@ What happens in an update, in this order:
    that each role keeps for itself (RAE of SPIRAL, decay 0.95, the baseline before the update). `by_hops`
    keeps a baseline for each number of hops that tasks ask for, so that hard tasks are not compared with easy
    ones.
-3. Advantages: R - b on every sampled token; or REINFORCE++, the return of each token, whitened over all
-   sampled tokens of the batch; or what a function of one's own returns for the samples.
+3. Advantages: R - b on every sampled token; or REINFORCE++, the return of each token where R - b is paid on
+   the last one, whitened over all sampled tokens of the batch; or what a function of one's own returns for
+   the samples.
 4. The surrogate of PPO. With one epoch and one minibatch its ratio is 1 and its gradient is REINFORCE's; with
    more steps per update the clipping keeps them near the policy that sampled.
-5. Divided by all sampled tokens of the minibatch.
+5. The loss is divided by all sampled tokens of the minibatch, unless `normaliser` says otherwise.
 
 Run alone: `python -m baselines.reinforce --preset tiny --role proposer`.
 """
@@ -43,7 +44,7 @@ class ReinforceConfig(PolicyGradientConfig):
         baseline: What is subtracted from the reward: nothing, the `batch` mean or a `moving` average.
         by_hops: Keep one baseline per number of hops asked for.
         decay: Decay of the moving average.
-        plus_plus: REINFORCE++: whiten the returns over all sampled tokens.
+        plus_plus: Use REINFORCE++: whiten the returns over all sampled tokens.
         discount: Discount per sampled token of REINFORCE++.
     """
 
@@ -81,7 +82,11 @@ class Reinforce:
         return self.learner.fit([self.experience(samples)]) if samples else {}
 
     def experience(self, samples: Sequence[Sample]) -> Experience:
-        """Return the samples with their advantages; roles that share a policy are fitted together."""
+        """Return the samples with their advantages; roles that share a policy are fitted together.
+
+        Raises:
+            ValueError: If the function of one's own does not return one advantage per sample.
+        """
         batch, metrics = policy_gradient.prepare(samples, self.learner, self.config)
         rewards, by_token = policy_gradient.shaped_rewards(samples, batch, self.config)
         advantages = self._advantages(samples, batch, rewards, by_token)

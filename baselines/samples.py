@@ -85,7 +85,7 @@ class Batch:
 
 
 def game_samples(game: Game) -> list[Sample]:
-    """Collect the conversations of all seats that played a turn; `complete` says which have their tokens."""
+    """Return the conversations of all seats that played a turn; `complete` says which have all tokens."""
     return [
         Sample(**{each.name: getattr(found, each.name) for each in fields(found)})
         for found in seat_trajectories(game)

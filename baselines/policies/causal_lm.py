@@ -38,7 +38,12 @@ class Scores(NamedTuple):
 
 
 class Policy(Protocol):
-    """The face of a policy to the self-play loop and to algorithms."""
+    """What the self-play loop and algorithms need of a policy.
+
+    Attributes:
+        temperature: Temperature at which its player samples.
+        hidden_size: Width of the states that `score` returns.
+    """
 
     temperature: float
     hidden_size: int
@@ -96,7 +101,7 @@ class TokenScorer(nn.Module):
         share_prefixes: Run conversations that begin alike through the model as trees (`shared_prefixes`).
 
     Raises:
-        ValueError: If the model cannot read trees.
+        ValueError: If `share_prefixes` is set and the model cannot read trees.
     """
 
     def __init__(
@@ -177,8 +182,8 @@ class CausalLMPolicy:
             them from the model.
 
     Raises:
-        ValueError: If the temperature is not above 0, or the model has dropout that would make scores
-            differ from what was sampled.
+        ValueError: If the temperature is not above 0, the model has dropout and `gradient_checkpointing` is
+            set (scores would differ from what was sampled), or it cannot read trees and `share_prefixes` is.
     """
 
     def __init__(

@@ -87,6 +87,18 @@ def test_truncated_conversations_count_in_the_mean_and_may_be_left_out_of_the_lo
 
 
 @pytest.mark.parametrize(
+    ("algorithm", "options"), [("grpo", {}), ("ppo", {"value_coefficient": 0.0, "warmup_updates": 0})]
+)
+def test_a_truncated_conversation_that_is_left_out_gets_no_entropy_bonus(
+    algorithm: str, options: dict[str, object]
+):
+    learner = learner_of(fresh_model())
+    role = RoleConfig(algorithm, options={"truncated": "mask", "entropy_coefficient": 1.0, **options})
+    build_algorithm(role, learner).update([two_turns(0.0, truncated=True)])
+    assert not any(moments["exp_avg"].any() for moments in learner.optimizer.state.values())
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         ({"baseline": "none"}, [1.0, 0.0, 0.0, 1.0]),
@@ -113,7 +125,7 @@ def test_a_moving_baseline_remembers_and_survives_a_checkpoint():
 
 def test_ppo_steps_over_observations_and_whitens_over_sampled_tokens():
     learner = learner_of(fresh_model())
-    ppo = PPO(learner, PPOConfig(lam=0.9, discount=0.95))
+    ppo = PPO(learner, PPOConfig(lam=0.9, discount=0.95, warmup_updates=0))
     with torch.no_grad():
         ppo.head.bias.fill_(0.25)
     experience = ppo.experience(SAMPLES)
@@ -154,6 +166,18 @@ def test_a_sample_whose_scorer_failed_changes_nobody_elses_advantage(algorithm: 
 
 
 # -- the critic ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("step", "column"), [("token", 7), ("turn", 3)])
+def test_a_critic_that_warms_up_learns_from_monte_carlo_returns(step: str, column: int):
+    found = []
+    for warmup in (5, 0):
+        ppo = PPO(learner_of(fresh_model()), PPOConfig(lam=0.5, step=step, warmup_updates=warmup))  # type: ignore[arg-type]
+        with torch.no_grad():
+            ppo.head.bias.fill_(0.2)
+        found.append(ppo.experience([two_turns(1.0)]).batch["returns"][0, column].item())
+    # Half of the outcome and half of the next step's value, where lambda is one half.
+    assert found == pytest.approx([1.0, 0.6])
 
 
 @pytest.mark.parametrize("critic", ["head", "model"])
@@ -350,6 +374,25 @@ def test_rewards_of_turns_stand_at_the_end_of_their_turn_for_ppo_and_add_up_for_
 def test_more_rewards_than_turns_are_refused():
     with pytest.raises(ValueError, match=r"turn_rewards per sampled turn, 2, got 3 from solver_0"):
         GRPO(learner_of(fresh_model())).experience([replace(two_turns(1.0), turn_rewards=(1.0, 1.0, 1.0))])
+    one_turn = replace(two_turns(1.0), segments=two_turns(1.0).segments[:2], turn_rewards=(1.0, 1.0))
+    with pytest.raises(ValueError, match=r"turn_rewards per sampled turn, 1, got 2 from solver_0"):
+        GRPO(learner_of(fresh_model())).experience([two_turns(1.0), one_turn])
+
+
+def test_cispo_is_refused_with_the_bound_of_another_surrogate():
+    with pytest.raises(ValueError, match=r"clip_high as the largest weight itself: expected 1 or more.*0.28"):
+        GRPOConfig(surrogate="cispo")
+
+
+def test_the_epsilon_of_grpo_and_the_alpha_of_vapo_are_options():
+    # The deviation of 1 and 0 is the root of one half.
+    grpo = GRPO(learner_of(fresh_model()), GRPOConfig(epsilon=0.5**0.5))
+    batch = grpo.experience([two_turns(1.0), two_turns(0.0)]).batch
+    assert per_sample(batch["advantages"], batch.mask) == pytest.approx([0.125**0.5, -(0.125**0.5)])
+    # With four sampled tokens and alpha = 1/2, lambda is one half.
+    ppo = PPO(learner_of(fresh_model()), PPOConfig(adaptive_lambda=True, lambda_alpha=0.5, whiten=False))
+    advantages = ppo.experience([two_turns(1.0)]).batch["advantages"][0]
+    assert advantages[advantages != 0].tolist() == pytest.approx([0.125, 0.25, 0.5, 1.0])
 
 
 def test_a_moving_baseline_comes_back_to_the_last_digit():

@@ -17,6 +17,7 @@ from baselines.config.learner import LearnerConfig
 from baselines.grpo import GRPO, GRPOConfig
 from baselines.learner import Experience, Learner
 from baselines.policies.causal_lm import CausalLMPolicy
+from baselines.processes import Processes
 from baselines.reinforce import Reinforce
 from baselines.rollouts.rollout import Rollout, play_rollout
 from baselines.rollouts.tasks import WorldSource
@@ -329,6 +330,29 @@ def test_without_a_gradient_no_step_is_taken(rollout: Rollout, learner: LlamaFor
     assert update.fit([]) == {"grad_norm": 0.0}
     assert all(torch.equal(value, before[name]) for name, value in learner.state_dict().items())
     assert not update.optimizer.state and update.steps == 0
+
+
+class Twins(Processes):
+    """This process, and another one that always has the same numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 2
+
+    def sum(self, values: Tensor) -> Tensor:
+        return 2 * values
+
+
+def test_what_has_no_gradient_in_any_process_is_left_alone(learner: LlamaForCausalLM):
+    """The trunk beside a critic that warms up keeps its weights and has no moments yet."""
+    update = Learner(policy_of(learner), LearnerConfig(learning_rate=1.0, weight_decay=0.5), Twins())
+    head = torch.nn.Linear(2, 1, bias=False)
+    update.add_parameters(list(head.parameters()), 0.01)
+    before = deepcopy(learner.state_dict())
+    head.weight.grad = torch.tensor([[3.0, 4.0]])
+    assert update.step() == pytest.approx(10.0)
+    assert list(update.optimizer.state) == [head.weight]
+    assert all(torch.equal(value, before[name]) for name, value in learner.state_dict().items())
 
 
 @pytest.mark.parametrize("rubbish", [math.nan, math.inf])
