@@ -143,7 +143,7 @@ def _cast(names: dict[str, str], prompts: str, options: PlayerOptions, **samplin
 
 
 def _ledger(names: dict[str, str], prices: Path | None, max_cost: float | None) -> Ledger | None:
-    """Where all endpoints' usage is added up; None if there are none, and no use for what they need."""
+    """Return the ledger that adds up the usage of all chat endpoints; None if no player is behind one."""
     models = [name.removeprefix("chat:") for name in names.values() if name.startswith("chat:")]
     if not models:
         return None

@@ -63,7 +63,7 @@ class ConversationTokens:
     """Turns views into prompts and sampled ids into replies, without ever re-tokenising a reply.
 
     What a model has read is never rendered again: each turn adds what the template writes after the last
-    reply, so that templates that rewrite the past (dropping earlier thoughts, say) cannot do so.
+    reply, so that templates that rewrite the past, by dropping earlier thoughts for example, cannot do so.
 
     Where the rendered prompt ends with an opening think tag, the turn begins inside a thought: it is not
     finished before the thought is closed, and the text of a thought that was cut off is closed (see

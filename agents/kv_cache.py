@@ -284,6 +284,9 @@ class KVStore:
 
     Args:
         cache_tokens: Most tokens kept; 0 keeps nothing.
+
+    Attributes:
+        tokens: Tokens kept now.
     """
 
     def __init__(self, cache_tokens: int) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Precision = Literal["auto", "float32", "bfloat16"]
+BATCH_TOKENS = CACHE_TOKENS = 65_536
 
 
 class TransformersAgent:
@@ -78,8 +79,8 @@ class TransformersAgent:
         context_window: int | None = None,
         sample_end_of_turn: bool = True,
         on_overflow: Overflow = "cut",
-        batch_tokens: int = 65_536,
-        cache_tokens: int = 65_536,
+        batch_tokens: int = BATCH_TOKENS,
+        cache_tokens: int = CACHE_TOKENS,
     ) -> None:
         self._sampling = sampling_by_role(sampling)
         window = context_window or model.config.max_position_embeddings

@@ -1,4 +1,4 @@
-"""What roles have, one for both or one each: made once where they share it, and told apart in checkpoints."""
+"""Things, such as policies, that both roles share or have one each: made once, and named in checkpoints."""
 
 from __future__ import annotations
 

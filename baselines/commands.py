@@ -19,7 +19,7 @@ from baselines.config import MODES, PRESETS, TrainConfig
 from baselines.config import preset as find_preset
 from baselines.config.tracking import TRACKERS
 from baselines.evaluation.command import evaluate
-from baselines.runs.files import never_asked
+from baselines.runs.files import CONFIG, METRICS, SUMMARY, WARM_START, never_asked
 from baselines.watched_run import prepare_torch, run_training
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.options import print_text
@@ -149,7 +149,7 @@ def train(
                 find_preset(preset).in_mode(mode), config_file, options, tracker, servers,
                 seed=seed, steps=steps, solver=solver, proposer=proposer, rules=changes,
             )  # fmt: skip
-            warm_start = warm_start and model_of_run(warm_start, "warm-start")
+            warm_start = warm_start and model_of_run(warm_start, WARM_START)
             if dry_run:
                 _show_expected(config, warm_start, console, threads, processes)
                 return
@@ -163,14 +163,14 @@ def train(
     if summary:
         console.print(_table(summary))
         _warn_if_idle(console, config, run)
-    print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / 'summary.json'}")
+    print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / SUMMARY}")
     if together is not None:
         together.leave()
 
 
 def _warn_if_idle(console: Console, config: TrainConfig, run: RunDirectory) -> None:
     """Say so if the solver's algorithm was never called, because a mistake in it would not have shown."""
-    why = never_asked(run.read_jsonl("metrics.jsonl")) if config.solver.learns else ""
+    why = never_asked(run.read_jsonl(METRICS)) if config.solver.learns else ""
     if why:
         said = f"ssp: the solver's algorithm, {config.solver.algorithm}, was never called: {why}"
         way = "to try one in seconds: --proposer frozen --set opponents.proposer=perfect --no-rag-check"
@@ -294,7 +294,7 @@ def _check_is_run(folder: Path) -> None:
     Raises:
         ValueError: If it has no configuration; the message says what was expected.
     """
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG).is_file():
         begin = "has no config.json; a run that was killed before it had one is started again with --name"
         missing = begin if folder.is_dir() else "is no folder"
         raise ValueError(
@@ -306,7 +306,7 @@ def _way_on(run: Path | None, warm_start: Path | None) -> str:
     """Say what to do after Ctrl-C where a run could not save anything any more, or not yet."""
     if run is None:
         return "stopped before the run began: nothing was written"
-    if warm_start is not None and not (run / "warm-start").exists():
+    if warm_start is not None and not (run / WARM_START).exists():
         return f"stopped before the warm start was copied: delete {run} and give the same command again"
     return f"stopped; continue with: ssp train --resume {run}"
 

@@ -192,9 +192,9 @@ class Learner:
         return batch.select(rows).to(self.policy.device)
 
     def micro_batches(self, batch: Batch, rows: Sequence[int] | None = None) -> Iterator[list[int]]:
-        """Yield rows whose samples go through the model together, of which several processes get shares.
+        """Yield rows whose samples go through the model together; several processes get a share each.
 
-        Where the model is shared out, all processes go through it equally often, some of them without rows.
+        Where the model is sharded, all processes go through it equally often, some of them without rows.
         """
         chosen = list(range(len(batch.ids)) if rows is None else rows)
         lengths = batch.attention.sum(1)[chosen].tolist()
@@ -288,7 +288,7 @@ class Learner:
             scores = self.policy.score(micro)
             loss = experience.loss(micro, scores, totals)
             value = experience.weight * loss.value if group else 0.0 * loss.value
-            # All processes go back through a model that is shared out, even if only a critic learns.
+            # All processes go back through a sharded model, even if only a critic learns.
             self.backward(value + 0.0 * scores.logprobs.sum() if self._shared_out else value)
             if not group:
                 continue

@@ -18,7 +18,7 @@ def mutual_information(learner: Learner, proposals: Sequence[Sample]) -> float |
     """Estimate in nats how much what a proposer does depends on its task.
 
     Each conversation is scored behind the prompt of every task: the mean over conversations of
-    log p(c | its task) - log mean_t p(c | t), which is from 0, where tasks make no difference, to the
+    log p(c | its task) - log mean_t p(c | t), which is 0 where tasks make no difference, and at most the
     logarithm of their number (InfoNCE; RAGEN-2, arXiv 2604.06268, has it beside entropy as the better sign).
 
     Args:

@@ -66,7 +66,7 @@ class Processes:
         return total.to(values.device)
 
     def any(self, flag: bool) -> bool:
-        """Whether any process says so; each has said it before one of them goes on."""
+        """Whether the flag is set in any process; waits for all of them."""
         return any(self.gather([flag]))
 
     def most(self, value: float) -> float:
@@ -77,7 +77,7 @@ class Processes:
         """Replace every gradient by its sum over all processes; where a process has none, it counts as 0.
 
         A parameter without a gradient in any process stays without one, and the optimiser leaves it alone.
-        Parameters that are shared out have had their gradients added up in the backward pass.
+        Sharded parameters have had their gradients added up in the backward pass.
         """
         if self.size == 1:
             return

@@ -38,9 +38,9 @@ class Stage:
         learners: Their policies and optimisers are part of checkpoints; see `baselines.by_role.distinct`.
         step: Takes the step of a number and returns its metrics.
         tokens: It ends earlier, once this many tokens have been sampled and trained; None for no limit.
-        state: What else is part of checkpoints, as tensors.
-        plain_state: The same, as plain data for JSON.
-        restore: Takes both back.
+        state: Returns what else is part of checkpoints, as tensors.
+        plain_state: Returns the rest of it, as plain data for JSON.
+        restore: Inverts `state` and `plain_state`.
     """
 
     name: str

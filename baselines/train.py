@@ -25,8 +25,16 @@ from baselines.rollouts.asynchronous import AsyncRollouts
 from baselines.rollouts.rollout import Rollout
 from baselines.rollouts.tasks import open_source
 from baselines.runs.directory import Checkpoint, RunDirectory, restore_optimizer
-from baselines.runs.files import SELF_PLAY, WARM_START, self_play_rows, tokens_spent
-from baselines.runs.tracking import METRICS, Tracking
+from baselines.runs.files import (
+    HELDOUT_BEFORE,
+    METRICS,
+    SELF_PLAY,
+    SUMMARY,
+    WARM_START,
+    self_play_rows,
+    tokens_spent,
+)
+from baselines.runs.tracking import Tracking
 from baselines.seeding import derive_seed
 from baselines.self_play import SelfPlay
 from baselines.stages import Stage, WarmStart, warm_start_steps
@@ -79,7 +87,8 @@ class Training:
         processes: Those that train together; only this one if None.
 
     Raises:
-        ValueError: If the configuration cannot be trained by several processes.
+        ValueError: If several processes cannot train the configuration, or the warm start does not fit it.
+        FileNotFoundError: If a model or a file of the configuration is not there.
     """
 
     def __init__(
@@ -282,10 +291,10 @@ class Training:
     def _save_warm_start(self) -> None:
         if not (self.run.path / WARM_START).exists():
             self._save_models(WARM_START)
-        if self.processes.any(not (self.run.path / "heldout_before.json").exists()):
+        if self.processes.any(not (self.run.path / HELDOUT_BEFORE).exists()):
             before = self._evaluate("before")
             rows = {name: accuracy.to_dict() for name, accuracy in before.items()}
-            self.run.write_json("heldout_before.json", rows)
+            self.run.write_json(HELDOUT_BEFORE, rows)
         self.processes.wait()
 
     def _evaluate(self, what: str) -> dict[str, Accuracy]:
@@ -373,13 +382,13 @@ class Training:
             "wall_s": round(self._elapsed(), 1),
             "peak_rss_mb": _peak_rss_mb(),
             "heldout": {
-                "before": json.loads((self.run.path / "heldout_before.json").read_text()),
+                "before": json.loads((self.run.path / HELDOUT_BEFORE).read_text()),
                 "after": {name: accuracy.to_dict() for name, accuracy in after.items()},
             },
             "best": self._best(),
             "game": {key: _mean(values) for key in keys if (values := [r[key] for r in last if key in r])},
         }
-        self.run.write_json("summary.json", summary)
+        self.run.write_json(SUMMARY, summary)
         return summary
 
     def _self_play_rows(self) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import TaskID, TextColumn
 
 from baselines.config import TrainConfig
+from baselines.runs.files import METRICS
 from ssp_env.cli import INTERRUPTED
 from ssp_env.cli.progress import progress_bar, waiting
 
@@ -130,7 +131,7 @@ def run_training(
     if not summary:
         return {}
     with waiting("drawing the curves"):
-        plot_run(run.read_jsonl("metrics.jsonl"), summary, run.path / "curve.png")
+        plot_run(run.read_jsonl(METRICS), summary, run.path / "curve.png")
     return summary
 
 

@@ -33,7 +33,7 @@ class ChatEndpointAgent:
     Models whose templates refuse a system message (Gemma 2, Mistral 7B Instruct) need `system_role="user"`.
 
     An endpoint that sends the reasoning beside the text may still stop inside it. A turn that ends so is
-    asked for again without stop strings, which that model gets no longer.
+    asked for again without stop strings, and none are sent to that model from then on.
 
     Args:
         model: The model's name at the endpoint, or names by role.

@@ -33,10 +33,9 @@ class ScriptedSolver:
 
     Strategies: `chain` searches each entity of the chain in turn, then answers; `two_hops` does so as if
     the question ended after two hops; `one_hop` searches the entity the question names and answers with the
-    relation next to it, so it is right for one hop only;
-    `random_value` makes the same search and answers with any value in that passage; `start_entity` answers
-    with the entity the question names. The first three quote the fact that led to an entity when they search
-    it or answer with it; guesses quote nothing.
+    relation next to it, so it is right for one hop only; `random_value` makes the same search and answers
+    with any value in that passage; `start_entity` answers with the entity the question names. The first three
+    quote the fact that led to an entity when they search it or answer with it; guesses quote nothing.
 
     Args:
         strength: A key of `SOLVER_STRENGTHS`, or weights of one's own by strategy.

@@ -17,7 +17,8 @@ class TitlePlayer:
     """Solves and reads English games without understanding a word.
 
     It searches the question as it stands, and answers with the title of the first passage that the question
-    does not name; with nothing to read it says `unknown`. What it scores, a set gives away for nothing.
+    does not name; with nothing to read it says `unknown`. Its score on a set of questions is a floor: what
+    can be had there without reading.
     """
 
     prompts = "english"

@@ -33,7 +33,7 @@ class EngineAgent(ABC):
         context_window: Most tokens of prompt and reply together.
         on_overflow: What happens to longer prompts, see `ConversationTokens`.
         weights_version: Version of the weights in the folder.
-        engine: Further options of vLLM's engine, `dtype` or `tensor_parallel_size`, say.
+        engine: Further options of vLLM's engine, such as `dtype` or `tensor_parallel_size`.
 
     Raises:
         ModuleNotFoundError: If vLLM is not installed.

@@ -189,7 +189,7 @@ def server_url(url: str) -> str:
 def first_served(urls: Sequence[str]) -> tuple[str, str | None]:
     """Return the name of the model of the first server that answers, and the folder it was loaded from.
 
-    The folder is None if the server does not tell it.
+    If the server does not tell them, the name is empty and the folder None.
 
     Raises:
         NoServerLeft: If no server answers.

@@ -26,7 +26,16 @@ from baselines.comparison.runs import Runs, read_run
 from baselines.config import TrainConfig
 from baselines.config import preset as find_preset
 from baselines.runs.directory import RunDirectory
-from baselines.runs.files import SELF_PLAY, RunDirectoryError, tokens_spent
+from baselines.runs.files import (
+    CONFIG,
+    HELDOUT_BEFORE,
+    METRICS,
+    SELF_PLAY,
+    SUMMARY,
+    WARM_START,
+    RunDirectoryError,
+    tokens_spent,
+)
 from baselines.runs.jobs import Job, run_jobs
 
 ALGORITHMS: Mapping[str, Mapping[str, Any]] = {
@@ -37,7 +46,7 @@ ALGORITHMS: Mapping[str, Mapping[str, Any]] = {
     # A value head on the trunk costs no second model. Advantages are not whitened: both roles share an
     # optimiser step, in which whitening would enlarge the solver's part at the expense of the proposer's.
     # The head starts at the mean return: on 25 batches of a warm start's training games it then explains 5 to
-    # 13 % of the variance (a ridge regression on the same states 11 %), from 0 less than nothing.
+    # 13 % of the variance (a ridge regression on the same states 11 %); from 0 that share is negative.
     "ppo": {"critic": "head", "critic_start": "mean", "critic_learning_rate": 1e-3, "whiten": False},
 }
 """The solver's options, chosen on training worlds before any held-out question was asked."""
@@ -121,10 +130,10 @@ class Comparison:
             shared = self.folder(SELF_PLAY_RUN, seed)
             for run in self.runs:
                 folder = self.folder(run, seed)
-                if (folder / "summary.json").exists():
+                if (folder / SUMMARY).exists():
                     continue
                 first = run == SELF_PLAY_RUN
-                needed = None if first else shared / "heldout_before.json"
+                needed = None if first else shared / HELDOUT_BEFORE
                 arguments = (folder, self.config(run, seed).to_dict(), None if first else shared)
                 jobs.append(Job(folder.name, train, arguments, folder.with_suffix(".log"), needed))
         return jobs
@@ -135,7 +144,7 @@ class Comparison:
         for label, name in labels.items():
             for seed in self.seeds:
                 folder = self.folder(name, seed)
-                if (folder / "summary.json").exists():
+                if (folder / SUMMARY).exists():
                     run = read_run(folder)
                     found[label][seed] = (run.summary, run.rows)
         return found
@@ -197,14 +206,14 @@ def train(folder: Path, config: Mapping[str, Any], shared: Path | None) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A command that was killed may have left a process that still trains this run.
     with FileLock(folder.with_suffix(".lock"), timeout=0):
-        started = (folder / "config.json").exists()
+        started = (folder / CONFIG).exists()
         wanted = TrainConfig.from_dict(config)
         run = RunDirectory.open(folder)[0] if started else RunDirectory.create(folder, wanted)
         warm_start = None
         if shared is not None:
-            warm_start = shared / "warm-start"
+            warm_start = shared / WARM_START
             # Of equal weights and seed the figures before self-play are equal too.
-            shutil.copy(shared / "heldout_before.json", folder)
+            shutil.copy(shared / HELDOUT_BEFORE, folder)
         run_training(wanted, run, Console(), warm_start, threads=1)
 
 
@@ -217,7 +226,7 @@ def _check_same_options(comparison: Comparison) -> None:
     for name in comparison.runs:
         for seed in comparison.seeds:
             folder = comparison.folder(name, seed)
-            if not (folder / "config.json").exists():
+            if not (folder / CONFIG).exists():
                 continue
             if RunDirectory.open(folder)[1] != comparison.config(name, seed):
                 raise RunDirectoryError(
@@ -227,7 +236,7 @@ def _check_same_options(comparison: Comparison) -> None:
 
 def _progress(job: Job) -> str:
     """Say how far a run is: its stage, its step, and in self-play its tokens."""
-    rows = RunDirectory(job.arguments[0]).read_jsonl("metrics.jsonl")
+    rows = RunDirectory(job.arguments[0]).read_jsonl(METRICS)
     if not rows:
         return f"{job.name} begins"
     if rows[-1]["stage"] != SELF_PLAY:

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from filelock import FileLock, Timeout
-
-from baselines.runs.files import RunDirectoryError, read_rows
+from baselines.runs.files import CONFIG, METRICS, SUMMARY, RunDirectoryError, read_rows
+from baselines.runs.lock import is_locked
 from ssp_env.worlds.graph import WORLD_VERSION
 
 Rows: TypeAlias = list[dict[str, Any]]
 Runs: TypeAlias = dict[str, dict[Any, tuple[Mapping[str, Any], Rows]]]
-"""Summary and metrics of each run, by what is compared and by seed; the summary is empty before the "
-"run has ended."""
+"""Summary and metrics of each run, by label and by seed; the summary is empty before the run has ended."""
 FIRST_WORLD_VERSION = 1
 """The version of the worlds of runs whose summary names none, because there was only one yet."""
 
@@ -67,14 +65,14 @@ def read_run(path: Path) -> Run:
     if not any(path.iterdir()):
         raise RunDirectoryError(f"no run in {path}: the folder is empty")
     config, summary = _config(path), _summary(path)
-    state = "ended" if summary else "being trained" if _is_locked(path) else "stopped"
-    return Run(path, config, summary, read_rows(path / "metrics.jsonl"), state)
+    state = "ended" if summary else "being trained" if is_locked(path) else "stopped"
+    return Run(path, config, summary, read_rows(path / METRICS), state)
 
 
 def _config(path: Path) -> Mapping[str, Any]:
     """Read a configuration as plain data, because that of another version can be compared too."""
     try:
-        config = json.loads((path / "config.json").read_text())
+        config = json.loads((path / CONFIG).read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise RunDirectoryError(f"no run in {path}: config.json: {error}") from error
     if not isinstance(config, dict) or not {"preset", "seed", "game"} <= config.keys():
@@ -83,7 +81,7 @@ def _config(path: Path) -> Mapping[str, Any]:
 
 
 def _summary(path: Path) -> Mapping[str, Any]:
-    file = path / "summary.json"
+    file = path / SUMMARY
     if not file.exists():
         return {}
     try:
@@ -96,18 +94,6 @@ def _summary(path: Path) -> Mapping[str, Any]:
         raise RunDirectoryError(f"{file}: {problem}") from error
     found: Mapping[str, Any] = summary
     return found
-
-
-def _is_locked(path: Path) -> bool:
-    if not (path / ".lock").exists():
-        return False
-    lock = FileLock(path / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
 
 
 # -- which belong together -------------------------------------------------------------------------------
@@ -149,8 +135,8 @@ def read_runs(arguments: Iterable[str]) -> dict[str, list[Run]]:
 
 def _folders(path: Path) -> list[Path]:
     """Return the folder of a run, or those of the runs in a folder."""
-    if path.is_dir() and not (path / "config.json").exists():
-        inner = [one for one in sorted(path.iterdir()) if (one / "config.json").is_file()]
+    if path.is_dir() and not (path / CONFIG).exists():
+        inner = [one for one in sorted(path.iterdir()) if (one / CONFIG).is_file()]
         if inner:
             return inner
     return [path]

@@ -34,8 +34,8 @@ class ModelConfig:
         chunk_tokens: Most sampled tokens whose logits exist at a time.
         share_prefixes: In training, let the tokens with which conversations of a micro-batch begin alike, as
             attempts at a question do, go through the model once. Needs full attention by `sdpa` or `eager`.
-        sharding: `fsdp2` shares weights, gradients and moments out among the processes of a run, which play
-            with a whole model each; `none` has all of them in every process.
+        sharding: `fsdp2` shards weights, gradients and moments across the processes of a run, which play with
+            a whole model each; `none` has all of them in every process.
     """
 
     name: str = TINY

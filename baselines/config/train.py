@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import dacite
 
+from baselines.by_role import LEARNING_ROLES
 from baselines.config.learner import LearnerConfig
 from baselines.config.model import ModelConfig, RolloutConfig
 from baselines.config.policies import Policies, check_policies
@@ -140,8 +141,8 @@ class TrainConfig:
         proposer_only_steps: First steps in which the proposer alone learns.
         checkpoint_every: Steps between checkpoints.
         checkpoints_kept: Newest checkpoints that are kept; a damaged one needs the one before.
-        models_every: Self-play steps between models that are kept in `RUN/models/STEP`, for a league say; 0
-            for none. Each can be named as a player.
+        models_every: Self-play steps between models that are kept in `RUN/models/STEP`, for a league; 0 for
+            none. Each can be named as a player.
         game: Rules of the game.
         source: Where tasks come from.
         defences: What refuses valid questions, or pays less for them, before anybody learns from them: names
@@ -248,9 +249,8 @@ class TrainConfig:
 
     @property
     def learning(self) -> tuple[Role, ...]:
-        """Roles that learn, in the order in which they are updated (SSP algorithm 1)."""
-        roles: tuple[Role, ...] = ("solver", "proposer")
-        return tuple(role for role in roles if getattr(self, role).learns)
+        """Roles that learn, in the order of `LEARNING_ROLES`."""
+        return tuple(role for role in LEARNING_ROLES if getattr(self, role).learns)
 
     @property
     def needs_warm_start(self) -> bool:

@@ -50,7 +50,6 @@ WITH_GAMES_ONLY = ("reader", "answers", "rag_check")
 WITHOUT_GAMES_ONLY = ("sets", "control", "by", "against", "csv_file", "markdown_file")
 _LABELS = {**OPTION_OF_ROLE, "proposer": "player", "solver": "player"}
 _OPTION = {"json_file": "--json", "csv_file": "--csv", "markdown_file": "--markdown"}
-ANSWERS_SUFFIX = ".answers.jsonl"
 
 Players = Annotated[
     list[str],

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from baselines.evaluation.answers import Answer
-from baselines.evaluation.bootstrap import REPETITIONS, resampled_means
+from baselines.evaluation.bootstrap import resampled_means
 from baselines.evaluation.judging import Verdicts, verdict_on
 from baselines.evaluation.metrics import score
 
@@ -146,7 +146,7 @@ def _difference(
 
 def _p_value(draws: np.ndarray) -> float:
     """Return twice the smaller tail beyond 0; a draw of 0 counts in both, and so does the observed one."""
-    tails = [(np.sum(draws <= 0) + 1) / (REPETITIONS + 1), (np.sum(draws >= 0) + 1) / (REPETITIONS + 1)]
+    tails = [(np.sum(beyond) + 1) / (len(draws) + 1) for beyond in (draws <= 0, draws >= 0)]
     return float(min(1.0, 2 * min(tails)))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.rollouts.tasks import open_world
+from baselines.rollouts.tasks import heldout_questions
 from ssp_env.data.fields import (
     ANSWER_KEYS,
     QUESTION_ID_KEYS,
@@ -300,9 +300,7 @@ def _named_by(path: Path, folder: Path) -> str:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Return the files that may hold a set: each by its name, the best split of a set's own folder, or "
-    "all.
-    """
+    """Return the files that may hold a set: by their names, and the best split in a set's own folder."""
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name.endswith(_SUFFIXES)]
     chosen = [
         path for path in files if known_set(_named_by(path, folder)) or path.name.partition(".")[0] in _SPLITS
@@ -341,14 +339,9 @@ def world_set(
     questions: list[Question] = []
     scenarios: dict[str, Scenario] = {}
     for number in hops:
-        left, index = count, first_world
-        while left > 0:
-            world, scenario = open_world(preset, "heldout", index)
-            scenarios[world.id] = scenario
-            known = world.questions(number, min(per_world, left), np.random.default_rng(index))
-            for place, one in enumerate(known):
-                task = replace(one.task, id=f"{world.id}/{number}/{place}", corpus=world.id)
-                fields = {"hops": number, "world": world.id}
-                questions.append(Question(task, fields, ids=one.passage_ids))
-            left, index = left - len(known), index + 1
+        for known, task, scenario in heldout_questions(
+            preset, number, count, per_world=per_world, first_world=first_world
+        ):
+            scenarios[task.corpus] = scenario
+            questions.append(Question(task, {"hops": number, "world": task.corpus}, ids=known.passage_ids))
     return QuestionSet(f"held-out {preset}", tuple(questions)), scenarios

@@ -27,7 +27,7 @@ def game_rows(
     Args:
         scenario: What is played in, as in `game_executor`.
         roles: Who is trained; on known questions only the solver is.
-        tasks: Answers or questions in place of the scenario's answers: `scenario.questions`, say.
+        tasks: Answers or questions in place of the scenario's answers, such as `scenario.questions`.
 
     Raises:
         ValueError: If there is not one row.

@@ -174,7 +174,7 @@ def plan(config: TrainConfig, sizes: ModelSizes, cluster: Cluster, assumed: Assu
     weights and the cached keys and values of the games that go on.
 
     Args:
-        config: Configuration of the run, that of the paper say.
+        config: Configuration of the run.
         sizes: Sizes of the model.
         cluster: The GPUs.
         assumed: How games go, and how well engines use the GPUs.

@@ -1,1 +1,1 @@
-"""What is trained: models as policies, whole or shared out among processes, and the memory they take."""
+"""What is trained: models as policies, whole or sharded across processes, and the memory they take."""

@@ -8,15 +8,13 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from agents.tiny_policy import BATCH_TOKENS, CACHE_TOKENS
+from agents import tiny_policy, transformers_agent
 from baselines.by_role import LEARNING_ROLES
 from baselines.config import TrainConfig
 from baselines.config.model import ModelConfig
 from baselines.config.self_play import PAST
 from baselines.policies.models import TinyModel, find_model, with_lora
 
-KEPT_TOKENS = 65_536
-"""Tokens that `TransformersAgent` keeps between turns."""
 LOGIT_COPIES = 3
 """Logits, their log-softmax and the gradient of them exist together."""
 FLOAT32 = 4
@@ -155,9 +153,9 @@ def cache_bytes(config: TrainConfig, sizes: ModelSizes) -> int:
     """Return the bytes of keys and values while games are played; 0 if something else samples."""
     if config.rollout.engine != "transformers":
         return 0
-    decoded, kept = config.rollout.batch_tokens, KEPT_TOKENS
+    decoded, kept = config.rollout.batch_tokens, transformers_agent.CACHE_TOKENS
     if config.model.is_tiny:
-        decoded, kept = BATCH_TOKENS, CACHE_TOKENS
+        decoded, kept = tiny_policy.BATCH_TOKENS, tiny_policy.CACHE_TOKENS
     longest = config.answers * config.proposals * config.game.attempts * sizes.context
     tokens = min(decoded, longest) + min(kept, longest)
     token_bytes = sizes.layers * 2 * sizes.key_value_size * sizes.element_bytes

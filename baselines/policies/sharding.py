@@ -1,4 +1,4 @@
-"""Weights, gradients and moments shared out among processes (FSDP2), beside a whole model that plays."""
+"""Weights, gradients and moments sharded across processes (FSDP2), beside a whole model that plays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from baselines.processes import Processes
 
 
 class ShardedPolicy(CausalLMPolicy):
-    """A policy whose trained weights are shared out: each process holds a part of every weight.
+    """A policy whose trained weights are sharded: each process holds a part of every weight.
 
     A forward pass gathers one layer at a time, so that all processes must go through the model equally often
     (see `Learner.micro_batches`). Games are not like that. They are played with a whole model in every
@@ -36,7 +36,7 @@ class ShardedPolicy(CausalLMPolicy):
     def __init__(self, whole: CausalLMPolicy, processes: Processes) -> None:
         if processes.size < 2:
             raise ValueError(
-                "model.sharding 'fsdp2' shares weights out among processes, and there is one: add "
+                "model.sharding 'fsdp2' shards weights across processes, and there is one: add "
                 "--processes 2, or set model.sharding to 'none'"
             )
         self.__dict__.update(whole.__dict__)
@@ -111,7 +111,7 @@ class ShardedPolicy(CausalLMPolicy):
 
 
 def gathered(tensor: Tensor) -> Tensor:
-    """Return a tensor as a whole, which may be shared out; all processes must call it."""
+    """Return a tensor, which may be sharded, as a whole; all processes must call it."""
     if not isinstance(tensor, DTensor):
         return tensor
     whole: Tensor = tensor.full_tensor()
@@ -119,19 +119,19 @@ def gathered(tensor: Tensor) -> Tensor:
 
 
 def shared_out(tensor: Tensor, like: Tensor) -> Tensor:
-    """Return the tensor shared out as another one is; every process has the whole of it."""
+    """Return the tensor sharded as another one is; every process has the whole of it."""
     if not isinstance(like, DTensor) or tensor.shape != like.shape:
         return tensor
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 def is_shared_out(parameters: Iterator[nn.Parameter]) -> bool:
-    """Whether any of the parameters is shared out among processes."""
+    """Whether any of the parameters is sharded across processes."""
     return any(isinstance(parameter, DTensor) for parameter in parameters)
 
 
 def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
-    """Clip the gradients of parameters, some of which may be shared out; return their norm before."""
+    """Clip the gradients of parameters, some of which may be sharded; return their norm before."""
     shared: list[Any] = [p for p in parameters if isinstance(p, DTensor) and p.grad is not None]
     if not shared:
         return nn.utils.clip_grad_norm_(parameters, max_norm)

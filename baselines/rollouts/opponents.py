@@ -145,7 +145,7 @@ def _named_players(
 
 
 class PastWeights:
-    """Weights of the policy at earlier steps, the newest so many of them.
+    """Weights of the policy at earlier steps, of which the newest are kept.
 
     Args:
         policy: The policy.
@@ -167,7 +167,7 @@ class PastWeights:
         return [*self.weights]
 
     def keep(self, step: int) -> None:
-        """Keep the present weights if the step is one of every so many."""
+        """Keep the present weights if the step is a multiple of `every`."""
         if step % self._every:
             return
         state = self._policy.state_dict()

@@ -207,16 +207,28 @@ def heldout_games(
     """
     games: list[Game] = []
     scenarios: dict[str, Scenario] = {}
-    index = first_world
-    while len(games) < count:
-        world, scenario = open_world(preset, "heldout", index, drop)
-        scenarios[world.id] = scenario
-        wanted = min(per_world, count - len(games))
-        for number, known in enumerate(world.questions(hops, wanted, np.random.default_rng(index))):
-            task = replace(known.task, id=f"{world.id}/{hops}/{number}", corpus=world.id)
-            games.append(Game(task, config))
-        index += 1
+    for _, task, scenario in heldout_questions(
+        preset, hops, count, per_world=per_world, first_world=first_world, drop=drop
+    ):
+        scenarios[task.corpus] = scenario
+        games.append(Game(task, config))
     return games, scenarios
+
+
+def heldout_questions(
+    preset: str, hops: int, count: int, *, per_world: int = 4, first_world: int = 0, drop: float = 0.0
+) -> Iterator[tuple[KnownQuestion, Task, Scenario]]:
+    """Yield held-out questions, each with its task and the scenario that `Task.corpus` names.
+
+    The arguments are those of `heldout_games`.
+    """
+    index = first_world
+    while count > 0:
+        world, scenario = open_world(preset, "heldout", index, drop)
+        found = world.questions(hops, min(per_world, count), np.random.default_rng(index))
+        for number, known in enumerate(found):
+            yield known, replace(known.task, id=f"{world.id}/{hops}/{number}", corpus=world.id), scenario
+        count, index = count - len(found), index + 1
 
 
 # -- a corpus of one's own ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from baselines.plotting import legend_below, look, panels, save
+from baselines.runs.files import self_play_rows
 
 Row = Mapping[str, Any]
 WINDOW = 10
@@ -24,7 +25,7 @@ def plot_run(rows: Sequence[Row], summary: Mapping[str, Any], path: Path) -> Non
         summary: The run's summary.
         path: PNG file to write; an SVG is written beside it.
     """
-    steps = [row for row in rows if row["stage"] == "self-play"]
+    steps = self_play_rows(rows)
     figure, axes = panels(3, 2, height=4.4)
     figure.suptitle(
         f"Search self-play, mode {summary['mode']}, seed {summary['seed']}: "

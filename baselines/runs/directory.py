@@ -22,14 +22,12 @@ from baselines.config import TrainConfig
 from baselines.config.tracking import check_trackers
 from baselines.policies.sharding import gathered, shared_out
 from baselines.runs.checksums import read_state, write_state
-from baselines.runs.files import RunDirectoryError, read_rows
+from baselines.runs.files import CONFIG, RunDirectoryError, read_rows
 
-CONFIG = "config.json"
 PART = ".part"
 """Ends the names of files that are being written."""
 Optimizers = torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer]
 """One optimiser, or several by owner; see `baselines.by_role.distinct`."""
-
 
 _log = logging.getLogger("baselines.runs.directory")
 

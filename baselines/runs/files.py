@@ -11,6 +11,10 @@ SELF_PLAY = "self-play"
 """The stage that follows the warm start."""
 WARM_START = "warm-start"
 """Folder of the model that self-play begins with."""
+CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
+"""Files of a run."""
+HELDOUT_BEFORE = "heldout_before.json"
+"""Figures on held-out questions before self-play."""
 
 
 class RunDirectoryError(ValueError):

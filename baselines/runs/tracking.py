@@ -13,8 +13,8 @@ from typing import Any
 from baselines.config import TrainConfig
 from baselines.config.tracking import check_trackers
 from baselines.runs.directory import PART, RunDirectory
+from baselines.runs.files import METRICS
 
-METRICS = "metrics.jsonl"
 CSV = "metrics.csv"
 LOGGED = "trackers.json"
 """File of a run that says up to which step each tracker has been given its metrics."""

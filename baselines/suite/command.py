@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from baselines.runs.files import SUMMARY
 from baselines.runs.jobs import Job, JobFailed, run_jobs
 from baselines.suite.entries import ENTRY, OURS, Entry, read_entry
 from baselines.suite.results import (
@@ -129,7 +130,7 @@ def _job(entry: Entry, track: str, task: str, seed: int, budget: int, out: Path)
     name = f"{entry.name} {task} {seed}"
     # A trainer of its own starts from nothing.
     warm = track == "learn" and entry.solver
-    needed = warm_start_folder(seed, budget, out) / "summary.json" if warm else None
+    needed = warm_start_folder(seed, budget, out) / SUMMARY if warm else None
     log = out / "logs" / f"{name.replace(' ', '-')}.log"
     where = str(entry.folder) if entry.folder else entry.name
     return [Job(name, run_one, (where, track, task, seed, budget, out), log, needed)]

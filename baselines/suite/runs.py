@@ -16,7 +16,7 @@ from baselines.config import TrainConfig
 from baselines.evaluation.heldout import evaluate
 from baselines.rollouts.tasks import open_source
 from baselines.runs.directory import RunDirectory
-from baselines.runs.files import self_play_rows
+from baselines.runs.files import CONFIG, METRICS, SUMMARY, WARM_START, self_play_rows
 from baselines.suite.entries import Entry
 from baselines.suite.lessons import Lesson
 from baselines.suite.results import result
@@ -47,7 +47,7 @@ def learn(entry: Entry, task: str, seed: int, budget: int, folder: Path) -> dict
     path = run_folder(folder, entry, task, seed, budget)
     summary = _trained(config, path, warm_start(seed, budget, folder), threads=1)
     after = summary["heldout"]["after"]
-    rows = RunDirectory(path).read_jsonl("metrics.jsonl")
+    rows = RunDirectory(path).read_jsonl(METRICS)
     used = spent(rows).tolist()
     validated = [
         [value for name, value in row.items() if name.startswith("validation/")]
@@ -106,18 +106,18 @@ def warm_start(seed: int, budget: int, folder: Path) -> Path:
     config = LearnTask("", both=True).config(seed, budget).changed(least)
     # Quick runs have one seed and wait for it, so that two cores are free; five seeds are made side by side.
     _trained(config, path, None, threads=2 if budget == QUICK_BUDGET else 1)
-    return path / "warm-start"
+    return path / WARM_START
 
 
 def _trained(config: TrainConfig, path: Path, warm: Path | None, *, threads: int) -> dict[str, Any]:
     from baselines.watched_run import run_training
 
-    done = path / "summary.json"
+    done = path / SUMMARY
     if done.exists():
         found: dict[str, Any] = json.loads(done.read_text())
         return found
     path.parent.mkdir(parents=True, exist_ok=True)
-    started = (path / "config.json").exists()
+    started = (path / CONFIG).exists()
     run = RunDirectory.open(path)[0] if started else RunDirectory.create(path, config)
     # A fixed number: sums depend on it, and on machines of a kind on nothing else.
     return run_training(config, run, Console(stderr=True), warm, threads=threads)
