@@ -222,7 +222,7 @@ class DecodeLoop:
     def published(self, version: str) -> None:
         """Sample with new weights, which the model has by now: nothing that the old ones read is used again.
 
-        Turns under way begin anew.
+        Turns under way begin anew, and draw on from where their generators are.
 
         Args:
             version: Name of the new weights, for the samples to come.

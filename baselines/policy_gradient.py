@@ -166,7 +166,7 @@ def surrogate_loss(batch: Batch, scores: Scores, totals: Totals, config: PolicyG
 
     `update_kl` is KL(old || new), estimated by k3.
     """
-    mask, old = batch.extras.get("trained", batch.mask), batch["old_logprobs"]
+    mask, old = batch.mask & batch.extras.get("trained", batch.mask), batch["old_logprobs"]
     policy = policy_loss(
         scores.logprobs,
         old,

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from baselines.comparison.aggregates import probability_of_improvement, stratified_interval
 from baselines.early_warnings import EarlyWarnings
-from baselines.runs.files import read_rows, self_play_rows
+from baselines.runs.files import METRICS, read_rows, self_play_rows
 from ssp_env.cli.progress import tracked
 
 Row = Mapping[str, Any]
@@ -58,7 +58,7 @@ def main(
     """Print which runs collapsed, what warned of it, and the area under the ROC curve."""
     console = Console()
     found = [
-        judge(run.name, self_play_rows(read_rows(run / "metrics.jsonl")), ahead, drop)
+        judge(run.name, self_play_rows(read_rows(run / METRICS)), ahead, drop)
         for run in tracked(runs, "reading runs")
     ]
     console.print(table(found))

@@ -23,8 +23,7 @@ from rich.table import Table
 
 from baselines.policies.models import open_model, policies_of_roles
 from baselines.runs.directory import RunDirectory
-from baselines.runs.files import WARM_START, self_play_rows
-from baselines.runs.files import METRICS
+from baselines.runs.files import METRICS, WARM_START, self_play_rows
 from baselines.self_play import SelfPlay
 from baselines.train import EPISODES
 from benchmarks.earlier_rules import earlier_violation, newly_refused
