@@ -132,9 +132,7 @@ def aggregate(
     return losses.sum() / (max(1.0, count) * length)
 
 
-def kl(
-    logprobs: Tensor, reference_logprobs: Tensor, mask: Tensor, *, estimator: KLEstimator
-) -> Tensor:
+def kl(logprobs: Tensor, reference_logprobs: Tensor, mask: Tensor, *, estimator: KLEstimator) -> Tensor:
     """Return an estimate per token of KL(p || p_ref), (batch, length), 0 outside the mask.
 
     The tokens are taken as sampled from p. With d = log p - log p_ref, clamped to +-20: k1 = d, k2 = d^2 / 2,

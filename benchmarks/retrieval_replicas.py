@@ -51,7 +51,7 @@ def replicas(
     once(folder / "generated.json", partial(generate, folder, passages, 1))
     once(folder / "built.json", partial(build, folder))
     write_questions(folder, large_world(passages), queries)
-    asked = [question for question, _ in json.loads((folder / "asked.json").read_text())]
+    asked: list[str] = [question for question, _ in json.loads((folder / "asked.json").read_text())]
     rows = [
         {"passages": passages, "processes": number, "cores": os.cpu_count(), **found}
         for number in tracked(processes or (1, 2, 4), "numbers of servers")
@@ -69,7 +69,7 @@ def replicas(
         out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def measure(index: Path, processes: int, questions: Sequence[str], concurrency: int) -> dict[str, float]:
+def measure(index: Path, processes: int, questions: list[str], concurrency: int) -> dict[str, float]:
     """Search an index through some servers, after a pass of all questions that is not measured.
 
     Args:

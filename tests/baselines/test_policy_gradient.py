@@ -12,7 +12,7 @@ from baselines.samples import Batch
 
 
 def test_the_kl_of_an_update_is_that_of_the_old_policy_from_the_new_one():
-    """Two actions are there as often as the old policy takes them, so that the mean of k3 is the divergence."""
+    """Two actions are there as often as the old policy takes them, so the mean of k3 is the divergence."""
     old, new = torch.tensor([[0.25, 0.75, 0.75, 0.75]]).log(), torch.full((1, 4), 0.5).log()
     mask = torch.ones(1, 4, dtype=torch.bool)
     batch = Batch(mask.long(), mask, mask, mask.long() - 1, old, {"old_logprobs": old, "advantages": 0 * old})
