@@ -53,11 +53,11 @@ def replicas(
     write_questions(folder, large_world(passages), queries)
     asked: list[str] = [question for question, _ in json.loads((folder / "asked.json").read_text())]
     rows = [
-        {"passages": passages, "processes": number, "cores": os.cpu_count(), **found}
+        {"servers": number, **measure(folder / "index", number, asked, concurrency)}
         for number in tracked(processes or (1, 2, 4), "numbers of servers")
-        for found in [measure(folder / "index", number, asked, concurrency)]
     ]
-    table = Table(title=f"{passages:,} passages, {concurrency} requests under way")
+    played = {"passages": passages, "requests under way": concurrency, "cores": os.cpu_count()}
+    table = Table(title=", ".join(f"{value:,} {name}" for name, value in played.items()))
     for heading in rows[0]:
         table.add_column(heading, justify="right")
     for row in rows:
@@ -66,7 +66,7 @@ def replicas(
         )
     Console().print(table)
     if out is not None:
-        out.write_text(json.dumps(rows, indent=1) + "\n")
+        out.write_text(json.dumps({**played, "rows": rows}, indent=1) + "\n")
 
 
 def measure(index: Path, processes: int, questions: list[str], concurrency: int) -> dict[str, float]:
@@ -79,8 +79,8 @@ def measure(index: Path, processes: int, questions: list[str], concurrency: int)
         concurrency: Most requests under way at a time.
 
     Returns:
-        Queries per second and quantiles of latency of single questions; queries per second in batches; the
-        servers' milliseconds of CPU time per question; megabytes that the servers hold together.
+        Queries per second and quantiles of latency of single questions, and the servers' CPU time for each;
+        queries per second in batches; megabytes that the servers hold together.
     """
     policy = replace(POLICY, concurrency=concurrency, timeout=120.0)
     with ExitStack() as stack:
@@ -104,9 +104,9 @@ def measure(index: Path, processes: int, questions: list[str], concurrency: int)
             "queries/s": len(latencies) / seconds,
             "p50 ms": p50 * 1e3,
             "p99 ms": p99 * 1e3,
-            "servers' cpu ms per query": spent / len(latencies) * 1e3,
-            "batched queries/s": len(latencies) / batched,
-            "MB of all servers": resident_together(ids) / _MEGABYTE,
+            "cpu ms": spent / len(latencies) * 1e3,
+            "batched/s": len(latencies) / batched,
+            "MB": resident_together(ids) / _MEGABYTE,
         }
 
 

@@ -224,7 +224,12 @@ class Scenario:
 
     def with_prompts(self, prompts: str) -> Scenario:
         """Return this scenario under the rules for players that read another style of prompts."""
-        return self if prompts == self.rules.prompts else self._changed(replace(self.config, prompts=prompts))
+        if prompts == self.rules.prompts:
+            return self
+        rules = self.config.rules
+        if not isinstance(rules, GameConfig):
+            rules = {name: rule for name, rule in rules.items() if name != "prompts"}
+        return self._changed(replace(self.config, prompts=prompts, rules=rules))
 
     def with_rules(self, rules: Rules) -> Scenario:
         """Return this scenario under a whole `GameConfig`, or with the rules changed that a mapping names.

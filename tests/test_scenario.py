@@ -176,6 +176,7 @@ def test_rules_fit_the_prompts_of_the_players_and_keep_what_was_changed():
     assert english.engine is scenario.engine
     assert english.with_prompts("terse").rules == scenario.rules
     assert open_scenario("small", prompts="terse").rules == TERSE_RULES
+    assert open_scenario("tiny", rules={"prompts": "few_shot"}).with_prompts("terse").rules == TERSE_RULES
     assert scenario.with_rules({"attempts": 2}).rules.attempts == 2
     assert scenario.with_rules(GameConfig()).rules == GameConfig()
 

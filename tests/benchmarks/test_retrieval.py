@@ -131,8 +131,8 @@ def test_several_servers_answer_every_question_of_one_client(curve, tmp_path):
     ]
     with mock.patch.object(retrieval_replicas, "ReplicatedEngine", Counting):
         shown = run("replicas", *options)
-    (row,) = json.loads((tmp_path / "out").read_text())
-    assert row["processes"] == 2 and "MB of all servers" in shown
+    (row,) = json.loads((tmp_path / "out").read_text())["rows"]
+    assert row["servers"] == 2 and "200 passages" in shown and "cpu ms" in shown
     questions = json.loads((curve[0] / "200" / "asked.json").read_text())
     assert {question: wanted in asked[question] for question, wanted in questions} == dict.fromkeys(
         asked, True
