@@ -199,12 +199,11 @@ def _new_config(
     **given: Any,
 ) -> TrainConfig:
     """Return the configuration of a new run: changes of the file first, then single options, then --set."""
-    if file is not None:
-        base = base.changed(read_toml(file, "options of a run"))
+    in_file = {} if file is None else read_toml(file, "options of a run")
     given["tracking"] = None if trackers is None else {"trackers": trackers}
     given["rollout"] = None if servers is None else {"engine": f"vllm:{servers}"}
-    changed = base.changed({key: value for key, value in given.items() if value is not None})
-    return changed.changed(read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
+    flags = {name: value for name, value in given.items() if value is not None}
+    return base.changed(in_file, flags, read_assignments("--set", options, {}, "learner.learning_rate=1e-4"))
 
 
 def _together(count: int) -> Processes | None:

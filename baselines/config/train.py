@@ -285,9 +285,10 @@ class TrainConfig:
         frozen = RoleConfig(FROZEN)
         return replace(self, proposer=frozen) if mode == "solver-only" else replace(self, solver=frozen)
 
-    def changed(self, changes: Mapping[str, Any]) -> TrainConfig:
-        """Return the configuration with the values of a nested mapping, as TOML or a command line gives it.
+    def changed(self, *changes: Mapping[str, Any]) -> TrainConfig:
+        """Return the configuration with the values of nested mappings, as TOML or a command line gives them.
 
+        Later mappings change what earlier ones give, and options are checked together when all are applied.
         `rules` holds rules of the game, see `GameConfig.changed`. In `solver` and `proposer`, names other
         than `algorithm` and `weight` are options of the algorithm; another algorithm starts without options.
         Where `rules.prompts` leaves the terse prompts, or turns to them, all other rules start from the usual
@@ -297,15 +298,18 @@ class TrainConfig:
             ValueError: If a name is unknown (the nearest one is named), or a value is of another kind than
                 expected or out of its range.
         """
-        changes = dict(changes)
-        rules = changes.pop("rules", {})
-        game = _usual_rules(self.game, rules).changed(rules)
-        for role in ("solver", "proposer"):
-            if isinstance(changes.get(role), str):
-                changes[role] = {"algorithm": changes[role]}
-            if role in changes:
-                changes[role] = _role(getattr(self, role), changes[role])
-        return _from_plain({**_merged(_plain(self), changes, ""), "game": game})
+        data, game = _plain(self), self.game
+        for given in changes:
+            values = dict(given)
+            rules = values.pop("rules", {})
+            game = _usual_rules(game, rules).changed(rules)
+            for role in ("solver", "proposer"):
+                if isinstance(values.get(role), str):
+                    values[role] = {"algorithm": values[role]}
+                if role in values:
+                    values[role] = _role(data[role], values[role])
+            data = _merged(data, values, "")
+        return _from_plain({**data, "game": game})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -342,14 +346,14 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _role(role: RoleConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _role(role: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return a role's configuration as plain data; names that are not its own are the algorithm's."""
     values = dict(changes)
-    algorithm = values.pop("algorithm", role.algorithm)
-    kept = role.options if algorithm == role.algorithm else {}
+    algorithm = values.pop("algorithm", role["algorithm"])
+    kept = role["options"] if algorithm == role["algorithm"] else {}
     return {
         "algorithm": algorithm,
-        "weight": values.pop("weight", role.weight),
+        "weight": values.pop("weight", role["weight"]),
         "options": {**kept, **values.pop("options", {}), **values},
     }
 

@@ -61,10 +61,9 @@ def plan(
         from baselines.plan.hardware import DEVICES, sizes_of
 
     try:
-        config = find_preset(preset)
-        if config_file is not None:
-            config = config.changed(read_toml(config_file, "options of a run"))
-        config = config.changed(read_assignments("--set", options, {}, "rules.attempts=8"))
+        in_file = {} if config_file is None else read_toml(config_file, "options of a run")
+        assigned = read_assignments("--set", options, {}, "rules.attempts=8")
+        config = find_preset(preset).changed(in_file, assigned)
         given = read_assignments("--assume", assume, {}, "solver_searches=2.5")
         check_names(given, [item.name for item in fields(Assumed)], "assumption")
         assumed = Assumed(**{name: float(value) for name, value in given.items()})

@@ -259,6 +259,14 @@ def test_a_tracker_whose_library_is_missing_is_refused_before_the_run_begins(
     assert not (tmp_path / "runs").exists() and (folder / RUN / "config.json").read_text() == before
 
 
+def test_options_of_a_file_are_checked_together_with_those_of_the_command_line(monkeypatch, tmp_path):
+    (tmp_path / "merge.toml").write_text("rollout = {merge_adapter = true}")
+    options = ["--preset", "smollm2", "--config", "merge.toml", "--warm-start", "runs/none"]
+    assert "merge_adapter is for servers" in refusal(monkeypatch, tmp_path, "train", *options)
+    served = refusal(monkeypatch, tmp_path, "train", *options, "--servers", "http://127.0.0.1:1")
+    assert "runs/none" in served and "merge_adapter" not in served
+
+
 @pytest.mark.parametrize("options", [[], ["--dry-run"]])
 def test_a_missing_smollm2_is_named_with_the_command_that_installs_it(
     options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -108,6 +108,23 @@ def test_a_nested_change_reaches_its_place_and_leaves_the_rest():
     assert changed.proposer == preset("tiny").proposer
 
 
+def test_options_that_need_one_another_may_come_from_a_file_and_from_the_command_line():
+    in_file, flags = {"rollout": {"merge_adapter": True}}, {"rollout": {"engine": "vllm:http://host"}}
+    rollout = preset("smollm2").changed(in_file, flags).rollout
+    assert rollout.merge_adapter and rollout.engine == "vllm:http://host"
+    with pytest.raises(ValueError, match="rollout.merge_adapter is for servers"):
+        preset("smollm2").changed(in_file)
+
+
+def test_of_several_changes_the_last_one_counts():
+    ppo, grpo = {"solver": {"algorithm": "ppo", "lam": 0.9}, "steps": 3}, {"solver": "grpo"}
+    rules = {"rules": {"attempts": 2, "top_k": 1}}
+    changed = preset("tiny").changed(rules, ppo, {"solver": {"lam": 0.8}}, {"rules": {"attempts": 3}})
+    assert changed.solver == RoleConfig("ppo", options={"lam": 0.8}) and changed.steps == 3
+    assert changed.game == replace(preset("tiny").game, attempts=3, top_k=1)
+    assert preset("tiny").changed(ppo, grpo).solver == RoleConfig("grpo")
+
+
 def test_another_algorithm_starts_without_the_options_of_the_one_before():
     assert preset("tiny").changed({"solver": "ppo"}).solver == RoleConfig("ppo")
     assert preset("tiny").changed({"solver": {"algorithm": "ppo", "lam": 0.95}}).solver.options == {
