@@ -112,7 +112,7 @@ def test_options_that_need_one_another_may_come_from_a_file_and_from_the_command
     in_file, flags = {"rollout": {"merge_adapter": True}}, {"rollout": {"engine": "vllm:http://host"}}
     rollout = preset("smollm2").changed(in_file, flags).rollout
     assert rollout.merge_adapter and rollout.engine == "vllm:http://host"
-    with pytest.raises(ValueError, match="rollout.merge_adapter is for servers"):
+    with pytest.raises(ValueError, match="merge_adapter is for servers"):
         preset("smollm2").changed(in_file)
 
 
