@@ -29,7 +29,7 @@ BASE_MODEL = "__base__"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DecodedTurn:
     """Sampled ids of one turn.
 
     Attributes:
@@ -74,7 +74,7 @@ class TurnRequest:
     is_last: Callable[[Sequence[int]], bool]
     adapter: str | None = None
     end_ids: Collection[int] = ()
-    future: Future[Sample] = field(default_factory=Future)
+    future: Future[DecodedTurn] = field(default_factory=Future)
 
     def __post_init__(self) -> None:
         self.ids = np.asarray(self.prompt, dtype=np.int64)
@@ -187,7 +187,7 @@ class DecodeLoop:
         """Queue a turn; `run`, `run_in_background` or `step` samples it."""
         self._waiting.append(request)
 
-    def run(self, requests: Sequence[TurnRequest]) -> list[Sample]:
+    def run(self, requests: Sequence[TurnRequest]) -> list[DecodedTurn]:
         """Step until these turns are over.
 
         Raises:
@@ -384,8 +384,8 @@ class DecodeLoop:
             self._keep(place, ids[: self._batch.lengths[place]], kept)
         for turn in over:
             if turn.request.future.set_running_or_notify_cancel():
-                sample = Sample(tuple(turn.token_ids), tuple(turn.logprobs), self.weights_version)
-                turn.request.future.set_result(sample)
+                decoded = DecodedTurn(tuple(turn.token_ids), tuple(turn.logprobs), self.weights_version)
+                turn.request.future.set_result(decoded)
 
     def _keep(self, place: int, ids: Ids, turns: Sequence[_Turn]) -> None:
         """Store what a row has read so far; tokens that are stored already are not copied again."""

@@ -149,7 +149,11 @@ class Learner:
             metrics = {"mismatch_mean": float(error.mean()), "mismatch_max": float(error.max())}
         if self.config.importance_cap is not None and batch.logprobs_known:
             extras["importance"] = importance_weights(
-                old, batch.sampled_logprobs, batch.mask, cap=self.config.importance_cap
+                old,
+                batch.sampled_logprobs,
+                batch.mask,
+                level=self.config.importance_level,
+                cap=self.config.importance_cap,
             )
         if "reference" in batch.extras:
             distance = kl(old, batch["reference"], batch.mask, estimator="k3")

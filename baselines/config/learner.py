@@ -33,6 +33,8 @@ class LearnerConfig:
             bfloat16 or by another engine needs.
         importance_cap: With `recomputed`, each token's loss is multiplied by min(old / sampled, cap),
             truncated importance sampling; None for no correction.
+        importance_level: Whose ratios these are: each `token`'s own, or for all tokens of a `sequence` their
+            product.
         reference: What a KL penalty refers to: `fixed`, the weights before the first update, or `moving`.
         reference_every: Optimiser steps between two moves of the reference.
         reference_decay: Share of itself that the reference keeps in a move: 0 takes over the policy's
@@ -53,6 +55,7 @@ class LearnerConfig:
     micro_batch_tokens: int = 2048
     old_logprobs: OldLogprobs = "sampled"
     importance_cap: float | None = None
+    importance_level: Literal["token", "sequence"] = "token"
     reference: Literal["fixed", "moving"] = "fixed"
     reference_every: int = 100
     reference_decay: float = 0.0
@@ -79,3 +82,5 @@ class LearnerConfig:
             raise ValueError(
                 "importance_cap corrects recomputed log-probabilities: set old_logprobs to 'recomputed'"
             )
+        if self.importance_level != "token" and self.importance_cap is None:
+            raise ValueError(f"importance_level is {self.importance_level!r}: set importance_cap too")

@@ -51,6 +51,7 @@ from ssp_env.play import (
     sample_noise,
 )
 from ssp_env.play.players import policy
+from ssp_env.play.services import is_async_search
 from ssp_env.scenario import Scenario, open_scenario
 from ssp_env.search.adapters import as_store
 from ssp_env.search.engine import PassageStore, SearchEngine
@@ -394,8 +395,24 @@ def choose_scenario(
     Raises:
         ValueError: If a scenario comes with tasks or an engine, one of these comes without the other, there
             is no task, or a task's corpus has no engine.
-        TypeError: If `tasks` holds anything but tasks, or `scenario` is neither a scenario nor a name.
+        TypeError: If `tasks` holds anything but tasks, `scenario` is neither a scenario nor a name, or an
+            engine is asynchronous.
     """
+    scenario = _given_scenario(scenario, tasks, search, config)
+    if is_async_search(scenario.search):
+        raise TypeError(
+            "search must be blocking, because environments step one game at a time: give the engine a blocking "
+            "`search`, or play with ssp_env.play.play_async; got one whose `search` is a coroutine function"
+        )
+    return scenario
+
+
+def _given_scenario(
+    scenario: Scenario | str | None,
+    tasks: Sequence[Task] | None,
+    search: AnySearch | None,
+    config: GameConfig | None,
+) -> Scenario:
     if isinstance(scenario, str):
         scenario = open_scenario(scenario)
     if not isinstance(scenario, Scenario | None):

@@ -108,6 +108,12 @@ def engine_of(task: Task, search: Engine | Mapping[str, Engine]) -> Engine:
     return engine
 
 
+def is_async_search(search: Any) -> bool:
+    """Whether the method `search` of an engine, or of one of a mapping by corpus, is a coroutine function."""
+    engines = search.values() if isinstance(search, Mapping) else [search]
+    return any(is_async(engine.search) for engine in engines)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Call:
     """One call of a service on behalf of one or more requests.
@@ -198,8 +204,7 @@ class Services:
             for name, player in zip(("proposer", "solver", "reader"), players, strict=True)
             if is_async_agent(player)
         ]
-        engines: Any = self.search.values() if isinstance(self.search, Mapping) else [self.search]
-        if any(is_async(engine.search) for engine in engines):
+        if is_async_search(self.search):
             names.append("search")
         judge = getattr(self.judge, "judge_batch", self.judge)
         return [*names, "judge"] if is_async(judge) else names

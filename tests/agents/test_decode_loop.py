@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.decode_loop import PREFILL_TOKENS, DecodeLoop, Sample, TurnRequest
+from agents.decode_loop import PREFILL_TOKENS, DecodedTurn, DecodeLoop, TurnRequest
 from agents.kv_cache import Segment
 from agents.nucleus_sampling import choose
 from tests.agents.chatty import build_model
@@ -171,7 +171,7 @@ def test_one_more_token_is_sampled_after_a_finished_turn_and_kept_if_it_is_an_en
         assert tokens_fed == fed
     # At the limit there is no room for it, and after an end no need.
     assert shortened({whole.token_ids[3]}, limit=3)[0].token_ids == whole.token_ids[:3]
-    assert shortened({whole.token_ids[2]}) == (Sample(whole.token_ids[:3], whole.logprobs[:3]), 5)
+    assert shortened({whole.token_ids[2]}) == (DecodedTurn(whole.token_ids[:3], whole.logprobs[:3]), 5)
 
 
 def test_a_conversation_goes_on_from_the_cache_after_a_dropped_token(model):

@@ -133,6 +133,11 @@ async def agree(request):
     return True
 
 
+class LaterShelf(Shelf):
+    async def search(self, queries, top_k):
+        return super().search(queries, top_k)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
@@ -141,6 +146,7 @@ async def agree(request):
         ({"tasks": []}, ValueError, "at least one Task"),
         ({"tasks": ["Tavor"]}, TypeError, "must hold Task objects, got str"),
         ({"search": {"moon": Shelf()}}, ValueError, "no search engine for corpus ''"),
+        ({"search": {"": Shelf(), "moon": LaterShelf()}}, TypeError, "search must be blocking"),
         ({"reader": "reader"}, TypeError, "reader must be an agent with act"),
         ({"config": GameConfig(judge=True)}, ValueError, "needs judge="),
         ({"judge": lambda request: True}, ValueError, "never asked unless"),

@@ -143,6 +143,8 @@ def test_another_algorithm_starts_without_the_options_of_the_one_before():
         ({"learner": {"learning_rate": 0}}, "learning_rate must be above 0"),
         ({"learner": {"schedule": "cosine"}}, "total_steps"),
         ({"learner": {"importance_cap": 2.0}}, "recomputed"),
+        ({"learner": {"importance_level": "sequence"}}, "'sequence': set importance_cap too"),
+        ({"learner": {"importance_level": "turn"}}, "importance_level"),
         ({"rollout": {"staleness": -1}}, "rollout.staleness must be at least 0, got -1"),
         ({"rollout": {"engine": "vllm", "staleness": 1}}, "has another process play"),
         ({"rollout": {"engine": "vllm:http://a"}}, "the tiny model plays in a process of its own"),
