@@ -401,8 +401,8 @@ def choose_scenario(
     scenario = _given_scenario(scenario, tasks, search, config)
     if is_async_search(scenario.search):
         raise TypeError(
-            "search must be blocking, because environments step one game at a time: give the engine a blocking "
-            "`search`, or play with ssp_env.play.play_async; got one whose `search` is a coroutine function"
+            "search must be blocking, because environments step one game at a time: give it a blocking "
+            "`search`, or play with ssp_env.play.play_async; got an engine whose `search` is a coroutine function"
         )
     return scenario
 
