@@ -402,7 +402,7 @@ def choose_scenario(
     if is_async_search(scenario.search):
         raise TypeError(
             "search must be blocking, because environments step one game at a time: give it a blocking "
-            "`search`, or play with ssp_env.play.play_async; got an engine whose `search` is a coroutine function"
+            "`search`, or play with ssp_env.play.play_async; got one whose `search` is a coroutine function"
         )
     return scenario
 
