@@ -162,6 +162,7 @@ def train(
         sys.exit(INTERRUPTED)
     if summary:
         console.print(_table(summary))
+        print_text(console, _told(summary))
         _warn_if_idle(console, config, run)
     print_text(console, f"learning curves: {run.path / 'curve.png'}\nsummary: {run.path / SUMMARY}")
     if together is not None:
@@ -365,6 +366,17 @@ def _table(summary: dict[str, Any]) -> Table:
     for hops in before:
         table.add_row(hops, *_cells(before[hops]), *_cells(after[hops]), str(after[hops]["n"]))
     return table
+
+
+def _told(summary: dict[str, Any]) -> str:
+    """Return a line of what self-play sampled and trained on, at what rate and in how much memory."""
+    learned, seconds = summary["self_play"], summary["self_play_s"]
+    sampled, trained = learned["sampled_tokens"], learned["trained_tokens"]
+    rate, memory = sampled / max(seconds, 0.1), summary["peak_rss_mb"] / 1000
+    return (
+        f"{learned['steps']} steps in {seconds:,.0f} s: {sampled:,.0f} tokens sampled ({rate:,.0f}/s), "
+        f"{trained:,.0f} trained on; ratios off by {learned['max_ratio_error']:.1e} at most; {memory:.1f} GB"
+    )
 
 
 def _cells(accuracy: dict[str, Any]) -> tuple[str, str]:

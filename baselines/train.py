@@ -122,7 +122,7 @@ class Training:
             check_model(warm_start, config)
             run.publish(WARM_START, lambda folder: shutil.copytree(warm_start, folder, dirs_exist_ok=True))
         self.processes.wait()
-        self.seconds = 0.0
+        self.seconds = self.self_play_seconds = 0.0
         self._started = time.monotonic()
         self._stop = False
         self._ahead: AsyncRollouts | None = None
@@ -204,10 +204,12 @@ class Training:
         for number in range(done, stage.steps):
             if stage.tokens and spent >= stage.tokens:
                 return
+            began = time.monotonic()
             metrics = stage.step(number)
             signs = warnings.observe(metrics)
             if stage.name == SELF_PLAY:
                 metrics["warnings"] = len(warnings.showing)
+                self.self_play_seconds += time.monotonic() - began
             spent += tokens_spent(metrics)
             row = {"stage": stage.name, "step": self._global_step(index, number), **metrics}
             self.run.append_jsonl(METRICS, [row])
@@ -237,6 +239,7 @@ class Training:
     def _checkpoint(self, index: int, step: int, stage: Stage) -> None:
         state = {
             "seconds": self._elapsed(),
+            "self_play_seconds": self.self_play_seconds,
             "global_step": self._global_step(index, step - 1),
             "optimizer_steps": {owner: learner.steps for owner, learner in stage.learners.items()},
             "kept": stage.plain_state(),
@@ -255,6 +258,7 @@ class Training:
             self.opened.restore(self.opened.policy, self.run.path / WARM_START)
             return 2, 0, lambda stage: None
         self.seconds = checkpoint.state["seconds"]
+        self.self_play_seconds = checkpoint.state["self_play_seconds"]
         self._drop_rows_after(checkpoint.state["global_step"])
 
         def restore(stage: Stage) -> None:
@@ -380,7 +384,9 @@ class Training:
             "mode": self.config.mode,
             "world_version": WORLD_VERSION,
             "wall_s": round(self._elapsed(), 1),
+            "self_play_s": round(self.self_play_seconds, 1),
             "peak_rss_mb": _peak_rss_mb(),
+            "self_play": _learned(rows),
             "heldout": {
                 "before": json.loads((self.run.path / HELDOUT_BEFORE).read_text()),
                 "after": {name: accuracy.to_dict() for name, accuracy in after.items()},
@@ -405,6 +411,17 @@ def _metric(name: str) -> str:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def _learned(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what all steps of self-play sampled and trained on, and how exact their ratios were."""
+    mismatches = [row[name] for row in rows for name in row if name.endswith("/mismatch_max")]
+    return {
+        "steps": len(rows),
+        **{key: sum(row.get(key, 0.0) for row in rows) for key in ("sampled_tokens", "trained_tokens")},
+        "max_ratio_error": max((row.get("max_ratio_error", 0.0) for row in rows), default=0.0),
+        "mismatch_max": max(mismatches, default=0.0),
+    }
 
 
 def _peak_rss_mb() -> float:

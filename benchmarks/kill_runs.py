@@ -31,7 +31,7 @@ OPTIONS = (
     *("--set", "proposer.warmup_updates=1", "--set", "checkpoint_every=1"),
     *("--set", "evaluation.validation_every=4"),
 )
-CLOCKS = ("wall_s", "peak_rss_mb")
+CLOCKS = ("wall_s", "self_play_s", "peak_rss_mb")
 """Figures of a summary that differ from run to run."""
 SECONDS_BETWEEN_LOOKS = 0.01
 SECONDS_FOR_A_RUN = 1800.0

@@ -148,7 +148,7 @@ def assert_same_run(got: Path, expected: Path) -> None:
         assert same(weights(got / "best"), weights(expected / "best"))
         assert rows(got / "best", "validation.json") == rows(expected / "best", "validation.json")
     figures = [
-        {k: v for k, v in summary(path).items() if k not in ("wall_s", "peak_rss_mb")}
+        {k: v for k, v in summary(path).items() if k not in ("wall_s", "self_play_s", "peak_rss_mb")}
         for path in (got, expected)
     ]
     assert figures[0] == figures[1]

@@ -52,7 +52,7 @@ def assert_same_runs(got: Path, expected: Path) -> None:
     for part in parts:
         assert same(weights(got / part), weights(expected / part)), part
     figures = [
-        {k: v for k, v in summary(path).items() if k not in ("wall_s", "peak_rss_mb")}
+        {k: v for k, v in summary(path).items() if k not in ("wall_s", "self_play_s", "peak_rss_mb")}
         for path in (got, expected)
     ]
     assert figures[0] == figures[1]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,7 @@ def test_a_stopped_run_goes_on_with_the_printed_command_and_ends_with_table_and_
     assert len((folder / RUN / "metrics.csv").read_text().splitlines()) == 1 + steps
     assert "Held-out sampled pass@1, self-play, seed 0" in ended
     assert f"learning curves: {RUN}/curve.png" in ended
+    assert re.search(r"steps in [\d,]+ s: [\d,]+ tokens sampled \([\d,]+/s\), [\d,]+ trained on", ended)
     assert (folder / RUN / "curve.png").read_bytes().startswith(b"\x89PNG")
     summary = json.loads((folder / RUN / "summary.json").read_text())
     for hops in "123":

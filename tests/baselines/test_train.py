@@ -60,9 +60,16 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_summary_has_the_documented_form(smoke_run: Path):
     config, data = preset("smoke"), summary(smoke_run)
-    assert set(data) >= {"seed", "wall_s", "peak_rss_mb", "heldout", "game"}
+    assert set(data) >= {"seed", "wall_s", "self_play_s", "peak_rss_mb", "self_play", "heldout", "game"}
     assert (data["seed"], data["mode"]) == (0, "self-play")
-    assert data["wall_s"] > 0 and 50 < data["peak_rss_mb"] < 10_000
+    assert data["wall_s"] > data["self_play_s"] > 0
+    played = [row for row in rows(smoke_run) if row["stage"] == "self-play"]
+    assert data["self_play"]["steps"] == len(played) == config.steps
+    for name in ("sampled_tokens", "trained_tokens"):
+        assert data["self_play"][name] == sum(row[name] for row in played)
+    assert data["self_play"]["sampled_tokens"] > 0
+    assert data["self_play"]["max_ratio_error"] == max(row["max_ratio_error"] for row in played)
+    assert 50 < data["peak_rss_mb"] < 10_000
     assert set(data["heldout"]) == {"before", "after"}
     for results in data["heldout"].values():
         assert set(results) == {"1", "2", "3"}
