@@ -258,7 +258,8 @@ class Training:
             self.opened.restore(self.opened.policy, self.run.path / WARM_START)
             return 2, 0, lambda stage: None
         self.seconds = checkpoint.state["seconds"]
-        self.self_play_seconds = checkpoint.state["self_play_seconds"]
+        # Checkpoints of earlier versions have only the time of all stages.
+        self.self_play_seconds = checkpoint.state.get("self_play_seconds", self.seconds)
         self._drop_rows_after(checkpoint.state["global_step"])
 
         def restore(stage: Stage) -> None:
