@@ -1,5 +1,6 @@
 import asyncio
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -280,7 +281,10 @@ def test_a_folder_is_loaded_in_the_precision_you_name(tmp_path, dtype):
     assert agent.model.dtype == getattr(torch, dtype)
     (reply,) = agent.act_batch([view_of(QUESTION)])
     if dtype == "float32":
-        assert (reply,) == tuple(agent_of().act_batch([view_of(QUESTION)]))
+        # Weights that lie elsewhere in memory may be summed up in another order.
+        (expected,) = agent_of().act_batch([view_of(QUESTION)])
+        assert replace(reply, logprobs=()) == replace(expected, logprobs=())
+        assert reply.logprobs == pytest.approx(expected.logprobs, rel=1e-5)
     assert all(logprob <= 0 for logprob in reply.logprobs)
 
 
