@@ -111,7 +111,7 @@ class raw_env(AECEnv[str, dict[str, Any], str | Reply | None]):  # type: ignore[
         super().__init__()
         self.scenario = choose_scenario(scenario, tasks, search, config)
         self.config = self.scenario.rules
-        _check_arguments(self.config, judge, render_mode)
+        _check_arguments(self.scenario, judge, render_mode)
         self.render_mode = render_mode
         self._reader = None if reader == "solver" else policy("reader", reader)
         self._judge = judge
@@ -395,24 +395,8 @@ def choose_scenario(
     Raises:
         ValueError: If a scenario comes with tasks or an engine, one of these comes without the other, there
             is no task, or a task's corpus has no engine.
-        TypeError: If `tasks` holds anything but tasks, `scenario` is neither a scenario nor a name, or an
-            engine is asynchronous.
+        TypeError: If `tasks` holds anything but tasks, or `scenario` is neither a scenario nor a name.
     """
-    scenario = _given_scenario(scenario, tasks, search, config)
-    if is_async_search(scenario.search):
-        raise TypeError(
-            "search must be blocking, because environments step one game at a time: give it a blocking "
-            "`search`, or play with ssp_env.play.play_async; got one whose `search` is a coroutine function"
-        )
-    return scenario
-
-
-def _given_scenario(
-    scenario: Scenario | str | None,
-    tasks: Sequence[Task] | None,
-    search: AnySearch | None,
-    config: GameConfig | None,
-) -> Scenario:
     if isinstance(scenario, str):
         scenario = open_scenario(scenario)
     if not isinstance(scenario, Scenario | None):
@@ -441,7 +425,13 @@ def _given_scenario(
     return scenario
 
 
-def _check_arguments(config: GameConfig, judge: JudgeFunction | None, render_mode: str | None) -> None:
+def _check_arguments(scenario: Scenario, judge: JudgeFunction | None, render_mode: str | None) -> None:
+    config = scenario.rules
+    if is_async_search(scenario.search):
+        raise TypeError(
+            "search must be blocking, because environments step one game at a time: give it a blocking "
+            "`search`, or play with ssp_env.play.play_async; got one whose `search` is a coroutine function"
+        )
     if config.judge and judge is None:
         raise ValueError("config.judge=True needs judge=, a function that decides whether an answer is right")
     if judge is not None and not config.judge:

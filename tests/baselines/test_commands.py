@@ -262,11 +262,11 @@ def test_a_tracker_whose_library_is_missing_is_refused_before_the_run_begins(
 
 
 def test_options_of_a_file_are_checked_together_with_those_of_the_command_line(monkeypatch, tmp_path):
-    (tmp_path / "merge.toml").write_text("rollout = {merge_adapter = true}")
-    options = ["--preset", "smollm2", "--config", "merge.toml", "--warm-start", "runs/none"]
-    assert "merge_adapter is for servers" in refusal(monkeypatch, tmp_path, "train", *options)
-    served = refusal(monkeypatch, tmp_path, "train", *options, "--servers", "http://127.0.0.1:1")
-    assert "runs/none" in served and "merge_adapter" not in served
+    (tmp_path / "mine.toml").write_text("learner = {importance_cap = 2.0}")
+    options = ["--preset", "smoke", "--config", "mine.toml", "--warm-start", "runs/none"]
+    assert "set old_logprobs to 'recomputed'" in refusal(monkeypatch, tmp_path, "train", *options)
+    options += ["--set", "learner.old_logprobs=recomputed"]
+    assert "runs/none" in refusal(monkeypatch, tmp_path, "train", *options)
 
 
 @pytest.mark.parametrize("options", [[], ["--dry-run"]])
