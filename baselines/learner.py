@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from baselines.config.learner import LearnerConfig
 from baselines.losses import importance_weights, kl
+from baselines.optimizers import make_optimizer
 from baselines.policies.causal_lm import Policy, Scores
 from baselines.policies.sharding import clip_gradients, is_shared_out
 from baselines.policies.shared_prefixes import alike
@@ -96,12 +97,7 @@ class Learner:
         self.steps = 0
         self.trace: UpdateTrace | None = None
         self._shared_out = is_shared_out(policy.trainable_parameters())
-        self.optimizer = torch.optim.AdamW(
-            list(policy.trainable_parameters()),
-            lr=config.learning_rate,
-            betas=config.betas,
-            weight_decay=config.weight_decay,
-        )
+        self.optimizer = make_optimizer(policy, config)
 
     def add_parameters(self, parameters: Sequence[nn.Parameter], learning_rate: float) -> None:
         """Let the optimiser change further parameters, as a critic's, at a learning rate of their own."""

@@ -128,6 +128,7 @@ class WarmStart:
 
     def _supervised(self, steps: int) -> Learner:
         options = LearnerConfig(
+            optimizer=self.config.warm_start.optimizer,
             learning_rate=self.config.warm_start.learning_rate,
             betas=self.config.learner.betas,
             weight_decay=0.01,

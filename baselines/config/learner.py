@@ -8,6 +8,7 @@ from typing import Literal
 from ssp_env.objects import check_least
 
 OldLogprobs = Literal["sampled", "recomputed"]
+Optimizer = Literal["adamw", "muon"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
@@ -16,8 +17,8 @@ class LearnerConfig:
     """How a policy is updated, whatever the algorithm.
 
     Attributes:
-        learning_rate: Peak learning rate of AdamW. 2e-4 suits the tiny model, 1e-4 LoRA, 1e-6 billions of
-            parameters.
+        optimizer: `adamw`, or `muon` for matrices inside layers and AdamW for the rest (torch 2.9 or newer).
+        learning_rate: Peak learning rate. 2e-4 suits the tiny model, 1e-4 LoRA, 1e-6 billions of parameters.
         betas: Decay rates of AdamW's moments.
         weight_decay: Decoupled weight decay.
         max_grad_norm: The gradient is clipped to this norm.
@@ -42,6 +43,7 @@ class LearnerConfig:
         seed: Seed of the order in which samples fall into minibatches.
     """
 
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 1e-6
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0

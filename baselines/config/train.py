@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 import dacite
 
 from baselines.by_role import LEARNING_ROLES
-from baselines.config.learner import LearnerConfig
+from baselines.config.learner import LearnerConfig, Optimizer
 from baselines.config.model import ModelConfig, RolloutConfig
 from baselines.config.policies import Policies, check_policies
 from baselines.config.self_play import (
@@ -55,6 +55,7 @@ class WarmStartConfig:
         cloning_attempts: Demonstrated solver attempts per game.
         hops_as_asked: Share of the weak player's proposals that have as many hops as the task asks for; the
             others are of any number, one as a rule, so that only a few go beyond.
+        optimizer: Of each stage; see `LearnerConfig.optimizer`.
         learning_rate: Peak learning rate of each stage.
     """
 
@@ -65,6 +66,7 @@ class WarmStartConfig:
     cloning_games: int = 56
     cloning_attempts: int = 1
     hops_as_asked: float = 0.0
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 2e-3
 
     def __post_init__(self) -> None:

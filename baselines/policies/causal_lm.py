@@ -78,6 +78,10 @@ class Policy(Protocol):
         """The parameters that an optimiser may change."""
         ...
 
+    def trainable_matrices(self) -> Iterator[nn.Parameter]:
+        """Those of them that are matrices inside layers: no embedding, output layer, bias or norm."""
+        ...
+
     def duplicate(self, *, trainable: bool) -> Policy:
         """Return a policy that starts with the present weights and goes its own way."""
         ...
@@ -272,6 +276,12 @@ class CausalLMPolicy:
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """The parameters that an optimiser may change."""
         return (parameter for parameter in self.model.parameters() if parameter.requires_grad)
+
+    def trainable_matrices(self) -> Iterator[nn.Parameter]:
+        """Those of them that are matrices inside layers: no embedding, output layer, bias or norm."""
+        ends = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
+        words = {id(weight) for end in ends if end is not None for weight in end.parameters()}
+        return (p for p in self.trainable_parameters() if p.ndim == 2 and id(p) not in words)
 
     def duplicate(
         self, *, trainable: bool = False, push: Callable[[PreTrainedModel, str], None] | None = None

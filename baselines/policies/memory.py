@@ -98,8 +98,8 @@ def counted(model: nn.Module) -> tuple[int, int, int, int]:
 def memory_bytes(config: TrainConfig, sizes: ModelSizes, processes: int = 1) -> dict[str, int]:
     """Return what one process holds at most, in bytes by what it is for.
 
-    Weights, gradients and moments are exact. Activations are those of a decoder layer of the Llama family,
-    and the cache of keys and values is full.
+    Weights, gradients and moments are exact, but Muon has fewer moments than are counted. Activations are
+    those of a decoder layer of the Llama family, and the cache of keys and values is full.
     """
     trained = sizes.trained_bytes
     learners = 2 if config.policies != "shared" and len(config.learning) > 1 else 1
@@ -117,7 +117,7 @@ def memory_bytes(config: TrainConfig, sizes: ModelSizes, processes: int = 1) -> 
         "weights": weights,
         "whole model that plays": whole,
         "gradients": changed,
-        "moments of AdamW": 2 * changed,
+        "moments of the optimiser": 2 * changed,
         "references and past weights": _copies(config) * trained,
         "activations": activation_bytes(config, sizes),
         "cache of keys and values": cache_bytes(config, sizes),

@@ -114,7 +114,7 @@ def test_parameters_gradients_and_moments_are_counted_exactly(kind: str, folder:
     moments = [t for state in learner.optimizer.state.values() for t in state.values() if t.dim()]
     assert expected["weights"] == sum(weight.nbytes for weight in weights)
     assert expected["gradients"] == gradients
-    assert expected["moments of AdamW"] == sum(tensor.nbytes for tensor in moments)
+    assert expected["moments of the optimiser"] == sum(tensor.nbytes for tensor in moments)
 
 
 def test_activations_are_about_those_that_the_backward_pass_keeps():
@@ -161,9 +161,9 @@ def test_what_options_add_to_memory(folder: Path):
     reference = added({"solver": {"kl_coefficient": 0.1}, "proposer": {"kl_coefficient": 0.1}})
     assert reference["references and past weights"] == 1
     critic = added({"solver": {"algorithm": "ppo", "critic": "model"}})
-    assert (critic["weights"], critic["gradients"], critic["moments of AdamW"]) == (1, 1, 2)
+    assert (critic["weights"], critic["gradients"], critic["moments of the optimiser"]) == (1, 1, 2)
     apart = added({"policies": "models", "updates": "separate"})
-    assert (apart["weights"], apart["gradients"], apart["moments of AdamW"]) == (1, 1, 2)
+    assert (apart["weights"], apart["gradients"], apart["moments of the optimiser"]) == (1, 1, 2)
     past = added({"opponents": {"solver": "pfsp", "window": 3}})
     # Three that are kept, and one that plays.
     assert past["references and past weights"] == 4
@@ -191,7 +191,12 @@ def test_the_command_prints_what_it_expects_and_writes_nothing(
     options = ["--preset", "smoke", "--dry-run", "--threads", "1", "--processes", "2"]
     assert ssp(monkeypatch, tmp_path, "train", *options) == 0
     printed = capsys.readouterr().out
-    for expected in ("sampled tokens", "trained tokens, at most", "moments of AdamW", "together, at most"):
+    for expected in (
+        "sampled tokens",
+        "trained tokens, at most",
+        "moments of the optimiser",
+        "together, at most",
+    ):
         assert expected in printed
     assert "28,288 parameters, of which 28,288 are trained" in printed
     assert "Expected time: about" in printed and "look-ups" in printed

@@ -147,7 +147,7 @@ def test_critics_references_and_baselines_come_back_with_a_resumed_run(
             "evaluation": {"validation_every": 2},
             "solver": {"algorithm": "ppo", "warmup_updates": 1, "kl_coefficient": 0.1},
             "proposer": {"algorithm": "reinforce", "baseline": "moving", "by_hops": True},
-            "learner": {"minibatches": 2, "epochs": 2},
+            "learner": {"minibatches": 2, "epochs": 2, "optimizer": "muon"},
         }
     )
     whole = train(config, tmp_path / "whole", warm_start=warm_start)

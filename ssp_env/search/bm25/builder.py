@@ -28,6 +28,7 @@ from ssp_env.search.bm25.directory import (
     IndexDirectoryError,
     Manifest,
     hash_files,
+    order_file,
     read_manifest,
 )
 from ssp_env.search.bm25.passage_file import DuplicateIdError, PassageFiles, PassageWriter, sorted_positions
@@ -138,7 +139,7 @@ def _build(
     progress: Progress,
 ) -> Manifest:
     wanted = str(settings) if eager_memory is None else f"{settings} eager_memory={eager_memory}"
-    order = workshop / "order-1.bin"
+    order = workshop / order_file(1)
     early = counter.early(
         order, lambda count, size: settings.fitted(count, size, eager_memory).is_eager(count)
     )

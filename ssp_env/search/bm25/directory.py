@@ -95,6 +95,11 @@ class Shard:
         return found and cls(int(found[1]), int(found[2]), found[3])
 
 
+def order_file(generation: int) -> str:
+    """Return the name of the file of positions in the order of ids."""
+    return f"order-{generation}.bin"
+
+
 @dataclass(frozen=True)
 class Manifest:
     """The manifest of an index directory: what it holds and how it was built.
@@ -135,7 +140,7 @@ class Manifest:
     @property
     def order(self) -> str:
         """Name of the file of positions in the order of ids."""
-        return f"order-{self.generation}.bin"
+        return order_file(self.generation)
 
     @property
     def passage_files(self) -> list[str]:

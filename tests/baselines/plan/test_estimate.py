@@ -53,7 +53,10 @@ def test_twice_the_gpus_halve_the_time_of_what_operations_bound():
     for name in ("update", "old log-probabilities", "reference", "reading prompts"):
         assert two.seconds[name] == pytest.approx(one.seconds[name] / 2)
     assert two.games_in_flight == pytest.approx(2 * one.games_in_flight)
-    assert two.training_memory["moments of AdamW"] == one.training_memory["moments of AdamW"] // 2
+    assert (
+        two.training_memory["moments of the optimiser"]
+        == one.training_memory["moments of the optimiser"] // 2
+    )
 
 
 def test_the_update_by_hand():
